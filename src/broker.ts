@@ -1,0 +1,432 @@
+import type { Redis } from 'ioredis';
+import { Consumer } from './consumer.ts';
+import type { AnySchema } from './decorators/subscriber.ts';
+import { Endpoint } from './endpoint.ts';
+import { BrokerClosedError, SetupError } from './errors.ts';
+import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
+import { Pipeline, type Route } from './handle/pipeline.ts';
+import { settledWithin } from './internal/deferred.ts';
+import { silentLogger, stderrLogger, type Logger } from './internal/logger.ts';
+import { defaultCodec, type Codec } from './message/codec.ts';
+import { binaryFormat, type MessageFormat } from './message/format.ts';
+import { validator, type OutputOf, type Schema } from './message/schema.ts';
+import {
+  checkBrokerOptions,
+  subscriberSpec,
+  type BrokerOptions,
+  type PublisherOptions,
+  type SubscriberAddress,
+} from './options.ts';
+import { plan, type Plan } from './plan.ts';
+import { Encoder } from './publish/encoder.ts';
+import type {
+  ChannelDestination,
+  Destination,
+  ListDestination,
+  Publishing,
+  StreamDestination,
+} from './publish/publishing.ts';
+import { Publisher, publisherSpec, type PublisherSpec } from './publisher.ts';
+import type { RedisConnection } from './redis/connections.ts';
+import { openTransport } from './redis/open.ts';
+import { RedisTransport } from './redis/redis-transport.ts';
+import { Registrar, Subscriber, type Located } from './registrar.ts';
+import { Calls } from './rpc/calls.ts';
+import { Replier } from './rpc/reply.ts';
+import { Sender, type Line } from './sender.ts';
+import type { Report, Transport } from './transport/transport.ts';
+
+/** Milliseconds that `stop` waits for the server to confirm what was sent last. */
+const FLUSH_PATIENCE = 1_000;
+/** Milliseconds that `ping` waits. */
+const PING_PATIENCE = 3_000;
+
+/** A subscriber that runs: what it was planned as, and the endpoint that does it. */
+interface Running {
+  readonly plan: Plan;
+  readonly endpoint: Endpoint;
+}
+
+/** What one broker is doing, for people and for monitoring. */
+export interface BrokerStats {
+  /** Calls that wait for an answer. */
+  readonly pendingCalls: number;
+  /** Answers that came when nobody waited for them any more: late, or second ones. */
+  readonly lateAnswers: number;
+}
+
+/** What one subscriber is: where it listens, its name and its description. */
+export interface SubscriberInfo {
+  readonly address: string;
+  readonly title: string;
+  readonly description: string | undefined;
+}
+
+/**
+ * Connects handler classes to Redis channels, lists and streams, and publishes to them.
+ *
+ * `connection` is a `redis://`, `rediss://` or `memory://` URL (default `redis://localhost:6379`),
+ * ioredis options, or an ioredis client of the caller's, which is never closed here. Throws
+ * `SetupError` for options that make no sense; connecting is for `connect` and `start`.
+ */
+export class RedisBroker extends Registrar implements Publishing {
+  readonly #connection: RedisConnection;
+  readonly #options: BrokerOptions;
+  readonly #logger: Logger;
+  readonly #codec: Codec;
+  readonly #format: MessageFormat;
+  readonly #sender: Sender;
+
+  #transport: Transport | undefined;
+  #line: Line | undefined;
+  #connecting: Promise<Line> | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #isStarted = false;
+  #isClosed = false;
+  readonly #running = new Map<Subscriber, Running>();
+  readonly #consumers = new Set<Consumer>();
+
+  constructor(connection: RedisConnection = 'redis://localhost:6379', options: BrokerOptions = {}) {
+    checkBrokerOptions(options);
+    super(options);
+    this.#connection = connection;
+    this.#options = options;
+    this.#logger = options.logger === false ? silentLogger : (options.logger ?? stderrLogger);
+    this.#codec = options.codec ?? defaultCodec;
+    this.#format = options.format ?? binaryFormat;
+    this.#sender = this.#newSender({}, options.prefix ?? '', () => this.middlewares);
+    this.#transport = this.#openTransport();
+    this.changed = () => this.#startLate();
+  }
+
+  /** The ioredis client that commands go over, as a way out. Throws `SetupError` on `memory://`. */
+  get client(): Redis {
+    const transport = (this.#transport ??= this.#openTransport());
+    if (transport instanceof RedisTransport) return transport.client;
+    throw new SetupError('a broker on memory:// has no ioredis client');
+  }
+
+  get stats(): BrokerStats {
+    const calls = this.#line?.calls;
+    return { pendingCalls: calls?.pending ?? 0, lateAnswers: calls?.lateAnswers ?? 0 };
+  }
+
+  /** Every subscriber that was registered here or in an included router. */
+  get subscribers(): SubscriberInfo[] {
+    return plan(this.collect()).flatMap(({ address, subscribers }) =>
+      subscribers.map(({ name, spec }) => ({
+        address,
+        title: name,
+        description: spec.options.description,
+      })),
+    );
+  }
+
+  /** Connects without starting subscribers. Rejects with `ConnectionError`, which names the server and the cause. */
+  async connect(): Promise<void> {
+    await this.#stopping;
+    this.#isClosed = false;
+    await this.#open();
+  }
+
+  /**
+   * Connects and starts every subscriber; resolves when all subscriptions are confirmed. Rejects
+   * with `SetupError` or `ConnectionError`, and leaves nothing open then.
+   */
+  start(): Promise<void> {
+    if (this.#isStarted && this.#stopping === undefined) return this.#starting ?? Promise.resolve();
+    return (this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    }));
+  }
+
+  /**
+   * Stops fetching, gives running handlers `gracefulTimeout`, then aborts their signals, returns
+   * what was not started, and closes the connections. Safe to call at any time and any number of
+   * times; never rejects.
+   */
+  stop(): Promise<void> {
+    return (this.#stopping ??= this.#stop().finally(() => {
+      this.#stopping = undefined;
+    }));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
+  async ping(): Promise<boolean> {
+    try {
+      const { transport } = await this.#openLine();
+      return await settledWithin(transport.ping(), PING_PATIENCE);
+    } catch {
+      return false; // it cannot even be connected to, which is the answer
+    }
+  }
+
+  /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */
+  override use(middleware: Middleware): void {
+    if (this.#line !== undefined) throw new SetupError('use: middleware must be added before the broker connects');
+    super.use(middleware);
+  }
+
+  readonly publish: Publishing['publish'] = (body: unknown, to: unknown) =>
+    this.#sender.publish(body, to);
+
+  readonly request: Publishing['request'] = (body: unknown, to: unknown) =>
+    this.#sender.request(body, to);
+
+  readonly publishBatch: Publishing['publishBatch'] = (bodies: readonly unknown[], to: unknown) =>
+    this.#sender.publishBatch(bodies, to);
+
+  /** A sender with one destination and defaults of its own. */
+  publisher<S extends Schema = AnySchema>(
+    address: string | ChannelDestination | ListDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, number>;
+  publisher<S extends Schema = AnySchema>(
+    address: StreamDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, string>;
+  publisher(address: string | Destination, options?: PublisherOptions): unknown {
+    const spec = publisherSpec(address, options, 'publisher');
+    return this.#newPublisher(spec, this.#options.prefix ?? '', () => this.middlewares);
+  }
+
+  /**
+   * Subscribes without a handler, also before `start`: messages are taken by `next({ timeout })` or
+   * `for await`. Close it, or let `await using` do so; `stop` closes what is left.
+   */
+  async subscribe<S extends Schema = AnySchema>(
+    address: SubscriberAddress<S, Schema, false>,
+  ): Promise<Consumer<OutputOf<S>>> {
+    const spec = subscriberSpec(address, undefined, 'subscribe');
+    const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
+    const [planned] = plan([{ subscriber, path: [this] }]) as [Plan];
+    const { transport } = await this.#openLine();
+    const endpoint = this.#newEndpoint(planned);
+    const pipeline = this.#newPipeline(planned, endpoint);
+    const source = await transport.open(planned.source, this.#reportFor(planned.name));
+    endpoint.attach(source);
+    const consumer = new Consumer<OutputOf<S>>(source, pipeline, this.#logger, (closed) =>
+      this.#consumers.delete(closed),
+    );
+    this.#consumers.add(consumer as Consumer);
+    return consumer;
+  }
+
+  async #start(): Promise<void> {
+    await this.#stopping;
+    this.#isClosed = false;
+    const plans = plan(this.collect());
+    await this.#open();
+    this.#isStarted = true;
+    const results = await Promise.allSettled(plans.map((planned) => this.#run(planned)));
+    const failure = results.find((result) => result.status === 'rejected');
+    if (failure === undefined) return;
+    await this.stop();
+    throw failure.reason;
+  }
+
+  /** Starts what was registered after the start. Its errors have no caller: they are logged, and `started()` tells. */
+  #startLate(): void {
+    if (!this.#isStarted || this.#stopping !== undefined) return;
+    const isNew = ({ subscriber }: Located): boolean =>
+      !this.#running.has(subscriber) && subscriber.runs.size === 0 && !subscriber.stopped;
+    for (const planned of plan(this.collect().filter(isNew))) {
+      this.#run(planned).catch((error: unknown) => {
+        this.#logger.error({ err: error }, `${planned.name} could not be started`);
+      });
+    }
+  }
+
+  #run(planned: Plan): Promise<void> {
+    const endpoint = this.#newEndpoint(planned);
+    const ready = this.#connectEndpoint(planned, endpoint);
+    const run = { ready, stop: () => this.#stopRun(planned, endpoint) };
+    for (const subscriber of planned.subscribers) {
+      subscriber.runs.add(run);
+      this.#running.set(subscriber, { plan: planned, endpoint });
+    }
+    ready.catch(() => {
+      for (const subscriber of planned.subscribers) this.#running.delete(subscriber);
+    });
+    return ready;
+  }
+
+  async #connectEndpoint(planned: Plan, endpoint: Endpoint): Promise<void> {
+    const { transport } = await this.#open();
+    const source = await transport.open(planned.source, this.#reportFor(planned.name));
+    endpoint.run(source, this.#newPipeline(planned, endpoint));
+  }
+
+  /** Handlers that share a reader stop it together: the last one does. */
+  async #stopRun({ subscribers }: Plan, endpoint: Endpoint): Promise<void> {
+    if (subscribers.some((subscriber) => !subscriber.stopped)) return;
+    for (const subscriber of subscribers) this.#running.delete(subscriber);
+    await endpoint.stop(this.#options.gracefulTimeout ?? 15_000);
+  }
+
+  async #stop(): Promise<void> {
+    const patience = this.#options.gracefulTimeout ?? 15_000;
+    if (this.#connecting !== undefined) await this.#connecting.catch(() => undefined);
+    this.#isStarted = false;
+    const endpoints = new Set([...this.#running.values()].map(({ endpoint }) => endpoint));
+    const results = await Promise.allSettled([
+      ...[...endpoints].map((endpoint) => endpoint.stop(patience)),
+      ...[...this.#consumers].map((consumer) => consumer.close()),
+    ]);
+    for (const subscriber of this.#running.keys()) subscriber.runs.clear();
+    this.#running.clear();
+    const line = this.#line;
+    this.#isClosed = true;
+    this.#line = undefined;
+    if (line !== undefined) {
+      results.push(...(await Promise.allSettled([line.calls.close()])));
+      await settledWithin(line.transport.flush(), FLUSH_PATIENCE);
+    }
+    results.push(...(await Promise.allSettled([this.#transport?.close()])));
+    this.#transport = undefined;
+    for (const result of results) {
+      if (result.status === 'rejected') this.#logger.error({ err: result.reason as unknown }, 'stopping met trouble');
+    }
+  }
+
+  #openLine(): Line | Promise<Line> {
+    if (this.#line !== undefined) return this.#line;
+    if (this.#isClosed) throw new BrokerClosedError();
+    return this.#open();
+  }
+
+  #open(): Promise<Line> {
+    if (this.#line !== undefined) return Promise.resolve(this.#line);
+    return (this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    }));
+  }
+
+  async #connect(): Promise<Line> {
+    const transport = (this.#transport ??= this.#openTransport());
+    try {
+      await transport.connect();
+    } catch (error) {
+      this.#transport = undefined;
+      await transport.close();
+      throw error;
+    }
+    const { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' } = this.#options.rpc ?? {};
+    const calls = new Calls(transport, {
+      maxPending,
+      inboxPrefix,
+      codec: this.#codec,
+      format: this.#format,
+      report: this.#reportFor('calls'),
+    });
+    return (this.#line = { transport, calls });
+  }
+
+  #openTransport(): Transport {
+    return openTransport(this.#connection, this.#reportFor('subscriptions'));
+  }
+
+  #newEndpoint(planned: Plan): Endpoint {
+    const { options } = (planned.subscribers[0] as Subscriber).spec;
+    const own = planned.subscribers.flatMap(({ spec }) => [...(spec.options.middlewares ?? [])]);
+    const publishing = publishersIn([...planned.middlewares, ...own]);
+    const endpoint: Endpoint = new Endpoint(
+      {
+        name: planned.name,
+        logger: this.#logger,
+        broker: this,
+        sender: this.#newSender({}, this.#options.prefix ?? '', () => [...planned.middlewares, ...own]),
+        replier: new Replier(
+          new Encoder(options.codec ?? this.#codec, options.format ?? this.#format),
+          (to, frame) =>
+            this.#line?.transport.send(to, frame) ?? Promise.reject(new BrokerClosedError()),
+          publishing,
+        ),
+        publishers: planned.subscribers.flatMap(({ publishers }) =>
+          publishers.map((spec) =>
+            this.#newPublisher(spec, planned.prefix, () => [...planned.middlewares, ...own]),
+          ),
+        ),
+        noReply: planned.noReply,
+        ackPolicy: planned.ackPolicy,
+        concurrency: planned.concurrency,
+        batch: planned.batch,
+        fetch: planned.fetch,
+        isLastResort: ({ name }) => this.#isLastResort(planned, name),
+      },
+      this.#reportFor(planned.name),
+    );
+    return endpoint;
+  }
+
+  #newPipeline(planned: Plan, endpoint: Endpoint): Pipeline {
+    const { source, pattern, address, subscribers } = planned;
+    const { options } = (subscribers[0] as Subscriber).spec;
+    const routes = subscribers.map(({ spec, handler }): Route => {
+      const { filter, schema, reply, middlewares = [] } = spec.options;
+      return {
+        filter,
+        validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
+        validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
+        invoke: composeConsume(consumersIn([...planned.middlewares, ...middlewares]), handler),
+      };
+    });
+    return new Pipeline({
+      address,
+      source: pattern?.isPattern === true ? undefined : ({ [source.kind]: source.name } as never),
+      match: pattern?.match,
+      codec: options.codec ?? this.#codec,
+      format: options.format ?? this.#format,
+      routes,
+      host: endpoint,
+    });
+  }
+
+  #newSender(
+    { codec = this.#codec, format = this.#format }: { codec?: Codec; format?: MessageFormat },
+    prefix: string,
+    middlewares: () => readonly Middleware[],
+  ): Sender {
+    const { timeout } = this.#options.rpc ?? {};
+    return new Sender({
+      line: () => this.#openLine(),
+      encoder: new Encoder(codec, format),
+      prefix,
+      middlewares: () => publishersIn(middlewares()),
+      timeout: timeout === undefined ? 30_000 : timeout,
+    });
+  }
+
+  #newPublisher(
+    spec: PublisherSpec,
+    prefix: string,
+    middlewares: () => readonly Middleware[],
+  ): Publisher<Schema, unknown> {
+    return new Publisher(this.#newSender(spec.options, prefix, middlewares), spec);
+  }
+
+  /** Whether no other subscriber of this broker could answer a message here. Of several that never answer, the first says so. */
+  #isLastResort(planned: Plan, channel: string): boolean {
+    const { source, noReply } = planned;
+    if (source.kind === 'list') return true;
+    if (source.kind === 'stream') return source.group !== undefined;
+    const hearing = [...new Set([...this.#running.values()].map((running) => running.plan))].filter(
+      (other) => other.hears(channel),
+    );
+    return (
+      hearing.every((other) => other === planned || other.noReply) &&
+      (!noReply || hearing[0] === planned)
+    );
+  }
+
+  #reportFor(name: string): Report {
+    return (problem, error) => {
+      this.#logger.warn(error === undefined ? {} : { err: error }, `${name}: ${problem}`);
+    };
+  }
+}

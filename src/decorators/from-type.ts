@@ -1,0 +1,55 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { SetupError } from '../errors.ts';
+import { isSchema, type Schema } from '../message/schema.ts';
+
+/**
+ * `schema: fromType` takes the schema from the type of the handler's first parameter: a class that
+ * is a schema itself or has one as its static `schema`, or String, Number or Boolean. It needs
+ * `emitDecoratorMetadata`, which tsc and swc honour in the older decorator dialect; esbuild, tsx
+ * and standard decorators emit no types, which is an error at registration.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- the parameter's type is known to its declaration alone
+export const fromType: Schema<any, any> = {
+  '~standard': {
+    version: 1,
+    vendor: 'redstart',
+    validate: () => {
+      throw new SetupError("'fromType' works on a method decorator: give the schema itself here");
+    },
+  },
+};
+
+/** The schema that `fromType` stands for on a method. */
+export function schemaFromType(types: readonly unknown[] | undefined, where: string): StandardSchemaV1 {
+  if (types === undefined) {
+    throw new SetupError(
+      `${where}: 'schema: fromType' needs the parameter's type, but none was emitted: compile with emitDecoratorMetadata and experimentalDecorators by tsc or swc, or give the schema itself`,
+    );
+  }
+  const type = types[0] as { name?: string; schema?: unknown } | undefined;
+  const primitive = PRIMITIVES.get(type);
+  if (primitive !== undefined) return ofPrimitive(primitive);
+  for (const candidate of [type, type?.schema]) if (isSchema(candidate)) return candidate;
+  throw new SetupError(
+    `${where}: 'schema: fromType' finds no schema on the parameter's type ${type?.name ?? '(none)'}: give the class a static 'schema', or give the schema itself`,
+  );
+}
+
+const PRIMITIVES = new Map<unknown, string>([
+  [String, 'string'],
+  [Number, 'number'],
+  [Boolean, 'boolean'],
+]);
+
+function ofPrimitive(type: string): StandardSchemaV1 {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'redstart',
+      validate: (value) =>
+        typeof value === type
+          ? { value }
+          : { issues: [{ message: `expected a ${type}, received ${value === null ? 'null' : typeof value}` }] },
+    },
+  };
+}

@@ -1,0 +1,115 @@
+import 'reflect-metadata';
+import { SetupError } from '../errors.ts';
+
+// Node has no Symbol.metadata yet; defined before any class that this module's decorators touch.
+(Symbol as { metadata?: symbol }).metadata ??= Symbol.for('Symbol.metadata');
+
+const KEY = Symbol.for('redstart:handlers');
+
+/** What one decorator said about one method. */
+export interface Intent {
+  readonly type: 'subscriber' | 'publisher';
+  readonly method: string | symbol;
+  readonly address: unknown;
+  readonly options: unknown;
+  /** The broker or router whose own decorator it was; undefined for the free-standing ones. */
+  readonly owner: object | undefined;
+}
+
+/** An intent, and the types that TypeScript emitted for the method's parameters, where it did. */
+export interface FoundIntent extends Intent {
+  /** The very record that the decorator made. */
+  readonly intent: Intent;
+  readonly parameterTypes: readonly unknown[] | undefined;
+}
+
+/** How a method decorator is called: by TypeScript's older dialect, or by the standard. */
+export type DecoratorArguments =
+  | [prototype: object, key: string | symbol, descriptor: PropertyDescriptor | undefined]
+  | [value: unknown, context: ClassMethodDecoratorContext];
+
+/** Records an intent, whichever dialect the decorator was called in. Nothing after this sees the difference. */
+export function record(
+  intent: Omit<Intent, 'method'>,
+  decorator: string,
+  args: DecoratorArguments,
+): Intent {
+  const [target, key] = args;
+  const isStandard = typeof key === 'object' && key !== null && 'kind' in key;
+  return isStandard
+    ? recordStandard(intent, decorator, key)
+    : recordLegacy(intent, decorator, target as object, key as string | symbol, args[2]);
+}
+
+function recordStandard(
+  intent: Omit<Intent, 'method'>,
+  decorator: string,
+  context: ClassMethodDecoratorContext,
+): Intent {
+  if (context.kind !== 'method') throw notAMethod(decorator, context.name, `a ${context.kind as string}`);
+  if (context.static) throw notAMethod(decorator, context.name, 'static');
+  if (context.private) throw notAMethod(decorator, context.name, 'private');
+  const full: Intent = { ...intent, method: context.name };
+  const metadata = context.metadata as Record<symbol, Intent[]>;
+  if (!Object.hasOwn(metadata, KEY)) metadata[KEY] = [];
+  metadata[KEY]?.push(full);
+  return full;
+}
+
+function recordLegacy(
+  intent: Omit<Intent, 'method'>,
+  decorator: string,
+  prototype: object,
+  key: string | symbol | undefined,
+  descriptor: unknown,
+): Intent {
+  if (key === undefined) throw notAMethod(decorator, String((prototype as { name?: string }).name), 'a class');
+  if (typeof prototype === 'function') throw notAMethod(decorator, key, 'static');
+  const { value } = (descriptor ?? {}) as PropertyDescriptor;
+  if (typeof value !== 'function') throw notAMethod(decorator, key, 'a property or an accessor');
+  const full: Intent = { ...intent, method: key };
+  const known = (Reflect.getOwnMetadata(KEY, prototype) ?? []) as Intent[];
+  Reflect.defineMetadata(KEY, [...known, full], prototype);
+  return full;
+}
+
+function notAMethod(decorator: string, name: string | symbol, what: string): SetupError {
+  return new SetupError(
+    `@${decorator} belongs on a public method of a class, but '${String(name)}' is ${what}`,
+  );
+}
+
+/**
+ * Every intent on an instance's methods. A class inherits what its parents declared, unless it
+ * decorates the method itself. The chain is walked here: some compilers do not link a class's
+ * metadata to its parent's.
+ */
+export function intentsOf(instance: object): FoundIntent[] {
+  const found: FoundIntent[] = [];
+  const seen = new Set<string | symbol>();
+  let prototype = Object.getPrototypeOf(instance) as object | null;
+  while (prototype !== null && prototype !== Object.prototype) {
+    const own = ownIntents(prototype);
+    found.push(...own.filter((intent) => !seen.has(intent.method)));
+    for (const intent of own) seen.add(intent.method);
+    prototype = Object.getPrototypeOf(prototype) as object | null;
+  }
+  return found;
+}
+
+function ownIntents(prototype: object): FoundIntent[] {
+  const constructor = Object.hasOwn(prototype, 'constructor')
+    ? (prototype.constructor as unknown as Record<symbol, Record<symbol, Intent[]> | undefined>)
+    : undefined;
+  const { metadata } = Symbol as unknown as { metadata: symbol };
+  const holder =
+    constructor !== undefined && Object.hasOwn(constructor, metadata) ? constructor[metadata] : undefined;
+  const standard = holder !== undefined && Object.hasOwn(holder, KEY) ? (holder[KEY] ?? []) : [];
+  const legacy = (Reflect.getOwnMetadata(KEY, prototype) ?? []) as Intent[];
+  return [...standard, ...legacy].map((intent) => ({
+    ...intent,
+    intent,
+    parameterTypes: Reflect.getOwnMetadata('design:paramtypes', prototype, intent.method) as
+      unknown[] | undefined,
+  }));
+}

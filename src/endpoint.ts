@@ -1,0 +1,253 @@
+import { BrokerClosedError, NoMatchingHandlerError, NoReplyError } from './errors.ts';
+import { settlementFor, type AckPolicy, type Settlement } from './handle/acknowledge.ts';
+import type { ContextHost, MessageContext } from './handle/context.ts';
+import { failed, type Outcome } from './handle/outcome.ts';
+import type { Pipeline, Work } from './handle/pipeline.ts';
+import { backoff } from './internal/backoff.ts';
+import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
+import type { Logger } from './internal/logger.ts';
+import type { Message } from './message/message.ts';
+import { Response } from './message/response.ts';
+import type { Publishing } from './publish/publishing.ts';
+import type { Publisher } from './publisher.ts';
+import type { Schema } from './message/schema.ts';
+import { Replier } from './rpc/reply.ts';
+import type { Sender } from './sender.ts';
+import { Subscription } from './subscribe/subscription.ts';
+import type { Delivery, Report, Source } from './transport/transport.ts';
+
+/** Replies and acknowledgements that may be under way before the next message has to wait. */
+const MAX_SETTLING = 1_024;
+
+/** Milliseconds that handlers have after their signal was aborted. */
+const LAST_CHANCE = 1_000;
+
+export interface EndpointOptions {
+  /** For logs: `list 'orders' (Orders.place)`. */
+  readonly name: string;
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  /** Sends what handlers publish, with the subscriber's own middleware. */
+  readonly sender: Sender;
+  readonly replier: Replier;
+  readonly publishers: readonly Publisher<Schema, unknown>[];
+  readonly noReply: boolean;
+  readonly ackPolicy: AckPolicy;
+  readonly concurrency: number;
+  /** Messages for one call of a batch handler, at most; undefined for one by one. */
+  readonly batch: number | undefined;
+  readonly fetch: number | undefined;
+  /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
+  readonly isLastResort: (delivery: Delivery) => boolean;
+}
+
+/** One running subscriber: deliveries → pipeline → reply → publishers → acknowledgement. */
+export class Endpoint implements ContextHost {
+  readonly #options: EndpointOptions;
+  readonly #report: Report;
+  #pipeline!: Pipeline;
+  #source!: Source;
+  #subscription!: Subscription;
+  /** Of handlers that asked for their signal and still run. */
+  readonly #controllers = new Map<MessageContext, AbortController>();
+  /** Messages whose handler is done and whose reply or acknowledgement is not. */
+  #settling = 0;
+  #settled: Deferred<void> | undefined;
+
+  constructor(options: EndpointOptions, report: Report) {
+    this.#options = options;
+    this.#report = report;
+  }
+
+  get logger(): Logger {
+    return this.#options.logger;
+  }
+
+  get broker(): Publishing {
+    return this.#options.broker;
+  }
+
+  /** Settles what somebody else reads from `source`. */
+  attach(source: Source): void {
+    this.#source = source;
+  }
+
+  /** Begins to read. */
+  run(source: Source, pipeline: Pipeline): void {
+    const { concurrency, batch, fetch } = this.#options;
+    this.#source = source;
+    this.#pipeline = pipeline;
+    this.#subscription = new Subscription({
+      source,
+      concurrency,
+      batch: batch ?? 1,
+      fetch,
+      process: batch === undefined ? this.#processOne.bind(this) : this.#processBatch.bind(this),
+      report: this.#report,
+    });
+    this.#subscription.start();
+  }
+
+  /** Stops reading, gives handlers `patience` milliseconds, then aborts their signals, then closes. */
+  async stop(patience: number): Promise<void> {
+    const isDone = await this.#subscription.stop(patience);
+    if (!isDone) {
+      this.#options.logger.warn(`${this.#options.name}: handlers still run after ${patience} ms, their signals abort`);
+      const reason = new BrokerClosedError('the broker is stopping');
+      for (const controller of this.#controllers.values()) controller.abort(reason);
+    }
+    const ended = await this.#subscription.close(isDone ? 0 : LAST_CHANCE);
+    if (!ended && !isDone) {
+      this.#options.logger.error(`${this.#options.name}: handlers ignored their signal and were left behind`);
+    }
+    await settledWithin(this.#everythingSettled(), LAST_CHANCE);
+  }
+
+  publish(context: MessageContext, ...[body, to]: Parameters<Publishing['publish']>): Promise<unknown> {
+    return this.#options.sender.dispatch(body, to, context.message.correlationId);
+  }
+
+  settle(context: MessageContext, how: Settlement): Promise<void> | undefined {
+    if (context.settlement !== undefined) return undefined;
+    context.settlement = how;
+    let last: Promise<void> | undefined;
+    for (const delivery of context.deliveries) last = this.#tell(delivery, how);
+    return last;
+  }
+
+  watch(context: MessageContext, controller: AbortController): void {
+    this.#controllers.set(context, controller);
+  }
+
+  #processOne([delivery]: Delivery[]): Promise<void> | undefined {
+    const work = this.#open(delivery as Delivery);
+    const outcome = this.#pipeline.handle(work);
+    if (outcome instanceof Promise) return outcome.then((later) => this.#finish(work, later));
+    return this.#finish(work, outcome);
+  }
+
+  async #processBatch(deliveries: Delivery[]): Promise<void> {
+    const batch = deliveries.map((delivery) => this.#open(delivery));
+    await this.#pipeline.handleBatch(batch);
+    for (const work of batch) await this.#finish(work, work.outcome as Outcome);
+  }
+
+  #open(delivery: Delivery): Work {
+    const { ackPolicy, noReply } = this.#options;
+    const work = this.#pipeline.open(delivery);
+    if (ackPolicy === 'ack-first') void this.#source.ack(delivery);
+    if (noReply && work.outcome?.kind !== 'skipped') {
+      this.#decline(work, new NoReplyError(`${this.#options.name} never answers (noReply)`));
+    }
+    return work;
+  }
+
+  /** Decides on an outcome: log, reply, publish on, acknowledge. Never throws; the promise, if any, holds back the next message. */
+  #finish(work: Work, outcome: Outcome): Promise<void> | undefined {
+    const { context, delivery } = work;
+    if (this.#controllers.size > 0) this.#controllers.delete(context);
+    if (outcome.kind === 'failed') this.#log(work, outcome.error);
+    const [final, replied] = this.#reply(work, outcome);
+    const { publishers, ackPolicy } = this.#options;
+    const publishes = publishers.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
+    if (replied === undefined && !publishes) {
+      if (context.settlement === undefined) void this.#tell(delivery, settlementFor(ackPolicy, final));
+      return undefined;
+    }
+    this.#settling++;
+    void this.#settleLater(work, final, replied, publishes);
+    if (this.#settling < MAX_SETTLING) return undefined;
+    this.#settled ??= deferred();
+    return this.#settled.promise;
+  }
+
+  /** Acknowledges when the reply is out: a crash between the two repeats work, and loses none. */
+  async #settleLater(
+    work: Work,
+    outcome: Outcome,
+    replied: Promise<unknown> | undefined,
+    publishes: boolean,
+  ): Promise<void> {
+    let final = outcome;
+    try {
+      await replied;
+    } catch (error) {
+      this.#log(work, error, 'the reply could not be sent');
+    }
+    if (publishes && final.kind === 'ok') {
+      try {
+        await this.#publishOn(work.message, final.result);
+      } catch (error) {
+        this.#log(work, error, 'the result could not be published');
+        final = failed(error);
+      }
+    }
+    if (work.context.settlement === undefined) {
+      void this.#tell(work.delivery, settlementFor(this.#options.ackPolicy, final));
+    }
+    if (--this.#settling === 0 || this.#settling === MAX_SETTLING >> 1) {
+      this.#settled?.resolve();
+      this.#settled = undefined;
+    }
+  }
+
+  async #everythingSettled(): Promise<void> {
+    while (this.#settling > 0) {
+      this.#settled ??= deferred();
+      await this.#settled.promise;
+    }
+  }
+
+  #reply(work: Work, outcome: Outcome): [outcome: Outcome, replied: Promise<unknown> | undefined] {
+    const { replier, noReply, name } = this.#options;
+    const { message, context } = work;
+    // A nacked message comes again, and its caller is answered then.
+    if (noReply || message.replyTo === undefined || context.settlement === 'nack') return [outcome, undefined];
+    if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
+      this.#decline(work, outcome.error);
+      return [outcome, undefined];
+    }
+    const isRejected = context.settlement === 'reject' && outcome.kind === 'ok';
+    const answer = isRejected ? failed(new NoReplyError(`${name} rejected the message`)) : outcome;
+    try {
+      return [outcome, replier.reply(message, answer)];
+    } catch (error) {
+      // The result cannot be sent, which the caller is told instead.
+      this.#log(work, error);
+      const instead = failed(error);
+      return [instead, replier.reply(message, instead)];
+    }
+  }
+
+  #decline(work: Work, error: Error): void {
+    if (!Replier.isCall(work.message) || !this.#options.isLastResort(work.delivery)) return;
+    this.#options.replier
+      .reply(work.message, failed(error))
+      ?.catch((reason: unknown) => this.#log(work, reason, 'the reply could not be sent'));
+  }
+
+  async #publishOn(message: Message, result: unknown): Promise<void> {
+    const response = result instanceof Response ? result : undefined;
+    const options = {
+      correlationId: response?.correlationId ?? message.correlationId,
+      ...(response?.headers === undefined ? {} : { headers: response.headers }),
+    };
+    for (const publisher of this.#options.publishers) await publisher.send(bodyOf(result), options);
+  }
+
+  #tell(delivery: Delivery, how: Settlement | undefined): Promise<void> | undefined {
+    if (how === 'ack' || how === 'reject') return this.#source.ack(delivery);
+    if (how === 'nack') this.#source.nack(delivery, backoff(delivery.count - 1, 200, 30_000));
+    else this.#source.abandon(delivery);
+    return undefined;
+  }
+
+  #log({ message }: Work, error: unknown, what = 'the handler failed'): void {
+    const { correlationId, id } = message;
+    this.#options.logger.error({ err: error, correlationId, id }, `${this.#options.name}: ${what}`);
+  }
+}
+
+function bodyOf(result: unknown): unknown {
+  return result instanceof Response ? result.body : result;
+}

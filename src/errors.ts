@@ -1,0 +1,205 @@
+/**
+ * Every error that redstart throws. All extend {@link RedstartError} and carry a stable `code`, so
+ * a caller can tell them apart across package copies and after a trip over the wire.
+ */
+export class RedstartError extends Error {
+  /** Stable, upper-case, never reused: what programs test for. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+
+  static {
+    this.prototype.name = 'RedstartError';
+  }
+}
+
+/** A mistake in how the library is used, found when it is made and not at the first message. */
+export class SetupError extends RedstartError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('SETUP', message, options);
+  }
+
+  static {
+    this.prototype.name = 'SetupError';
+  }
+}
+
+/** The server cannot be reached, or refused us; `address` names it and `cause` says why. */
+export class ConnectionError extends RedstartError {
+  readonly address: string;
+
+  constructor(address: string, message: string, options?: { cause?: unknown }) {
+    super('CONNECTION', message, options);
+    this.address = address;
+  }
+
+  static {
+    this.prototype.name = 'ConnectionError';
+  }
+}
+
+/** The broker was stopped, or is stopping: the call cannot be made or will not be answered. */
+export class BrokerClosedError extends RedstartError {
+  constructor(message = 'the broker is closed') {
+    super('BROKER_CLOSED', message);
+  }
+
+  static {
+    this.prototype.name = 'BrokerClosedError';
+  }
+}
+
+/** A value cannot be sent: not serialisable, a header of the wrong type, headers too long. */
+export class EncodeError extends RedstartError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('ENCODE', message, options);
+  }
+
+  static {
+    this.prototype.name = 'EncodeError';
+  }
+}
+
+/** Bytes from the network that claim to be a frame and are none, or a body that is not what its content type says. */
+export class DecodeError extends RedstartError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('DECODE', message, options);
+  }
+
+  static {
+    this.prototype.name = 'DecodeError';
+  }
+}
+
+/** One thing that a schema found wrong: where, and what. */
+export interface MessageIssue {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** A body that does not fit its schema. `issues` lists what the schema found; the rejected value is never included. */
+export class InvalidMessageError extends RedstartError {
+  readonly issues: readonly MessageIssue[];
+
+  constructor(what: string, issues: readonly MessageIssue[]) {
+    const list = issues
+      .map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ` : '') + issue.message)
+      .join('; ');
+    super('INVALID_MESSAGE', `${what} does not fit its schema: ${list}`);
+    this.issues = issues;
+  }
+
+  static {
+    this.prototype.name = 'InvalidMessageError';
+  }
+}
+
+/** No answer came in time. The handler may still be running, or the request may wait unread. */
+export class RpcTimeoutError extends RedstartError {
+  readonly address: string;
+  /** Milliseconds that were allowed. */
+  readonly timeout: number;
+  readonly correlationId: string;
+
+  constructor(address: string, timeout: number, correlationId: string) {
+    super(
+      'RPC_TIMEOUT',
+      `no answer from ${address} within ${timeout} ms (correlation id ${correlationId})`,
+    );
+    this.address = address;
+    this.timeout = timeout;
+    this.correlationId = correlationId;
+  }
+
+  static {
+    this.prototype.name = 'RpcTimeoutError';
+  }
+}
+
+/** Nobody is subscribed to the channel of a call: PUBLISH reached no receiver. */
+export class NoRespondersError extends RedstartError {
+  readonly address: string;
+
+  constructor(address: string) {
+    super('NO_RESPONDERS', `nobody is subscribed to ${address}`);
+    this.address = address;
+  }
+
+  static {
+    this.prototype.name = 'NoRespondersError';
+  }
+}
+
+/** Too many calls are waiting for an answer already (`rpc.maxPending`). Nothing was sent. */
+export class OverloadedError extends RedstartError {
+  constructor(maxPending: number) {
+    super(
+      'OVERLOADED',
+      `${maxPending} calls are waiting for an answer already: nothing was sent (rpc.maxPending)`,
+    );
+  }
+
+  static {
+    this.prototype.name = 'OverloadedError';
+  }
+}
+
+/** A message reached a subscriber, but none of its handlers' filters let it in. */
+export class NoMatchingHandlerError extends RedstartError {
+  constructor(address: string) {
+    super('NO_MATCHING_HANDLER', `no handler of ${address} accepts this message`);
+  }
+
+  static {
+    this.prototype.name = 'NoMatchingHandlerError';
+  }
+}
+
+/** The handler refused the message (`ctx.reject()`, `ctx.nack()`) or never answers (`noReply`). */
+export class NoReplyError extends RedstartError {
+  constructor(message: string) {
+    super('NO_REPLY', message);
+  }
+
+  static {
+    this.prototype.name = 'NoReplyError';
+  }
+}
+
+/**
+ * The handler at the other end failed. Name, message, code and data crossed the wire; a stack never
+ * does. Errors of redstart's own are rebuilt as their class (a refused body is an
+ * {@link InvalidMessageError} with its issues) and are `instanceof RemoteError` all the same, so
+ * "did this come from the other end?" is one question.
+ */
+export class RemoteError extends RedstartError {
+  /** The name of the error that the handler threw. */
+  readonly remoteName: string;
+  /** Its `code`, where it had one. */
+  readonly remoteCode: string | undefined;
+  /** Its `data`, or a schema's issues. */
+  readonly data: unknown;
+
+  constructor(remote: { name: string; message: string; code?: string | undefined; data?: unknown }) {
+    super('REMOTE', remote.message);
+    this.remoteName = remote.name;
+    this.remoteCode = remote.code;
+    this.data = remote.data;
+  }
+
+  static {
+    this.prototype.name = 'RemoteError';
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof RedstartError && 'remoteName' in value;
+  }
+}
+
+/** The message of anything that was thrown, an Error or not. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

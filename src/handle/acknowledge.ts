@@ -1,0 +1,30 @@
+import type { Outcome } from './outcome.ts';
+
+/**
+ * What becomes of a stream group's entry when its handler is done.
+ *
+ * - `ack`: acknowledged, whatever happened.
+ * - `ack-first`: acknowledged before the handler runs.
+ * - `reject-on-error` (default): success acknowledges; an error rejects: acknowledged and logged.
+ * - `nack-on-error`: success acknowledges; an error leaves it pending, delivered again after a backoff.
+ * - `manual`: nothing happens unless the handler calls `ctx.ack()`, `ctx.nack()` or `ctx.reject()`.
+ */
+export type AckPolicy = (typeof ACK_POLICIES)[number];
+
+export const ACK_POLICIES = [
+  'ack',
+  'ack-first',
+  'reject-on-error',
+  'nack-on-error',
+  'manual',
+] as const;
+
+/** How an entry is settled: `ack` and `reject` tell Redis XACK, `nack` has it delivered again. */
+export type Settlement = 'ack' | 'nack' | 'reject';
+
+/** The settlement that a policy takes for an outcome; undefined leaves the entry pending. */
+export function settlementFor(policy: AckPolicy, outcome: Outcome): Settlement | undefined {
+  if (policy === 'manual') return undefined;
+  if (outcome.kind !== 'failed' || policy === 'ack' || policy === 'ack-first') return 'ack';
+  return policy === 'nack-on-error' ? 'nack' : 'reject';
+}

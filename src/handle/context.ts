@@ -1,0 +1,92 @@
+import type { Logger } from '../internal/logger.ts';
+import type { Message } from '../message/message.ts';
+import type { Publishing } from '../publish/publishing.ts';
+import type { Delivery } from '../transport/transport.ts';
+import type { Settlement } from './acknowledge.ts';
+
+/** What a context needs from the subscriber that it belongs to. */
+export interface ContextHost {
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  publish(context: MessageContext, ...args: Parameters<Publishing['publish']>): Promise<unknown>;
+  settle(context: MessageContext, how: Settlement): Promise<void> | undefined;
+  /** Told when the first handler asks for its signal, so that `stop` can abort it. */
+  watch(context: MessageContext, controller: AbortController): void;
+}
+
+const NO_PATH: Readonly<Record<string, string>> = Object.freeze({});
+
+/** The second argument of every handler and the first of every middleware. */
+export class MessageContext<Body = unknown> {
+  /** The message; in a batch, its first. */
+  readonly message: Message<Body>;
+  /** All messages of a batch, in order; otherwise the one. */
+  readonly messages: readonly Message[];
+  /** Parameters of a channel template: `logs.{level}` gives `level`. */
+  readonly path: Readonly<Record<string, string>>;
+
+  /** How the handler settled its message, if it did. @internal */
+  settlement: Settlement | undefined = undefined;
+  /** What stands behind the messages, in the same order. @internal */
+  readonly deliveries: readonly Delivery[];
+  private readonly host: ContextHost;
+  private controller: AbortController | undefined = undefined;
+  private bag: Record<string, unknown> | undefined = undefined;
+
+  /** @internal */
+  constructor(
+    host: ContextHost,
+    messages: readonly Message[],
+    deliveries: readonly Delivery[],
+    path?: Readonly<Record<string, string>>,
+  ) {
+    this.host = host;
+    this.deliveries = deliveries;
+    this.message = messages[0] as Message<Body>;
+    this.messages = messages;
+    this.path = path ?? NO_PATH;
+  }
+
+  /** Aborts when the broker's patience at `stop` ends. */
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      this.host.watch(this as MessageContext, this.controller);
+    }
+    return this.controller.signal;
+  }
+
+  get logger(): Logger {
+    return this.host.logger;
+  }
+
+  get broker(): Publishing {
+    return this.host.broker;
+  }
+
+  /** What middleware wants to hand on: a plain object of this message's own. */
+  get state(): Record<string, unknown> {
+    return (this.bag ??= {});
+  }
+
+  /** Publishes as the broker does, and keeps this message's correlation id. */
+  get publish(): Publishing['publish'] {
+    return ((...args: Parameters<Publishing['publish']>) =>
+      this.host.publish(this as MessageContext, ...args)) as Publishing['publish'];
+  }
+
+  /** Acknowledges the message now (XACK). Does nothing where there is nothing to acknowledge, or a second time. */
+  async ack(): Promise<void> {
+    await this.host.settle(this as MessageContext, 'ack');
+  }
+
+  /** Leaves the message pending and has it delivered again after a backoff. A caller gets no answer yet. */
+  async nack(): Promise<void> {
+    await this.host.settle(this as MessageContext, 'nack');
+  }
+
+  /** Refuses the message for good: acknowledged, not delivered again; a caller gets an error. */
+  async reject(): Promise<void> {
+    await this.host.settle(this as MessageContext, 'reject');
+  }
+}

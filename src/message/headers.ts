@@ -1,0 +1,28 @@
+import { EncodeError } from '../errors.ts';
+
+/** Headers as a user gives them; numbers and booleans travel as their text. */
+export type HeadersInput = Readonly<Record<string, string | number | boolean>>;
+
+/** Headers as they arrive: always text, system headers included. */
+export type Headers = Readonly<Record<string, string>>;
+
+/** Names that FastStream puts on the wire. */
+export const CORRELATION_ID = 'correlation_id';
+export const CONTENT_TYPE = 'content-type';
+export const REPLY_TO = 'reply_to';
+
+/** Names of our own; FastStream carries them along and ignores them. */
+export const CALL = 'redstart-call';
+export const STATUS = 'redstart-status';
+/** `list` or `stream`: where `reply_to` is, when it is not a channel. */
+export const REPLY_KIND = 'redstart-reply-kind';
+
+/** The text of one header value. Throws {@link EncodeError} naming the header for anything but text, number or boolean. */
+export function headerText(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
+  throw new EncodeError(
+    `header '${name}' must be a string, a number or a boolean, got ${got}: leave it out or put it in the body`,
+  );
+}

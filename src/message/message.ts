@@ -1,0 +1,88 @@
+import { randomId } from '../internal/ids.ts';
+import { findHeader, readHeaders, type Frame } from './envelope.ts';
+import { CALL, CONTENT_TYPE, CORRELATION_ID, REPLY_KIND, REPLY_TO, STATUS } from './headers.ts';
+import type { Headers } from './headers.ts';
+
+/** Where a message came from: the concrete channel (also for a pattern), list or stream. */
+export type MessageSource =
+  { readonly channel: string } | { readonly list: string } | { readonly stream: string };
+
+/** One message as a handler, a middleware or a caller sees it. */
+export class Message<Body = unknown> {
+  /** Decoded by content type, and validated where there is a schema. */
+  body: Body;
+  /** The bytes as they came from Redis, frame and all. */
+  readonly raw: Buffer;
+  readonly source: MessageSource;
+  /** The id of the stream entry; `undefined` for channels and lists. */
+  readonly id: string | undefined;
+  /** How often Redis has delivered this entry to its group, this time included; 1 elsewhere. */
+  readonly deliveryCount: number;
+
+  /** @internal */
+  readonly frame: Frame;
+  private allHeaders: Headers | undefined;
+  private correlation: string | undefined;
+
+  /** @internal */
+  constructor(raw: Buffer, frame: Frame, source: MessageSource, id?: string, deliveryCount = 1) {
+    this.body = undefined as Body;
+    this.raw = raw;
+    this.source = source;
+    this.id = id;
+    this.deliveryCount = deliveryCount;
+    this.frame = frame;
+    this.allHeaders = undefined;
+    this.correlation = undefined;
+  }
+
+  /** All headers, the system's included (`correlation_id`, `content-type`, `reply_to`). */
+  get headers(): Headers {
+    return (this.allHeaders ??= readHeaders(this.frame));
+  }
+
+  /** The sender's correlation id; where it sent none, an id made up here. */
+  get correlationId(): string {
+    return (this.correlation ??= this.header(CORRELATION_ID_KEY) ?? randomId(22));
+  }
+
+  get contentType(): string | undefined {
+    return this.header(CONTENT_TYPE_KEY);
+  }
+
+  /** Where the sender wants its answer. */
+  get replyTo(): string | undefined {
+    return this.header(REPLY_TO_KEY) || undefined;
+  }
+
+  /** The body before decoding. @internal */
+  get payload(): Buffer {
+    return this.frame.body === 0 ? this.frame.bytes : this.frame.bytes.subarray(this.frame.body);
+  }
+
+  /** One header, without reading the others. @internal */
+  header(key: HeaderKey): string | undefined {
+    const { frame } = this;
+    if (this.allHeaders !== undefined || frame.headers !== undefined) return this.headers[key.name];
+    const found = findHeader(frame, key.bytes);
+    if (found === undefined) return undefined;
+    return frame.bytes.toString('utf8', found[0], found[1]);
+  }
+}
+
+/** A header name in the two forms that reading needs. */
+export interface HeaderKey {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+function key(name: string): HeaderKey {
+  return { name, bytes: Buffer.from(name) };
+}
+
+export const CORRELATION_ID_KEY: HeaderKey = key(CORRELATION_ID);
+export const CONTENT_TYPE_KEY: HeaderKey = key(CONTENT_TYPE);
+export const REPLY_TO_KEY: HeaderKey = key(REPLY_TO);
+export const CALL_KEY: HeaderKey = key(CALL);
+export const STATUS_KEY: HeaderKey = key(STATUS);
+export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND);

@@ -1,0 +1,46 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { InvalidMessageError, type MessageIssue } from '../errors.ts';
+
+/** Anything that implements Standard Schema: zod, valibot, arktype. */
+export type Schema<Output = unknown, Input = unknown> = StandardSchemaV1<Input, Output>;
+
+/** What a handler receives for a schema. */
+export type OutputOf<S extends StandardSchemaV1> = StandardSchemaV1.InferOutput<S>;
+
+/** What may be sent for a schema. */
+export type InputOf<S extends StandardSchemaV1> = StandardSchemaV1.InferInput<S>;
+
+/** Checks values against one schema, synchronously where the schema is. */
+export type Validate = (value: unknown) => unknown;
+
+/**
+ * A function that returns the schema's output (or a promise of it, for a schema with asynchronous
+ * checks) and throws {@link InvalidMessageError} for a value that does not fit. `what` names the
+ * value in that error.
+ */
+export function validator(schema: StandardSchemaV1, what: string): Validate {
+  const standard = schema['~standard'];
+  const unwrap = (result: StandardSchemaV1.Result<unknown>): unknown => {
+    if (result.issues === undefined) return result.value;
+    throw new InvalidMessageError(what, result.issues.map(plainIssue));
+  };
+  return (value) => {
+    const result = standard.validate(value);
+    return result instanceof Promise ? result.then(unwrap) : unwrap(result);
+  };
+}
+
+export function isSchema(value: unknown): value is StandardSchemaV1 {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  const standard = (value as { '~standard'?: { validate?: unknown } })['~standard'];
+  return typeof standard?.validate === 'function';
+}
+
+/** Path and message only: what a schema library adds may hold the rejected value. */
+function plainIssue(issue: StandardSchemaV1.Issue): MessageIssue {
+  const path = (issue.path ?? []).map((segment) => {
+    const key = typeof segment === 'object' ? segment.key : segment;
+    return typeof key === 'symbol' ? String(key) : key;
+  });
+  return { path, message: issue.message };
+}

@@ -1,0 +1,115 @@
+import { SetupError } from './errors.ts';
+import type { AckPolicy } from './handle/acknowledge.ts';
+import type { Middleware } from './handle/middleware.ts';
+import { globMatcher } from './internal/glob.ts';
+import type { Registrar, Located, Subscriber } from './registrar.ts';
+import { channelPattern, type ChannelPattern } from './transport/address.ts';
+import type { SourceOptions } from './transport/transport.ts';
+
+/** Messages in one batch where the subscriber does not say. */
+const DEFAULT_BATCH = 100;
+
+/** One source to open, and the subscribers that share it: several only where filters choose among them. */
+export interface Plan {
+  /** For logs and errors: `list 'orders' (Orders.place)`. */
+  readonly name: string;
+  /** `list 'orders'` */
+  readonly address: string;
+  readonly subscribers: readonly Subscriber[];
+  /** All routers' prefixes, outermost first. */
+  readonly prefix: string;
+  readonly source: SourceOptions;
+  /** Channels only. */
+  readonly pattern: ChannelPattern | undefined;
+  readonly hears: (channel: string) => boolean;
+  /** Around every handler, outermost first; the subscribers' own are not among them. */
+  readonly middlewares: readonly Middleware[];
+  readonly concurrency: number;
+  readonly ackPolicy: AckPolicy;
+  readonly noReply: boolean;
+  readonly batch: number | undefined;
+  readonly fetch: number | undefined;
+}
+
+/** What to open for these subscribers. Throws for names and combinations that cannot be. */
+export function plan(located: readonly Located[]): Plan[] {
+  const plans = new Map<string, Plan>();
+  const others: Plan[] = [];
+  for (const one of located.map(planOne)) {
+    const key = JSON.stringify(one.source);
+    const twin = plans.get(key);
+    if (twin === undefined) plans.set(key, one);
+    else if (isFiltered(one) || isFiltered(twin)) plans.set(key, merge(twin, one));
+    else others.push(one); // the same address twice, and no filter: both get every message, or compete
+  }
+  return [...plans.values(), ...others];
+}
+
+function planOne({ subscriber, path }: Located): Plan {
+  const { spec, name } = subscriber;
+  const { options } = spec;
+  const prefix = path.map((router) => router.shared.prefix ?? '').join('');
+  const address = `${spec.kind} '${prefix + spec.name}'`;
+  const pattern =
+    spec.kind === 'channel'
+      ? channelPattern(spec.name, options.pattern, prefix, `@subscriber on ${name}`)
+      : undefined;
+  return {
+    name: `${address} (${name})`,
+    address,
+    subscribers: [subscriber],
+    prefix,
+    source: sourceOf(subscriber, prefix, pattern),
+    pattern,
+    hears: pattern === undefined ? () => false : hearing(pattern),
+    middlewares: path.flatMap((router) => router.middlewares),
+    concurrency: options.concurrency ?? nearest(path, 'concurrency') ?? 1,
+    ackPolicy: options.ackPolicy ?? nearest(path, 'ackPolicy') ?? 'reject-on-error',
+    noReply: options.noReply ?? false,
+    batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
+    fetch: options.maxRecords,
+  };
+}
+
+function sourceOf(
+  { spec: { kind, name, options } }: Subscriber,
+  prefix: string,
+  pattern: ChannelPattern | undefined,
+): SourceOptions {
+  if (pattern !== undefined) return { kind: 'channel', name: pattern.name, isPattern: pattern.isPattern };
+  if (kind === 'list') return { kind, name: prefix + name };
+  const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
+  return { kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen };
+}
+
+function nearest<K extends 'concurrency' | 'ackPolicy'>(
+  path: readonly Registrar[],
+  key: K,
+): Registrar['shared'][K] {
+  return path.findLast((router) => router.shared[key] !== undefined)?.shared[key];
+}
+
+function hearing({ name, isPattern, match }: ChannelPattern): (channel: string) => boolean {
+  if (!isPattern) return (channel) => channel === name;
+  return match === undefined ? globMatcher(name) : (channel) => match(channel) !== undefined;
+}
+
+function isFiltered({ subscribers }: Plan): boolean {
+  return subscribers.some(({ spec }) => spec.options.filter !== undefined);
+}
+
+/** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
+function merge(first: Plan, second: Plan): Plan {
+  for (const key of ['noReply', 'ackPolicy', 'batch'] as const) {
+    if (first[key] === second[key]) continue;
+    throw new SetupError(
+      `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${key}'`,
+    );
+  }
+  return {
+    ...first,
+    name: `${first.address} (${[...first.subscribers, ...second.subscribers].map(({ name }) => name).join(', ')})`,
+    subscribers: [...first.subscribers, ...second.subscribers],
+    concurrency: Math.max(first.concurrency, second.concurrency),
+  };
+}

@@ -1,0 +1,94 @@
+import type { Codec } from '../message/codec.ts';
+import { encodeFrame, pair } from '../message/envelope.ts';
+import { binaryFormat, type MessageFormat } from '../message/format.ts';
+import {
+  CONTENT_TYPE,
+  CORRELATION_ID,
+  REPLY_KIND,
+  REPLY_TO,
+  headerText,
+  type HeadersInput,
+} from '../message/headers.ts';
+import type { ReplyAddress } from './command.ts';
+
+/** What is written into one frame. */
+export interface Outgoing {
+  readonly body: unknown;
+  readonly correlationId: string;
+  readonly headers: HeadersInput | undefined;
+}
+
+/** Headers of ours that follow the system's. */
+export type ExtraHeaders = Readonly<Record<string, string>> | undefined;
+
+/** Values → frames, in one codec and one format. */
+export class Encoder {
+  readonly #codec: Codec;
+  readonly #format: MessageFormat;
+
+  constructor(codec: Codec, format: MessageFormat) {
+    this.#codec = codec;
+    this.#format = format;
+  }
+
+  /** Throws `EncodeError` for what cannot be sent; nothing has been sent then. */
+  encode(message: Outgoing, replyTo?: ReplyAddress, extra?: ExtraHeaders): Uint8Array {
+    const { body, contentType } = this.#codec.encode(message.body);
+    if (message.headers !== undefined || this.#format !== binaryFormat) {
+      return this.#encodeAny(message, body, contentType, replyTo, extra);
+    }
+    let pairs = pair(CORRELATION_ID, message.correlationId);
+    let count = 1;
+    if (contentType !== undefined) {
+      pairs += pair(CONTENT_TYPE, contentType);
+      count++;
+    }
+    if (replyTo !== undefined) {
+      pairs += pair(REPLY_TO, replyTo.name);
+      count++;
+      if (replyTo.kind !== 'channel') {
+        pairs += pair(REPLY_KIND, replyTo.kind);
+        count++;
+      }
+    }
+    for (const name in extra) {
+      pairs += pair(name, extra[name] as string);
+      count++;
+    }
+    return encodeFrame(pairs, count, body);
+  }
+
+  /** With headers of the user's, which replace the system's in their place, as FastStream has it. */
+  #encodeAny(
+    message: Outgoing,
+    body: string | Uint8Array,
+    contentType: string | undefined,
+    replyTo: ReplyAddress | undefined,
+    extra: ExtraHeaders,
+  ): Uint8Array {
+    const headers = Object.create(null) as Record<string, string>;
+    headers[CORRELATION_ID] = message.correlationId;
+    if (contentType !== undefined) headers[CONTENT_TYPE] = contentType;
+    if (replyTo !== undefined) {
+      headers[REPLY_TO] = replyTo.name;
+      if (replyTo.kind !== 'channel') headers[REPLY_KIND] = replyTo.kind;
+    }
+    for (const name in message.headers) {
+      if (isOurs(name)) continue;
+      headers[name] = headerText(name, message.headers[name]);
+    }
+    Object.assign(headers, extra);
+    return this.#format.encode({
+      headers,
+      body: typeof body === 'string' ? Buffer.from(body) : body,
+    });
+  }
+}
+
+/**
+ * Headers that say who answers whom are never taken from a user's: a handler that answers with the
+ * headers of its request would otherwise ask for an answer to its answer.
+ */
+function isOurs(name: string): boolean {
+  return name === REPLY_TO || name.startsWith('redstart-');
+}

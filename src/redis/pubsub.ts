@@ -1,0 +1,107 @@
+import type { Redis } from 'ioredis';
+import { deferred, type Deferred } from '../internal/deferred.ts';
+import { Subscriptions } from '../transport/subscriptions.ts';
+import type { Report } from '../transport/transport.ts';
+import type { Connections } from './connections.ts';
+
+/** Receives a frame and the concrete channel it came on. */
+export type ChannelSink = (frame: Buffer, channel: string) => void;
+
+/**
+ * SUBSCRIBE and PSUBSCRIBE on one connection of their own. A subscription counts when the server
+ * has confirmed it; after a reconnect all are made again, by us and not by ioredis, whose rejected
+ * re-subscribe would end the process.
+ */
+export class PubSub {
+  readonly #connections: Connections;
+  readonly #report: Report;
+  readonly #channels = new Subscriptions<ChannelSink>();
+  readonly #patterns = new Subscriptions<ChannelSink>();
+  #client: Promise<Redis> | undefined;
+  /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */
+  #restoring: Deferred<void> | undefined;
+  #closed = false;
+
+  constructor(connections: Connections, report: Report) {
+    this.#connections = connections;
+    this.#report = report;
+  }
+
+  /** Resolves when the server has confirmed the subscription; rejects where it refuses. */
+  async subscribe(name: string, isPattern: boolean, sink: ChannelSink): Promise<void> {
+    const client = await (this.#client ??= this.#connect());
+    const names = isPattern ? this.#patterns : this.#channels;
+    names.add(name, sink);
+    try {
+      // Sent again where another sink has asked already: harmless, and its answer is our confirmation.
+      await (isPattern ? client.psubscribe(name) : client.subscribe(name));
+      await this.restored();
+    } catch (error) {
+      names.remove(name, sink);
+      throw error;
+    }
+  }
+
+  async unsubscribe(name: string, isPattern: boolean, sink: ChannelSink): Promise<void> {
+    const names = isPattern ? this.#patterns : this.#channels;
+    if (!names.remove(name, sink) || this.#closed) return;
+    const client = await this.#client;
+    // A connection that is down has no subscription to end, and will not restore this one.
+    if (client?.status !== 'ready') return;
+    await (isPattern ? client.punsubscribe(name) : client.unsubscribe(name));
+  }
+
+  /** Undefined while every subscription stands, else a promise for when it does again. */
+  restored(): Promise<void> | undefined {
+    return this.#restoring?.promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#restoring?.resolve();
+    this.#restoring = undefined;
+  }
+
+  async #connect(): Promise<Redis> {
+    try {
+      // Commands wait for a reconnect as long as it takes: they are idempotent, and nobody else retries them.
+      const client = await this.#connections.open({ maxRetriesPerRequest: null });
+      client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
+        const name = channel.toString();
+        for (const sink of this.#channels.get(name) ?? []) sink(frame, name);
+      });
+      client.on('pmessageBuffer', (pattern: string, channel: Buffer, frame: Buffer) => {
+        const name = channel.toString();
+        for (const sink of this.#patterns.get(pattern) ?? []) sink(frame, name);
+      });
+      client.on('close', () => {
+        if (!this.#closed) this.#restoring ??= deferred();
+      });
+      client.on('ready', () => void this.#restore(client));
+      return client;
+    } catch (error) {
+      this.#client = undefined;
+      throw error;
+    }
+  }
+
+  /** Subscribes again to everything that is wanted, then lets those go on who waited for it. */
+  async #restore(client: Redis): Promise<void> {
+    const restoring = this.#restoring;
+    if (restoring === undefined) return;
+    try {
+      const channels = this.#channels.names();
+      const patterns = this.#patterns.names();
+      await Promise.all([
+        channels.length > 0 ? client.subscribe(...channels) : undefined,
+        patterns.length > 0 ? client.psubscribe(...patterns) : undefined,
+      ]);
+    } catch (error) {
+      if (!this.#closed) this.#report('subscribing again after a reconnect was refused', error);
+    }
+    if (this.#restoring === restoring && client.status === 'ready') {
+      this.#restoring = undefined;
+      restoring.resolve();
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { Command, type Redis } from 'ioredis';
+import { pause } from '../internal/deferred.ts';
+import type { Connections } from './connections.ts';
+
+/** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
+export const BLOCK = 5_000;
+/** Milliseconds beyond that before a silent connection is taken for dead. */
+const GRACE = 2_000;
+
+/** A connection for one blocking command at a time. */
+export class BlockingReader {
+  readonly #client: Redis;
+  readonly #connections: Connections;
+  /** The connection's id at the server: what CLIENT UNBLOCK wants. */
+  #id: number | undefined;
+  /** Ends the command in flight with an error. */
+  #abort: ((reason: Error) => void) | undefined;
+  #stopped = false;
+  /** Called after every reconnect, before the next read. */
+  onReconnect: (() => void) | undefined;
+
+  static async open(connections: Connections): Promise<BlockingReader> {
+    // A read that a lost connection interrupted is not sent again by ioredis: it may hang there,
+    // and what it would have fetched is found by other means.
+    const client = await connections.open({
+      maxRetriesPerRequest: null,
+      autoResendUnfulfilledCommands: false,
+    });
+    return new BlockingReader(client, connections, await client.client('ID'));
+  }
+
+  private constructor(client: Redis, connections: Connections, id: number) {
+    this.#client = client;
+    this.#connections = connections;
+    this.#id = id;
+    client.on('close', () => {
+      this.#id = undefined;
+      // ioredis leaves the promise of a command that it does not send again unsettled for ever.
+      this.#abort?.(new Error('the connection was lost'));
+    });
+    client.on('ready', () => {
+      this.onReconnect?.();
+      client.client('ID').then(
+        (newId) => (this.#id = newId),
+        () => undefined, // lost again: the next `ready` asks anew
+      );
+    });
+  }
+
+  /** Sends a command that blocks for at most {@link BLOCK} and resolves with its reply, strings as buffers. */
+  async run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
+    await this.#ready();
+    if (this.#stopped) return null;
+    const watchdog = setTimeout(() => this.#client.disconnect(true), BLOCK + GRACE);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#abort = reject;
+        const command = new Command(name, args, { replyEncoding: null });
+        (this.#client.sendCommand(command) as Promise<unknown>).then(resolve, reject);
+      });
+    } finally {
+      clearTimeout(watchdog);
+      this.#abort = undefined;
+    }
+  }
+
+  /** Ends a blocked read without losing what it may just have fetched. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wakeReady?.();
+    const deadline = performance.now() + BLOCK + GRACE;
+    // The read may still be on its way when UNBLOCK arrives, so it is said until it is heard. A
+    // server that refuses it (ACL) ends the read by itself when BLOCK is over.
+    while (this.#abort !== undefined && performance.now() < deadline) {
+      if (this.#id !== undefined && this.#connections.client.status === 'ready') {
+        await this.#connections.client.client('UNBLOCK', this.#id).catch(() => 0);
+      }
+      await pause(5);
+    }
+  }
+
+  close(): void {
+    this.#stopped = true;
+    this.#wakeReady?.();
+    this.#connections.release(this.#client);
+  }
+
+  #wakeReady: (() => void) | undefined;
+
+  async #ready(): Promise<void> {
+    while (this.#client.status !== 'ready' && !this.#stopped) {
+      await new Promise<void>((resolve) => {
+        this.#wakeReady = resolve;
+        this.#client.once('ready', resolve);
+      });
+      this.#wakeReady = undefined;
+    }
+  }
+}

@@ -1,0 +1,224 @@
+import { fromType, schemaFromType } from './decorators/from-type.ts';
+import { intentsOf, record, type DecoratorArguments, type FoundIntent, type Intent } from './decorators/registry.ts';
+import type { AnySchema, Handler, HandlerDecorator } from './decorators/subscriber.ts';
+import { SetupError } from './errors.ts';
+import type { HandlerFunction, Middleware } from './handle/middleware.ts';
+import type { Schema } from './message/schema.ts';
+import {
+  checkMiddleware,
+  checkRouterOptions,
+  subscriberSpec,
+  type SharedOptions,
+  type SubscriberAddress,
+  type SubscriberOptions,
+  type SubscriberSpec,
+} from './options.ts';
+import { publisherSpec, type PublisherSpec } from './publisher.ts';
+
+/** A subscription that stands, or is being made, on one broker. */
+export interface Run {
+  readonly ready: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** One handler that was registered: where it listens and what runs. */
+export class Subscriber {
+  readonly spec: SubscriberSpec;
+  /** Class and method, or the title: for logs and errors. */
+  readonly name: string;
+  /** @internal */
+  readonly handler: HandlerFunction;
+  /** Where its results are sent on to. @internal */
+  readonly publishers: readonly PublisherSpec[];
+  /** One for each broker that has started it. @internal */
+  readonly runs = new Set<Run>();
+  /** @internal */
+  stopped = false;
+
+  /** @internal */
+  constructor(
+    spec: SubscriberSpec,
+    name: string,
+    handler: HandlerFunction,
+    publishers: readonly PublisherSpec[],
+  ) {
+    this.spec = spec;
+    this.name = spec.options.title ?? name;
+    this.handler = handler;
+    this.publishers = publishers;
+  }
+
+  /** Resolves when the subscription stands. Rejects where it cannot be made, and before the broker's `start`. */
+  async started(): Promise<void> {
+    if (this.runs.size === 0) throw new SetupError(`${this.name}: the broker has not been started`);
+    await Promise.all([...this.runs].map((run) => run.ready));
+  }
+
+  /** Ends the subscription for good; what is being handled gets the broker's `gracefulTimeout`. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await Promise.all([...this.runs].map((run) => run.stop()));
+  }
+}
+
+/** A subscriber as a broker finds it, with what leads to it, outermost first. */
+export interface Located {
+  readonly subscriber: Subscriber;
+  readonly path: readonly Registrar[];
+}
+
+/** What brokers and routers have in common: they are where handlers are registered. */
+export abstract class Registrar {
+  /** @internal */
+  readonly shared: SharedOptions;
+  /** @internal */
+  readonly middlewares: Middleware[];
+  /** Called whenever something is added, here or below. @internal */
+  changed: () => void = () => {};
+  readonly #subscribers: Subscriber[] = [];
+  readonly #instances = new Set<object>();
+  readonly #included: Registrar[] = [];
+  /** Methods under this router's own decorators, until an instance of their class is registered. */
+  readonly #unclaimed = new Set<Intent>();
+
+  constructor(options: SharedOptions) {
+    this.shared = options;
+    this.middlewares = [...(options.middlewares ?? [])];
+  }
+
+  /**
+   * Connects the handler methods of instances; a class is instantiated first, without arguments.
+   * Throws `SetupError` for a class without handlers and for every mistaken option on one.
+   */
+  register(...instances: object[]): void {
+    for (const given of instances) {
+      const instance = typeof given === 'function' ? instantiate(given as new () => object) : given;
+      if (typeof instance !== 'object' || instance === null) {
+        throw new SetupError(`register: expected an instance or a class, got ${typeof instance}`);
+      }
+      if (this.#instances.has(instance)) continue;
+      this.#subscribers.push(...this.#handlersOf(instance));
+      this.#instances.add(instance);
+    }
+    this.changed();
+  }
+
+  /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
+  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
+    address: SubscriberAddress<S, R, B>,
+    options?: SubscriberOptions<S, R>,
+  ): HandlerDecorator<Handler<S, R, B>>;
+  /** Subscribes a function. After the broker's start it is connected at once. */
+  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
+    address: SubscriberAddress<S, R, B>,
+    handler: Handler<S, R, B>,
+  ): Subscriber;
+  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
+    address: SubscriberAddress<S, R, B>,
+    options: SubscriberOptions<S, R> | undefined,
+    handler: Handler<S, R, B>,
+  ): Subscriber;
+  subscriber(address: unknown, ...rest: unknown[]): unknown {
+    const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
+    if (handler === undefined) {
+      return (...args: unknown[]): void => {
+        const intent = { type: 'subscriber', address, options, owner: this } as const;
+        this.#unclaimed.add(record(intent, 'subscriber', args as DecoratorArguments));
+      };
+    }
+    if (typeof handler !== 'function') {
+      throw new SetupError(`subscriber: the handler must be a function, got ${typeof handler}`);
+    }
+    const spec = subscriberSpec(address, options, 'subscriber');
+    const added = new Subscriber(spec, handler.name || 'handler', handler as HandlerFunction, []);
+    this.#subscribers.push(added);
+    this.changed();
+    return added;
+  }
+
+  /** Includes a router's subscribers under this one's prefix and defaults. A second time changes nothing. */
+  include(router: RedisRouter): void {
+    if (!(router instanceof RedisRouter)) {
+      throw new SetupError(`include: expected a RedisRouter, got ${typeof router}`);
+    }
+    if (router.includes(this)) throw new SetupError('include: a router cannot include itself');
+    if (this.#included.includes(router)) return;
+    this.#included.push(router);
+    const before = router.changed;
+    router.changed = () => {
+      before();
+      this.changed();
+    };
+    this.changed();
+  }
+
+  /** Adds middleware inside those that are there. Must come before `start`. */
+  use(middleware: Middleware): void {
+    checkMiddleware(middleware, 'use');
+    this.middlewares.push(middleware);
+  }
+
+  /** Every subscriber here and below. Throws for decorated methods that nobody registered. @internal */
+  collect(path: readonly Registrar[] = []): Located[] {
+    const [unclaimed] = this.#unclaimed;
+    if (unclaimed !== undefined) {
+      throw new SetupError(
+        `method '${String(unclaimed.method)}' is decorated with a broker's or router's @subscriber, but no instance of its class is registered there: call register(new …())`,
+      );
+    }
+    const here = [...path, this];
+    return [
+      ...this.#subscribers.map((subscriber) => ({ subscriber, path: here })),
+      ...this.#included.flatMap((router) => router.collect(here)),
+    ];
+  }
+
+  /** Whether `other` is this router or is included in it, however deep. @internal */
+  includes(other: Registrar): boolean {
+    return this === other || this.#included.some((router) => router.includes(other));
+  }
+
+  #handlersOf(instance: object): Subscriber[] {
+    const className = instance.constructor.name;
+    const intents = intentsOf(instance).filter(({ owner }) => owner === undefined || owner === this);
+    const subscribers = intents.filter(({ type }) => type === 'subscriber');
+    if (subscribers.length === 0) {
+      const alone = intents.length > 0 ? ', and @publisher alone receives nothing' : '';
+      throw new SetupError(`register: class ${className} has no method with @subscriber${alone}`);
+    }
+    for (const { intent } of intents) this.#unclaimed.delete(intent);
+    return subscribers.map((found) => {
+      const name = `${className}.${String(found.method)}`;
+      const method = (instance as Record<string | symbol, HandlerFunction>)[found.method];
+      const publishers = intents
+        .filter((other) => other.type === 'publisher' && other.method === found.method)
+        .map((other) => publisherSpec(other.address, other.options, `@publisher on ${name}`));
+      return new Subscriber(withSchema(found, name), name, (method as HandlerFunction).bind(instance), publishers);
+    });
+  }
+}
+
+/** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
+export class RedisRouter extends Registrar {
+  constructor(options: SharedOptions = {}) {
+    checkRouterOptions(options);
+    super(options);
+  }
+}
+
+function instantiate(type: new () => object): object {
+  if (type.length > 0) {
+    throw new SetupError(
+      `register: ${type.name} takes ${type.length} constructor argument(s): register an instance, as in register(new ${type.name}(…))`,
+    );
+  }
+  return new type();
+}
+
+function withSchema(intent: FoundIntent, name: string): SubscriberSpec {
+  const where = `@subscriber on ${name}`;
+  const spec = subscriberSpec(intent.address, intent.options, where);
+  if (spec.options.schema !== fromType) return spec;
+  const schema = schemaFromType(intent.parameterTypes, where);
+  return { ...spec, options: { ...spec.options, schema } };
+}

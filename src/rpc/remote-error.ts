@@ -1,0 +1,67 @@
+import {
+  DecodeError,
+  EncodeError,
+  InvalidMessageError,
+  NoMatchingHandlerError,
+  NoReplyError,
+  RedstartError,
+  RemoteError,
+  messageOf,
+  type MessageIssue,
+} from '../errors.ts';
+
+/** An error as it crosses the wire: plain data, and never a stack. */
+interface WireError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string | undefined;
+  readonly data?: unknown;
+}
+
+/** Our own errors that a caller gets back as what they are. */
+const REBUILT = new Map<string, { readonly prototype: object }>([
+  ['INVALID_MESSAGE', InvalidMessageError],
+  ['NO_MATCHING_HANDLER', NoMatchingHandlerError],
+  ['NO_REPLY', NoReplyError],
+  ['DECODE', DecodeError],
+  ['ENCODE', EncodeError],
+]);
+
+export function toWire(error: unknown): WireError {
+  if (error instanceof InvalidMessageError) {
+    const { name, message, code, issues } = error;
+    return { name, message, code, data: { issues } };
+  }
+  if (!(error instanceof Error)) return { name: 'Error', message: messageOf(error) };
+  const { code, data } = error as { code?: unknown; data?: unknown };
+  return {
+    name: error.name,
+    message: error.message,
+    code: typeof code === 'string' || typeof code === 'number' ? String(code) : undefined,
+    data: isPlain(data) ? data : undefined,
+  };
+}
+
+/** What a caller's promise rejects with. Bodies that are no error of ours still make one. */
+export function fromWire(body: unknown): RedstartError {
+  const { name, message, code, data } = (body ?? {}) as Partial<Record<keyof WireError, unknown>>;
+  const error = new RemoteError({
+    name: typeof name === 'string' ? name : 'Error',
+    message: typeof message === 'string' ? message : 'the handler failed',
+    code: typeof code === 'string' ? code : undefined,
+    data,
+  });
+  const own = error.remoteCode === undefined ? undefined : REBUILT.get(error.remoteCode);
+  if (own === undefined) return error;
+  Object.setPrototypeOf(error, own.prototype);
+  const issues = (data as { issues?: readonly MessageIssue[] } | undefined)?.issues;
+  return Object.assign(error, { code: error.remoteCode }, issues === undefined ? {} : { issues });
+}
+
+function isPlain(data: unknown): boolean {
+  try {
+    return data !== undefined && JSON.stringify(data) !== undefined;
+  } catch {
+    return false; // a cycle, a BigInt: the error crosses without it
+  }
+}

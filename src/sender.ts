@@ -1,0 +1,248 @@
+import { SetupError } from './errors.ts';
+import type { HeadersInput } from './message/headers.ts';
+import { Message } from './message/message.ts';
+import { validator, type Schema } from './message/schema.ts';
+import { checkKeys, expectMilliseconds } from './options.ts';
+import { composePublish, type PublishCommand, type PublishMiddleware, type ReplyAddress } from './publish/command.ts';
+import type { Encoder } from './publish/encoder.ts';
+import type { Publishing } from './publish/publishing.ts';
+import type { CallCommand, Calls } from './rpc/calls.ts';
+import { targetOf, type Target } from './transport/address.ts';
+import type { Transport } from './transport/transport.ts';
+
+/** An open connection and the calls that wait on it. */
+export interface Line {
+  readonly transport: Transport;
+  readonly calls: Calls;
+}
+
+export interface SenderOptions {
+  /** The line where it is open, a promise of it where it is not. Throws or rejects when there will be none. */
+  readonly line: () => Line | Promise<Line>;
+  readonly encoder: Encoder;
+  readonly prefix: string;
+  /** Outermost first; read once, at the first message. */
+  readonly middlewares: () => readonly PublishMiddleware[];
+  /** Default of a call's `timeout`. */
+  readonly timeout: number | null;
+}
+
+/** Everything that may stand beside the destination. */
+interface AnyOptions {
+  channel?: string;
+  list?: string;
+  stream?: string;
+  maxlen?: number;
+  headers?: HeadersInput;
+  correlationId?: string;
+  replyTo?: unknown;
+  rpc?: boolean;
+  timeout?: number | null;
+  reply?: Schema;
+}
+
+const KNOWN = new Set([
+  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
+  ...['replyTo', 'rpc', 'timeout', 'reply'],
+]);
+
+/** A call that middleware runs around resolves with the whole message; a plain one may ask for the body alone. */
+type Call = CallCommand;
+
+/** Turns values and options into commands, runs them through middleware and sends them. */
+export class Sender implements Publishing {
+  readonly #options: SenderOptions;
+  #composed: { send: Through<PublishCommand>; call: Through<Call> } | null | undefined;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+  }
+
+  // One signature for the overloads that Publishing declares; what comes back follows from the options.
+  publish(body: unknown, to: unknown): Promise<never> {
+    return this.dispatch(body, to, undefined) as Promise<never>;
+  }
+
+  request(body: unknown, to: unknown): Promise<never> {
+    try {
+      const options = checked(to, 'request');
+      if (options.rpc !== undefined) throw new SetupError("request: leave out 'rpc', a request is one");
+      return this.#call(body, options, undefined, true) as Promise<never>;
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  async publishBatch(bodies: readonly unknown[], to: unknown): Promise<never> {
+    const options = checked(to, 'publishBatch');
+    if (!Array.isArray(bodies)) {
+      throw new SetupError(`publishBatch: expected an array of messages, got ${typeof bodies}`);
+    }
+    forbidCall(options, 'publishBatch');
+    const { transport, calls } = await this.#options.line();
+    const commands = bodies.map((body) => this.#command(calls, body, options, undefined, 'publishBatch'));
+    const target = this.#target(options, 'publishBatch');
+    if (commands.length === 0) return (target.kind === 'list' ? 0 : []) as never;
+    const { encoder } = this.#options;
+    const through = this.#middleware()?.send;
+    if (through === undefined) {
+      const frames = commands.map((command) => encoder.encode(command, command.replyTo));
+      return (await transport.sendBatch(target, frames)) as never;
+    }
+    // Middleware may send each elsewhere, or not at all: they go one by one.
+    const sent: unknown[] = [];
+    for (const command of commands) sent.push(await through(command));
+    return (target.kind === 'list' ? sent.at(-1) : sent) as never;
+  }
+
+  /** `publish`, with the correlation id of the message that is being handled. */
+  dispatch(body: unknown, to: unknown, correlationId: string | undefined): Promise<unknown> {
+    try {
+      const options = checked(to, 'publish');
+      if (options.rpc === true) return this.#call(body, options, correlationId, false);
+      forbidCall(options, 'publish');
+      const line = this.#options.line();
+      if (line instanceof Promise) {
+        return line.then((open) => this.#send(open, body, options, correlationId));
+      }
+      return this.#send(line, body, options, correlationId);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #send(
+    { transport, calls }: Line,
+    body: unknown,
+    options: AnyOptions,
+    correlationId: string | undefined,
+  ): Promise<unknown> {
+    const command = this.#command(calls, body, options, correlationId, 'publish');
+    const through = this.#middleware()?.send;
+    if (through !== undefined) return through(command);
+    return transport.send(command.to, this.#options.encoder.encode(command, command.replyTo));
+  }
+
+  #command(
+    calls: Calls,
+    body: unknown,
+    options: AnyOptions,
+    correlationId: string | undefined,
+    where: string,
+  ): PublishCommand {
+    return {
+      type: 'publish',
+      to: this.#target(options, where),
+      body,
+      headers: options.headers,
+      correlationId: options.correlationId ?? correlationId ?? calls.correlationId(calls.reserve()),
+      replyTo: options.replyTo === undefined ? undefined : this.#replyAddress(options.replyTo, where),
+    };
+  }
+
+  #call(
+    body: unknown,
+    options: AnyOptions,
+    correlationId: string | undefined,
+    whole: boolean,
+  ): Promise<unknown> {
+    const where = whole ? 'request' : 'publish';
+    if (options.replyTo !== undefined) {
+      throw new SetupError(`${where}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`);
+    }
+    if (options.timeout !== null) expectMilliseconds(options.timeout, 'timeout', where);
+    const line = this.#options.line();
+    if (line instanceof Promise) {
+      return line.then((open) => this.#callOn(open, body, options, correlationId, whole));
+    }
+    return this.#callOn(line, body, options, correlationId, whole);
+  }
+
+  #callOn(
+    { calls }: Line,
+    body: unknown,
+    options: AnyOptions,
+    correlationId: string | undefined,
+    whole: boolean,
+  ): Promise<unknown> {
+    const call = calls.reserve();
+    const to = this.#target(options, whole ? 'request' : 'publish');
+    const through = this.#middleware()?.call;
+    const command: Call = {
+      type: 'request',
+      to,
+      body,
+      headers: options.headers,
+      correlationId: options.correlationId ?? correlationId ?? calls.correlationId(call),
+      replyTo: undefined,
+      call,
+      timeout: options.timeout === undefined ? this.#options.timeout : options.timeout,
+      validate: options.reply === undefined ? undefined : validator(options.reply, 'the answer'),
+      encoder: this.#options.encoder,
+      whole: whole || through !== undefined,
+    };
+    if (through === undefined) return calls.call(command);
+    const answer = through(command);
+    // Middleware may have put something else in the message's place.
+    return whole ? answer : answer.then((message) => (message instanceof Message ? message.body : message));
+  }
+
+  #target(options: AnyOptions, where: string): Target {
+    const target = targetOf(options, where);
+    const { prefix } = this.#options;
+    if (prefix === '' && options.maxlen === undefined) return target;
+    if (options.maxlen !== undefined && target.kind !== 'stream') {
+      throw new SetupError(`${where}: 'maxlen' only means something for a stream, not for a ${target.kind}`);
+    }
+    return { kind: target.kind, name: prefix + target.name, maxlen: options.maxlen };
+  }
+
+  #replyAddress(replyTo: unknown, where: string): ReplyAddress {
+    const given = typeof replyTo === 'string' ? { channel: replyTo } : (replyTo as object);
+    const { kind, name } = targetOf(given, `${where}: replyTo`);
+    return { kind, name: this.#options.prefix + name };
+  }
+
+  /** Composed once; null where there is none. */
+  #middleware(): { send: Through<PublishCommand>; call: Through<Call> } | null {
+    if (this.#composed !== undefined) return this.#composed;
+    const middlewares = this.#options.middlewares();
+    if (middlewares.length === 0) return (this.#composed = null);
+    const { encoder, line } = this.#options;
+    return (this.#composed = {
+      send: composePublish(middlewares, async (command) => {
+        const { transport } = await line();
+        return transport.send(command.to, encoder.encode(command, command.replyTo));
+      }),
+      call: composePublish(middlewares, async (command) => (await line()).calls.call(command)),
+    });
+  }
+}
+
+type Through<C> = (command: C) => Promise<unknown>;
+
+function checked(to: unknown, where: string): AnyOptions {
+  if (typeof to === 'string') return { channel: to };
+  if (typeof to !== 'object' || to === null) {
+    throw new SetupError(
+      `${where}: say where to, with a channel's name or { channel }, { list } or { stream }; got ${to === null ? 'null' : typeof to}`,
+    );
+  }
+  // Asked for every message, so the list of known keys is only spelled out for an unknown one.
+  for (const key in to) if (!KNOWN.has(key)) checkKeys(to, [...KNOWN], where, where);
+  const { headers } = to as AnyOptions;
+  if (headers !== undefined && headers['reply_to'] !== undefined) {
+    throw new SetupError(`${where}: the header 'reply_to' is the system's: use the option 'replyTo'`);
+  }
+  return to;
+}
+
+function forbidCall(options: AnyOptions, where: string): void {
+  if (options.timeout !== undefined || options.reply !== undefined) {
+    const key = options.timeout === undefined ? 'reply' : 'timeout';
+    throw new SetupError(
+      `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
+    );
+  }
+  if (options.rpc === true) throw new SetupError(`${where}: a batch cannot wait for answers`);
+}

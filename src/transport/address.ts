@@ -1,0 +1,105 @@
+import { SetupError } from '../errors.ts';
+import { escapeGlob, escapeRegExp, globSource, hasGlob } from '../internal/glob.ts';
+
+/** The three structures of Redis that carry messages. */
+export type Kind = 'channel' | 'list' | 'stream';
+
+/** Where a message is sent. Exactly one of the three names is given. */
+export type Address =
+  | { readonly channel: string; readonly list?: never; readonly stream?: never }
+  | { readonly list: string; readonly channel?: never; readonly stream?: never }
+  | { readonly stream: string; readonly channel?: never; readonly list?: never };
+
+/** An address taken apart: what the transport works with. */
+export interface Target {
+  readonly kind: Kind;
+  readonly name: string;
+  /** Streams only: keep about this many entries (`XADD … MAXLEN ~`). */
+  readonly maxlen?: number | undefined;
+}
+
+/** `list 'orders'`: how every error and log line names an address. */
+export function describe(target: Target): string {
+  return `${target.kind} '${target.name}'`;
+}
+
+/**
+ * The one destination in a set of options. Throws {@link SetupError} for none, for two and for a
+ * name that is not text; `where` says whose options they are.
+ */
+export function targetOf(
+  options: { channel?: unknown; list?: unknown; stream?: unknown },
+  where: string,
+): Target {
+  const { channel, list, stream } = options;
+  const given = Number(channel !== undefined) + Number(list !== undefined) + Number(stream !== undefined);
+  if (given !== 1) {
+    const names = ['channel', 'list', 'stream'].filter((kind) => options[kind as Kind] !== undefined);
+    throw new SetupError(
+      `${where}: expected one of channel, list or stream, got ${names.length === 0 ? 'none' : names.join(' and ')}`,
+    );
+  }
+  if (channel !== undefined) return { kind: 'channel', name: nameOf(channel, 'channel', where) };
+  if (list !== undefined) return { kind: 'list', name: nameOf(list, 'list', where) };
+  return { kind: 'stream', name: nameOf(stream, 'stream', where) };
+}
+
+function nameOf(name: unknown, kind: Kind, where: string): string {
+  if (typeof name === 'string' && name !== '') return name;
+  throw new SetupError(
+    `${where}: the name of a ${kind} must be a non-empty string, got ${name === '' ? "''" : typeof name}`,
+  );
+}
+
+/** What a channel subscriber listens to. */
+export interface ChannelPattern {
+  /** The channel, or the glob for PSUBSCRIBE. */
+  readonly name: string;
+  readonly isPattern: boolean;
+  /** The parameters in a concrete channel name; undefined where the name does not fit the template. */
+  readonly match: ((channel: string) => Readonly<Record<string, string>> | undefined) | undefined;
+}
+
+/**
+ * Reads a channel name with its template parameters: `logs.{level}` listens to `logs.*` and takes
+ * `level`, which holds no dot, from the concrete name. `pattern: true` makes the rest a raw glob,
+ * `pattern: false` makes everything literal, braces included.
+ */
+export function channelPattern(
+  channel: string,
+  pattern: boolean | undefined,
+  prefix: string,
+  where: string,
+): ChannelPattern {
+  const parts = pattern === false ? [channel] : channel.split(/\{([a-zA-Z0-9_]+)\}/);
+  const isTemplate = parts.length > 1;
+  if (pattern === undefined && hasGlob(isTemplate ? parts.filter((_, i) => i % 2 === 0).join('') : channel)) {
+    throw new SetupError(
+      `${where}: channel '${channel}' looks like a glob: say { pattern: true } to subscribe to all that match, or { pattern: false } if that is its name`,
+    );
+  }
+  if (!isTemplate && pattern !== true) return { name: prefix + channel, isPattern: false, match: undefined };
+  if (!isTemplate) return { name: escapeGlob(prefix) + channel, isPattern: true, match: undefined };
+
+  let glob = escapeGlob(prefix);
+  let expression = escapeRegExp(prefix);
+  const names: string[] = [];
+  parts.forEach((part, i) => {
+    if (i % 2 === 1) {
+      if (names.includes(part)) throw new SetupError(`${where}: channel '${channel}' names {${part}} twice`);
+      names.push(part);
+      glob += '*';
+      expression += '([^.]+)';
+    } else {
+      glob += pattern === true ? part : escapeGlob(part);
+      expression += pattern === true ? globSource(part) : escapeRegExp(part);
+    }
+  });
+  const test = new RegExp(`^${expression}$`);
+  const match = (name: string): Record<string, string> | undefined => {
+    const found = test.exec(name);
+    if (found === null) return undefined;
+    return Object.fromEntries(names.map((key, i) => [key, found[i + 1] as string]));
+  };
+  return { name: glob, isPattern: true, match };
+}

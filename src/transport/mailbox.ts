@@ -1,0 +1,73 @@
+import type { Delivery, Report, Source } from './transport.ts';
+
+/**
+ * Messages that wait for a channel subscriber that is busy. Redis does not wait for slow
+ * subscribers, it cuts them off; so a mailbox holds this many and drops what comes after, counted
+ * and reported once until the subscriber has caught up.
+ */
+const CAPACITY = 65_536;
+
+/** A source that is pushed to: channels, which Redis delivers without being asked. */
+export class Mailbox implements Source {
+  readonly takesBack = false;
+  /** Messages that found the mailbox full. */
+  dropped = 0;
+  #waiting: Delivery[] = [];
+  #wake: (() => void) | undefined;
+  #stopped = false;
+  #overflowing = false;
+  readonly #report: Report;
+  readonly #unsubscribe: () => Promise<void>;
+
+  constructor(report: Report, unsubscribe: () => Promise<void>) {
+    this.#report = report;
+    this.#unsubscribe = unsubscribe;
+  }
+
+  push(frame: Buffer, name: string): void {
+    if (this.#stopped) return;
+    if (this.#waiting.length >= CAPACITY) {
+      this.dropped++;
+      if (this.#overflowing) return;
+      this.#overflowing = true;
+      this.#report(
+        `the handler is ${CAPACITY} messages behind: further messages are dropped until it has caught up`,
+        undefined,
+      );
+      return;
+    }
+    this.#waiting.push({ frame, name, id: undefined, count: 1 });
+    this.#wake?.();
+  }
+
+  async read(max: number): Promise<Delivery[]> {
+    while (this.#waiting.length === 0 && !this.#stopped) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+    if (this.#waiting.length > max) return this.#waiting.splice(0, max);
+    const all = this.#waiting;
+    this.#waiting = [];
+    this.#overflowing = false;
+    return all;
+  }
+
+  /** What has arrived is still read out. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#wake?.();
+    await this.#unsubscribe();
+  }
+
+  close(): Promise<void> {
+    return this.stop();
+  }
+
+  // Redis forgets a channel's message as it delivers it: there is nothing to settle.
+  ack(): undefined {}
+  nack(): void {}
+  abandon(): void {}
+}

@@ -1,0 +1,94 @@
+import { globMatcher } from '../internal/glob.ts';
+import { MemoryList } from './memory-list.ts';
+import { MemoryStream } from './memory-stream.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+type Sinks = Subscriptions<(frame: Buffer, channel: string) => void>;
+
+/** The data that a server would hold. */
+export class MemoryHub {
+  static readonly #hubs = new Map<string, MemoryHub>();
+
+  /** The hub of that name; it exists while a transport is attached to it. */
+  static named(name: string): MemoryHub {
+    return MemoryHub.#hubs.get(name) ?? new MemoryHub(name);
+  }
+
+  readonly #name: string;
+  readonly #keys = new Map<string, MemoryList | MemoryStream>();
+  readonly #channels = new Map<string, Set<Sinks>>();
+  readonly #patterns = new Map<string, { matches: (name: string) => boolean; connections: Set<Sinks> }>();
+  #attached = 0;
+
+  private constructor(name: string) {
+    this.#name = name;
+  }
+
+  attach(): void {
+    this.#attached++;
+    MemoryHub.#hubs.set(this.#name, this);
+  }
+
+  detach(): void {
+    if (--this.#attached === 0) MemoryHub.#hubs.delete(this.#name);
+  }
+
+  list(key: string): MemoryList {
+    return this.#value(key, MemoryList);
+  }
+
+  stream(key: string): MemoryStream {
+    return this.#value(key, MemoryStream);
+  }
+
+  has(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
+  /** Hands a frame to all who listen; returns how many connections that were, as PUBLISH does. */
+  publish(channel: string, frame: Buffer): number {
+    let receivers = 0;
+    for (const connection of this.#channels.get(channel) ?? []) {
+      receivers++;
+      for (const sink of connection.get(channel) ?? []) sink(frame, channel);
+    }
+    for (const [pattern, { matches, connections }] of this.#patterns) {
+      if (!matches(channel)) continue;
+      for (const connection of connections) {
+        receivers++;
+        for (const sink of connection.get(pattern) ?? []) sink(frame, channel);
+      }
+    }
+    return receivers;
+  }
+
+  subscribe(connection: Sinks, name: string, isPattern: boolean): void {
+    if (isPattern) {
+      let pattern = this.#patterns.get(name);
+      if (pattern === undefined) {
+        pattern = { matches: globMatcher(name), connections: new Set() };
+        this.#patterns.set(name, pattern);
+      }
+      pattern.connections.add(connection);
+    } else {
+      const connections = this.#channels.get(name) ?? new Set();
+      this.#channels.set(name, connections.add(connection));
+    }
+  }
+
+  unsubscribe(connection: Sinks, name: string, isPattern: boolean): void {
+    const names = isPattern ? this.#patterns : this.#channels;
+    const connections = isPattern ? this.#patterns.get(name)?.connections : this.#channels.get(name);
+    connections?.delete(connection);
+    if (connections?.size === 0) names.delete(name);
+  }
+
+  #value<T extends MemoryList | MemoryStream>(key: string, type: new () => T): T {
+    const value = this.#keys.get(key) ?? new type();
+    if (!(value instanceof type)) {
+      throw new Error('WRONGTYPE Operation against a key holding the wrong kind of value');
+    }
+    this.#keys.set(key, value);
+    return value;
+  }
+}

@@ -1,0 +1,221 @@
+import { SetupError } from '../errors.ts';
+import type { MemoryHub } from './memory-hub.ts';
+import type { Delivery, Source, StreamSourceOptions } from './transport.ts';
+
+interface Entry {
+  readonly id: string;
+  readonly time: number;
+  readonly sequence: number;
+  readonly frame: Buffer | readonly Buffer[];
+}
+
+/** An entry that was delivered to a consumer of a group and not yet acknowledged. */
+export interface PendingEntry {
+  readonly consumer: string;
+  readonly count: number;
+}
+
+export interface MemoryGroup {
+  /** The last entry delivered to the group. */
+  lastId: string;
+  readonly pending: Map<string, PendingEntry>;
+}
+
+/** A stream key: entries in order of their ids, groups, and readers that wait for news. */
+export class MemoryStream {
+  readonly groups = new Map<string, MemoryGroup>();
+  readonly #entries: Entry[] = [];
+  readonly #waiting = new Set<() => void>();
+  #time = 0;
+  #sequence = 0;
+
+  add(frame: Buffer | readonly Buffer[], maxlen?: number): string {
+    const now = Date.now();
+    // Ids only ever grow, also when the clock is set back.
+    this.#sequence = now > this.#time ? 0 : this.#sequence + 1;
+    this.#time = Math.max(this.#time, now);
+    const id = `${this.#time}-${this.#sequence}`;
+    this.#entries.push({ id, time: this.#time, sequence: this.#sequence, frame });
+    if (maxlen !== undefined) this.trim(maxlen);
+    for (const wake of [...this.#waiting]) wake();
+    return id;
+  }
+
+  trim(maxlen: number): void {
+    this.#entries.splice(0, Math.max(0, this.#entries.length - maxlen));
+  }
+
+  get lastId(): string {
+    return `${this.#time}-${this.#sequence}`;
+  }
+
+  get length(): number {
+    return this.#entries.length;
+  }
+
+  entry(id: string): Entry | undefined {
+    const at = this.#after(id) - 1;
+    return this.#entries[at]?.id === normal(id) ? this.#entries[at] : undefined;
+  }
+
+  after(id: string, max: number): Entry[] {
+    const from = this.#after(id);
+    return this.#entries.slice(from, from + max);
+  }
+
+  group(name: string, lastId: string): MemoryGroup {
+    let group = this.groups.get(name);
+    if (group === undefined) {
+      group = { lastId: lastId === '$' ? this.lastId : lastId, pending: new Map() };
+      this.groups.set(name, group);
+    }
+    return group;
+  }
+
+  wait(wake: () => void): void {
+    this.#waiting.add(wake);
+  }
+
+  unwait(wake: () => void): void {
+    this.#waiting.delete(wake);
+  }
+
+  /** The index of the first entry above `id`. */
+  #after(id: string): number {
+    const [time, sequence] = parse(id);
+    let low = 0;
+    let high = this.#entries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const entry = this.#entries[middle] as Entry;
+      if (entry.time > time || (entry.time === time && entry.sequence > sequence)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
+function parse(id: string): [time: number, sequence: number] {
+  const [time, sequence = '0'] = id.split('-');
+  if (!/^\d+$/.test(time as string) || !/^\d+$/.test(sequence)) {
+    throw new Error('ERR Invalid stream ID specified as stream command argument');
+  }
+  return [Number(time), Number(sequence)];
+}
+
+function normal(id: string): string {
+  return parse(id).join('-');
+}
+
+let consumers = 0;
+
+export class MemoryStreamSource implements Source {
+  readonly takesBack = true;
+  readonly #name: string;
+  readonly #stream: MemoryStream;
+  readonly #group: MemoryGroup | undefined;
+  readonly #consumer: string;
+  readonly #noAck: boolean;
+  readonly #maxlen: number | undefined;
+  /** Without a group: the last entry read. */
+  #cursor: string;
+  /** Ids that this source may still deliver from its consumer's pending entries. */
+  #again: string[];
+  readonly #retries = new Set<NodeJS.Timeout>();
+  #wake: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(hub: MemoryHub, options: StreamSourceOptions) {
+    if (!options.declare && !hub.has(options.name)) {
+      throw new SetupError(
+        `stream '${options.name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
+      );
+    }
+    this.#name = options.name;
+    this.#stream = hub.stream(options.name);
+    this.#noAck = options.noAck;
+    this.#maxlen = options.maxlen;
+    this.#consumer = options.consumer ?? `memory-${++consumers}`;
+    const start = options.lastId ?? (options.group === undefined ? '$' : '0');
+    if (start !== '$') parse(start);
+    this.#cursor = start === '$' ? this.#stream.lastId : start;
+    this.#group =
+      options.group === undefined ? undefined : this.#stream.group(options.group, this.#cursor);
+    this.#again = [...(this.#group?.pending ?? [])]
+      .filter(([, pending]) => pending.consumer === this.#consumer)
+      .map(([id]) => id);
+  }
+
+  async read(max: number): Promise<Delivery[]> {
+    while (!this.#stopped) {
+      const deliveries = this.#group === undefined ? this.#readOn(max) : this.#readGroup(this.#group, max);
+      if (deliveries.length > 0) return deliveries;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        this.#stream.wait(resolve);
+      });
+      this.#stream.unwait(this.#wake as () => void);
+      this.#wake = undefined;
+    }
+    return [];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#retries) clearTimeout(timer);
+    this.#retries.clear();
+    this.#wake?.();
+  }
+
+  close(): Promise<void> {
+    return this.stop();
+  }
+
+  ack(delivery: Delivery): undefined {
+    this.#group?.pending.delete(delivery.id as string);
+    if (this.#group !== undefined && this.#maxlen !== undefined) this.#stream.trim(this.#maxlen);
+  }
+
+  nack(delivery: Delivery, delay: number): void {
+    if (this.#group === undefined || this.#stopped) return;
+    const timer = setTimeout(() => {
+      this.#retries.delete(timer);
+      this.#again.push(delivery.id as string);
+      this.#wake?.();
+    }, delay);
+    this.#retries.add(timer);
+  }
+
+  // What is not settled stays pending.
+  abandon(): void {}
+
+  #readOn(max: number): Delivery[] {
+    const entries = this.#stream.after(this.#cursor, max);
+    this.#cursor = entries.at(-1)?.id ?? this.#cursor;
+    return entries.map((entry) => this.#delivery(entry, 1));
+  }
+
+  #readGroup(group: MemoryGroup, max: number): Delivery[] {
+    const again: Delivery[] = [];
+    for (const id of this.#again.splice(0, max)) {
+      const pending = group.pending.get(id);
+      const entry = this.#stream.entry(id);
+      // Trimmed or deleted meanwhile: there is nothing left to deliver.
+      if (entry === undefined) group.pending.delete(id);
+      if (pending === undefined || entry === undefined) continue;
+      group.pending.set(id, { consumer: this.#consumer, count: pending.count + 1 });
+      again.push(this.#delivery(entry, pending.count + 1));
+    }
+    if (again.length > 0) return again;
+    const entries = this.#stream.after(group.lastId, max);
+    group.lastId = entries.at(-1)?.id ?? group.lastId;
+    if (!this.#noAck) {
+      for (const { id } of entries) group.pending.set(id, { consumer: this.#consumer, count: 1 });
+    }
+    return entries.map((entry) => this.#delivery(entry, 1));
+  }
+
+  #delivery(entry: Entry, count: number): Delivery {
+    return { frame: entry.frame, name: this.#name, id: entry.id, count };
+  }
+}

@@ -1,0 +1,80 @@
+import type { Target } from './address.ts';
+
+/** What a transport must be able to do. It moves bytes and knows no message; Redis and memory both implement it. */
+export interface Transport {
+  /** False where a channel's receivers cannot be counted (a cluster's PUBLISH counts one node's). */
+  readonly countsReceivers: boolean;
+  /** Connects, or throws a `ConnectionError` that names the server and the cause. */
+  connect(): Promise<void>;
+  /** Receivers of a channel, length of a list, id of a stream's entry. */
+  send(to: Target, frame: Uint8Array): Promise<number | string>;
+  /** The same for many frames, in order and in one round trip. */
+  sendBatch(to: Target, frames: readonly Uint8Array[]): Promise<number | number[] | string[]>;
+  /** Opens a subscription; resolves when the server has confirmed it. */
+  open(source: SourceOptions, report: Report): Promise<Source>;
+  /** Listens to one channel, confirmed before it resolves and again after every reconnect. */
+  listen(channel: string, onFrame: (frame: Buffer) => void, report: Report): Promise<Listener>;
+  /** Resolves when everything sent and acknowledged so far has been answered by the server. */
+  flush(): Promise<void>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A place that messages come from, pulled in batches. */
+export interface Source {
+  /** Whether `close` can give deliveries back; a channel's are lost unless they are handled. */
+  readonly takesBack: boolean;
+  /** At least one and at most `max` deliveries, waiting for the first; none once stopped. Throws on trouble, and may then be called again. */
+  read(max: number): Promise<Delivery[]>;
+  /** Ends a waiting `read` and fetches no more. */
+  stop(): Promise<void>;
+  /** Closes for good; `unstarted` deliveries go back to where they came from. */
+  close(unstarted: readonly Delivery[]): Promise<void>;
+  /** Settles a delivery of a stream group; does nothing for others. */
+  ack(delivery: Delivery): Promise<void> | undefined;
+  /** Leaves it pending and delivers it again after `delay` milliseconds. */
+  nack(delivery: Delivery, delay: number): void;
+  /** Forgets it here and leaves it pending on the server. */
+  abandon(delivery: Delivery): void;
+}
+
+export interface Listener {
+  /** Resolves once the subscription is confirmed on the current connection. */
+  ready(): Promise<void> | undefined;
+  close(): Promise<void>;
+}
+
+/** Trouble that nobody is waiting for: where, and what. */
+export type Report = (problem: string, error: unknown) => void;
+
+export interface Delivery {
+  /** The frame, or for a stream entry that is not ours its fields and values, in turn. */
+  readonly frame: Buffer | readonly Buffer[];
+  /** The concrete channel, list or stream. */
+  readonly name: string;
+  /** The stream entry. */
+  readonly id: string | undefined;
+  /** How often it has been delivered to its group, this time included. */
+  readonly count: number;
+}
+
+export type SourceOptions =
+  | { readonly kind: 'channel'; readonly name: string; readonly isPattern: boolean }
+  | { readonly kind: 'list'; readonly name: string }
+  | StreamSourceOptions;
+
+export interface StreamSourceOptions {
+  readonly kind: 'stream';
+  readonly name: string;
+  readonly group: string | undefined;
+  /** Undefined: a name unique to this source, removed again when it closes owning nothing. */
+  readonly consumer: string | undefined;
+  /** Where reading starts, or where a group that is created here does. */
+  readonly lastId: string | undefined;
+  /** Create the stream where it is missing. */
+  readonly declare: boolean;
+  /** XREADGROUP NOACK: never pending. */
+  readonly noAck: boolean;
+  /** Trim the stream to about this many entries as they are acknowledged. */
+  readonly maxlen: number | undefined;
+}
