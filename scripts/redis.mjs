@@ -1,0 +1,47 @@
+// `npm run redis`: makes sure that the tests will find a Redis, and installs one where they would not.
+import { spawnSync } from 'node:child_process';
+import { findRedis, HOW_TO_GET_ONE } from './find-redis.mjs';
+
+const INSTALLERS = [
+  ['apt-get', [['apt-get', 'update', '-qq'], ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'redis-server']]],
+  ['apk', [['apk', 'add', '--no-cache', 'redis']]],
+  ['dnf', [['dnf', 'install', '-y', 'redis']]],
+  ['brew', [['brew', 'install', 'redis']]],
+];
+
+function describe(found) {
+  if (found.url) return 'the one that REDIS_URL names';
+  return found.binary ?? 'a container, by Docker';
+}
+
+function has(command) {
+  return spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined;
+}
+
+function install() {
+  const installer = INSTALLERS.find(([command]) => has(command));
+  if (installer === undefined) throw new Error(HOW_TO_GET_ONE);
+  const needsRoot = installer[0] !== 'brew' && process.getuid?.() !== 0;
+  for (const command of installer[1]) {
+    const [program, ...args] = needsRoot ? ['sudo', ...command] : command;
+    console.log(`redis: running ${[program, ...args].join(' ')}`);
+    // A service that the package would start on 6379 is not wanted: tests spawn their own.
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+    const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'], env });
+    if (error ?? status !== 0) throw new Error(`${program} ended with ${error?.message ?? status}`);
+  }
+}
+
+try {
+  let found = findRedis();
+  if (found === undefined) {
+    console.log('redis: none found, installing one');
+    install();
+    found = findRedis();
+    if (found === undefined) throw new Error(HOW_TO_GET_ONE);
+  }
+  console.log(`redis: tests use ${describe(found)}`);
+} catch (error) {
+  console.error(`redis: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url';
+import { transform } from 'esbuild';
+import { defineConfig, type Plugin } from 'vitest/config';
+
+const alias = { redstart: fileURLToPath(new URL('src/index.ts', import.meta.url)) };
+
+/** Vitest's own compiler knows the older decorator dialect alone; esbuild lowers the standard one. */
+const standardDecorators: Plugin = {
+  name: 'standard-decorators',
+  enforce: 'pre',
+  async transform(code, id) {
+    if (!id.endsWith('.ts') || id.includes('node_modules')) return undefined;
+    const tsconfigRaw = { compilerOptions: { experimentalDecorators: false } };
+    const options = { loader: 'ts', target: 'es2022', sourcemap: true, sourcefile: id } as const;
+    return transform(code, { ...options, tsconfigRaw });
+  },
+};
+
+const common = {
+  globalSetup: 'test/support/global-setup.ts',
+  setupFiles: 'test/support/setup.ts',
+  testTimeout: 20_000,
+  hookTimeout: 20_000,
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: { alias },
+        test: { ...common, name: 'redstart', include: ['test/**/*.test.ts'], exclude: ['test/standard/**'] },
+      },
+      {
+        resolve: { alias },
+        oxc: false,
+        plugins: [standardDecorators],
+        test: { ...common, name: 'standard-decorators', include: ['test/standard/**/*.test.ts'] },
+      },
+    ],
+  },
+});
