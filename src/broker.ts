@@ -30,19 +30,21 @@ import { Publisher, publisherSpec, type PublisherSpec } from './publisher.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
-import { Registrar, Subscriber, type Located } from './registrar.ts';
+import { Registrar, Subscriber, type Located, type Run } from './registrar.ts';
 import { Calls } from './rpc/calls.ts';
 import { Replier } from './rpc/reply.ts';
 import { Sender, type Line } from './sender.ts';
 import type { Report, Transport } from './transport/transport.ts';
 
+/** Milliseconds that `stop` waits for what `start` has begun. */
+const OPEN_PATIENCE = 5_000;
 /** Milliseconds that `stop` waits for the server to confirm what was sent last. */
 const FLUSH_PATIENCE = 1_000;
 /** Milliseconds that `ping` waits. */
 const PING_PATIENCE = 3_000;
 
-/** A subscriber that runs: what it was planned as, and the endpoint that does it. */
-interface Running {
+/** What runs for one plan. */
+interface Running extends Run {
   readonly plan: Plan;
   readonly endpoint: Endpoint;
 }
@@ -220,10 +222,12 @@ export class RedisBroker extends Registrar implements Publishing {
   async #start(): Promise<void> {
     await this.#stopping;
     this.#isClosed = false;
-    const plans = plan(this.collect());
-    await this.#open();
+    const plans = plan(this.collect().filter(({ subscriber }) => !subscriber.stopped));
+    const line = await this.#open();
+    if (this.#stopping !== undefined) throw new BrokerClosedError('the broker was stopped while it started');
     this.#isStarted = true;
-    const results = await Promise.allSettled(plans.map((planned) => this.#run(planned)));
+    const results = await Promise.allSettled(plans.map((planned) => this.#run(planned, line)));
+    if (this.#line !== line) throw new BrokerClosedError('the broker was stopped while it started');
     const failure = results.find((result) => result.status === 'rejected');
     if (failure === undefined) return;
     await this.stop();
@@ -232,54 +236,62 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Starts what was registered after the start. Its errors have no caller: they are logged, and `started()` tells. */
   #startLate(): void {
-    if (!this.#isStarted || this.#stopping !== undefined) return;
+    const line = this.#line;
+    if (!this.#isStarted || this.#stopping !== undefined || line === undefined) return;
     const isNew = ({ subscriber }: Located): boolean =>
-      !this.#running.has(subscriber) && subscriber.runs.size === 0 && !subscriber.stopped;
+      !this.#running.has(subscriber) && !subscriber.stopped;
     for (const planned of plan(this.collect().filter(isNew))) {
-      this.#run(planned).catch((error: unknown) => {
+      this.#run(planned, line).catch((error: unknown) => {
         this.#logger.error({ err: error }, `${planned.name} could not be started`);
       });
     }
   }
 
-  #run(planned: Plan): Promise<void> {
+  #run(planned: Plan, { transport }: Line): Promise<void> {
     const endpoint = this.#newEndpoint(planned);
-    const ready = this.#connectEndpoint(planned, endpoint);
-    const run = { ready, stop: () => this.#stopRun(planned, endpoint) };
+    const ready = (async () => {
+      const source = await transport.open(planned.source, this.#reportFor(planned.name));
+      endpoint.run(source, this.#newPipeline(planned, endpoint));
+    })();
+    const running: Running = { plan: planned, endpoint, ready, stop: () => this.#stopEarly(running) };
     for (const subscriber of planned.subscribers) {
-      subscriber.runs.add(run);
-      this.#running.set(subscriber, { plan: planned, endpoint });
+      subscriber.runs.add(running);
+      this.#running.set(subscriber, running);
     }
-    ready.catch(() => {
-      for (const subscriber of planned.subscribers) this.#running.delete(subscriber);
-    });
+    ready.catch(() => this.#forget(running)); // the caller has `ready` itself
     return ready;
   }
 
-  async #connectEndpoint(planned: Plan, endpoint: Endpoint): Promise<void> {
-    const { transport } = await this.#open();
-    const source = await transport.open(planned.source, this.#reportFor(planned.name));
-    endpoint.run(source, this.#newPipeline(planned, endpoint));
+  #forget(running: Running): void {
+    for (const subscriber of running.plan.subscribers) {
+      subscriber.runs.delete(running);
+      if (this.#running.get(subscriber) === running) this.#running.delete(subscriber);
+    }
   }
 
   /** Handlers that share a reader stop it together: the last one does. */
-  async #stopRun({ subscribers }: Plan, endpoint: Endpoint): Promise<void> {
-    if (subscribers.some((subscriber) => !subscriber.stopped)) return;
-    for (const subscriber of subscribers) this.#running.delete(subscriber);
-    await endpoint.stop(this.#options.gracefulTimeout ?? 15_000);
+  async #stopEarly(running: Running): Promise<void> {
+    if (running.plan.subscribers.some((subscriber) => !subscriber.stopped)) return;
+    await this.#stopRun(running);
+    this.#forget(running);
+  }
+
+  async #stopRun({ ready, endpoint }: Running): Promise<void> {
+    const patience = this.#options.gracefulTimeout ?? 15_000;
+    // One that is still being opened has no message yet, and cannot be closed before it is open.
+    const isOpen = await settledWithin(ready, OPEN_PATIENCE);
+    if (isOpen) await endpoint.stop(patience);
   }
 
   async #stop(): Promise<void> {
-    const patience = this.#options.gracefulTimeout ?? 15_000;
-    if (this.#connecting !== undefined) await this.#connecting.catch(() => undefined);
+    if (this.#connecting !== undefined) await settledWithin(this.#connecting, OPEN_PATIENCE);
     this.#isStarted = false;
-    const endpoints = new Set([...this.#running.values()].map(({ endpoint }) => endpoint));
+    const running = new Set(this.#running.values());
     const results = await Promise.allSettled([
-      ...[...endpoints].map((endpoint) => endpoint.stop(patience)),
+      ...[...running].map((run) => this.#stopRun(run)),
       ...[...this.#consumers].map((consumer) => consumer.close()),
     ]);
-    for (const subscriber of this.#running.keys()) subscriber.runs.clear();
-    this.#running.clear();
+    for (const run of running) this.#forget(run);
     const line = this.#line;
     this.#isClosed = true;
     this.#line = undefined;

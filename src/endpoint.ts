@@ -47,7 +47,7 @@ export class Endpoint implements ContextHost {
   readonly #report: Report;
   #pipeline!: Pipeline;
   #source!: Source;
-  #subscription!: Subscription;
+  #subscription: Subscription | undefined;
   /** Of handlers that asked for their signal and still run. */
   readonly #controllers = new Map<MessageContext, AbortController>();
   /** Messages whose handler is done and whose reply or acknowledgement is not. */
@@ -90,13 +90,15 @@ export class Endpoint implements ContextHost {
 
   /** Stops reading, gives handlers `patience` milliseconds, then aborts their signals, then closes. */
   async stop(patience: number): Promise<void> {
-    const isDone = await this.#subscription.stop(patience);
+    const subscription = this.#subscription;
+    if (subscription === undefined) return;
+    const isDone = await subscription.stop(patience);
     if (!isDone) {
       this.#options.logger.warn(`${this.#options.name}: handlers still run after ${patience} ms, their signals abort`);
       const reason = new BrokerClosedError('the broker is stopping');
       for (const controller of this.#controllers.values()) controller.abort(reason);
     }
-    const ended = await this.#subscription.close(isDone ? 0 : LAST_CHANCE);
+    const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
     if (!ended && !isDone) {
       this.#options.logger.error(`${this.#options.name}: handlers ignored their signal and were left behind`);
     }

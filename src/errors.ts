@@ -52,6 +52,20 @@ export class BrokerClosedError extends RedstartError {
   }
 }
 
+/** Redis refused a message, or the connection was lost before it was taken. `address` is where it was to go. */
+export class SendError extends RedstartError {
+  readonly address: string;
+
+  constructor(address: string, cause: unknown) {
+    super('SEND', `cannot send to ${address}: ${messageOf(cause)}`, { cause });
+    this.address = address;
+  }
+
+  static {
+    this.prototype.name = 'SendError';
+  }
+}
+
 /** A value cannot be sent: not serialisable, a header of the wrong type, headers too long. */
 export class EncodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {

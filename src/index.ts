@@ -67,6 +67,7 @@ export {
   RedstartError,
   RemoteError,
   RpcTimeoutError,
+  SendError,
   SetupError,
   type MessageIssue,
 } from './errors.ts';

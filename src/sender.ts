@@ -1,4 +1,4 @@
-import { SetupError } from './errors.ts';
+import { RedstartError, SendError, SetupError } from './errors.ts';
 import type { HeadersInput } from './message/headers.ts';
 import { Message } from './message/message.ts';
 import { validator, type Schema } from './message/schema.ts';
@@ -7,7 +7,7 @@ import { composePublish, type PublishCommand, type PublishMiddleware, type Reply
 import type { Encoder } from './publish/encoder.ts';
 import type { Publishing } from './publish/publishing.ts';
 import type { CallCommand, Calls } from './rpc/calls.ts';
-import { targetOf, type Target } from './transport/address.ts';
+import { describe, targetOf, type Target } from './transport/address.ts';
 import type { Transport } from './transport/transport.ts';
 
 /** An open connection and the calls that wait on it. */
@@ -87,7 +87,9 @@ export class Sender implements Publishing {
     const through = this.#middleware()?.send;
     if (through === undefined) {
       const frames = commands.map((command) => encoder.encode(command, command.replyTo));
-      return (await transport.sendBatch(target, frames)) as never;
+      return (await transport
+        .sendBatch(target, frames)
+        .catch((error: unknown) => refused(target, error))) as never;
     }
     // Middleware may send each elsewhere, or not at all: they go one by one.
     const sent: unknown[] = [];
@@ -120,7 +122,12 @@ export class Sender implements Publishing {
     const command = this.#command(calls, body, options, correlationId, 'publish');
     const through = this.#middleware()?.send;
     if (through !== undefined) return through(command);
-    return transport.send(command.to, this.#options.encoder.encode(command, command.replyTo));
+    return this.#transmit(transport, command);
+  }
+
+  #transmit(transport: Transport, command: PublishCommand): Promise<number | string> {
+    const frame = this.#options.encoder.encode(command, command.replyTo);
+    return transport.send(command.to, frame).catch((error: unknown) => refused(command.to, error));
   }
 
   #command(
@@ -208,12 +215,11 @@ export class Sender implements Publishing {
     if (this.#composed !== undefined) return this.#composed;
     const middlewares = this.#options.middlewares();
     if (middlewares.length === 0) return (this.#composed = null);
-    const { encoder, line } = this.#options;
+    const { line } = this.#options;
     return (this.#composed = {
-      send: composePublish(middlewares, async (command) => {
-        const { transport } = await line();
-        return transport.send(command.to, encoder.encode(command, command.replyTo));
-      }),
+      send: composePublish(middlewares, async (command) =>
+        this.#transmit((await line()).transport, command),
+      ),
       call: composePublish(middlewares, async (command) => (await line()).calls.call(command)),
     });
   }
@@ -235,6 +241,10 @@ function checked(to: unknown, where: string): AnyOptions {
     throw new SetupError(`${where}: the header 'reply_to' is the system's: use the option 'replyTo'`);
   }
   return to;
+}
+
+function refused(to: Target, error: unknown): never {
+  throw error instanceof RedstartError ? error : new SendError(describe(to), error);
 }
 
 function forbidCall(options: AnyOptions, where: string): void {

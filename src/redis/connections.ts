@@ -45,6 +45,10 @@ export class Connections {
       lazyConnect: true,
       autoResubscribe: false,
       replyMapping: 'legacy',
+      // A caller's client may be set up so; blocking reads and subscriptions cannot live with it.
+      enableOfflineQueue: true,
+      commandTimeout: undefined,
+      socketTimeout: undefined,
       ...overrides,
     }) as Redis;
     this.#others.add(client);

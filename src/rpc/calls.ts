@@ -4,6 +4,7 @@ import {
   OverloadedError,
   RedstartError,
   RpcTimeoutError,
+  SendError,
   messageOf,
 } from '../errors.ts';
 import { Deadlines, type Expiring } from '../internal/deadlines.ts';
@@ -160,7 +161,7 @@ export class Calls {
         (receivers) => {
           if (command.to.kind === 'channel') this.#reached(call, receivers as number);
         },
-        (error: unknown) => this.#fail(call, error),
+        (error: unknown) => this.#fail(call, new SendError(describe(command.to), error)),
       );
     } catch (error) {
       this.#fail(call, error);
