@@ -31,8 +31,12 @@ import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
 import { Registrar, Subscriber, type Located, type Run } from './registrar.ts';
+import { isAsyncFunction } from './handle/scope.ts';
+import { randomId } from './internal/ids.ts';
 import { Calls } from './rpc/calls.ts';
+import { Inbox } from './rpc/inbox.ts';
 import { Replier } from './rpc/reply.ts';
+import { TakenCalls } from './rpc/taken-calls.ts';
 import { Sender, type Line } from './sender.ts';
 import type { Report, Transport } from './transport/transport.ts';
 
@@ -42,6 +46,12 @@ const OPEN_PATIENCE = 5_000;
 const FLUSH_PATIENCE = 1_000;
 /** Milliseconds that `ping` waits. */
 const PING_PATIENCE = 3_000;
+
+/** An open connection with all that stands on it. */
+interface OpenLine extends Line {
+  readonly inbox: Inbox;
+  readonly takenCalls: TakenCalls;
+}
 
 /** What runs for one plan. */
 interface Running extends Run {
@@ -55,6 +65,8 @@ export interface BrokerStats {
   readonly pendingCalls: number;
   /** Answers that came when nobody waited for them any more: late, or second ones. */
   readonly lateAnswers: number;
+  /** Requests that were dropped unhandled, because their caller had stopped waiting. */
+  readonly expiredRequests: number;
 }
 
 /** What one subscriber is: where it listens, its name and its description. */
@@ -80,10 +92,11 @@ export class RedisBroker extends Registrar implements Publishing {
   readonly #sender: Sender;
 
   #transport: Transport | undefined;
-  #line: Line | undefined;
-  #connecting: Promise<Line> | undefined;
+  #line: OpenLine | undefined;
+  #connecting: Promise<OpenLine> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #expired = 0;
   #isStarted = false;
   #isClosed = false;
   readonly #running = new Map<Subscriber, Running>();
@@ -111,7 +124,11 @@ export class RedisBroker extends Registrar implements Publishing {
 
   get stats(): BrokerStats {
     const calls = this.#line?.calls;
-    return { pendingCalls: calls?.pending ?? 0, lateAnswers: calls?.lateAnswers ?? 0 };
+    return {
+      pendingCalls: calls?.pending ?? 0,
+      lateAnswers: calls?.lateAnswers ?? 0,
+      expiredRequests: this.#expired,
+    };
   }
 
   /** Every subscriber that was registered here or in an included router. */
@@ -207,10 +224,10 @@ export class RedisBroker extends Registrar implements Publishing {
     const spec = subscriberSpec(address, undefined, 'subscribe');
     const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
     const [planned] = plan([{ subscriber, path: [this] }]) as [Plan];
-    const { transport } = await this.#openLine();
-    const endpoint = this.#newEndpoint(planned);
+    const line = await this.#openLine();
+    const endpoint = this.#newEndpoint(planned, line);
     const pipeline = this.#newPipeline(planned, endpoint);
-    const source = await transport.open(planned.source, this.#reportFor(planned.name));
+    const source = await line.transport.open(planned.source, this.#reportFor(planned.name));
     endpoint.attach(source);
     const consumer = new Consumer<OutputOf<S>>(source, pipeline, this.#logger, (closed) =>
       this.#consumers.delete(closed),
@@ -247,10 +264,10 @@ export class RedisBroker extends Registrar implements Publishing {
     }
   }
 
-  #run(planned: Plan, { transport }: Line): Promise<void> {
-    const endpoint = this.#newEndpoint(planned);
+  #run(planned: Plan, line: OpenLine): Promise<void> {
+    const endpoint = this.#newEndpoint(planned, line);
     const ready = (async () => {
-      const source = await transport.open(planned.source, this.#reportFor(planned.name));
+      const source = await line.transport.open(planned.source, this.#reportFor(planned.name));
       endpoint.run(source, this.#newPipeline(planned, endpoint));
     })();
     const running: Running = { plan: planned, endpoint, ready, stop: () => this.#stopEarly(running) };
@@ -306,20 +323,20 @@ export class RedisBroker extends Registrar implements Publishing {
     }
   }
 
-  #openLine(): Line | Promise<Line> {
+  #openLine(): OpenLine | Promise<OpenLine> {
     if (this.#line !== undefined) return this.#line;
     if (this.#isClosed) throw new BrokerClosedError();
     return this.#open();
   }
 
-  #open(): Promise<Line> {
+  #open(): Promise<OpenLine> {
     if (this.#line !== undefined) return Promise.resolve(this.#line);
     return (this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined;
     }));
   }
 
-  async #connect(): Promise<Line> {
+  async #connect(): Promise<OpenLine> {
     const transport = (this.#transport ??= this.#openTransport());
     try {
       await transport.connect();
@@ -329,21 +346,18 @@ export class RedisBroker extends Registrar implements Publishing {
       throw error;
     }
     const { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' } = this.#options.rpc ?? {};
-    const calls = new Calls(transport, {
-      maxPending,
-      inboxPrefix,
-      codec: this.#codec,
-      format: this.#format,
-      report: this.#reportFor('calls'),
-    });
-    return (this.#line = { transport, calls });
+    const report = this.#reportFor('calls');
+    const inbox = new Inbox(transport, inboxPrefix + randomId(22), this.#format, report);
+    const calls = new Calls(transport, inbox, { maxPending, codec: this.#codec, report });
+    const takenCalls = new TakenCalls(transport, inbox, report);
+    return (this.#line = { transport, calls, inbox, takenCalls });
   }
 
   #openTransport(): Transport {
     return openTransport(this.#connection, this.#reportFor('subscriptions'));
   }
 
-  #newEndpoint(planned: Plan): Endpoint {
+  #newEndpoint(planned: Plan, { transport, inbox, takenCalls }: OpenLine): Endpoint {
     const { options } = (planned.subscribers[0] as Subscriber).spec;
     const own = planned.subscribers.flatMap(({ spec }) => [...(spec.options.middlewares ?? [])]);
     const publishing = publishersIn([...planned.middlewares, ...own]);
@@ -353,12 +367,15 @@ export class RedisBroker extends Registrar implements Publishing {
         logger: this.#logger,
         broker: this,
         sender: this.#newSender({}, this.#options.prefix ?? '', () => [...planned.middlewares, ...own]),
-        replier: new Replier(
-          new Encoder(options.codec ?? this.#codec, options.format ?? this.#format),
-          (to, frame) =>
-            this.#line?.transport.send(to, frame) ?? Promise.reject(new BrokerClosedError()),
-          publishing,
-        ),
+        replier: new Replier({
+          encoder: new Encoder(options.codec ?? this.#codec, options.format ?? this.#format),
+          transport,
+          inbox,
+          middlewares: publishing,
+          hidesErrors: planned.errors === 'hide',
+        }),
+        takenCalls,
+        onExpired: () => this.#expired++,
         publishers: planned.subscribers.flatMap(({ publishers }) =>
           publishers.map((spec) =>
             this.#newPublisher(spec, planned.prefix, () => [...planned.middlewares, ...own]),
@@ -379,13 +396,15 @@ export class RedisBroker extends Registrar implements Publishing {
   #newPipeline(planned: Plan, endpoint: Endpoint): Pipeline {
     const { source, pattern, address, subscribers } = planned;
     const { options } = (subscribers[0] as Subscriber).spec;
-    const routes = subscribers.map(({ spec, handler }): Route => {
+    const routes = subscribers.map(({ spec, handler, isAsync }): Route => {
       const { filter, schema, reply, middlewares = [] } = spec.options;
+      const consumers = consumersIn([...planned.middlewares, ...middlewares]);
       return {
         filter,
         validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
         validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
-        invoke: composeConsume(consumersIn([...planned.middlewares, ...middlewares]), handler),
+        invoke: composeConsume(consumers, handler),
+        isAsync: isAsync || consumers.some(isAsyncFunction),
       };
     });
     return new Pipeline({

@@ -1,4 +1,10 @@
-import { BrokerClosedError, NoMatchingHandlerError, NoReplyError } from './errors.ts';
+import {
+  BrokerClosedError,
+  CancelledError,
+  NoMatchingHandlerError,
+  NoReplyError,
+  RpcError,
+} from './errors.ts';
 import { settlementFor, type AckPolicy, type Settlement } from './handle/acknowledge.ts';
 import type { ContextHost, MessageContext } from './handle/context.ts';
 import { failed, type Outcome } from './handle/outcome.ts';
@@ -12,6 +18,7 @@ import type { Publishing } from './publish/publishing.ts';
 import type { Publisher } from './publisher.ts';
 import type { Schema } from './message/schema.ts';
 import { Replier } from './rpc/reply.ts';
+import type { TakenCalls } from './rpc/taken-calls.ts';
 import type { Sender } from './sender.ts';
 import { Subscription } from './subscribe/subscription.ts';
 import type { Delivery, Report, Source } from './transport/transport.ts';
@@ -30,6 +37,9 @@ export interface EndpointOptions {
   /** Sends what handlers publish, with the subscriber's own middleware. */
   readonly sender: Sender;
   readonly replier: Replier;
+  readonly takenCalls: TakenCalls;
+  /** Told of a request that came too late to be handled. */
+  readonly onExpired: () => void;
   readonly publishers: readonly Publisher<Schema, unknown>[];
   readonly noReply: boolean;
   readonly ackPolicy: AckPolicy;
@@ -41,6 +51,12 @@ export interface EndpointOptions {
   readonly isLastResort: (delivery: Delivery) => boolean;
 }
 
+/** A handler that asked for its signal. */
+interface Watch {
+  readonly controller: AbortController;
+  timer: NodeJS.Timeout | undefined;
+}
+
 /** One running subscriber: deliveries → pipeline → reply → publishers → acknowledgement. */
 export class Endpoint implements ContextHost {
   readonly #options: EndpointOptions;
@@ -49,7 +65,7 @@ export class Endpoint implements ContextHost {
   #source!: Source;
   #subscription: Subscription | undefined;
   /** Of handlers that asked for their signal and still run. */
-  readonly #controllers = new Map<MessageContext, AbortController>();
+  readonly #watched = new Map<MessageContext, Watch>();
   /** Messages whose handler is done and whose reply or acknowledgement is not. */
   #settling = 0;
   #settled: Deferred<void> | undefined;
@@ -96,7 +112,7 @@ export class Endpoint implements ContextHost {
     if (!isDone) {
       this.#options.logger.warn(`${this.#options.name}: handlers still run after ${patience} ms, their signals abort`);
       const reason = new BrokerClosedError('the broker is stopping');
-      for (const controller of this.#controllers.values()) controller.abort(reason);
+      for (const { controller } of this.#watched.values()) controller.abort(reason);
     }
     const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
     if (!ended && !isDone) {
@@ -118,7 +134,26 @@ export class Endpoint implements ContextHost {
   }
 
   watch(context: MessageContext, controller: AbortController): void {
-    this.#controllers.set(context, controller);
+    const watch: Watch = { controller, timer: undefined };
+    this.#watched.set(context, watch);
+    // A batch has many callers, and no one of them can call it off.
+    if (context.deadline === undefined && !Replier.isCall(context.message)) return;
+    if (context.messages.length > 1) return;
+    this.#options.takenCalls.take(context.message, controller);
+    if (context.deadline === undefined) return;
+    const left = Math.min(context.deadline - Date.now(), 2_147_483_647);
+    watch.timer = setTimeout(
+      () => controller.abort(new CancelledError('the caller waits no longer')),
+      left,
+    );
+  }
+
+  #unwatch(context: MessageContext): void {
+    const watch = this.#watched.get(context);
+    if (watch === undefined) return;
+    this.#watched.delete(context);
+    clearTimeout(watch.timer);
+    this.#options.takenCalls.release(context.message);
   }
 
   #processOne([delivery]: Delivery[]): Promise<void> | undefined {
@@ -147,8 +182,9 @@ export class Endpoint implements ContextHost {
   /** Decides on an outcome: log, reply, publish on, acknowledge. Never throws; the promise, if any, holds back the next message. */
   #finish(work: Work, outcome: Outcome): Promise<void> | undefined {
     const { context, delivery } = work;
-    if (this.#controllers.size > 0) this.#controllers.delete(context);
-    if (outcome.kind === 'failed') this.#log(work, outcome.error);
+    if (this.#watched.size > 0) this.#unwatch(context);
+    if (outcome.kind === 'expired') this.#options.onExpired();
+    if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError)) this.#log(work, outcome.error);
     const [final, replied] = this.#reply(work, outcome);
     const { publishers, ackPolicy } = this.#options;
     const publishes = publishers.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;

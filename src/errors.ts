@@ -147,6 +147,17 @@ export class NoRespondersError extends RedstartError {
   }
 }
 
+/** Why a handler's signal aborted: its caller gave up, is gone, or waits no longer. */
+export class CancelledError extends RedstartError {
+  constructor(message: string) {
+    super('CANCELLED', message);
+  }
+
+  static {
+    this.prototype.name = 'CancelledError';
+  }
+}
+
 /** Too many calls are waiting for an answer already (`rpc.maxPending`). Nothing was sent. */
 export class OverloadedError extends RedstartError {
   constructor(maxPending: number) {
@@ -180,6 +191,24 @@ export class NoReplyError extends RedstartError {
 
   static {
     this.prototype.name = 'NoReplyError';
+  }
+}
+
+/**
+ * An error that is part of what a handler answers: `code`, `message` and `data` cross the wire, and
+ * the caller catches an `RpcError` again. It is no failure, so it is not logged as one.
+ */
+export class RpcError extends RedstartError {
+  /** Anything that JSON can carry. */
+  readonly data: unknown;
+
+  constructor(code: string, message: string = code, data?: unknown, options?: { cause?: unknown }) {
+    super(code, message, options);
+    this.data = data;
+  }
+
+  static {
+    this.prototype.name = 'RpcError';
   }
 }
 

@@ -23,6 +23,7 @@ export type { Filter } from './handle/pipeline.ts';
 export type {
   BrokerOptions,
   ChannelSubscription,
+  ErrorPolicy,
   ListSubscription,
   PublisherOptions,
   RpcDefaults,
@@ -56,6 +57,7 @@ export type { Schema } from './message/schema.ts';
 // Errors
 export {
   BrokerClosedError,
+  CancelledError,
   ConnectionError,
   DecodeError,
   EncodeError,
@@ -66,6 +68,7 @@ export {
   OverloadedError,
   RedstartError,
   RemoteError,
+  RpcError,
   RpcTimeoutError,
   SendError,
   SetupError,

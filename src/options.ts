@@ -11,12 +11,17 @@ import { isSchema, type Schema } from './message/schema.ts';
 import type { ReplyDestination } from './publish/publishing.ts';
 import { targetOf, type Kind } from './transport/address.ts';
 
+/** Whether an error that a handler throws crosses the wire to its caller. */
+export type ErrorPolicy = 'send' | 'hide';
+
 /** What a router hands down to its subscribers, and a broker to its routers; the nearest wins. */
 export interface SharedOptions {
   /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
   concurrency?: number;
   /** What becomes of a stream group's entry when its handler is done. Default `reject-on-error`. */
   ackPolicy?: AckPolicy;
+  /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
+  errors?: ErrorPolicy;
   /** Run around every handler, the first outermost; outer ones (the broker's) before inner ones. */
   middlewares?: readonly Middleware[];
   /** Put before the name of every channel, list and stream. */
@@ -56,6 +61,8 @@ export interface SubscriberOptions<S extends Schema = Schema, R extends Schema =
   concurrency?: number;
   /** For stream groups. Default: the router's, or `reject-on-error`. */
   ackPolicy?: AckPolicy;
+  /** Default: the router's, or `send`. */
+  errors?: ErrorPolicy;
   /** Take only messages for which this returns true; a handler without a filter on the same address takes the rest. */
   filter?: Filter;
   /** Run inside those of the broker and the routers. */
@@ -160,7 +167,10 @@ export interface SubscriberSpec {
   >;
 }
 
-const COMMON = ['schema', 'reply', 'noReply', 'concurrency', 'ackPolicy', 'filter', 'middlewares'];
+const COMMON = [
+  ...['schema', 'reply', 'noReply', 'concurrency', 'ackPolicy', 'errors', 'filter'],
+  'middlewares',
+];
 const ABOUT = ['title', 'description', 'codec', 'format'];
 const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
   channel: ['channel', 'pattern', ...COMMON, ...ABOUT],
@@ -171,7 +181,7 @@ const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
     ...ABOUT,
   ],
 };
-const SHARED_KEYS = ['concurrency', 'ackPolicy', 'middlewares', 'prefix'];
+const SHARED_KEYS = ['concurrency', 'ackPolicy', 'errors', 'middlewares', 'prefix'];
 const BROKER_KEYS = [...SHARED_KEYS, 'codec', 'format', 'logger', 'gracefulTimeout', 'rpc'];
 const RPC_KEYS = ['timeout', 'maxPending', 'inboxPrefix'];
 
@@ -295,7 +305,10 @@ export function expectMilliseconds(value: unknown, key: string, where: string): 
 function checkShared(options: SharedOptions, where: string): void {
   expectCount(options.concurrency, 'concurrency', where);
   expectType(options.prefix, 'string', 'prefix', where);
-  const { ackPolicy, middlewares = [] } = options;
+  const { ackPolicy, errors, middlewares = [] } = options;
+  if (errors !== undefined && errors !== 'send' && errors !== 'hide') {
+    throw new SetupError(`${where}: 'errors' must be 'send' or 'hide', got '${String(errors)}'`);
+  }
   if (ackPolicy !== undefined && !ACK_POLICIES.includes(ackPolicy)) {
     throw new SetupError(
       `${where}: 'ackPolicy' must be one of ${ACK_POLICIES.join(', ')}, got '${String(ackPolicy)}'`,

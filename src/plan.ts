@@ -2,6 +2,7 @@ import { SetupError } from './errors.ts';
 import type { AckPolicy } from './handle/acknowledge.ts';
 import type { Middleware } from './handle/middleware.ts';
 import { globMatcher } from './internal/glob.ts';
+import type { ErrorPolicy } from './options.ts';
 import type { Registrar, Located, Subscriber } from './registrar.ts';
 import { channelPattern, type ChannelPattern } from './transport/address.ts';
 import type { SourceOptions } from './transport/transport.ts';
@@ -27,6 +28,7 @@ export interface Plan {
   readonly concurrency: number;
   readonly ackPolicy: AckPolicy;
   readonly noReply: boolean;
+  readonly errors: ErrorPolicy;
   readonly batch: number | undefined;
   readonly fetch: number | undefined;
 }
@@ -66,6 +68,7 @@ function planOne({ subscriber, path }: Located): Plan {
     concurrency: options.concurrency ?? nearest(path, 'concurrency') ?? 1,
     ackPolicy: options.ackPolicy ?? nearest(path, 'ackPolicy') ?? 'reject-on-error',
     noReply: options.noReply ?? false,
+    errors: options.errors ?? nearest(path, 'errors') ?? 'send',
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
     fetch: options.maxRecords,
   };
@@ -82,7 +85,7 @@ function sourceOf(
   return { kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen };
 }
 
-function nearest<K extends 'concurrency' | 'ackPolicy'>(
+function nearest<K extends 'concurrency' | 'ackPolicy' | 'errors'>(
   path: readonly Registrar[],
   key: K,
 ): Registrar['shared'][K] {
@@ -100,7 +103,7 @@ function isFiltered({ subscribers }: Plan): boolean {
 
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
-  for (const key of ['noReply', 'ackPolicy', 'batch'] as const) {
+  for (const key of ['noReply', 'ackPolicy', 'errors', 'batch'] as const) {
     if (first[key] === second[key]) continue;
     throw new SetupError(
       `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${key}'`,

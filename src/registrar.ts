@@ -2,6 +2,7 @@ import { fromType, schemaFromType } from './decorators/from-type.ts';
 import { intentsOf, record, type DecoratorArguments, type FoundIntent, type Intent } from './decorators/registry.ts';
 import type { AnySchema, Handler, HandlerDecorator } from './decorators/subscriber.ts';
 import { SetupError } from './errors.ts';
+import { isAsyncFunction } from './handle/scope.ts';
 import type { HandlerFunction, Middleware } from './handle/middleware.ts';
 import type { Schema } from './message/schema.ts';
 import {
@@ -28,6 +29,8 @@ export class Subscriber {
   readonly name: string;
   /** @internal */
   readonly handler: HandlerFunction;
+  /** Whether the handler is declared `async`. @internal */
+  readonly isAsync: boolean;
   /** Where its results are sent on to. @internal */
   readonly publishers: readonly PublisherSpec[];
   /** One for each broker that has started it. @internal */
@@ -45,6 +48,7 @@ export class Subscriber {
     this.spec = spec;
     this.name = spec.options.title ?? name;
     this.handler = handler;
+    this.isAsync = isAsyncFunction(handler);
     this.publishers = publishers;
   }
 

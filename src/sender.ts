@@ -1,4 +1,5 @@
 import { RedstartError, SendError, SetupError } from './errors.ts';
+import { currentScope } from './handle/scope.ts';
 import type { HeadersInput } from './message/headers.ts';
 import { Message } from './message/message.ts';
 import { validator, type Schema } from './message/schema.ts';
@@ -38,12 +39,13 @@ interface AnyOptions {
   replyTo?: unknown;
   rpc?: boolean;
   timeout?: number | null;
+  signal?: AbortSignal;
   reply?: Schema;
 }
 
 const KNOWN = new Set([
   ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
-  ...['replyTo', 'rpc', 'timeout', 'reply'],
+  ...['replyTo', 'rpc', 'timeout', 'signal', 'reply'],
 ]);
 
 /** A call that middleware runs around resolves with the whole message; a plain one may ask for the body alone. */
@@ -183,7 +185,8 @@ export class Sender implements Publishing {
       correlationId: options.correlationId ?? correlationId ?? calls.correlationId(call),
       replyTo: undefined,
       call,
-      timeout: options.timeout === undefined ? this.#options.timeout : options.timeout,
+      timeout: timeLeft(options.timeout === undefined ? this.#options.timeout : options.timeout),
+      signal: options.signal,
       validate: options.reply === undefined ? undefined : validator(options.reply, 'the answer'),
       encoder: this.#options.encoder,
       whole: whole || through !== undefined,
@@ -225,6 +228,13 @@ export class Sender implements Publishing {
   }
 }
 
+/** A call's own time, or what is left of the call that its handler answers, whichever is less. */
+function timeLeft(timeout: number | null): number | null {
+  const scope = currentScope();
+  if (scope === undefined) return timeout;
+  return Math.max(0, Math.min(timeout ?? Infinity, scope.deadline - Date.now()));
+}
+
 type Through<C> = (command: C) => Promise<unknown>;
 
 function checked(to: unknown, where: string): AnyOptions {
@@ -248,8 +258,8 @@ function refused(to: Target, error: unknown): never {
 }
 
 function forbidCall(options: AnyOptions, where: string): void {
-  if (options.timeout !== undefined || options.reply !== undefined) {
-    const key = options.timeout === undefined ? 'reply' : 'timeout';
+  const key = (['timeout', 'signal', 'reply'] as const).find((name) => options[name] !== undefined);
+  if (key !== undefined) {
     throw new SetupError(
       `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
     );

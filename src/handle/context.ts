@@ -25,6 +25,8 @@ export class MessageContext<Body = unknown> {
   /** Parameters of a channel template: `logs.{level}` gives `level`. */
   readonly path: Readonly<Record<string, string>>;
 
+  /** Unix milliseconds until which the caller waits. @internal */
+  readonly deadline: number | undefined;
   /** How the handler settled its message, if it did. @internal */
   settlement: Settlement | undefined = undefined;
   /** What stands behind the messages, in the same order. @internal */
@@ -39,15 +41,17 @@ export class MessageContext<Body = unknown> {
     messages: readonly Message[],
     deliveries: readonly Delivery[],
     path?: Readonly<Record<string, string>>,
+    deadline?: number,
   ) {
     this.host = host;
+    this.deadline = deadline;
     this.deliveries = deliveries;
     this.message = messages[0] as Message<Body>;
     this.messages = messages;
     this.path = path ?? NO_PATH;
   }
 
-  /** Aborts when the broker's patience at `stop` ends. */
+  /** Aborts when the caller gives up or its deadline passes, and when the broker's patience at `stop` ends. */
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();

@@ -2,10 +2,14 @@
 export type Outcome =
   | { readonly kind: 'ok'; readonly result: unknown }
   | { readonly kind: 'failed'; readonly error: unknown }
-  | { readonly kind: 'skipped' };
+  | { readonly kind: 'skipped' }
+  | { readonly kind: 'expired' };
 
 /** Not for this subscriber: a channel name that fits its glob but not its template. */
 export const SKIPPED: Outcome = { kind: 'skipped' };
+
+/** Its caller has stopped waiting: not handled, and done with. */
+export const EXPIRED: Outcome = { kind: 'expired' };
 
 export function ok(result: unknown): Outcome {
   return { kind: 'ok', result };

@@ -9,7 +9,8 @@ import type { Validate } from '../message/schema.ts';
 import type { Delivery } from '../transport/transport.ts';
 import { MessageContext, type ContextHost } from './context.ts';
 import type { Invoke } from './middleware.ts';
-import { SKIPPED, failed, ok, type Outcome } from './outcome.ts';
+import { EXPIRED, SKIPPED, failed, ok, type Outcome } from './outcome.ts';
+import { runInScope } from './scope.ts';
 
 /** Whether a handler takes a message. The body is decoded and not yet validated. */
 export type Filter = (message: Message) => boolean | Promise<boolean>;
@@ -21,6 +22,8 @@ export interface Route {
   /** Checks what is answered. */
   readonly validateReply: Validate | undefined;
   readonly invoke: Invoke;
+  /** Whether it is known to return promises. */
+  isAsync: boolean;
 }
 
 export interface PipelineOptions {
@@ -62,9 +65,12 @@ export class Pipeline {
     const { match, host } = this.#options;
     const [message, problem] = this.#message(delivery);
     const path = match?.(delivery.name);
-    const context = new MessageContext(host, [message], [delivery], path);
+    // Only callers wait, so only their messages can come too late.
+    const deadline = message.replyTo === undefined ? undefined : message.deadline;
+    const context = new MessageContext(host, [message], [delivery], path, deadline);
     let outcome: Outcome | undefined;
     if (match !== undefined && path === undefined) outcome = SKIPPED;
+    else if (deadline !== undefined && deadline < Date.now()) outcome = EXPIRED;
     else if (problem !== undefined) outcome = failed(problem);
     return { delivery, message, context, outcome };
   }
@@ -166,10 +172,15 @@ export class Pipeline {
 
   #invoke(route: Route, context: MessageContext, body: unknown): Outcome | Promise<Outcome> {
     try {
-      const result = route.invoke(context, body);
+      const { deadline } = context;
+      const result =
+        deadline === undefined
+          ? route.invoke(context, body)
+          : runInScope({ deadline }, route.isAsync, () => route.invoke(context, body));
       const later = promiseIn(result);
-      if (later !== undefined) return later.then((value) => this.#conclude(route, value), failed);
-      return this.#conclude(route, result);
+      if (later === undefined) return this.#conclude(route, result);
+      route.isAsync = true;
+      return later.then((value) => this.#conclude(route, value), failed);
     } catch (error) {
       return failed(error);
     }

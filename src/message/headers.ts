@@ -14,6 +14,10 @@ export const REPLY_TO = 'reply_to';
 /** Names of our own; FastStream carries them along and ignores them. */
 export const CALL = 'redstart-call';
 export const STATUS = 'redstart-status';
+/** Unix milliseconds until which a caller waits. */
+export const DEADLINE = 'redstart-deadline';
+/** The inbox of whoever sent this, for what a call's two sides tell each other while it lasts. */
+export const FROM = 'redstart-from';
 /** `list` or `stream`: where `reply_to` is, when it is not a channel. */
 export const REPLY_KIND = 'redstart-reply-kind';
 

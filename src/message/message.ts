@@ -1,7 +1,16 @@
 import { randomId } from '../internal/ids.ts';
 import { findHeader, readHeaders, type Frame } from './envelope.ts';
-import { CALL, CONTENT_TYPE, CORRELATION_ID, REPLY_KIND, REPLY_TO, STATUS } from './headers.ts';
-import type { Headers } from './headers.ts';
+import {
+  CALL,
+  CONTENT_TYPE,
+  CORRELATION_ID,
+  DEADLINE,
+  FROM,
+  REPLY_KIND,
+  REPLY_TO,
+  STATUS,
+  type Headers,
+} from './headers.ts';
 
 /** Where a message came from: the concrete channel (also for a pattern), list or stream. */
 export type MessageSource =
@@ -55,6 +64,13 @@ export class Message<Body = unknown> {
     return this.header(REPLY_TO_KEY) || undefined;
   }
 
+  /** Unix milliseconds until which the caller waits; undefined where it did not say. @internal */
+  get deadline(): number | undefined {
+    const text = this.header(DEADLINE_KEY);
+    const time = text === undefined ? NaN : Number(text);
+    return Number.isFinite(time) ? time : undefined;
+  }
+
   /** The body before decoding. @internal */
   get payload(): Buffer {
     return this.frame.body === 0 ? this.frame.bytes : this.frame.bytes.subarray(this.frame.body);
@@ -85,4 +101,6 @@ export const CONTENT_TYPE_KEY: HeaderKey = key(CONTENT_TYPE);
 export const REPLY_TO_KEY: HeaderKey = key(REPLY_TO);
 export const CALL_KEY: HeaderKey = key(CALL);
 export const STATUS_KEY: HeaderKey = key(STATUS);
+export const DEADLINE_KEY: HeaderKey = key(DEADLINE);
+export const FROM_KEY: HeaderKey = key(FROM);
 export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND);

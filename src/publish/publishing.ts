@@ -50,6 +50,7 @@ export interface SendOptions extends MessageOptions {
   replyTo?: ReplyDestination;
   rpc?: false;
   timeout?: never;
+  signal?: never;
   reply?: never;
 }
 
@@ -57,6 +58,8 @@ export interface SendOptions extends MessageOptions {
 export interface CallOptions<R extends Schema = Schema> extends MessageOptions {
   /** Milliseconds to wait for the answer; `null` waits for ever. Default: the broker's `rpc.timeout`, 30 000. */
   timeout?: number | null;
+  /** Gives up when it aborts: the call rejects with its reason at once, and the handler's `ctx.signal` aborts. */
+  signal?: AbortSignal;
   /** Checks and types the answer; one that does not fit rejects with `InvalidMessageError`. */
   reply?: R;
   replyTo?: never;

@@ -21,6 +21,7 @@ export class PubSub {
   /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */
   #restoring: Deferred<void> | undefined;
   #closed = false;
+  readonly #listeners: (() => void)[] = [];
 
   constructor(connections: Connections, report: Report) {
     this.#connections = connections;
@@ -49,6 +50,11 @@ export class PubSub {
     // A connection that is down has no subscription to end, and will not restore this one.
     if (client?.status !== 'ready') return;
     await (isPattern ? client.punsubscribe(name) : client.unsubscribe(name));
+  }
+
+  /** Has `restored` called whenever all subscriptions stand again after a reconnect. */
+  onRestored(restored: () => void): void {
+    this.#listeners.push(restored);
   }
 
   /** Undefined while every subscription stands, else a promise for when it does again. */
@@ -102,6 +108,7 @@ export class PubSub {
     if (this.#restoring === restoring && client.status === 'ready') {
       this.#restoring = undefined;
       restoring.resolve();
+      for (const restored of this.#listeners) restored();
     }
   }
 }

@@ -72,12 +72,28 @@ export class RedisTransport implements Transport {
     return mailbox;
   }
 
-  async listen(channel: string, onFrame: (frame: Buffer) => void): Promise<Listener> {
+  async listen(
+    channel: string,
+    onFrame: (frame: Buffer) => void,
+    onRestored: () => void,
+  ): Promise<Listener> {
     await this.#pubsub.subscribe(channel, false, onFrame);
+    this.#pubsub.onRestored(onRestored);
     return {
       ready: () => this.#pubsub.restored(),
       close: () => this.#pubsub.unsubscribe(channel, false, onFrame),
     };
+  }
+
+  /** RPUSH and PEXPIRE in one MULTI, so that nothing is ever kept for good. */
+  async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
+    await this.#client.multi().rpush(name, frame as Buffer).pexpire(name, life).exec();
+  }
+
+  /** LRANGE and DEL in one MULTI. */
+  async collect(name: string): Promise<Buffer[]> {
+    const replies = await this.#client.multi().lrangeBuffer(name, 0, -1).del(name).exec();
+    return (replies?.[0]?.[1] ?? []) as Buffer[];
   }
 
   /** Replies come in order: once PING is answered, so is all that was sent before it. */

@@ -2,31 +2,27 @@ import {
   BrokerClosedError,
   NoRespondersError,
   OverloadedError,
-  RedstartError,
   RpcTimeoutError,
   SendError,
-  messageOf,
 } from '../errors.ts';
 import { Deadlines, type Expiring } from '../internal/deadlines.ts';
 import { randomId } from '../internal/ids.ts';
 import type { Codec } from '../message/codec.ts';
-import { CALL } from '../message/headers.ts';
-import { openFrame, type MessageFormat } from '../message/format.ts';
-import { CALL_KEY, CORRELATION_ID_KEY, Message, STATUS_KEY } from '../message/message.ts';
+import { CALL, DEADLINE } from '../message/headers.ts';
+import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
 import type { PublishCommand } from '../publish/command.ts';
 import type { Encoder } from '../publish/encoder.ts';
 import { describe } from '../transport/address.ts';
-import type { Listener, Report, Transport } from '../transport/transport.ts';
+import type { Report, Transport } from '../transport/transport.ts';
+import type { Inbox } from './inbox.ts';
 import { fromWire } from './remote-error.ts';
-import { DECLINED, ERROR } from './reply.ts';
+import { keptFor } from './reply.ts';
 
 export interface CallsOptions {
   /** Calls that may wait for an answer at once. */
   readonly maxPending: number;
-  readonly inboxPrefix: string;
   readonly codec: Codec;
-  readonly format: MessageFormat;
   readonly report: Report;
 }
 
@@ -36,6 +32,8 @@ export interface CallCommand extends PublishCommand {
   readonly call: number;
   /** Milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
+  /** Gives up when it aborts, and has the handler's signal abort. */
+  readonly signal: AbortSignal | undefined;
   /** Checks the answer's body. */
   readonly validate: Validate | undefined;
   readonly encoder: Encoder;
@@ -53,11 +51,14 @@ interface PendingCall extends Expiring {
   receivers: number | undefined;
   /** Receivers that said that they will not answer. */
   declined: number;
+  /** Inboxes of those whose handlers can be cancelled. */
+  responders: string[] | undefined;
+  onAbort: (() => void) | undefined;
 }
 
 /**
- * The calls that wait for an answer. All answers come to one channel, the inbox, which is
- * subscribed to at the first call and confirmed before anything is sent.
+ * The calls that wait for an answer. All answers come to one inbox, which is subscribed to at the
+ * first call and confirmed before anything is sent.
  */
 export class Calls {
   /** Answers that nobody waited for any more. */
@@ -65,21 +66,25 @@ export class Calls {
 
   readonly #transport: Transport;
   readonly #options: CallsOptions;
-  readonly #inbox: { readonly name: string; readonly kind: 'channel' };
+  readonly #inbox: Inbox;
   readonly #prefix = randomId(12);
   readonly #pending = new Map<number, PendingCall>();
   /** Calls whose correlation id the caller chose: found by it when an answer does not echo the call's id. */
   readonly #named = new Map<string, Set<PendingCall>>();
   readonly #deadlines = new Deadlines<PendingCall>((call) => this.#expire(call));
-  #listening: Promise<Listener> | undefined;
-  #listener: Listener | undefined;
   #count = 0;
   #closed = false;
 
-  constructor(transport: Transport, options: CallsOptions) {
+  constructor(transport: Transport, inbox: Inbox, options: CallsOptions) {
     this.#transport = transport;
+    this.#inbox = inbox;
     this.#options = options;
-    this.#inbox = { kind: 'channel', name: options.inboxPrefix + randomId(22) };
+    inbox.onAnswer((message) => this.#receive(message, 'value'));
+    inbox.on('error', (message) => this.#receive(message, 'error'));
+    inbox.on('declined', (message) => this.#receive(message, 'declined'));
+    inbox.on('taken', (message) => this.#taken(message));
+    inbox.on('kept', () => void this.#collect());
+    inbox.onRestored = () => void this.#collect();
   }
 
   get pending(): number {
@@ -102,6 +107,7 @@ export class Calls {
     if (this.#pending.size >= this.#options.maxPending) {
       return Promise.reject(new OverloadedError(this.#options.maxPending));
     }
+    if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
     return new Promise((resolve, reject) => {
       const call: PendingCall = {
         command,
@@ -110,6 +116,8 @@ export class Calls {
         reject,
         receivers: command.to.kind === 'channel' ? undefined : 1,
         declined: 0,
+        responders: undefined,
+        onAbort: undefined,
         timeout: command.timeout ?? 0,
         expiresAt: 0,
         previous: undefined,
@@ -118,7 +126,8 @@ export class Calls {
       this.#pending.set(command.call, call);
       if (call.isNamed) this.#name(call);
       if (command.timeout !== null) this.#deadlines.add(call);
-      const ready = this.#ready();
+      if (command.signal !== undefined) this.#watch(call, command.signal);
+      const ready = this.#inbox.ready();
       if (ready === undefined) this.#send(call);
       else ready.then(() => this.#send(call), (error: unknown) => this.#fail(call, error));
     });
@@ -131,32 +140,16 @@ export class Calls {
       this.#fail(call, new BrokerClosedError('the broker was closed before an answer came'));
     }
     this.#deadlines.clear();
-    await this.#listener?.close();
-  }
-
-  /** Undefined when the inbox is confirmed on the current connection, else a promise for when it is. */
-  #ready(): Promise<unknown> | undefined {
-    if (this.#listener !== undefined) return this.#listener.ready();
-    this.#listening ??= this.#listen();
-    return this.#listening;
-  }
-
-  async #listen(): Promise<Listener> {
-    try {
-      const onFrame = (frame: Buffer): void => this.#receive(frame);
-      this.#listener = await this.#transport.listen(this.#inbox.name, onFrame, this.#options.report);
-      return this.#listener;
-    } catch (error) {
-      this.#listening = undefined;
-      throw error;
-    }
+    await this.#inbox.close();
   }
 
   #send(call: PendingCall): void {
     if (!this.#pending.has(call.command.call)) return; // ended while the inbox was being confirmed
     const { command } = call;
     try {
-      const frame = command.encoder.encode(command, this.#inbox, { [CALL]: String(command.call) });
+      const extra: Record<string, string> = { [CALL]: String(command.call) };
+      if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(this.#deadlineOf(call)));
+      const frame = command.encoder.encode(command, this.#inbox.address, extra);
       this.#transport.send(command.to, frame).then(
         (receivers) => {
           if (command.to.kind === 'channel') this.#reached(call, receivers as number);
@@ -174,16 +167,48 @@ export class Calls {
     if (receivers === 0) this.#fail(call, new NoRespondersError(describe(call.command.to)));
   }
 
-  /** One answer. Nothing that a stranger can send here may throw. */
-  #receive(bytes: Buffer): void {
+  /** What is left of a call's time, as a time of day. */
+  #deadlineOf(call: PendingCall): number {
+    return Date.now() + (call.expiresAt - performance.now());
+  }
+
+  #receive(message: Message, kind: 'value' | 'error' | 'declined'): void {
+    const call = this.#find(message);
+    if (call === undefined) this.lateAnswers++;
+    else this.#answer(call, message, kind);
+  }
+
+  /** A handler can be cancelled. Where nobody waits for it any more, it is, at once. */
+  #taken(message: Message): void {
+    const from = message.header(FROM_KEY);
+    if (from === undefined) return;
+    const call = this.#find(message);
+    if (call === undefined) this.#cancel(from, message.header(CALL_KEY) ?? '');
+    else (call.responders ??= []).push(from);
+  }
+
+  #cancel(responder: string, call: string): void {
+    this.#inbox.tell(responder, 'cancel', call).catch((error: unknown) => {
+      this.#options.report('a handler could not be told that its caller gave up', error);
+    });
+  }
+
+  #watch(call: PendingCall, signal: AbortSignal): void {
+    call.onAbort = () => {
+      this.#fail(call, signal.reason);
+      for (const responder of call.responders ?? []) this.#cancel(responder, String(call.command.call));
+    };
+    signal.addEventListener('abort', call.onAbort, { once: true });
+  }
+
+  /** Takes the answers that were kept while the inbox could not be reached. */
+  async #collect(): Promise<void> {
+    if (this.#closed || this.#pending.size === 0) return;
     try {
-      const frame = openFrame(bytes, this.#options.format);
-      const message = new Message(bytes, frame, { channel: this.#inbox.name });
-      const call = this.#find(message);
-      if (call === undefined) this.lateAnswers++;
-      else this.#answer(call, message);
+      const frames = await this.#transport.collect(keptFor(this.#inbox.address.name));
+      for (const frame of frames) this.#inbox.receive(frame);
     } catch (error) {
-      this.#options.report('an answer could not be read', error);
+      if (!this.#closed) this.#options.report('kept answers could not be collected', error);
     }
   }
 
@@ -206,17 +231,16 @@ export class Calls {
     return undefined;
   }
 
-  #answer(call: PendingCall, message: Message): void {
-    const status = message.header(STATUS_KEY);
+  #answer(call: PendingCall, message: Message, kind: 'value' | 'error' | 'declined'): void {
     try {
       message.body = this.#options.codec.decode(message.payload, message.contentType);
     } catch (error) {
       this.#fail(call, error);
       return;
     }
-    if (status === ERROR) {
+    if (kind === 'error') {
       this.#fail(call, fromWire(message.body));
-    } else if (status === DECLINED) {
+    } else if (kind === 'declined') {
       this.#decline(call, message);
     } else if (call.command.validate === undefined) {
       this.#forget(call);
@@ -260,12 +284,13 @@ export class Calls {
   #fail(call: PendingCall, reason: unknown): void {
     if (!this.#pending.has(call.command.call)) return;
     this.#forget(call);
-    call.reject(reason instanceof Error ? reason : new RedstartError('UNKNOWN', messageOf(reason)));
+    call.reject(reason);
   }
 
   #forget(call: PendingCall): void {
     this.#pending.delete(call.command.call);
     if (call.command.timeout !== null) this.#deadlines.remove(call);
+    if (call.onAbort !== undefined) call.command.signal?.removeEventListener('abort', call.onAbort);
     if (!call.isNamed) return;
     const sharing = this.#named.get(call.command.correlationId);
     sharing?.delete(call);

@@ -4,6 +4,7 @@ import {
   InvalidMessageError,
   NoMatchingHandlerError,
   NoReplyError,
+  RpcError,
   RedstartError,
   RemoteError,
   messageOf,
@@ -16,6 +17,7 @@ interface WireError {
   readonly message: string;
   readonly code?: string | undefined;
   readonly data?: unknown;
+  readonly cause?: unknown;
 }
 
 /** Our own errors that a caller gets back as what they are. */
@@ -33,25 +35,28 @@ export function toWire(error: unknown): WireError {
     return { name, message, code, data: { issues } };
   }
   if (!(error instanceof Error)) return { name: 'Error', message: messageOf(error) };
-  const { code, data } = error as { code?: unknown; data?: unknown };
+  const { code, data, cause } = error as { code?: unknown; data?: unknown; cause?: unknown };
   return {
     name: error.name,
     message: error.message,
     code: typeof code === 'string' || typeof code === 'number' ? String(code) : undefined,
     data: isPlain(data) ? data : undefined,
+    cause: isPlain(cause) && !(cause instanceof Error) ? cause : undefined,
   };
 }
 
 /** What a caller's promise rejects with. Bodies that are no error of ours still make one. */
 export function fromWire(body: unknown): RedstartError {
-  const { name, message, code, data } = (body ?? {}) as Partial<Record<keyof WireError, unknown>>;
+  const { name, message, code, data, cause } = (body ?? {}) as Partial<Record<keyof WireError, unknown>>;
   const error = new RemoteError({
     name: typeof name === 'string' ? name : 'Error',
     message: typeof message === 'string' ? message : 'the handler failed',
     code: typeof code === 'string' ? code : undefined,
     data,
   });
-  const own = error.remoteCode === undefined ? undefined : REBUILT.get(error.remoteCode);
+  if (cause !== undefined) error.cause = cause;
+  if (error.remoteCode === undefined) return error;
+  const own = error.remoteName === 'RpcError' ? RpcError : REBUILT.get(error.remoteCode);
   if (own === undefined) return error;
   Object.setPrototypeOf(error, own.prototype);
   const issues = (data as { issues?: readonly MessageIssue[] } | undefined)?.issues;

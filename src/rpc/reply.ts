@@ -5,35 +5,48 @@ import { CALL_KEY, REPLY_KIND_KEY, type Message } from '../message/message.ts';
 import { RedisResponse, Response } from '../message/response.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../publish/command.ts';
 import type { Encoder, ExtraHeaders } from '../publish/encoder.ts';
-import type { Kind, Target } from '../transport/address.ts';
+import type { Kind } from '../transport/address.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { Inbox, Status } from './inbox.ts';
 import { toWire } from './remote-error.ts';
 
-/** `redstart-status` of an answer whose body is an error. */
-export const ERROR = 'error';
-/** … of a subscriber that will not answer: the caller gives up once every receiver has said so. */
-export const DECLINED = 'declined';
+/** The key under which answers are kept for an inbox that could not be reached. */
+export function keptFor(inbox: string): string {
+  return `${inbox}:kept`;
+}
+
+/** Milliseconds that an answer is kept at most, however long its caller waits. */
+const MAX_LIFE = 60_000;
+
+/** All that a caller learns with `errors: 'hide'`; the correlation id finds the rest in the logs. */
+const HIDDEN = { name: 'Error', message: 'Internal error' };
 
 interface ReplyCommand extends PublishCommand {
+  /** What is answered. */
+  readonly question: Message;
   /** Headers that tell the caller whose answer this is. */
   readonly extra: ExtraHeaders;
 }
 
+export interface ReplierOptions {
+  readonly encoder: Encoder;
+  readonly transport: Transport;
+  readonly inbox: Inbox;
+  readonly middlewares: readonly PublishMiddleware[];
+  /** Tell callers nothing of an error but that there was one. */
+  readonly hidesErrors: boolean;
+}
+
 /** Sends what a handler answered to whoever asked. */
 export class Replier {
-  readonly #encoder: Encoder;
-  readonly #send: (to: Target, frame: Uint8Array) => Promise<unknown>;
+  readonly #options: ReplierOptions;
   readonly #through: ((command: ReplyCommand) => Promise<unknown>) | undefined;
 
-  constructor(
-    encoder: Encoder,
-    send: (to: Target, frame: Uint8Array) => Promise<unknown>,
-    middlewares: readonly PublishMiddleware[],
-  ) {
-    this.#encoder = encoder;
-    this.#send = send;
-    if (middlewares.length > 0) {
+  constructor(options: ReplierOptions) {
+    this.#options = options;
+    if (options.middlewares.length > 0) {
       // Async, so that what cannot be encoded rejects like what cannot be sent.
-      this.#through = composePublish(middlewares, async (command) => this.#transmit(command));
+      this.#through = composePublish(options.middlewares, async (command) => this.#transmit(command));
     }
   }
 
@@ -45,7 +58,9 @@ export class Replier {
   /** Undefined where nobody is to be answered. Throws `EncodeError` for a result that cannot be sent. */
   reply(message: Message, outcome: Outcome): Promise<unknown> | undefined {
     const { replyTo } = message;
-    if (replyTo === undefined || outcome.kind === 'skipped') return undefined;
+    if (replyTo === undefined || outcome.kind === 'skipped' || outcome.kind === 'expired') {
+      return undefined;
+    }
     const call = message.header(CALL_KEY);
     if (outcome.kind === 'ok') {
       const extra = call === undefined ? undefined : { [CALL]: call };
@@ -54,8 +69,9 @@ export class Replier {
     if (call === undefined) return undefined;
     const { error } = outcome;
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
-    const status = declined ? DECLINED : ERROR;
-    return this.#answer(message, replyTo, toWire(error), { [CALL]: call, [STATUS]: status });
+    const status: Status = declined ? 'declined' : 'error';
+    const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
+    return this.#answer(message, replyTo, body, { [CALL]: call, [STATUS]: status });
   }
 
   #answer(
@@ -74,12 +90,30 @@ export class Replier {
       headers: response?.headers,
       correlationId: response?.correlationId ?? message.correlationId,
       replyTo: undefined,
+      question: message,
       extra,
     };
     return this.#through === undefined ? this.#transmit(command) : this.#through(command);
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    return this.#send(command.to, this.#encoder.encode(command, undefined, command.extra));
+    const { encoder, transport } = this.#options;
+    const frame = encoder.encode(command, undefined, command.extra);
+    const sent = transport.send(command.to, frame);
+    if (command.extra === undefined || command.to.kind !== 'channel' || !transport.countsReceivers) {
+      return sent;
+    }
+    return sent.then((receivers) => (receivers === 0 ? this.#keep(command, frame) : undefined));
+  }
+
+  /** Keeps an answer that reached nobody for a caller that may be reconnecting, as long as it waits. */
+  async #keep({ question, to }: ReplyCommand, frame: Uint8Array): Promise<void> {
+    const { deadline } = question;
+    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - Date.now(), MAX_LIFE);
+    if (life <= 0) return;
+    const { transport, inbox } = this.#options;
+    await transport.keep(keptFor(to.name), frame, Math.ceil(life));
+    // A caller that was back before this was kept has looked already, and is told to look again.
+    await inbox.tell(to.name, 'kept', question.header(CALL_KEY) as string);
   }
 }

@@ -9,9 +9,12 @@ type Sinks = Subscriptions<(frame: Buffer, channel: string) => void>;
 export class MemoryHub {
   static readonly #hubs = new Map<string, MemoryHub>();
 
-  /** The hub of that name; it exists while a transport is attached to it. */
-  static named(name: string): MemoryHub {
-    return MemoryHub.#hubs.get(name) ?? new MemoryHub(name);
+  /** The hub of that name; it exists while something is attached to it. */
+  static attach(name: string): MemoryHub {
+    const hub = MemoryHub.#hubs.get(name) ?? new MemoryHub(name);
+    MemoryHub.#hubs.set(name, hub);
+    hub.#attached++;
+    return hub;
   }
 
   readonly #name: string;
@@ -22,11 +25,6 @@ export class MemoryHub {
 
   private constructor(name: string) {
     this.#name = name;
-  }
-
-  attach(): void {
-    this.#attached++;
-    MemoryHub.#hubs.set(this.#name, this);
   }
 
   detach(): void {
@@ -43,6 +41,10 @@ export class MemoryHub {
 
   has(key: string): boolean {
     return this.#keys.has(key);
+  }
+
+  delete(key: string): void {
+    this.#keys.delete(key);
   }
 
   /** Hands a frame to all who listen; returns how many connections that were, as PUBLISH does. */

@@ -16,26 +16,29 @@ type Sink = (frame: Buffer, channel: string) => void;
 
 export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
-  /** @internal for tests: what a second client would see. */
-  readonly hub: MemoryHub;
+  readonly #name: string;
+  #hub: MemoryHub | undefined;
   readonly #channels = new Subscriptions<Sink>();
   readonly #patterns = new Subscriptions<Sink>();
-  #open = false;
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
   constructor(name: string) {
-    this.hub = MemoryHub.named(name);
+    this.#name = name;
   }
 
   connect(): Promise<void> {
-    if (!this.#open) this.hub.attach();
-    this.#open = true;
+    this.#hub ??= MemoryHub.attach(this.#name);
     return Promise.resolve();
+  }
+
+  /** What a server would hold. Throws `BrokerClosedError` unless connected. @internal */
+  get hub(): MemoryHub {
+    if (this.#hub === undefined) throw new BrokerClosedError();
+    return this.#hub;
   }
 
   // Async, so that a mistake (a list that is a stream) rejects as it does with a server.
   async send(to: Target, frame: Uint8Array): Promise<number | string> {
-    this.#mustBeOpen();
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
     if (to.kind === 'channel') return this.hub.publish(to.name, bytes);
     if (to.kind === 'list') return this.hub.list(to.name).push(bytes);
@@ -52,7 +55,6 @@ export class MemoryTransport implements Transport {
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
-    this.#mustBeOpen();
     if (options.kind === 'list') return new MemoryListSource(this.hub.list(options.name), options.name);
     if (options.kind === 'stream') return new MemoryStreamSource(this.hub, options);
     const sink: Sink = (frame, channel) => mailbox.push(frame, channel);
@@ -63,7 +65,6 @@ export class MemoryTransport implements Transport {
   }
 
   async listen(channel: string, onFrame: (frame: Buffer) => void): Promise<Listener> {
-    this.#mustBeOpen();
     // Like a socket, the hub hands over in a later tick: a caller never runs inside its own send.
     const sink: Sink = (frame) => process.nextTick(onFrame, frame);
     this.#subscribe(channel, false, sink);
@@ -73,18 +74,27 @@ export class MemoryTransport implements Transport {
     };
   }
 
+  async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
+    this.hub.list(name).push(Buffer.from(frame));
+    setTimeout(() => this.hub.delete(name), life).unref();
+  }
+
+  async collect(name: string): Promise<Buffer[]> {
+    return this.hub.has(name) ? this.hub.list(name).take(Infinity) : [];
+  }
+
   async flush(): Promise<void> {}
 
   async ping(): Promise<void> {
-    this.#mustBeOpen();
+    void this.hub;
   }
 
   async close(): Promise<void> {
-    if (!this.#open) return;
-    this.#open = false;
+    if (this.#hub === undefined) return;
     for (const name of this.#channels.names()) this.hub.unsubscribe(this.#channels, name, false);
     for (const name of this.#patterns.names()) this.hub.unsubscribe(this.#patterns, name, true);
     this.hub.detach();
+    this.#hub = undefined;
   }
 
   #subscribe(name: string, isPattern: boolean, sink: Sink): void {
@@ -94,10 +104,7 @@ export class MemoryTransport implements Transport {
 
   #unsubscribe(name: string, isPattern: boolean, sink: Sink): void {
     const subscriptions = isPattern ? this.#patterns : this.#channels;
-    if (subscriptions.remove(name, sink)) this.hub.unsubscribe(subscriptions, name, isPattern);
+    if (subscriptions.remove(name, sink)) this.#hub?.unsubscribe(subscriptions, name, isPattern);
   }
 
-  #mustBeOpen(): void {
-    if (!this.#open) throw new BrokerClosedError();
-  }
 }

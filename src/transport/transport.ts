@@ -12,8 +12,12 @@ export interface Transport {
   sendBatch(to: Target, frames: readonly Uint8Array[]): Promise<number | number[] | string[]>;
   /** Opens a subscription; resolves when the server has confirmed it. */
   open(source: SourceOptions, report: Report): Promise<Source>;
-  /** Listens to one channel, confirmed before it resolves and again after every reconnect. */
-  listen(channel: string, onFrame: (frame: Buffer) => void, report: Report): Promise<Listener>;
+  /** Listens to one channel, confirmed before it resolves and, with a call of `onRestored`, after every reconnect. */
+  listen(channel: string, onFrame: (frame: Buffer) => void, onRestored: () => void): Promise<Listener>;
+  /** Keeps a frame under a name for `life` milliseconds, for somebody who cannot be reached. */
+  keep(name: string, frame: Uint8Array, life: number): Promise<void>;
+  /** Takes what was kept under a name, in order. */
+  collect(name: string): Promise<Buffer[]>;
   /** Resolves when everything sent and acknowledged so far has been answered by the server. */
   flush(): Promise<void>;
   ping(): Promise<void>;

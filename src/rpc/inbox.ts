@@ -1,0 +1,90 @@
+import { encodeFrame, pair } from '../message/envelope.ts';
+import { openFrame, type MessageFormat } from '../message/format.ts';
+import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
+import { Message, STATUS_KEY } from '../message/message.ts';
+import type { Listener, Report, Transport } from '../transport/transport.ts';
+
+/** `redstart-status` of what comes to an inbox; an answer with a value has none. */
+export type Status =
+  /** The body is an error. */
+  | 'error'
+  /** This subscriber will not answer: the caller gives up once every receiver has said so. */
+  | 'declined'
+  /** A handler runs and can be cancelled at the inbox in `redstart-from`. */
+  | 'taken'
+  /** The caller of a call that was taken has given up. */
+  | 'cancel'
+  /** An answer that reached nobody is kept for collection. */
+  | 'kept';
+
+/** The channel that answers come to, and what the two sides of a call say to each other while it lasts. */
+export class Inbox {
+  readonly address: { readonly name: string; readonly kind: 'channel' };
+  /** Called when the subscription stands again after a reconnect. */
+  onRestored: (() => void) | undefined;
+  readonly #transport: Transport;
+  readonly #format: MessageFormat;
+  readonly #report: Report;
+  readonly #receivers = new Map<string, (message: Message) => void>();
+  #receiveAnswer: (message: Message) => void = () => {};
+  #listening: Promise<Listener> | undefined;
+  #listener: Listener | undefined;
+
+  constructor(transport: Transport, name: string, format: MessageFormat, report: Report) {
+    this.#transport = transport;
+    this.address = { name, kind: 'channel' };
+    this.#format = format;
+    this.#report = report;
+  }
+
+  /** Undefined when the subscription is confirmed on the current connection, else a promise for when it is. */
+  ready(): Promise<unknown> | undefined {
+    if (this.#listener !== undefined) return this.#listener.ready();
+    return (this.#listening ??= this.#listen());
+  }
+
+  onAnswer(receive: (message: Message) => void): void {
+    this.#receiveAnswer = receive;
+  }
+
+  on(status: Status, receive: (message: Message) => void): void {
+    this.#receivers.set(status, receive);
+  }
+
+  /** Says something about a call to another inbox; resolves with the number of receivers. */
+  async tell(inbox: string, status: Status, call: string): Promise<number> {
+    const pairs =
+      pair(CORRELATION_ID, call) + pair(CALL, call) + pair(STATUS, status) + pair(FROM, this.address.name);
+    const to = { kind: 'channel', name: inbox } as const;
+    return (await this.#transport.send(to, encodeFrame(pairs, 4, ''))) as number;
+  }
+
+  /** One frame from the inbox, or one that was kept for it. Nothing that a stranger can send here may throw. */
+  readonly receive = (bytes: Buffer): void => {
+    try {
+      const message = new Message(bytes, openFrame(bytes, this.#format), { channel: this.address.name });
+      const status = message.header(STATUS_KEY);
+      const receive = status === undefined ? undefined : this.#receivers.get(status);
+      if (receive === undefined) this.#receiveAnswer(message);
+      else receive(message);
+    } catch (error) {
+      this.#report('an answer could not be read', error);
+    }
+  };
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+  }
+
+  async #listen(): Promise<Listener> {
+    try {
+      this.#listener = await this.#transport.listen(this.address.name, this.receive, () =>
+        this.onRestored?.(),
+      );
+      return this.#listener;
+    } catch (error) {
+      this.#listening = undefined;
+      throw error;
+    }
+  }
+}
