@@ -33,8 +33,10 @@ import { RedisTransport } from './redis/redis-transport.ts';
 import { Registrar, Subscriber, type Located, type Run } from './registrar.ts';
 import { isAsyncFunction } from './handle/scope.ts';
 import { randomId } from './internal/ids.ts';
+import { AnswerLog } from './rpc/answer-log.ts';
 import { Calls } from './rpc/calls.ts';
 import { Inbox } from './rpc/inbox.ts';
+import { Recovery } from './rpc/recovery.ts';
 import { Replier } from './rpc/reply.ts';
 import { TakenCalls } from './rpc/taken-calls.ts';
 import { Sender, type Line } from './sender.ts';
@@ -51,6 +53,7 @@ const PING_PATIENCE = 3_000;
 interface OpenLine extends Line {
   readonly inbox: Inbox;
   readonly takenCalls: TakenCalls;
+  readonly answers: AnswerLog;
 }
 
 /** What runs for one plan. */
@@ -348,16 +351,18 @@ export class RedisBroker extends Registrar implements Publishing {
     const { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' } = this.#options.rpc ?? {};
     const report = this.#reportFor('calls');
     const inbox = new Inbox(transport, inboxPrefix + randomId(22), this.#format, report);
-    const calls = new Calls(transport, inbox, { maxPending, codec: this.#codec, report });
+    const recovery = new Recovery(transport, inboxPrefix, report);
+    const answers = new AnswerLog(transport, inbox, recovery, report);
+    const calls = new Calls(transport, inbox, recovery, { maxPending, codec: this.#codec, report });
     const takenCalls = new TakenCalls(transport, inbox, report);
-    return (this.#line = { transport, calls, inbox, takenCalls });
+    return (this.#line = { transport, calls, inbox, takenCalls, answers });
   }
 
   #openTransport(): Transport {
     return openTransport(this.#connection, this.#reportFor('subscriptions'));
   }
 
-  #newEndpoint(planned: Plan, { transport, inbox, takenCalls }: OpenLine): Endpoint {
+  #newEndpoint(planned: Plan, { transport, inbox, takenCalls, answers }: OpenLine): Endpoint {
     const { options } = (planned.subscribers[0] as Subscriber).spec;
     const own = planned.subscribers.flatMap(({ spec }) => [...(spec.options.middlewares ?? [])]);
     const publishing = publishersIn([...planned.middlewares, ...own]);
@@ -371,10 +376,12 @@ export class RedisBroker extends Registrar implements Publishing {
           encoder: new Encoder(options.codec ?? this.#codec, options.format ?? this.#format),
           transport,
           inbox,
+          answers,
           middlewares: publishing,
           hidesErrors: planned.errors === 'hide',
         }),
         takenCalls,
+        answers,
         onExpired: () => this.#expired++,
         publishers: planned.subscribers.flatMap(({ publishers }) =>
           publishers.map((spec) =>

@@ -12,11 +12,12 @@ import type { Pipeline, Work } from './handle/pipeline.ts';
 import { backoff } from './internal/backoff.ts';
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
-import type { Message } from './message/message.ts';
+import { AGAIN_KEY, CALL_KEY, type Message } from './message/message.ts';
 import { Response } from './message/response.ts';
 import type { Publishing } from './publish/publishing.ts';
 import type { Publisher } from './publisher.ts';
 import type { Schema } from './message/schema.ts';
+import type { AnswerLog } from './rpc/answer-log.ts';
 import { Replier } from './rpc/reply.ts';
 import type { TakenCalls } from './rpc/taken-calls.ts';
 import type { Sender } from './sender.ts';
@@ -38,6 +39,7 @@ export interface EndpointOptions {
   readonly sender: Sender;
   readonly replier: Replier;
   readonly takenCalls: TakenCalls;
+  readonly answers: AnswerLog;
   /** Told of a request that came too late to be handled. */
   readonly onExpired: () => void;
   readonly publishers: readonly Publisher<Schema, unknown>[];
@@ -158,6 +160,19 @@ export class Endpoint implements ContextHost {
 
   #processOne([delivery]: Delivery[]): Promise<void> | undefined {
     const work = this.#open(delivery as Delivery);
+    const { replyTo } = work.message;
+    const call = replyTo === undefined ? undefined : work.message.header(CALL_KEY);
+    if (replyTo === undefined || call === undefined) return this.#handle(work);
+
+    const { answers } = this.#options;
+    if (work.message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call)) return undefined;
+    const done = this.#handle(work);
+    if (done === undefined) return undefined;
+    answers.begin(replyTo, call);
+    return done.then(() => answers.end(replyTo, call));
+  }
+
+  #handle(work: Work): Promise<void> | undefined {
     const outcome = this.#pipeline.handle(work);
     if (outcome instanceof Promise) return outcome.then((later) => this.#finish(work, later));
     return this.#finish(work, outcome);

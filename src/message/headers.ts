@@ -16,6 +16,8 @@ export const CALL = 'redstart-call';
 export const STATUS = 'redstart-status';
 /** Unix milliseconds until which a caller waits. */
 export const DEADLINE = 'redstart-deadline';
+/** A request that was sent before, in case it was lost: not to be handled twice. */
+export const AGAIN = 'redstart-again';
 /** The inbox of whoever sent this, for what a call's two sides tell each other while it lasts. */
 export const FROM = 'redstart-from';
 /** `list` or `stream`: where `reply_to` is, when it is not a channel. */

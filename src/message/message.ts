@@ -1,6 +1,7 @@
 import { randomId } from '../internal/ids.ts';
 import { findHeader, readHeaders, type Frame } from './envelope.ts';
 import {
+  AGAIN,
   CALL,
   CONTENT_TYPE,
   CORRELATION_ID,
@@ -102,5 +103,6 @@ export const REPLY_TO_KEY: HeaderKey = key(REPLY_TO);
 export const CALL_KEY: HeaderKey = key(CALL);
 export const STATUS_KEY: HeaderKey = key(STATUS);
 export const DEADLINE_KEY: HeaderKey = key(DEADLINE);
+export const AGAIN_KEY: HeaderKey = key(AGAIN);
 export const FROM_KEY: HeaderKey = key(FROM);
 export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND);

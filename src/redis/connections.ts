@@ -3,6 +3,7 @@ import { ConnectionError, SetupError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { coalesceWrites } from './coalesce.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** How to reach Redis: a URL, ioredis options (Sentinel's among them), or a client that the caller owns. */
 export type RedisConnection = string | RedisOptions | Redis;
@@ -18,6 +19,7 @@ export class Connections {
   readonly address: string;
   readonly #owned: boolean;
   readonly #others = new Set<Redis>();
+  readonly #watchdog: Watchdog | undefined;
 
   constructor(connection: RedisConnection) {
     this.#owned = !(connection instanceof Redis);
@@ -28,11 +30,18 @@ export class Connections {
       );
     }
     this.address = addressOf(this.client.options);
-    if (this.#owned) coalesceWrites(this.client);
+    if (!this.#owned) return;
+    coalesceWrites(this.client);
+    this.#watchdog = new Watchdog(this.client);
   }
 
   get connectTimeout(): number {
     return this.client.options.connectTimeout ?? CONNECT_TIMEOUT;
+  }
+
+  /** Whether the server answers at all, as far as is known. */
+  get isAlive(): boolean {
+    return this.#watchdog?.isAlive ?? true;
   }
 
   connect(): Promise<void> {
@@ -96,7 +105,7 @@ export class Connections {
 function create(connection: string | RedisOptions): Redis {
   const options: RedisOptions = {
     connectTimeout: CONNECT_TIMEOUT,
-    retryStrategy: (attempt) => backoff(attempt, 50, 5_000),
+    retryStrategy: (attempt) => backoff(attempt, 10, 5_000),
     ...(typeof connection === 'string' ? {} : connection),
     lazyConnect: true,
     autoResubscribe: false,

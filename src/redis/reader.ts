@@ -3,9 +3,9 @@ import { pause } from '../internal/deferred.ts';
 import type { Connections } from './connections.ts';
 
 /** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
-export const BLOCK = 5_000;
+export const BLOCK = 3_000;
 /** Milliseconds beyond that before a silent connection is taken for dead. */
-const GRACE = 2_000;
+const GRACE = 1_500;
 
 /** A connection for one blocking command at a time. */
 export class BlockingReader {
@@ -15,6 +15,7 @@ export class BlockingReader {
   #id: number | undefined;
   /** Ends the command in flight with an error. */
   #abort: ((reason: Error) => void) | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
   #stopped = false;
   /** Called after every reconnect, before the next read. */
   onReconnect: (() => void) | undefined;
@@ -51,7 +52,7 @@ export class BlockingReader {
   async run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
     await this.#ready();
     if (this.#stopped) return null;
-    const watchdog = setTimeout(() => this.#client.disconnect(true), BLOCK + GRACE);
+    this.#watchdog = setTimeout(() => this.#suspect(), BLOCK + GRACE);
     try {
       return await new Promise((resolve, reject) => {
         this.#abort = reject;
@@ -59,9 +60,15 @@ export class BlockingReader {
         (this.#client.sendCommand(command) as Promise<unknown>).then(resolve, reject);
       });
     } finally {
-      clearTimeout(watchdog);
+      clearTimeout(this.#watchdog);
       this.#abort = undefined;
     }
+  }
+
+  /** The read should have ended by now. Where the server is silent everywhere, it is the server, and waiting is right. */
+  #suspect(): void {
+    if (this.#connections.isAlive) this.#client.stream.destroy();
+    else this.#watchdog = setTimeout(() => this.#suspect(), GRACE / 3);
   }
 
   /** Ends a blocked read without losing what it may just have fetched. */

@@ -8,7 +8,7 @@ import {
 import { Deadlines, type Expiring } from '../internal/deadlines.ts';
 import { randomId } from '../internal/ids.ts';
 import type { Codec } from '../message/codec.ts';
-import { CALL, DEADLINE } from '../message/headers.ts';
+import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
 import type { PublishCommand } from '../publish/command.ts';
@@ -16,6 +16,7 @@ import type { Encoder } from '../publish/encoder.ts';
 import { describe } from '../transport/address.ts';
 import type { Report, Transport } from '../transport/transport.ts';
 import type { Inbox } from './inbox.ts';
+import type { Recovery } from './recovery.ts';
 import { fromWire } from './remote-error.ts';
 import { keptFor } from './reply.ts';
 
@@ -67,6 +68,7 @@ export class Calls {
   readonly #transport: Transport;
   readonly #options: CallsOptions;
   readonly #inbox: Inbox;
+  readonly #recovery: Recovery;
   readonly #prefix = randomId(12);
   readonly #pending = new Map<number, PendingCall>();
   /** Calls whose correlation id the caller chose: found by it when an answer does not echo the call's id. */
@@ -75,16 +77,18 @@ export class Calls {
   #count = 0;
   #closed = false;
 
-  constructor(transport: Transport, inbox: Inbox, options: CallsOptions) {
+  constructor(transport: Transport, inbox: Inbox, recovery: Recovery, options: CallsOptions) {
     this.#transport = transport;
     this.#inbox = inbox;
+    this.#recovery = recovery;
     this.#options = options;
     inbox.onAnswer((message) => this.#receive(message, 'value'));
     inbox.on('error', (message) => this.#receive(message, 'error'));
     inbox.on('declined', (message) => this.#receive(message, 'declined'));
     inbox.on('taken', (message) => this.#taken(message));
-    inbox.on('kept', () => void this.#collect());
-    inbox.onRestored = () => void this.#collect();
+    inbox.on('kept', () => void this.#recover(() => this.#collect()));
+    inbox.onRestored = () => void this.#recover(() => this.#askAgain());
+    recovery.onGap = () => void this.#recover(() => this.#sendAgain());
   }
 
   get pending(): number {
@@ -127,6 +131,7 @@ export class Calls {
       if (call.isNamed) this.#name(call);
       if (command.timeout !== null) this.#deadlines.add(call);
       if (command.signal !== undefined) this.#watch(call, command.signal);
+      this.#recovery.listen();
       const ready = this.#inbox.ready();
       if (ready === undefined) this.#send(call);
       else ready.then(() => this.#send(call), (error: unknown) => this.#fail(call, error));
@@ -147,10 +152,7 @@ export class Calls {
     if (!this.#pending.has(call.command.call)) return; // ended while the inbox was being confirmed
     const { command } = call;
     try {
-      const extra: Record<string, string> = { [CALL]: String(command.call) };
-      if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(this.#deadlineOf(call)));
-      const frame = command.encoder.encode(command, this.#inbox.address, extra);
-      this.#transport.send(command.to, frame).then(
+      this.#transport.send(command.to, this.#frame(call, {})).then(
         (receivers) => {
           if (command.to.kind === 'channel') this.#reached(call, receivers as number);
         },
@@ -165,6 +167,13 @@ export class Calls {
     if (!this.#transport.countsReceivers) return;
     call.receivers = receivers;
     if (receivers === 0) this.#fail(call, new NoRespondersError(describe(call.command.to)));
+  }
+
+  #frame(call: PendingCall, extra: Record<string, string>): Uint8Array {
+    const { command } = call;
+    extra[CALL] = String(command.call);
+    if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(this.#deadlineOf(call)));
+    return command.encoder.encode(command, this.#inbox.address, extra);
   }
 
   /** What is left of a call's time, as a time of day. */
@@ -201,15 +210,38 @@ export class Calls {
     signal.addEventListener('abort', call.onAbort, { once: true });
   }
 
-  /** Takes the answers that were kept while the inbox could not be reached. */
-  async #collect(): Promise<void> {
+  async #recover(attempt: () => Promise<void>): Promise<void> {
     if (this.#closed || this.#pending.size === 0) return;
     try {
-      const frames = await this.#transport.collect(keptFor(this.#inbox.address.name));
-      for (const frame of frames) this.#inbox.receive(frame);
+      await attempt();
     } catch (error) {
-      if (!this.#closed) this.#options.report('kept answers could not be collected', error);
+      if (!this.#closed) this.#options.report('answers could not be recovered after a reconnect', error);
     }
+  }
+
+  /** Takes the answers that were kept while the inbox could not be reached. */
+  async #collect(): Promise<void> {
+    const frames = await this.#transport.collect(keptFor(this.#inbox.address.name));
+    for (const frame of frames) this.#inbox.receive(frame);
+  }
+
+  /** After a reconnect: what was kept for us, and what was on the broken connection. */
+  async #askAgain(): Promise<void> {
+    await this.#collect();
+    const calls = [...this.#pending.keys()].join(' ');
+    if (calls !== '') await this.#recovery.say('lost', this.#inbox.address.name, calls);
+    await this.#sendAgain();
+  }
+
+  /** A channel's request may have been lost with the connection of either side; who has seen it ignores it. */
+  async #sendAgain(): Promise<void> {
+    const sent: Promise<unknown>[] = [];
+    for (const call of this.#pending.values()) {
+      const { to } = call.command;
+      if (call.receivers === undefined || to.kind !== 'channel') continue;
+      sent.push(this.#transport.send(to, this.#frame(call, { [AGAIN]: '1' })));
+    }
+    await Promise.all(sent);
   }
 
   #find(message: Message): PendingCall | undefined {

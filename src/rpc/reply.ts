@@ -7,6 +7,7 @@ import { composePublish, type PublishCommand, type PublishMiddleware } from '../
 import type { Encoder, ExtraHeaders } from '../publish/encoder.ts';
 import type { Kind } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
+import type { AnswerLog } from './answer-log.ts';
 import type { Inbox, Status } from './inbox.ts';
 import { toWire } from './remote-error.ts';
 
@@ -32,6 +33,7 @@ export interface ReplierOptions {
   readonly encoder: Encoder;
   readonly transport: Transport;
   readonly inbox: Inbox;
+  readonly answers: AnswerLog;
   readonly middlewares: readonly PublishMiddleware[];
   /** Tell callers nothing of an error but that there was one. */
   readonly hidesErrors: boolean;
@@ -97,12 +99,13 @@ export class Replier {
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    const { encoder, transport } = this.#options;
+    const { encoder, transport, answers } = this.#options;
     const frame = encoder.encode(command, undefined, command.extra);
     const sent = transport.send(command.to, frame);
     if (command.extra === undefined || command.to.kind !== 'channel' || !transport.countsReceivers) {
       return sent;
     }
+    answers.remember(command.to.name, command.extra[CALL] as string, frame);
     return sent.then((receivers) => (receivers === 0 ? this.#keep(command, frame) : undefined));
   }
 
