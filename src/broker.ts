@@ -1,15 +1,16 @@
 import type { Redis } from 'ioredis';
+import { Builder } from './build.ts';
 import { Consumer } from './consumer.ts';
 import type { AnySchema } from './decorators/subscriber.ts';
-import { Endpoint } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { BrokerClosedError, SetupError } from './errors.ts';
-import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
-import { Pipeline, type Route } from './handle/pipeline.ts';
+import type { Middleware } from './handle/middleware.ts';
 import { settledWithin } from './internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from './internal/logger.ts';
-import { defaultCodec, type Codec } from './message/codec.ts';
-import { binaryFormat, type MessageFormat } from './message/format.ts';
-import { validator, type OutputOf, type Schema } from './message/schema.ts';
+import { openLine, type Line } from './line.ts';
+import { defaultCodec } from './message/codec.ts';
+import { binaryFormat } from './message/format.ts';
+import type { OutputOf, Schema } from './message/schema.ts';
 import {
   checkBrokerOptions,
   subscriberSpec,
@@ -18,7 +19,6 @@ import {
   type SubscriberAddress,
 } from './options.ts';
 import { plan, type Plan } from './plan.ts';
-import { Encoder } from './publish/encoder.ts';
 import type {
   ChannelDestination,
   Destination,
@@ -26,20 +26,12 @@ import type {
   Publishing,
   StreamDestination,
 } from './publish/publishing.ts';
-import { Publisher, publisherSpec, type PublisherSpec } from './publisher.ts';
+import { publisherSpec, type Publisher } from './publisher.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
 import { Registrar, Subscriber, type Located, type Run } from './registrar.ts';
-import { isAsyncFunction } from './handle/scope.ts';
-import { randomId } from './internal/ids.ts';
-import { AnswerLog } from './rpc/answer-log.ts';
-import { Calls } from './rpc/calls.ts';
-import { Inbox } from './rpc/inbox.ts';
-import { Recovery } from './rpc/recovery.ts';
-import { Replier } from './rpc/reply.ts';
-import { TakenCalls } from './rpc/taken-calls.ts';
-import { Sender, type Line } from './sender.ts';
+import type { Sender } from './sender.ts';
 import type { Report, Transport } from './transport/transport.ts';
 
 /** Milliseconds that `stop` waits for what `start` has begun. */
@@ -48,13 +40,6 @@ const OPEN_PATIENCE = 5_000;
 const FLUSH_PATIENCE = 1_000;
 /** Milliseconds that `ping` waits. */
 const PING_PATIENCE = 3_000;
-
-/** An open connection with all that stands on it. */
-interface OpenLine extends Line {
-  readonly inbox: Inbox;
-  readonly takenCalls: TakenCalls;
-  readonly answers: AnswerLog;
-}
 
 /** What runs for one plan. */
 interface Running extends Run {
@@ -90,13 +75,12 @@ export class RedisBroker extends Registrar implements Publishing {
   readonly #connection: RedisConnection;
   readonly #options: BrokerOptions;
   readonly #logger: Logger;
-  readonly #codec: Codec;
-  readonly #format: MessageFormat;
+  readonly #builder: Builder;
   readonly #sender: Sender;
 
   #transport: Transport | undefined;
-  #line: OpenLine | undefined;
-  #connecting: Promise<OpenLine> | undefined;
+  #line: Line | undefined;
+  #connecting: Promise<Line> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #expired = 0;
@@ -111,9 +95,16 @@ export class RedisBroker extends Registrar implements Publishing {
     this.#connection = connection;
     this.#options = options;
     this.#logger = options.logger === false ? silentLogger : (options.logger ?? stderrLogger);
-    this.#codec = options.codec ?? defaultCodec;
-    this.#format = options.format ?? binaryFormat;
-    this.#sender = this.#newSender({}, options.prefix ?? '', () => this.middlewares);
+    this.#builder = new Builder({
+      options,
+      logger: this.#logger,
+      broker: this,
+      line: () => this.#openLine(),
+      reportFor: (name) => this.#reportFor(name),
+      onExpired: () => this.#expired++,
+      isLastResort: (planned, { name }) => this.#isLastResort(planned, name),
+    });
+    this.#sender = this.#builder.sender({}, options.prefix ?? '', () => this.middlewares);
     this.#transport = this.#openTransport();
     this.changed = () => this.#startLate();
   }
@@ -136,8 +127,8 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Every subscriber that was registered here or in an included router. */
   get subscribers(): SubscriberInfo[] {
-    return plan(this.collect()).flatMap(({ address, subscribers }) =>
-      subscribers.map(({ name, spec }) => ({
+    return plan(this.collect()).flatMap(({ address, members }) =>
+      members.map(({ subscriber: { name, spec } }) => ({
         address,
         title: name,
         description: spec.options.description,
@@ -190,7 +181,8 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */
   override use(middleware: Middleware): void {
-    if (this.#line !== undefined) throw new SetupError('use: middleware must be added before the broker connects');
+    if (this.#line !== undefined)
+      throw new SetupError('use: middleware must be added before the broker connects');
     super.use(middleware);
   }
 
@@ -214,7 +206,7 @@ export class RedisBroker extends Registrar implements Publishing {
   ): Publisher<S, string>;
   publisher(address: string | Destination, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
-    return this.#newPublisher(spec, this.#options.prefix ?? '', () => this.middlewares);
+    return this.#builder.publisher(spec, this.#options.prefix ?? '', () => this.middlewares);
   }
 
   /**
@@ -228,14 +220,14 @@ export class RedisBroker extends Registrar implements Publishing {
     const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
     const [planned] = plan([{ subscriber, path: [this] }]) as [Plan];
     const line = await this.#openLine();
-    const endpoint = this.#newEndpoint(planned, line);
-    const pipeline = this.#newPipeline(planned, endpoint);
+    const endpoint = this.#builder.endpoint(planned, line);
+    const pipeline = this.#builder.pipeline(planned, endpoint);
     const source = await line.transport.open(planned.source, this.#reportFor(planned.name));
     endpoint.attach(source);
     const consumer = new Consumer<OutputOf<S>>(source, pipeline, this.#logger, (closed) =>
       this.#consumers.delete(closed),
     );
-    this.#consumers.add(consumer as Consumer);
+    this.#consumers.add(consumer);
     return consumer;
   }
 
@@ -244,7 +236,8 @@ export class RedisBroker extends Registrar implements Publishing {
     this.#isClosed = false;
     const plans = plan(this.collect().filter(({ subscriber }) => !subscriber.stopped));
     const line = await this.#open();
-    if (this.#stopping !== undefined) throw new BrokerClosedError('the broker was stopped while it started');
+    if (this.#stopping !== undefined)
+      throw new BrokerClosedError('the broker was stopped while it started');
     this.#isStarted = true;
     const results = await Promise.allSettled(plans.map((planned) => this.#run(planned, line)));
     if (this.#line !== line) throw new BrokerClosedError('the broker was stopped while it started');
@@ -267,14 +260,19 @@ export class RedisBroker extends Registrar implements Publishing {
     }
   }
 
-  #run(planned: Plan, line: OpenLine): Promise<void> {
-    const endpoint = this.#newEndpoint(planned, line);
+  #run(planned: Plan, line: Line): Promise<void> {
+    const endpoint = this.#builder.endpoint(planned, line);
     const ready = (async () => {
       const source = await line.transport.open(planned.source, this.#reportFor(planned.name));
-      endpoint.run(source, this.#newPipeline(planned, endpoint));
+      endpoint.run(source, this.#builder.pipeline(planned, endpoint));
     })();
-    const running: Running = { plan: planned, endpoint, ready, stop: () => this.#stopEarly(running) };
-    for (const subscriber of planned.subscribers) {
+    const running: Running = {
+      plan: planned,
+      endpoint,
+      ready,
+      stop: () => this.#stopEarly(running),
+    };
+    for (const { subscriber } of planned.members) {
       subscriber.runs.add(running);
       this.#running.set(subscriber, running);
     }
@@ -283,7 +281,7 @@ export class RedisBroker extends Registrar implements Publishing {
   }
 
   #forget(running: Running): void {
-    for (const subscriber of running.plan.subscribers) {
+    for (const { subscriber } of running.plan.members) {
       subscriber.runs.delete(running);
       if (this.#running.get(subscriber) === running) this.#running.delete(subscriber);
     }
@@ -291,7 +289,7 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Handlers that share a reader stop it together: the last one does. */
   async #stopEarly(running: Running): Promise<void> {
-    if (running.plan.subscribers.some((subscriber) => !subscriber.stopped)) return;
+    if (running.plan.members.some(({ subscriber }) => !subscriber.stopped)) return;
     await this.#stopRun(running);
     this.#forget(running);
   }
@@ -322,24 +320,25 @@ export class RedisBroker extends Registrar implements Publishing {
     results.push(...(await Promise.allSettled([this.#transport?.close()])));
     this.#transport = undefined;
     for (const result of results) {
-      if (result.status === 'rejected') this.#logger.error({ err: result.reason as unknown }, 'stopping met trouble');
+      if (result.status === 'rejected')
+        this.#logger.error({ err: result.reason as unknown }, 'stopping met trouble');
     }
   }
 
-  #openLine(): OpenLine | Promise<OpenLine> {
+  #openLine(): Line | Promise<Line> {
     if (this.#line !== undefined) return this.#line;
     if (this.#isClosed) throw new BrokerClosedError();
     return this.#open();
   }
 
-  #open(): Promise<OpenLine> {
+  #open(): Promise<Line> {
     if (this.#line !== undefined) return Promise.resolve(this.#line);
     return (this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined;
     }));
   }
 
-  async #connect(): Promise<OpenLine> {
+  async #connect(): Promise<Line> {
     const transport = (this.#transport ??= this.#openTransport());
     try {
       await transport.connect();
@@ -348,104 +347,12 @@ export class RedisBroker extends Registrar implements Publishing {
       await transport.close();
       throw error;
     }
-    const { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' } = this.#options.rpc ?? {};
-    const report = this.#reportFor('calls');
-    const inbox = new Inbox(transport, inboxPrefix + randomId(22), this.#format, report);
-    const recovery = new Recovery(transport, inboxPrefix, report);
-    const answers = new AnswerLog(transport, inbox, recovery, report);
-    const calls = new Calls(transport, inbox, recovery, { maxPending, codec: this.#codec, report });
-    const takenCalls = new TakenCalls(transport, inbox, report);
-    return (this.#line = { transport, calls, inbox, takenCalls, answers });
+    const { rpc = {}, codec = defaultCodec, format = binaryFormat } = this.#options;
+    return (this.#line = openLine(transport, rpc, codec, format, this.#reportFor('calls')));
   }
 
   #openTransport(): Transport {
     return openTransport(this.#connection, this.#reportFor('subscriptions'));
-  }
-
-  #newEndpoint(planned: Plan, { transport, inbox, takenCalls, answers }: OpenLine): Endpoint {
-    const { options } = (planned.subscribers[0] as Subscriber).spec;
-    const own = planned.subscribers.flatMap(({ spec }) => [...(spec.options.middlewares ?? [])]);
-    const publishing = publishersIn([...planned.middlewares, ...own]);
-    const endpoint: Endpoint = new Endpoint(
-      {
-        name: planned.name,
-        logger: this.#logger,
-        broker: this,
-        sender: this.#newSender({}, this.#options.prefix ?? '', () => [...planned.middlewares, ...own]),
-        replier: new Replier({
-          encoder: new Encoder(options.codec ?? this.#codec, options.format ?? this.#format),
-          transport,
-          inbox,
-          answers,
-          middlewares: publishing,
-          hidesErrors: planned.errors === 'hide',
-        }),
-        takenCalls,
-        answers,
-        onExpired: () => this.#expired++,
-        publishers: planned.subscribers.flatMap(({ publishers }) =>
-          publishers.map((spec) =>
-            this.#newPublisher(spec, planned.prefix, () => [...planned.middlewares, ...own]),
-          ),
-        ),
-        noReply: planned.noReply,
-        ackPolicy: planned.ackPolicy,
-        concurrency: planned.concurrency,
-        batch: planned.batch,
-        fetch: planned.fetch,
-        isLastResort: ({ name }) => this.#isLastResort(planned, name),
-      },
-      this.#reportFor(planned.name),
-    );
-    return endpoint;
-  }
-
-  #newPipeline(planned: Plan, endpoint: Endpoint): Pipeline {
-    const { source, pattern, address, subscribers } = planned;
-    const { options } = (subscribers[0] as Subscriber).spec;
-    const routes = subscribers.map(({ spec, handler, isAsync }): Route => {
-      const { filter, schema, reply, middlewares = [] } = spec.options;
-      const consumers = consumersIn([...planned.middlewares, ...middlewares]);
-      return {
-        filter,
-        validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
-        validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
-        invoke: composeConsume(consumers, handler),
-        isAsync: isAsync || consumers.some(isAsyncFunction),
-      };
-    });
-    return new Pipeline({
-      address,
-      source: pattern?.isPattern === true ? undefined : ({ [source.kind]: source.name } as never),
-      match: pattern?.match,
-      codec: options.codec ?? this.#codec,
-      format: options.format ?? this.#format,
-      routes,
-      host: endpoint,
-    });
-  }
-
-  #newSender(
-    { codec = this.#codec, format = this.#format }: { codec?: Codec; format?: MessageFormat },
-    prefix: string,
-    middlewares: () => readonly Middleware[],
-  ): Sender {
-    const { timeout } = this.#options.rpc ?? {};
-    return new Sender({
-      line: () => this.#openLine(),
-      encoder: new Encoder(codec, format),
-      prefix,
-      middlewares: () => publishersIn(middlewares()),
-      timeout: timeout === undefined ? 30_000 : timeout,
-    });
-  }
-
-  #newPublisher(
-    spec: PublisherSpec,
-    prefix: string,
-    middlewares: () => readonly Middleware[],
-  ): Publisher<Schema, unknown> {
-    return new Publisher(this.#newSender(spec.options, prefix, middlewares), spec);
   }
 
   /** Whether no other subscriber of this broker could answer a message here. Of several that never answer, the first says so. */

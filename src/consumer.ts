@@ -23,7 +23,12 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
   #closed = false;
 
   /** @internal */
-  constructor(source: Source, pipeline: Pipeline, logger: Logger, onClose: (consumer: Consumer) => void) {
+  constructor(
+    source: Source,
+    pipeline: Pipeline,
+    logger: Logger,
+    onClose: (consumer: Consumer) => void,
+  ) {
     this.#source = source;
     this.#pipeline = pipeline;
     this.#logger = logger;
@@ -48,7 +53,8 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<ConsumedMessage<Body>, void, undefined> {
-    for (let message = await this.next(); message !== null; message = await this.next()) yield message;
+    for (let message = await this.next(); message !== null; message = await this.next())
+      yield message;
   }
 
   /** Ends the subscription; what was fetched and not taken goes back. */
@@ -58,7 +64,7 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
     await this.#source.stop();
     await this.#reading?.catch(() => undefined); // its caller has seen it
     await this.#source.close(this.#waiting.splice(0));
-    this.#onClose(this as Consumer);
+    this.#onClose(this);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -85,7 +91,10 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
       });
     }
     if (outcome.kind === 'failed') {
-      this.#logger.error({ err: outcome.error, id: message.id }, `a message from ${delivery.name} is skipped`);
+      this.#logger.error(
+        { err: outcome.error, id: message.id },
+        `a message from ${delivery.name} is skipped`,
+      );
       await context.reject();
     }
     return undefined;

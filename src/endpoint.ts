@@ -12,11 +12,9 @@ import type { Pipeline, Work } from './handle/pipeline.ts';
 import { backoff } from './internal/backoff.ts';
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
-import { AGAIN_KEY, CALL_KEY, type Message } from './message/message.ts';
+import { AGAIN_KEY, CALL_KEY } from './message/message.ts';
 import { Response } from './message/response.ts';
 import type { Publishing } from './publish/publishing.ts';
-import type { Publisher } from './publisher.ts';
-import type { Schema } from './message/schema.ts';
 import type { AnswerLog } from './rpc/answer-log.ts';
 import { Replier } from './rpc/reply.ts';
 import type { TakenCalls } from './rpc/taken-calls.ts';
@@ -42,7 +40,6 @@ export interface EndpointOptions {
   readonly answers: AnswerLog;
   /** Told of a request that came too late to be handled. */
   readonly onExpired: () => void;
-  readonly publishers: readonly Publisher<Schema, unknown>[];
   readonly noReply: boolean;
   readonly ackPolicy: AckPolicy;
   readonly concurrency: number;
@@ -51,6 +48,7 @@ export interface EndpointOptions {
   readonly fetch: number | undefined;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
   readonly isLastResort: (delivery: Delivery) => boolean;
+  readonly report: Report;
 }
 
 /** A handler that asked for its signal. */
@@ -62,7 +60,6 @@ interface Watch {
 /** One running subscriber: deliveries → pipeline → reply → publishers → acknowledgement. */
 export class Endpoint implements ContextHost {
   readonly #options: EndpointOptions;
-  readonly #report: Report;
   #pipeline!: Pipeline;
   #source!: Source;
   #subscription: Subscription | undefined;
@@ -72,9 +69,8 @@ export class Endpoint implements ContextHost {
   #settling = 0;
   #settled: Deferred<void> | undefined;
 
-  constructor(options: EndpointOptions, report: Report) {
+  constructor(options: EndpointOptions) {
     this.#options = options;
-    this.#report = report;
   }
 
   get logger(): Logger {
@@ -101,7 +97,7 @@ export class Endpoint implements ContextHost {
       batch: batch ?? 1,
       fetch,
       process: batch === undefined ? this.#processOne.bind(this) : this.#processBatch.bind(this),
-      report: this.#report,
+      report: this.#options.report,
     });
     this.#subscription.start();
   }
@@ -112,18 +108,25 @@ export class Endpoint implements ContextHost {
     if (subscription === undefined) return;
     const isDone = await subscription.stop(patience);
     if (!isDone) {
-      this.#options.logger.warn(`${this.#options.name}: handlers still run after ${patience} ms, their signals abort`);
+      this.#options.logger.warn(
+        `${this.#options.name}: handlers still run after ${patience} ms, their signals abort`,
+      );
       const reason = new BrokerClosedError('the broker is stopping');
       for (const { controller } of this.#watched.values()) controller.abort(reason);
     }
     const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
     if (!ended && !isDone) {
-      this.#options.logger.error(`${this.#options.name}: handlers ignored their signal and were left behind`);
+      this.#options.logger.error(
+        `${this.#options.name}: handlers ignored their signal and were left behind`,
+      );
     }
     await settledWithin(this.#everythingSettled(), LAST_CHANCE);
   }
 
-  publish(context: MessageContext, ...[body, to]: Parameters<Publishing['publish']>): Promise<unknown> {
+  publish(
+    context: MessageContext,
+    ...[body, to]: Parameters<Publishing['publish']>
+  ): Promise<unknown> {
     return this.#options.sender.dispatch(body, to, context.message.correlationId);
   }
 
@@ -165,7 +168,8 @@ export class Endpoint implements ContextHost {
     if (replyTo === undefined || call === undefined) return this.#handle(work);
 
     const { answers } = this.#options;
-    if (work.message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call)) return undefined;
+    if (work.message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call))
+      return undefined;
     const done = this.#handle(work);
     if (done === undefined) return undefined;
     answers.begin(replyTo, call);
@@ -199,12 +203,15 @@ export class Endpoint implements ContextHost {
     const { context, delivery } = work;
     if (this.#watched.size > 0) this.#unwatch(context);
     if (outcome.kind === 'expired') this.#options.onExpired();
-    if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError)) this.#log(work, outcome.error);
+    if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError))
+      this.#log(work, outcome.error);
     const [final, replied] = this.#reply(work, outcome);
-    const { publishers, ackPolicy } = this.#options;
-    const publishes = publishers.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
+    const { ackPolicy } = this.#options;
+    const publishes =
+      context.onward.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
     if (replied === undefined && !publishes) {
-      if (context.settlement === undefined) void this.#tell(delivery, settlementFor(ackPolicy, final));
+      if (context.settlement === undefined)
+        void this.#tell(delivery, settlementFor(ackPolicy, final));
       return undefined;
     }
     this.#settling++;
@@ -229,7 +236,7 @@ export class Endpoint implements ContextHost {
     }
     if (publishes && final.kind === 'ok') {
       try {
-        await this.#publishOn(work.message, final.result);
+        await this.#publishOn(work, final.result);
       } catch (error) {
         this.#log(work, error, 'the result could not be published');
         final = failed(error);
@@ -255,7 +262,8 @@ export class Endpoint implements ContextHost {
     const { replier, noReply, name } = this.#options;
     const { message, context } = work;
     // A nacked message comes again, and its caller is answered then.
-    if (noReply || message.replyTo === undefined || context.settlement === 'nack') return [outcome, undefined];
+    if (noReply || message.replyTo === undefined || context.settlement === 'nack')
+      return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
       this.#decline(work, outcome.error);
       return [outcome, undefined];
@@ -279,13 +287,13 @@ export class Endpoint implements ContextHost {
       ?.catch((reason: unknown) => this.#log(work, reason, 'the reply could not be sent'));
   }
 
-  async #publishOn(message: Message, result: unknown): Promise<void> {
+  async #publishOn({ message, context }: Work, result: unknown): Promise<void> {
     const response = result instanceof Response ? result : undefined;
     const options = {
       correlationId: response?.correlationId ?? message.correlationId,
       ...(response?.headers === undefined ? {} : { headers: response.headers }),
     };
-    for (const publisher of this.#options.publishers) await publisher.send(bodyOf(result), options);
+    for (const publisher of context.onward) await publisher.send(bodyOf(result), options);
   }
 
   #tell(delivery: Delivery, how: Settlement | undefined): Promise<void> | undefined {

@@ -226,7 +226,12 @@ export class RemoteError extends RedstartError {
   /** Its `data`, or a schema's issues. */
   readonly data: unknown;
 
-  constructor(remote: { name: string; message: string; code?: string | undefined; data?: unknown }) {
+  constructor(remote: {
+    name: string;
+    message: string;
+    code?: string | undefined;
+    data?: unknown;
+  }) {
     super('REMOTE', remote.message);
     this.remoteName = remote.name;
     this.remoteCode = remote.code;

@@ -161,7 +161,10 @@ export interface SubscriberSpec {
   /** The same as given, checked. */
   readonly options: Readonly<
     SubscriberOptions &
-      Omit<StreamSubscription<Schema, Schema, boolean>, 'channel' | 'pattern' | 'list' | 'stream'> & {
+      Omit<
+        StreamSubscription<Schema, Schema, boolean>,
+        'channel' | 'pattern' | 'list' | 'stream'
+      > & {
         pattern?: boolean;
       }
   >;
@@ -176,7 +179,17 @@ const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
   channel: ['channel', 'pattern', ...COMMON, ...ABOUT],
   list: ['list', 'batch', 'maxRecords', ...COMMON, ...ABOUT],
   stream: [
-    ...['stream', 'group', 'consumer', 'batch', 'maxRecords', 'lastId', 'noAck', 'maxlen', 'declare'],
+    ...[
+      'stream',
+      'group',
+      'consumer',
+      'batch',
+      'maxRecords',
+      'lastId',
+      'noAck',
+      'maxlen',
+      'declare',
+    ],
     ...COMMON,
     ...ABOUT,
   ],
@@ -234,7 +247,9 @@ function checkPairs(options: SubscriberSpec['options'], where: string): void {
     );
   }
   if (options.filter !== undefined && options.batch === true) {
-    throw new SetupError(`${where}: 'filter' chooses for one message and cannot be combined with 'batch'`);
+    throw new SetupError(
+      `${where}: 'filter' chooses for one message and cannot be combined with 'batch'`,
+    );
   }
 }
 
@@ -285,7 +300,12 @@ export function checkMiddleware(middleware: unknown, where: string): void {
 }
 
 /** Throws for a key that is not known, and guesses which was meant. */
-export function checkKeys(given: object, known: readonly string[], where: string, of: string): void {
+export function checkKeys(
+  given: object,
+  known: readonly string[],
+  where: string,
+  of: string,
+): void {
   for (const key of Object.keys(given)) {
     if (known.includes(key) || (given as Record<string, unknown>)[key] === undefined) continue;
     const meant = known.find((other) => similar(key, other));
@@ -330,7 +350,9 @@ function checkCodecs(options: { codec?: unknown; format?: unknown }, where: stri
 
 function expectCount(value: unknown, key: string, where: string): void {
   if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return;
-  throw new SetupError(`${where}: '${key}' must be a whole number, 1 or more, got ${String(value)}`);
+  throw new SetupError(
+    `${where}: '${key}' must be a whole number, 1 or more, got ${String(value)}`,
+  );
 }
 
 function expectType(value: unknown, type: string, key: string, where: string): void {

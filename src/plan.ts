@@ -10,21 +10,26 @@ import type { SourceOptions } from './transport/transport.ts';
 /** Messages in one batch where the subscriber does not say. */
 const DEFAULT_BATCH = 100;
 
+/** A subscriber, and what the routers that lead to it add. */
+export interface Member {
+  readonly subscriber: Subscriber;
+  /** All of it, the broker's first and the subscriber's own last. */
+  readonly middlewares: readonly Middleware[];
+  /** All routers' prefixes, outermost first. */
+  readonly prefix: string;
+}
+
 /** One source to open, and the subscribers that share it: several only where filters choose among them. */
 export interface Plan {
   /** For logs and errors: `list 'orders' (Orders.place)`. */
   readonly name: string;
   /** `list 'orders'` */
   readonly address: string;
-  readonly subscribers: readonly Subscriber[];
-  /** All routers' prefixes, outermost first. */
-  readonly prefix: string;
+  readonly members: readonly Member[];
   readonly source: SourceOptions;
   /** Channels only. */
   readonly pattern: ChannelPattern | undefined;
   readonly hears: (channel: string) => boolean;
-  /** Around every handler, outermost first; the subscribers' own are not among them. */
-  readonly middlewares: readonly Middleware[];
   readonly concurrency: number;
   readonly ackPolicy: AckPolicy;
   readonly noReply: boolean;
@@ -51,6 +56,8 @@ function planOne({ subscriber, path }: Located): Plan {
   const { spec, name } = subscriber;
   const { options } = spec;
   const prefix = path.map((router) => router.shared.prefix ?? '').join('');
+  const outer = path.flatMap((router) => router.middlewares);
+  const middlewares = [...outer, ...(options.middlewares ?? [])];
   const address = `${spec.kind} '${prefix + spec.name}'`;
   const pattern =
     spec.kind === 'channel'
@@ -59,12 +66,10 @@ function planOne({ subscriber, path }: Located): Plan {
   return {
     name: `${address} (${name})`,
     address,
-    subscribers: [subscriber],
-    prefix,
+    members: [{ subscriber, middlewares, prefix }],
     source: sourceOf(subscriber, prefix, pattern),
     pattern,
     hears: pattern === undefined ? () => false : hearing(pattern),
-    middlewares: path.flatMap((router) => router.middlewares),
     concurrency: options.concurrency ?? nearest(path, 'concurrency') ?? 1,
     ackPolicy: options.ackPolicy ?? nearest(path, 'ackPolicy') ?? 'reject-on-error',
     noReply: options.noReply ?? false,
@@ -79,7 +84,8 @@ function sourceOf(
   prefix: string,
   pattern: ChannelPattern | undefined,
 ): SourceOptions {
-  if (pattern !== undefined) return { kind: 'channel', name: pattern.name, isPattern: pattern.isPattern };
+  if (pattern !== undefined)
+    return { kind: 'channel', name: pattern.name, isPattern: pattern.isPattern };
   if (kind === 'list') return { kind, name: prefix + name };
   const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
   return { kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen };
@@ -97,8 +103,8 @@ function hearing({ name, isPattern, match }: ChannelPattern): (channel: string) 
   return match === undefined ? globMatcher(name) : (channel) => match(channel) !== undefined;
 }
 
-function isFiltered({ subscribers }: Plan): boolean {
-  return subscribers.some(({ spec }) => spec.options.filter !== undefined);
+function isFiltered({ members }: Plan): boolean {
+  return members.some(({ subscriber: { spec } }) => spec.options.filter !== undefined);
 }
 
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
@@ -109,10 +115,11 @@ function merge(first: Plan, second: Plan): Plan {
       `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${key}'`,
     );
   }
+  const members = [...first.members, ...second.members];
   return {
     ...first,
-    name: `${first.address} (${[...first.subscribers, ...second.subscribers].map(({ name }) => name).join(', ')})`,
-    subscribers: [...first.subscribers, ...second.subscribers],
+    name: `${first.address} (${members.map(({ subscriber }) => subscriber.name).join(', ')})`,
+    members,
     concurrency: Math.max(first.concurrency, second.concurrency),
   };
 }

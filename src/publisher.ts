@@ -2,7 +2,12 @@ import { SetupError } from './errors.ts';
 import type { Message } from './message/message.ts';
 import { validator, type InputOf, type Schema, type Validate } from './message/schema.ts';
 import { checkPublisherOptions, type PublisherOptions } from './options.ts';
-import type { CallOptions, Destination, MessageOptions, SendOptions } from './publish/publishing.ts';
+import type {
+  CallOptions,
+  Destination,
+  MessageOptions,
+  SendOptions,
+} from './publish/publishing.ts';
 import type { Sender } from './sender.ts';
 import { describe, targetOf } from './transport/address.ts';
 
@@ -30,7 +35,8 @@ export function publisherSpec(address: unknown, options: unknown, where: string)
   return {
     destination: { channel, list, stream, maxlen } as unknown as Destination,
     options: all,
-    validate: schema === undefined ? undefined : validator(schema, `the message for ${describe(target)}`),
+    validate:
+      schema === undefined ? undefined : validator(schema, `the message for ${describe(target)}`),
   };
 }
 
@@ -47,13 +53,13 @@ export class Publisher<S extends Schema, Sent> {
 
   /** Sends one message. Rejects with `InvalidMessageError` where it does not fit the publisher's schema. */
   async publish(body: InputOf<S>, options: SendOptions = {}): Promise<Sent> {
-    return (await this.#sender.publish(await this.#valid(body), this.#merged(options))) as Sent;
+    return await this.#sender.publish(await this.#valid(body), this.#merged(options));
   }
 
   /** Calls the handler at the address and resolves with its whole answer. */
   async request<T = unknown>(body: InputOf<S>, options: CallOptions = {}): Promise<Message<T>> {
     const { replyTo: _, ...call } = this.#merged(options);
-    return this.#sender.request(await this.#valid(body), call) as Promise<Message<T>>;
+    return this.#sender.request(await this.#valid(body), call);
   }
 
   /** Sends many messages in one round trip. */
@@ -62,7 +68,7 @@ export class Publisher<S extends Schema, Sent> {
     options: SendOptions = {},
   ): Promise<Sent extends number ? number | number[] : Sent[]> {
     const valid = await Promise.all(bodies.map((body) => this.#valid(body)));
-    return (await this.#sender.publishBatch(valid, this.#merged(options))) as never;
+    return await this.#sender.publishBatch(valid, this.#merged(options));
   }
 
   /** @internal */
@@ -82,6 +88,6 @@ export class Publisher<S extends Schema, Sent> {
       ...options,
       ...this.#spec.destination,
       headers: Object.keys(merged).length > 0 ? merged : undefined,
-    } as O & Destination;
+    };
   }
 }

@@ -1,5 +1,11 @@
 import { fromType, schemaFromType } from './decorators/from-type.ts';
-import { intentsOf, record, type DecoratorArguments, type FoundIntent, type Intent } from './decorators/registry.ts';
+import {
+  intentsOf,
+  record,
+  type DecoratorArguments,
+  type FoundIntent,
+  type Intent,
+} from './decorators/registry.ts';
 import type { AnySchema, Handler, HandlerDecorator } from './decorators/subscriber.ts';
 import { SetupError } from './errors.ts';
 import { isAsyncFunction } from './handle/scope.ts';
@@ -184,7 +190,9 @@ export abstract class Registrar {
 
   #handlersOf(instance: object): Subscriber[] {
     const className = instance.constructor.name;
-    const intents = intentsOf(instance).filter(({ owner }) => owner === undefined || owner === this);
+    const intents = intentsOf(instance).filter(
+      ({ owner }) => owner === undefined || owner === this,
+    );
     const subscribers = intents.filter(({ type }) => type === 'subscriber');
     if (subscribers.length === 0) {
       const alone = intents.length > 0 ? ', and @publisher alone receives nothing' : '';
@@ -197,7 +205,12 @@ export abstract class Registrar {
       const publishers = intents
         .filter((other) => other.type === 'publisher' && other.method === found.method)
         .map((other) => publisherSpec(other.address, other.options, `@publisher on ${name}`));
-      return new Subscriber(withSchema(found, name), name, (method as HandlerFunction).bind(instance), publishers);
+      return new Subscriber(
+        withSchema(found, name),
+        name,
+        (method as HandlerFunction).bind(instance),
+        publishers,
+      );
     });
   }
 }

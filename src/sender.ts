@@ -4,18 +4,18 @@ import type { HeadersInput } from './message/headers.ts';
 import { Message } from './message/message.ts';
 import { validator, type Schema } from './message/schema.ts';
 import { checkKeys, expectMilliseconds } from './options.ts';
-import { composePublish, type PublishCommand, type PublishMiddleware, type ReplyAddress } from './publish/command.ts';
+import {
+  composePublish,
+  type PublishCommand,
+  type PublishMiddleware,
+  type ReplyAddress,
+} from './publish/command.ts';
 import type { Encoder } from './publish/encoder.ts';
 import type { Publishing } from './publish/publishing.ts';
+import type { Line } from './line.ts';
 import type { CallCommand, Calls } from './rpc/calls.ts';
 import { describe, targetOf, type Target } from './transport/address.ts';
 import type { Transport } from './transport/transport.ts';
-
-/** An open connection and the calls that wait on it. */
-export interface Line {
-  readonly transport: Transport;
-  readonly calls: Calls;
-}
 
 export interface SenderOptions {
   /** The line where it is open, a promise of it where it is not. Throws or rejects when there will be none. */
@@ -68,10 +68,11 @@ export class Sender implements Publishing {
   request(body: unknown, to: unknown): Promise<never> {
     try {
       const options = checked(to, 'request');
-      if (options.rpc !== undefined) throw new SetupError("request: leave out 'rpc', a request is one");
+      if (options.rpc !== undefined)
+        throw new SetupError("request: leave out 'rpc', a request is one");
       return this.#call(body, options, undefined, true) as Promise<never>;
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -82,7 +83,9 @@ export class Sender implements Publishing {
     }
     forbidCall(options, 'publishBatch');
     const { transport, calls } = await this.#options.line();
-    const commands = bodies.map((body) => this.#command(calls, body, options, undefined, 'publishBatch'));
+    const commands = bodies.map((body) =>
+      this.#command(calls, body, options, undefined, 'publishBatch'),
+    );
     const target = this.#target(options, 'publishBatch');
     if (commands.length === 0) return (target.kind === 'list' ? 0 : []) as never;
     const { encoder } = this.#options;
@@ -111,7 +114,7 @@ export class Sender implements Publishing {
       }
       return this.#send(line, body, options, correlationId);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -145,7 +148,8 @@ export class Sender implements Publishing {
       body,
       headers: options.headers,
       correlationId: options.correlationId ?? correlationId ?? calls.correlationId(calls.reserve()),
-      replyTo: options.replyTo === undefined ? undefined : this.#replyAddress(options.replyTo, where),
+      replyTo:
+        options.replyTo === undefined ? undefined : this.#replyAddress(options.replyTo, where),
     };
   }
 
@@ -157,7 +161,9 @@ export class Sender implements Publishing {
   ): Promise<unknown> {
     const where = whole ? 'request' : 'publish';
     if (options.replyTo !== undefined) {
-      throw new SetupError(`${where}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`);
+      throw new SetupError(
+        `${where}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`,
+      );
     }
     if (options.timeout !== null) expectMilliseconds(options.timeout, 'timeout', where);
     const line = this.#options.line();
@@ -194,7 +200,9 @@ export class Sender implements Publishing {
     if (through === undefined) return calls.call(command);
     const answer = through(command);
     // Middleware may have put something else in the message's place.
-    return whole ? answer : answer.then((message) => (message instanceof Message ? message.body : message));
+    return whole
+      ? answer
+      : answer.then((message) => (message instanceof Message ? message.body : message));
   }
 
   #target(options: AnyOptions, where: string): Target {
@@ -202,7 +210,9 @@ export class Sender implements Publishing {
     const { prefix } = this.#options;
     if (prefix === '' && options.maxlen === undefined) return target;
     if (options.maxlen !== undefined && target.kind !== 'stream') {
-      throw new SetupError(`${where}: 'maxlen' only means something for a stream, not for a ${target.kind}`);
+      throw new SetupError(
+        `${where}: 'maxlen' only means something for a stream, not for a ${target.kind}`,
+      );
     }
     return { kind: target.kind, name: prefix + target.name, maxlen: options.maxlen };
   }
@@ -248,7 +258,9 @@ function checked(to: unknown, where: string): AnyOptions {
   for (const key in to) if (!KNOWN.has(key)) checkKeys(to, [...KNOWN], where, where);
   const { headers } = to as AnyOptions;
   if (headers !== undefined && headers['reply_to'] !== undefined) {
-    throw new SetupError(`${where}: the header 'reply_to' is the system's: use the option 'replyTo'`);
+    throw new SetupError(
+      `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
+    );
   }
   return to;
 }

@@ -20,7 +20,10 @@ export const fromType: Schema<any, any> = {
 };
 
 /** The schema that `fromType` stands for on a method. */
-export function schemaFromType(types: readonly unknown[] | undefined, where: string): StandardSchemaV1 {
+export function schemaFromType(
+  types: readonly unknown[] | undefined,
+  where: string,
+): StandardSchemaV1 {
   if (types === undefined) {
     throw new SetupError(
       `${where}: 'schema: fromType' needs the parameter's type, but none was emitted: compile with emitDecoratorMetadata and experimentalDecorators by tsc or swc, or give the schema itself`,
@@ -49,7 +52,13 @@ function ofPrimitive(type: string): StandardSchemaV1 {
       validate: (value) =>
         typeof value === type
           ? { value }
-          : { issues: [{ message: `expected a ${type}, received ${value === null ? 'null' : typeof value}` }] },
+          : {
+              issues: [
+                {
+                  message: `expected a ${type}, received ${value === null ? 'null' : typeof value}`,
+                },
+              ],
+            },
     },
   };
 }

@@ -38,7 +38,7 @@ export function record(
   const isStandard = typeof key === 'object' && key !== null && 'kind' in key;
   return isStandard
     ? recordStandard(intent, decorator, key)
-    : recordLegacy(intent, decorator, target as object, key as string | symbol, args[2]);
+    : recordLegacy(intent, decorator, target as object, key, args[2]);
 }
 
 function recordStandard(
@@ -46,7 +46,8 @@ function recordStandard(
   decorator: string,
   context: ClassMethodDecoratorContext,
 ): Intent {
-  if (context.kind !== 'method') throw notAMethod(decorator, context.name, `a ${context.kind as string}`);
+  if (context.kind !== 'method')
+    throw notAMethod(decorator, context.name, `a ${context.kind as string}`);
   if (context.static) throw notAMethod(decorator, context.name, 'static');
   if (context.private) throw notAMethod(decorator, context.name, 'private');
   const full: Intent = { ...intent, method: context.name };
@@ -63,7 +64,8 @@ function recordLegacy(
   key: string | symbol | undefined,
   descriptor: unknown,
 ): Intent {
-  if (key === undefined) throw notAMethod(decorator, String((prototype as { name?: string }).name), 'a class');
+  if (key === undefined)
+    throw notAMethod(decorator, String((prototype as { name?: string }).name), 'a class');
   if (typeof prototype === 'function') throw notAMethod(decorator, key, 'static');
   const { value } = (descriptor ?? {}) as PropertyDescriptor;
   if (typeof value !== 'function') throw notAMethod(decorator, key, 'a property or an accessor');
@@ -103,13 +105,16 @@ function ownIntents(prototype: object): FoundIntent[] {
     : undefined;
   const { metadata } = Symbol as unknown as { metadata: symbol };
   const holder =
-    constructor !== undefined && Object.hasOwn(constructor, metadata) ? constructor[metadata] : undefined;
+    constructor !== undefined && Object.hasOwn(constructor, metadata)
+      ? constructor[metadata]
+      : undefined;
   const standard = holder !== undefined && Object.hasOwn(holder, KEY) ? (holder[KEY] ?? []) : [];
   const legacy = (Reflect.getOwnMetadata(KEY, prototype) ?? []) as Intent[];
   return [...standard, ...legacy].map((intent) => ({
     ...intent,
     intent,
     parameterTypes: Reflect.getOwnMetadata('design:paramtypes', prototype, intent.method) as
-      unknown[] | undefined,
+      | unknown[]
+      | undefined,
   }));
 }

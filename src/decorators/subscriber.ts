@@ -11,11 +11,15 @@ export type AnySchema = Schema<any, any>;
 type MaybePromise<T> = T | Promise<T>;
 
 /** What a handler receives as its first argument. */
-export type BodyOf<S extends Schema, B extends boolean> = B extends true ? OutputOf<S>[] : OutputOf<S>;
+export type BodyOf<S extends Schema, B extends boolean> = B extends true
+  ? OutputOf<S>[]
+  : OutputOf<S>;
 
 /** What a handler may return: the answer, or an array of one for each item of a batch. */
 export type ResultOf<R extends Schema, B extends boolean> = MaybePromise<
-  InputOf<R> | Response<InputOf<R>> | (B extends true ? readonly (InputOf<R> | Response<InputOf<R>>)[] : never)
+  | InputOf<R>
+  | Response<InputOf<R>>
+  | (B extends true ? readonly (InputOf<R> | Response<InputOf<R>>)[] : never)
 >;
 
 /** A function that handles what a schema describes and answers what another does. */
@@ -28,7 +32,11 @@ export type Handler<S extends Schema, R extends Schema, B extends boolean> = (
 // oxlint-disable-next-line typescript/no-explicit-any -- as the standard's own decorator types have it
 export interface HandlerDecorator<H extends (...args: any[]) => unknown> {
   <This, M extends H>(method: M, context: ClassMethodDecoratorContext<This, M>): void;
-  <M extends H>(prototype: object, key: string | symbol, descriptor: TypedPropertyDescriptor<M>): void;
+  <M extends H>(
+    prototype: object,
+    key: string | symbol,
+    descriptor: TypedPropertyDescriptor<M>,
+  ): void;
 }
 
 /**

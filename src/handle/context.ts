@@ -1,8 +1,13 @@
 import type { Logger } from '../internal/logger.ts';
 import type { Message } from '../message/message.ts';
-import type { Publishing } from '../publish/publishing.ts';
+import type { MessageOptions, Publishing } from '../publish/publishing.ts';
 import type { Delivery } from '../transport/transport.ts';
 import type { Settlement } from './acknowledge.ts';
+
+/** Somewhere that results are sent on to. */
+export interface Onward {
+  send(body: unknown, options: MessageOptions): Promise<unknown>;
+}
 
 /** What a context needs from the subscriber that it belongs to. */
 export interface ContextHost {
@@ -29,6 +34,8 @@ export class MessageContext<Body = unknown> {
   readonly deadline: number | undefined;
   /** How the handler settled its message, if it did. @internal */
   settlement: Settlement | undefined = undefined;
+  /** Where the result is sent on to, once it is known which handler runs. @internal */
+  onward: readonly Onward[] = [];
   /** What stands behind the messages, in the same order. @internal */
   readonly deliveries: readonly Delivery[];
   private readonly host: ContextHost;
@@ -55,7 +62,7 @@ export class MessageContext<Body = unknown> {
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      this.host.watch(this as MessageContext, this.controller);
+      this.host.watch(this, this.controller);
     }
     return this.controller.signal;
   }
@@ -76,21 +83,21 @@ export class MessageContext<Body = unknown> {
   /** Publishes as the broker does, and keeps this message's correlation id. */
   get publish(): Publishing['publish'] {
     return ((...args: Parameters<Publishing['publish']>) =>
-      this.host.publish(this as MessageContext, ...args)) as Publishing['publish'];
+      this.host.publish(this, ...args)) as Publishing['publish'];
   }
 
   /** Acknowledges the message now (XACK). Does nothing where there is nothing to acknowledge, or a second time. */
   async ack(): Promise<void> {
-    await this.host.settle(this as MessageContext, 'ack');
+    await this.host.settle(this, 'ack');
   }
 
   /** Leaves the message pending and has it delivered again after a backoff. A caller gets no answer yet. */
   async nack(): Promise<void> {
-    await this.host.settle(this as MessageContext, 'nack');
+    await this.host.settle(this, 'nack');
   }
 
   /** Refuses the message for good: acknowledged, not delivered again; a caller gets an error. */
   async reject(): Promise<void> {
-    await this.host.settle(this as MessageContext, 'reject');
+    await this.host.settle(this, 'reject');
   }
 }

@@ -7,7 +7,7 @@ import { Message, type MessageSource } from '../message/message.ts';
 import { Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
 import type { Delivery } from '../transport/transport.ts';
-import { MessageContext, type ContextHost } from './context.ts';
+import { MessageContext, type ContextHost, type Onward } from './context.ts';
 import type { Invoke } from './middleware.ts';
 import { EXPIRED, SKIPPED, failed, ok, type Outcome } from './outcome.ts';
 import { runInScope } from './scope.ts';
@@ -24,6 +24,8 @@ export interface Route {
   readonly invoke: Invoke;
   /** Whether it is known to return promises. */
   isAsync: boolean;
+  /** Where the result is sent on to. */
+  readonly onward: readonly Onward[];
 }
 
 export interface PipelineOptions {
@@ -112,13 +114,14 @@ export class Pipeline {
     const each = Array.isArray(results) && results.length === good.length ? results : undefined;
     for (const [i, work] of good.entries()) {
       work.context = context;
-      work.outcome = whole.kind === 'ok' ? await this.#conclude(route, each ? each[i] : results) : whole;
+      work.outcome =
+        whole.kind === 'ok' ? await this.#conclude(route, each ? each[i] : results) : whole;
     }
   }
 
   #message({ frame, name, id, count }: Delivery): [Message, problem?: unknown] {
     const { source = { channel: name }, codec, format } = this.#options;
-    if (!Buffer.isBuffer(frame)) return [foreignMessage(frame as readonly Buffer[], source, id, count)];
+    if (!Buffer.isBuffer(frame)) return [foreignMessage(frame, source, id, count)];
     let opened: Frame;
     try {
       opened = openFrame(frame, format);
@@ -171,6 +174,7 @@ export class Pipeline {
   }
 
   #invoke(route: Route, context: MessageContext, body: unknown): Outcome | Promise<Outcome> {
+    context.onward = route.onward;
     try {
       const { deadline } = context;
       const result =
@@ -190,7 +194,11 @@ export class Pipeline {
     if (route.validateReply === undefined) return ok(result);
     const body = result instanceof Response ? result.body : result;
     const accept = (checked: unknown): Outcome =>
-      ok(result instanceof Response ? Object.assign(Object.create(result), { body: checked }) : checked);
+      ok(
+        result instanceof Response
+          ? Object.assign(Object.create(result), { body: checked })
+          : checked,
+      );
     try {
       const checked = route.validateReply(body);
       return promiseIn(checked)?.then(accept, failed) ?? accept(checked);
@@ -229,6 +237,7 @@ function asDecodeError(error: unknown): Error {
 
 /** The promise in `value`, if it is one of any kind. */
 function promiseIn(value: unknown): Promise<unknown> | undefined {
-  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return undefined;
+  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function')
+    return undefined;
   return Promise.resolve(value);
 }

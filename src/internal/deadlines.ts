@@ -79,7 +79,8 @@ export class Deadlines<T extends Expiring> {
     if (queue.first !== undefined) {
       if (queue.timer === undefined) this.#arm(queue, queue.first.expiresAt - now);
     } else if (queue.timer === undefined) {
-      for (const [timeout, other] of this.#queues) if (other === queue) this.#queues.delete(timeout);
+      for (const [timeout, other] of this.#queues)
+        if (other === queue) this.#queues.delete(timeout);
     }
   }
 }

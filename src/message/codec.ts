@@ -67,13 +67,16 @@ function toJson(value: unknown): string {
 /** `type`, with or without parameters (`; charset=utf-8`). */
 function isType(contentType: string, type: string): boolean {
   return (
-    contentType === type || (contentType.startsWith(type) && /^\s*;/.test(contentType.slice(type.length)))
+    contentType === type ||
+    (contentType.startsWith(type) && /^\s*;/.test(contentType.slice(type.length)))
   );
 }
 
 function text(body: Buffer, contentType: string): string {
   if (isUtf8(body)) return body.toString();
-  throw new DecodeError(`the body is not valid UTF-8, which its content type '${contentType}' requires`);
+  throw new DecodeError(
+    `the body is not valid UTF-8, which its content type '${contentType}' requires`,
+  );
 }
 
 function guess(body: Buffer): unknown {

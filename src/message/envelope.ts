@@ -37,7 +37,8 @@ export interface Frame {
 export function pair(key: string, value: string): string {
   const k = binary(key);
   const v = binary(value);
-  if (k.length > MAX_LENGTH) throw new EncodeError(`a header name of ${k.length} bytes is too long`);
+  if (k.length > MAX_LENGTH)
+    throw new EncodeError(`a header name of ${k.length} bytes is too long`);
   if (v.length > MAX_LENGTH) {
     throw new EncodeError(
       `header '${key}' is ${v.length} bytes long, a frame holds ${MAX_LENGTH} at most: put it in the body`,
@@ -78,7 +79,9 @@ export function decodeFrame(bytes: Buffer): Frame {
     return legacyEnvelope(bytes) ?? { bytes, pairs: 0, count: 0, body: 0, headers: undefined };
   }
   if (bytes.length < PAIRS_START) {
-    throw new DecodeError(`a frame of ${bytes.length} bytes is cut off inside its first ${PAIRS_START}`);
+    throw new DecodeError(
+      `a frame of ${bytes.length} bytes is cut off inside its first ${PAIRS_START}`,
+    );
   }
   const version = bytes.readUInt16BE(8);
   if (version !== VERSION) {

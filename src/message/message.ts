@@ -15,7 +15,9 @@ import {
 
 /** Where a message came from: the concrete channel (also for a pattern), list or stream. */
 export type MessageSource =
-  { readonly channel: string } | { readonly list: string } | { readonly stream: string };
+  | { readonly channel: string }
+  | { readonly list: string }
+  | { readonly stream: string };
 
 /** One message as a handler, a middleware or a caller sees it. */
 export class Message<Body = unknown> {

@@ -25,10 +25,7 @@ export interface PublishCommand {
  * Runs around every message that is sent. `next()` sends it and resolves with what the publisher
  * gets: receivers, length or id; for a `request`, the answering message.
  */
-export type PublishMiddleware = (
-  command: PublishCommand,
-  next: () => Promise<unknown>,
-) => unknown;
+export type PublishMiddleware = (command: PublishCommand, next: () => Promise<unknown>) => unknown;
 
 /** `last`, wrapped in middleware, the first outermost. */
 export function composePublish<C extends PublishCommand>(

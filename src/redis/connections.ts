@@ -95,10 +95,15 @@ export class Connections {
     if (settled && (client.status as string) === 'ready') return;
     // A client that is the caller's keeps trying, as the caller set it up to.
     if (client !== this.client || this.#owned) client.disconnect();
-    const reason = cause === undefined ? `no answer within ${this.connectTimeout} ms` : explain(cause);
-    throw new ConnectionError(this.address, `cannot connect to Redis at ${this.address}: ${reason}`, {
-      cause,
-    });
+    const reason =
+      cause === undefined ? `no answer within ${this.connectTimeout} ms` : explain(cause);
+    throw new ConnectionError(
+      this.address,
+      `cannot connect to Redis at ${this.address}: ${reason}`,
+      {
+        cause,
+      },
+    );
   }
 }
 

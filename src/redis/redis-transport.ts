@@ -1,13 +1,7 @@
 import { Command, type Redis } from 'ioredis';
 import type { Target } from '../transport/address.ts';
 import { Mailbox } from '../transport/mailbox.ts';
-import type {
-  Listener,
-  Report,
-  Source,
-  SourceOptions,
-  Transport,
-} from '../transport/transport.ts';
+import type { Listener, Report, Source, SourceOptions, Transport } from '../transport/transport.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
@@ -87,7 +81,11 @@ export class RedisTransport implements Transport {
 
   /** RPUSH and PEXPIRE in one MULTI, so that nothing is ever kept for good. */
   async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
-    await this.#client.multi().rpush(name, frame as Buffer).pexpire(name, life).exec();
+    await this.#client
+      .multi()
+      .rpush(name, frame as Buffer)
+      .pexpire(name, life)
+      .exec();
   }
 
   /** LRANGE and DEL in one MULTI. */

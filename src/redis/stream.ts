@@ -2,7 +2,13 @@ import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../errors.ts';
 import { randomId } from '../internal/ids.ts';
-import type { Delivery, Report, Source, StreamSourceOptions } from '../transport/transport.ts';
+import {
+  missingStream,
+  type Delivery,
+  type Report,
+  type Source,
+  type StreamSourceOptions,
+} from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
 
@@ -190,7 +196,9 @@ export class GroupSource implements Source {
     const { noAck } = this.#options;
     const args = ['GROUP', this.#group, this.#consumer, 'COUNT', max, 'BLOCK', BLOCK];
     if (noAck) args.push('NOACK');
-    const entries = entriesOf(await this.#reader.run('xreadgroup', [...args, 'STREAMS', this.#key, '>']));
+    const entries = entriesOf(
+      await this.#reader.run('xreadgroup', [...args, 'STREAMS', this.#key, '>']),
+    );
     for (const entry of entries) {
       const fresh = delivery(this.#key, entry, 1);
       if (!noAck) this.#inFlight.add(fresh.id as string);
@@ -257,7 +265,10 @@ export class GroupSource implements Source {
       this.#wake?.();
     } catch (error) {
       if (this.#stopped) return;
-      this.#report(`entry ${id} could not be taken up again, it is read anew after a restart`, error);
+      this.#report(
+        `entry ${id} could not be taken up again, it is read anew after a restart`,
+        error,
+      );
     }
   }
 
@@ -295,7 +306,14 @@ export class GroupSource implements Source {
   /** Removes the consumer that was made up for this source, unless it leaves pending entries behind. */
   async #leave(): Promise<void> {
     try {
-      const pending = await this.#client.xpending(this.#key, this.#group, '-', '+', 1, this.#consumer);
+      const pending = await this.#client.xpending(
+        this.#key,
+        this.#group,
+        '-',
+        '+',
+        1,
+        this.#consumer,
+      );
       if (pending.length > 0) return;
       await this.#client.xgroup('DELCONSUMER', this.#key, this.#group, this.#consumer);
     } catch (error) {
@@ -316,7 +334,9 @@ async function createGroup(
     const reason = messageOf(cause);
     if (reason.startsWith('BUSYGROUP')) return;
     if (reason.includes('requires the key to exist')) throw missingStream(name, cause);
-    throw new SetupError(`group '${group}' cannot be created on stream '${name}': ${reason}`, { cause });
+    throw new SetupError(`group '${group}' cannot be created on stream '${name}': ${reason}`, {
+      cause,
+    });
   }
 }
 
@@ -332,13 +352,6 @@ async function newestId(client: Redis, { name, declare }: StreamSourceOptions): 
     if (!declare) throw missingStream(name, cause);
     return '0-0';
   }
-}
-
-function missingStream(name: string, cause: unknown): SetupError {
-  return new SetupError(
-    `stream '${name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
-    { cause },
-  );
 }
 
 function entriesOf(reply: unknown): Entry[] {

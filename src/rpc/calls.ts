@@ -134,7 +134,11 @@ export class Calls {
       this.#recovery.listen();
       const ready = this.#inbox.ready();
       if (ready === undefined) this.#send(call);
-      else ready.then(() => this.#send(call), (error: unknown) => this.#fail(call, error));
+      else
+        ready.then(
+          () => this.#send(call),
+          (error: unknown) => this.#fail(call, error),
+        );
     });
   }
 
@@ -205,7 +209,8 @@ export class Calls {
   #watch(call: PendingCall, signal: AbortSignal): void {
     call.onAbort = () => {
       this.#fail(call, signal.reason);
-      for (const responder of call.responders ?? []) this.#cancel(responder, String(call.command.call));
+      for (const responder of call.responders ?? [])
+        this.#cancel(responder, String(call.command.call));
     };
     signal.addEventListener('abort', call.onAbort, { once: true });
   }
@@ -215,7 +220,8 @@ export class Calls {
     try {
       await attempt();
     } catch (error) {
-      if (!this.#closed) this.#options.report('answers could not be recovered after a reconnect', error);
+      if (!this.#closed)
+        this.#options.report('answers could not be recovered after a reconnect', error);
     }
   }
 
@@ -292,7 +298,8 @@ export class Calls {
       const reached = this.#transport.flush();
       reached.then(
         () => {
-          if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, fromWire(message.body));
+          if (call.declined >= (call.receivers ?? Infinity))
+            this.#fail(call, fromWire(message.body));
         },
         () => undefined, // the connection was lost; the call's own deadline ends it
       );

@@ -54,7 +54,10 @@ export class Inbox {
   /** Says something about a call to another inbox; resolves with the number of receivers. */
   async tell(inbox: string, status: Status, call: string): Promise<number> {
     const pairs =
-      pair(CORRELATION_ID, call) + pair(CALL, call) + pair(STATUS, status) + pair(FROM, this.address.name);
+      pair(CORRELATION_ID, call) +
+      pair(CALL, call) +
+      pair(STATUS, status) +
+      pair(FROM, this.address.name);
     const to = { kind: 'channel', name: inbox } as const;
     return (await this.#transport.send(to, encodeFrame(pairs, 4, ''))) as number;
   }
@@ -62,7 +65,9 @@ export class Inbox {
   /** One frame from the inbox, or one that was kept for it. Nothing that a stranger can send here may throw. */
   readonly receive = (bytes: Buffer): void => {
     try {
-      const message = new Message(bytes, openFrame(bytes, this.#format), { channel: this.address.name });
+      const message = new Message(bytes, openFrame(bytes, this.#format), {
+        channel: this.address.name,
+      });
       const status = message.header(STATUS_KEY);
       const receive = status === undefined ? undefined : this.#receivers.get(status);
       if (receive === undefined) this.#receiveAnswer(message);

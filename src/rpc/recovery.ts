@@ -39,12 +39,17 @@ export class Recovery {
 
   async say(what: 'lost' | 'gap', inbox: string, calls = ''): Promise<void> {
     const pairs = pair(CORRELATION_ID, inbox) + pair(STATUS, what) + pair(FROM, inbox);
-    await this.#transport.send({ kind: 'channel', name: this.#channel }, encodeFrame(pairs, 3, calls));
+    await this.#transport.send(
+      { kind: 'channel', name: this.#channel },
+      encodeFrame(pairs, 3, calls),
+    );
   }
 
   #receive(bytes: Buffer): void {
     try {
-      const message = new Message(bytes, openFrame(bytes, binaryFormat), { channel: this.#channel });
+      const message = new Message(bytes, openFrame(bytes, binaryFormat), {
+        channel: this.#channel,
+      });
       if (message.header(STATUS_KEY) === 'gap') this.onGap?.();
       else this.onLost?.(message.header(FROM_KEY) ?? '', message.payload.toString());
     } catch (error) {

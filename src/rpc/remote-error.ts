@@ -1,3 +1,4 @@
+import type { RedstartError } from '../errors.ts';
 import {
   DecodeError,
   EncodeError,
@@ -5,7 +6,6 @@ import {
   NoMatchingHandlerError,
   NoReplyError,
   RpcError,
-  RedstartError,
   RemoteError,
   messageOf,
   type MessageIssue,
@@ -47,7 +47,9 @@ export function toWire(error: unknown): WireError {
 
 /** What a caller's promise rejects with. Bodies that are no error of ours still make one. */
 export function fromWire(body: unknown): RedstartError {
-  const { name, message, code, data, cause } = (body ?? {}) as Partial<Record<keyof WireError, unknown>>;
+  const { name, message, code, data, cause } = (body ?? {}) as Partial<
+    Record<keyof WireError, unknown>
+  >;
   const error = new RemoteError({
     name: typeof name === 'string' ? name : 'Error',
     message: typeof message === 'string' ? message : 'the handler failed',

@@ -48,7 +48,9 @@ export class Replier {
     this.#options = options;
     if (options.middlewares.length > 0) {
       // Async, so that what cannot be encoded rejects like what cannot be sent.
-      this.#through = composePublish(options.middlewares, async (command) => this.#transmit(command));
+      this.#through = composePublish(options.middlewares, async (command) =>
+        this.#transmit(command),
+      );
     }
   }
 
@@ -102,7 +104,11 @@ export class Replier {
     const { encoder, transport, answers } = this.#options;
     const frame = encoder.encode(command, undefined, command.extra);
     const sent = transport.send(command.to, frame);
-    if (command.extra === undefined || command.to.kind !== 'channel' || !transport.countsReceivers) {
+    if (
+      command.extra === undefined ||
+      command.to.kind !== 'channel' ||
+      !transport.countsReceivers
+    ) {
       return sent;
     }
     answers.remember(command.to.name, command.extra[CALL] as string, frame);

@@ -91,7 +91,9 @@ export class Subscription {
           this.#waiting = this.#waiting.slice(next);
           return;
         }
-        this.#process(batch === 1 ? [this.#waiting[next] as Delivery] : this.#waiting.slice(next, next + batch));
+        this.#process(
+          batch === 1 ? [this.#waiting[next] as Delivery] : this.#waiting.slice(next, next + batch),
+        );
       }
       this.#waiting = [];
       while (this.#running >= concurrency && !this.#done()) await this.#freeSlot();

@@ -32,9 +32,12 @@ export function targetOf(
   where: string,
 ): Target {
   const { channel, list, stream } = options;
-  const given = Number(channel !== undefined) + Number(list !== undefined) + Number(stream !== undefined);
+  const given =
+    Number(channel !== undefined) + Number(list !== undefined) + Number(stream !== undefined);
   if (given !== 1) {
-    const names = ['channel', 'list', 'stream'].filter((kind) => options[kind as Kind] !== undefined);
+    const names = ['channel', 'list', 'stream'].filter(
+      (kind) => options[kind as Kind] !== undefined,
+    );
     throw new SetupError(
       `${where}: expected one of channel, list or stream, got ${names.length === 0 ? 'none' : names.join(' and ')}`,
     );
@@ -73,12 +76,16 @@ export function channelPattern(
 ): ChannelPattern {
   const parts = pattern === false ? [channel] : channel.split(/\{([a-zA-Z0-9_]+)\}/);
   const isTemplate = parts.length > 1;
-  if (pattern === undefined && hasGlob(isTemplate ? parts.filter((_, i) => i % 2 === 0).join('') : channel)) {
+  if (
+    pattern === undefined &&
+    hasGlob(isTemplate ? parts.filter((_, i) => i % 2 === 0).join('') : channel)
+  ) {
     throw new SetupError(
       `${where}: channel '${channel}' looks like a glob: say { pattern: true } to subscribe to all that match, or { pattern: false } if that is its name`,
     );
   }
-  if (!isTemplate && pattern !== true) return { name: prefix + channel, isPattern: false, match: undefined };
+  if (!isTemplate && pattern !== true)
+    return { name: prefix + channel, isPattern: false, match: undefined };
   if (!isTemplate) return { name: escapeGlob(prefix) + channel, isPattern: true, match: undefined };
 
   let glob = escapeGlob(prefix);
@@ -86,7 +93,8 @@ export function channelPattern(
   const names: string[] = [];
   parts.forEach((part, i) => {
     if (i % 2 === 1) {
-      if (names.includes(part)) throw new SetupError(`${where}: channel '${channel}' names {${part}} twice`);
+      if (names.includes(part))
+        throw new SetupError(`${where}: channel '${channel}' names {${part}} twice`);
       names.push(part);
       glob += '*';
       expression += '([^.]+)';

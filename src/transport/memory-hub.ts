@@ -20,7 +20,10 @@ export class MemoryHub {
   readonly #name: string;
   readonly #keys = new Map<string, MemoryList | MemoryStream>();
   readonly #channels = new Map<string, Set<Sinks>>();
-  readonly #patterns = new Map<string, { matches: (name: string) => boolean; connections: Set<Sinks> }>();
+  readonly #patterns = new Map<
+    string,
+    { matches: (name: string) => boolean; connections: Set<Sinks> }
+  >();
   #attached = 0;
 
   private constructor(name: string) {
@@ -80,7 +83,9 @@ export class MemoryHub {
 
   unsubscribe(connection: Sinks, name: string, isPattern: boolean): void {
     const names = isPattern ? this.#patterns : this.#channels;
-    const connections = isPattern ? this.#patterns.get(name)?.connections : this.#channels.get(name);
+    const connections = isPattern
+      ? this.#patterns.get(name)?.connections
+      : this.#channels.get(name);
     connections?.delete(connection);
     if (connections?.size === 0) names.delete(name);
   }

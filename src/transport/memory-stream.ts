@@ -1,5 +1,3 @@
-import { SetupError } from '../errors.ts';
-import type { MemoryHub } from './memory-hub.ts';
 import type { Delivery, Source, StreamSourceOptions } from './transport.ts';
 
 interface Entry {
@@ -125,14 +123,9 @@ export class MemoryStreamSource implements Source {
   #wake: (() => void) | undefined;
   #stopped = false;
 
-  constructor(hub: MemoryHub, options: StreamSourceOptions) {
-    if (!options.declare && !hub.has(options.name)) {
-      throw new SetupError(
-        `stream '${options.name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
-      );
-    }
+  constructor(stream: MemoryStream, options: StreamSourceOptions) {
     this.#name = options.name;
-    this.#stream = hub.stream(options.name);
+    this.#stream = stream;
     this.#noAck = options.noAck;
     this.#maxlen = options.maxlen;
     this.#consumer = options.consumer ?? `memory-${++consumers}`;
@@ -148,7 +141,8 @@ export class MemoryStreamSource implements Source {
 
   async read(max: number): Promise<Delivery[]> {
     while (!this.#stopped) {
-      const deliveries = this.#group === undefined ? this.#readOn(max) : this.#readGroup(this.#group, max);
+      const deliveries =
+        this.#group === undefined ? this.#readOn(max) : this.#readGroup(this.#group, max);
       if (deliveries.length > 0) return deliveries;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -9,6 +9,7 @@ import { MemoryHub } from './memory-hub.ts';
 import { MemoryListSource } from './memory-list.ts';
 import { MemoryStreamSource } from './memory-stream.ts';
 import { Subscriptions } from './subscriptions.ts';
+import { missingStream } from './transport.ts';
 import type { Listener, Report, Source, SourceOptions, Transport } from './transport.ts';
 
 /** Receives what is published to a channel: the frame and the concrete channel. */
@@ -55,8 +56,12 @@ export class MemoryTransport implements Transport {
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
-    if (options.kind === 'list') return new MemoryListSource(this.hub.list(options.name), options.name);
-    if (options.kind === 'stream') return new MemoryStreamSource(this.hub, options);
+    if (options.kind === 'list')
+      return new MemoryListSource(this.hub.list(options.name), options.name);
+    if (options.kind === 'stream') {
+      if (!options.declare && !this.hub.has(options.name)) throw missingStream(options.name);
+      return new MemoryStreamSource(this.hub.stream(options.name), options);
+    }
     const sink: Sink = (frame, channel) => mailbox.push(frame, channel);
     const { name, isPattern } = options;
     const mailbox = new Mailbox(report, async () => this.#unsubscribe(name, isPattern, sink));
@@ -106,5 +111,4 @@ export class MemoryTransport implements Transport {
     const subscriptions = isPattern ? this.#patterns : this.#channels;
     if (subscriptions.remove(name, sink)) this.#hub?.unsubscribe(subscriptions, name, isPattern);
   }
-
 }

@@ -1,3 +1,4 @@
+import { SetupError } from '../errors.ts';
 import type { Target } from './address.ts';
 
 /** What a transport must be able to do. It moves bytes and knows no message; Redis and memory both implement it. */
@@ -13,7 +14,11 @@ export interface Transport {
   /** Opens a subscription; resolves when the server has confirmed it. */
   open(source: SourceOptions, report: Report): Promise<Source>;
   /** Listens to one channel, confirmed before it resolves and, with a call of `onRestored`, after every reconnect. */
-  listen(channel: string, onFrame: (frame: Buffer) => void, onRestored: () => void): Promise<Listener>;
+  listen(
+    channel: string,
+    onFrame: (frame: Buffer) => void,
+    onRestored: () => void,
+  ): Promise<Listener>;
   /** Keeps a frame under a name for `life` milliseconds, for somebody who cannot be reached. */
   keep(name: string, frame: Uint8Array, life: number): Promise<void>;
   /** Takes what was kept under a name, in order. */
@@ -81,4 +86,12 @@ export interface StreamSourceOptions {
   readonly noAck: boolean;
   /** Trim the stream to about this many entries as they are acknowledged. */
   readonly maxlen: number | undefined;
+}
+
+/** What `open` rejects with where a stream is not there and must not be created. */
+export function missingStream(name: string, cause?: unknown): SetupError {
+  return new SetupError(
+    `stream '${name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
+    { cause },
+  );
 }

@@ -1,0 +1,129 @@
+import { Endpoint } from './endpoint.ts';
+import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
+import { Pipeline, type Route } from './handle/pipeline.ts';
+import { isAsyncFunction } from './handle/scope.ts';
+import type { Logger } from './internal/logger.ts';
+import { defaultCodec, type Codec } from './message/codec.ts';
+import { binaryFormat, type MessageFormat } from './message/format.ts';
+import { validator, type Schema } from './message/schema.ts';
+import type { BrokerOptions } from './options.ts';
+import type { Member, Plan } from './plan.ts';
+import { Encoder } from './publish/encoder.ts';
+import type { Publishing } from './publish/publishing.ts';
+import { Publisher, type PublisherSpec } from './publisher.ts';
+import { Replier } from './rpc/reply.ts';
+import { Sender } from './sender.ts';
+import type { Line } from './line.ts';
+import type { Delivery, Report } from './transport/transport.ts';
+
+/** What a builder needs of the broker that it builds for. */
+export interface BuilderHost {
+  readonly options: BrokerOptions;
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  readonly line: () => Line | Promise<Line>;
+  readonly reportFor: (name: string) => Report;
+  readonly onExpired: () => void;
+  /** Whether nobody but this plan's subscriber could answer a message here. */
+  readonly isLastResort: (planned: Plan, delivery: Delivery) => boolean;
+}
+
+interface Formats {
+  codec?: Codec;
+  format?: MessageFormat;
+}
+
+/** Puts the layers together: senders, publishers, and for every plan its endpoint and pipeline. */
+export class Builder {
+  readonly #host: BuilderHost;
+  readonly #codec: Codec;
+  readonly #format: MessageFormat;
+
+  constructor(host: BuilderHost) {
+    this.#host = host;
+    this.#codec = host.options.codec ?? defaultCodec;
+    this.#format = host.options.format ?? binaryFormat;
+  }
+
+  sender(formats: Formats, prefix: string, middlewares: () => readonly Middleware[]): Sender {
+    const { timeout } = this.#host.options.rpc ?? {};
+    return new Sender({
+      line: this.#host.line,
+      encoder: this.#encoder(formats),
+      prefix,
+      middlewares: () => publishersIn(middlewares()),
+      timeout: timeout === undefined ? 30_000 : timeout,
+    });
+  }
+
+  publisher(
+    spec: PublisherSpec,
+    prefix: string,
+    middlewares: () => readonly Middleware[],
+  ): Publisher<Schema, unknown> {
+    return new Publisher(this.sender(spec.options, prefix, middlewares), spec);
+  }
+
+  endpoint(planned: Plan, { transport, inbox, takenCalls, answers }: Line): Endpoint {
+    const { name, members, noReply, ackPolicy, concurrency, batch, fetch, errors } = planned;
+    const { subscriber, middlewares } = members[0] as Member;
+    const replier = new Replier({
+      encoder: this.#encoder(subscriber.spec.options),
+      transport,
+      inbox,
+      answers,
+      middlewares: publishersIn(middlewares),
+      hidesErrors: errors === 'hide',
+    });
+    const { logger, broker, options, onExpired, isLastResort } = this.#host;
+    return new Endpoint({
+      name,
+      logger,
+      broker,
+      sender: this.sender({}, options.prefix ?? '', () => middlewares),
+      replier,
+      takenCalls,
+      answers,
+      onExpired,
+      noReply,
+      ackPolicy,
+      concurrency,
+      batch,
+      fetch,
+      isLastResort: (delivery) => isLastResort(planned, delivery),
+      report: this.#host.reportFor(name),
+    });
+  }
+
+  pipeline(planned: Plan, endpoint: Endpoint): Pipeline {
+    const { source, pattern, address, members } = planned;
+    const { options } = (members[0] as Member).subscriber.spec;
+    return new Pipeline({
+      address,
+      source: pattern?.isPattern === true ? undefined : ({ [source.kind]: source.name } as never),
+      match: pattern?.match,
+      codec: options.codec ?? this.#codec,
+      format: options.format ?? this.#format,
+      routes: members.map((member) => this.#route(member, address)),
+      host: endpoint,
+    });
+  }
+
+  #route({ subscriber, middlewares, prefix }: Member, address: string): Route {
+    const { filter, schema, reply } = subscriber.spec.options;
+    const consumers = consumersIn(middlewares);
+    return {
+      filter: filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
+      validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
+      validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
+      invoke: composeConsume(consumers, subscriber.handler),
+      isAsync: subscriber.isAsync || consumers.some(isAsyncFunction),
+      onward: subscriber.publishers.map((spec) => this.publisher(spec, prefix, () => middlewares)),
+    };
+  }
+
+  #encoder({ codec = this.#codec, format = this.#format }: Formats): Encoder {
+    return new Encoder(codec, format);
+  }
+}
+

@@ -1,0 +1,34 @@
+import { randomId } from './internal/ids.ts';
+import type { Codec } from './message/codec.ts';
+import type { MessageFormat } from './message/format.ts';
+import type { RpcDefaults } from './options.ts';
+import { AnswerLog } from './rpc/answer-log.ts';
+import { Calls } from './rpc/calls.ts';
+import { Inbox } from './rpc/inbox.ts';
+import { Recovery } from './rpc/recovery.ts';
+import { TakenCalls } from './rpc/taken-calls.ts';
+import type { Report, Transport } from './transport/transport.ts';
+
+/** An open connection, and what calls need on it: made by `connect`, gone with `stop`. */
+export interface Line {
+  readonly transport: Transport;
+  readonly calls: Calls;
+  readonly inbox: Inbox;
+  readonly takenCalls: TakenCalls;
+  readonly answers: AnswerLog;
+}
+
+export function openLine(
+  transport: Transport,
+  { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' }: RpcDefaults,
+  codec: Codec,
+  format: MessageFormat,
+  report: Report,
+): Line {
+  const inbox = new Inbox(transport, inboxPrefix + randomId(22), format, report);
+  const recovery = new Recovery(transport, inboxPrefix, report);
+  const answers = new AnswerLog(transport, inbox, recovery, report);
+  const calls = new Calls(transport, inbox, recovery, { maxPending, codec, report });
+  const takenCalls = new TakenCalls(transport, inbox, report);
+  return { transport, calls, inbox, takenCalls, answers };
+}
