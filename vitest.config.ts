@@ -28,7 +28,12 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { ...common, name: 'redstart', include: ['test/**/*.test.ts'], exclude: ['test/standard/**'] },
+        test: {
+          ...common,
+          name: 'redstart',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/standard/**'],
+        },
       },
       {
         resolve: { alias },

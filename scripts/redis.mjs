@@ -2,11 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { findRedis, HOW_TO_GET_ONE } from './find-redis.mjs';
 
+const APT = ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'];
+
+/** Package managers, and what each is told. */
 const INSTALLERS = [
-  ['apt-get', [['apt-get', 'update', '-qq'], ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'redis-server']]],
-  ['apk', [['apk', 'add', '--no-cache', 'redis']]],
-  ['dnf', [['dnf', 'install', '-y', 'redis']]],
-  ['brew', [['brew', 'install', 'redis']]],
+  { program: 'apt-get', calls: [['update', '-qq'], APT] },
+  { program: 'apk', calls: [['add', '--no-cache', 'redis']] },
+  { program: 'dnf', calls: [['install', '-y', 'redis']] },
+  { program: 'brew', calls: [['install', 'redis']] },
 ];
 
 function describe(found) {
@@ -19,15 +22,17 @@ function has(command) {
 }
 
 function install() {
-  const installer = INSTALLERS.find(([command]) => has(command));
+  const installer = INSTALLERS.find(({ program }) => has(program));
   if (installer === undefined) throw new Error(HOW_TO_GET_ONE);
-  const needsRoot = installer[0] !== 'brew' && process.getuid?.() !== 0;
-  for (const command of installer[1]) {
-    const [program, ...args] = needsRoot ? ['sudo', ...command] : command;
-    console.log(`redis: running ${[program, ...args].join(' ')}`);
+  const needsRoot = installer.program !== 'brew' && process.getuid?.() !== 0;
+  for (const call of installer.calls) {
+    const program = needsRoot ? 'sudo' : installer.program;
+    const args = needsRoot ? [installer.program, ...call] : call;
+    console.log(`redis: running ${program} ${args.join(' ')}`);
     // A service that the package would start on 6379 is not wanted: tests spawn their own.
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-    const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'], env });
+    const stdio = ['ignore', 'ignore', 'inherit'];
+    const { status, error } = spawnSync(program, args, { stdio, env });
     if (error ?? status !== 0) throw new Error(`${program} ended with ${error?.message ?? status}`);
   }
 }

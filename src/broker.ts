@@ -195,6 +195,12 @@ export class RedisBroker extends Registrar implements Publishing {
   readonly publishBatch: Publishing['publishBatch'] = (bodies: readonly unknown[], to: unknown) =>
     this.#sender.publishBatch(bodies, to);
 
+  readonly stream: Publishing['stream'] = (body: unknown, to: unknown) =>
+    this.#sender.stream(body, to);
+
+  readonly gather: Publishing['gather'] = (body: unknown, to: unknown) =>
+    this.#sender.gather(body, to);
+
   /** A sender with one destination and defaults of its own. */
   publisher<S extends Schema = AnySchema>(
     address: string | ChannelDestination | ListDestination,

@@ -64,7 +64,7 @@ export class Builder {
     return new Publisher(this.sender(spec.options, prefix, middlewares), spec);
   }
 
-  endpoint(planned: Plan, { transport, inbox, takenCalls, answers }: Line): Endpoint {
+  endpoint(planned: Plan, { transport, inbox, takenCalls, answers, streams }: Line): Endpoint {
     const { name, members, noReply, ackPolicy, concurrency, batch, fetch, errors } = planned;
     const { subscriber, middlewares } = members[0] as Member;
     const replier = new Replier({
@@ -84,6 +84,7 @@ export class Builder {
       replier,
       takenCalls,
       answers,
+      streams,
       onExpired,
       noReply,
       ackPolicy,
@@ -113,7 +114,8 @@ export class Builder {
     const { filter, schema, reply } = subscriber.spec.options;
     const consumers = consumersIn(middlewares);
     return {
-      filter: filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
+      filter:
+        filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
       validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
       validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
       invoke: composeConsume(consumers, subscriber.handler),
@@ -126,4 +128,3 @@ export class Builder {
     return new Encoder(codec, format);
   }
 }
-

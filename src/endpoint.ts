@@ -8,15 +8,16 @@ import {
 import { settlementFor, type AckPolicy, type Settlement } from './handle/acknowledge.ts';
 import type { ContextHost, MessageContext } from './handle/context.ts';
 import { failed, type Outcome } from './handle/outcome.ts';
-import type { Pipeline, Work } from './handle/pipeline.ts';
+import { isAsyncIterable, type Pipeline, type Work } from './handle/pipeline.ts';
 import { backoff } from './internal/backoff.ts';
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
-import { AGAIN_KEY, CALL_KEY } from './message/message.ts';
+import { AGAIN_KEY, CALL_KEY, GATHER_KEY } from './message/message.ts';
 import { Response } from './message/response.ts';
 import type { Publishing } from './publish/publishing.ts';
 import type { AnswerLog } from './rpc/answer-log.ts';
 import { Replier } from './rpc/reply.ts';
+import type { StreamAnswers } from './rpc/stream-answers.ts';
 import type { TakenCalls } from './rpc/taken-calls.ts';
 import type { Sender } from './sender.ts';
 import { Subscription } from './subscribe/subscription.ts';
@@ -38,6 +39,7 @@ export interface EndpointOptions {
   readonly replier: Replier;
   readonly takenCalls: TakenCalls;
   readonly answers: AnswerLog;
+  readonly streams: StreamAnswers;
   /** Told of a request that came too late to be handled. */
   readonly onExpired: () => void;
   readonly noReply: boolean;
@@ -170,6 +172,9 @@ export class Endpoint implements ContextHost {
     const { answers } = this.#options;
     if (work.message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call))
       return undefined;
+    if (work.message.header(GATHER_KEY) !== undefined && !this.#options.noReply) {
+      this.#options.takenCalls.introduce(work.message);
+    }
     const done = this.#handle(work);
     if (done === undefined) return undefined;
     answers.begin(replyTo, call);
@@ -178,8 +183,19 @@ export class Endpoint implements ContextHost {
 
   #handle(work: Work): Promise<void> | undefined {
     const outcome = this.#pipeline.handle(work);
-    if (outcome instanceof Promise) return outcome.then((later) => this.#finish(work, later));
-    return this.#finish(work, outcome);
+    if (outcome instanceof Promise) return outcome.then((later) => this.#conclude(work, later));
+    return this.#conclude(work, outcome);
+  }
+
+  /** A handler that answers with a stream is done when the stream is. */
+  #conclude(work: Work, outcome: Outcome): Promise<void> | undefined {
+    if (outcome.kind !== 'ok' || !isAsyncIterable(outcome.result)) return this.#finish(work, outcome);
+    work.isAnswered = true;
+    const { streams, replier } = this.#options;
+    const { context } = work;
+    return streams
+      .answer(context, outcome.result, replier, context.validateItem)
+      .then((ended) => this.#finish(work, ended));
   }
 
   async #processBatch(deliveries: Delivery[]): Promise<void> {
@@ -262,7 +278,7 @@ export class Endpoint implements ContextHost {
     const { replier, noReply, name } = this.#options;
     const { message, context } = work;
     // A nacked message comes again, and its caller is answered then.
-    if (noReply || message.replyTo === undefined || context.settlement === 'nack')
+    if (work.isAnswered === true || noReply || message.replyTo === undefined || context.settlement === 'nack')
       return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
       this.#decline(work, outcome.error);

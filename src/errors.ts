@@ -147,6 +147,17 @@ export class NoRespondersError extends RedstartError {
   }
 }
 
+/** Items of a stream were lost, or may have been: the connection broke. What came before is in order and whole. */
+export class StreamBrokenError extends RedstartError {
+  constructor(message: string) {
+    super('STREAM_BROKEN', message);
+  }
+
+  static {
+    this.prototype.name = 'StreamBrokenError';
+  }
+}
+
 /** Why a handler's signal aborted: its caller gave up, is gone, or waits no longer. */
 export class CancelledError extends RedstartError {
   constructor(message: string) {

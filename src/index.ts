@@ -37,6 +37,8 @@ export type {
   CallOptions,
   ChannelDestination,
   Destination,
+  Gathered,
+  GatherOptions,
   ListDestination,
   MessageOptions,
   Publishing,
@@ -44,6 +46,7 @@ export type {
   RpcOptions,
   SendOptions,
   StreamDestination,
+  StreamOptions,
 } from './publish/publishing.ts';
 export type { RedisConnection } from './redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
@@ -72,5 +75,6 @@ export {
   RpcTimeoutError,
   SendError,
   SetupError,
+  StreamBrokenError,
   type MessageIssue,
 } from './errors.ts';

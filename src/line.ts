@@ -6,6 +6,7 @@ import { AnswerLog } from './rpc/answer-log.ts';
 import { Calls } from './rpc/calls.ts';
 import { Inbox } from './rpc/inbox.ts';
 import { Recovery } from './rpc/recovery.ts';
+import { StreamAnswers } from './rpc/stream-answers.ts';
 import { TakenCalls } from './rpc/taken-calls.ts';
 import type { Report, Transport } from './transport/transport.ts';
 
@@ -16,6 +17,7 @@ export interface Line {
   readonly inbox: Inbox;
   readonly takenCalls: TakenCalls;
   readonly answers: AnswerLog;
+  readonly streams: StreamAnswers;
 }
 
 export function openLine(
@@ -30,5 +32,6 @@ export function openLine(
   const answers = new AnswerLog(transport, inbox, recovery, report);
   const calls = new Calls(transport, inbox, recovery, { maxPending, codec, report });
   const takenCalls = new TakenCalls(transport, inbox, report);
-  return { transport, calls, inbox, takenCalls, answers };
+  const streams = new StreamAnswers(inbox);
+  return { transport, calls, inbox, takenCalls, answers, streams };
 }

@@ -331,7 +331,7 @@ function checkShared(options: SharedOptions, where: string): void {
   }
   if (ackPolicy !== undefined && !ACK_POLICIES.includes(ackPolicy)) {
     throw new SetupError(
-      `${where}: 'ackPolicy' must be one of ${ACK_POLICIES.join(', ')}, got '${String(ackPolicy)}'`,
+      `${where}: 'ackPolicy' must be one of ${ACK_POLICIES.join(', ')}, got '${ackPolicy}'`,
     );
   }
   if (!Array.isArray(middlewares)) throw new SetupError(`${where}: 'middlewares' must be an array`);
@@ -348,7 +348,7 @@ function checkCodecs(options: { codec?: unknown; format?: unknown }, where: stri
   }
 }
 
-function expectCount(value: unknown, key: string, where: string): void {
+export function expectCount(value: unknown, key: string, where: string): void {
   if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return;
   throw new SetupError(
     `${where}: '${key}' must be a whole number, 1 or more, got ${String(value)}`,

@@ -3,7 +3,7 @@ import { currentScope } from './handle/scope.ts';
 import type { HeadersInput } from './message/headers.ts';
 import { Message } from './message/message.ts';
 import { validator, type Schema } from './message/schema.ts';
-import { checkKeys, expectMilliseconds } from './options.ts';
+import { checkKeys, expectCount, expectMilliseconds } from './options.ts';
 import {
   composePublish,
   type PublishCommand,
@@ -11,9 +11,11 @@ import {
   type ReplyAddress,
 } from './publish/command.ts';
 import type { Encoder } from './publish/encoder.ts';
-import type { Publishing } from './publish/publishing.ts';
+import type { Gathered, Publishing } from './publish/publishing.ts';
 import type { Line } from './line.ts';
 import type { CallCommand, Calls } from './rpc/calls.ts';
+import type { GatherCommand } from './rpc/gathering.ts';
+import type { StreamCommand } from './rpc/stream-call.ts';
 import { describe, targetOf, type Target } from './transport/address.ts';
 import type { Transport } from './transport/transport.ts';
 
@@ -41,11 +43,23 @@ interface AnyOptions {
   timeout?: number | null;
   signal?: AbortSignal;
   reply?: Schema;
+  itemTimeout?: number | null;
+  window?: number;
+  max?: number;
 }
 
 const KNOWN = new Set([
   ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
   ...['replyTo', 'rpc', 'timeout', 'signal', 'reply'],
+]);
+
+const STREAM_KNOWN = new Set([
+  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
+  ...['timeout', 'itemTimeout', 'window', 'signal', 'reply'],
+]);
+
+const GATHER_KNOWN = new Set([
+  ...['channel', 'headers', 'correlationId', 'timeout', 'max', 'signal', 'reply'],
 ]);
 
 /** A call that middleware runs around resolves with the whole message; a plain one may ask for the body alone. */
@@ -54,7 +68,7 @@ type Call = CallCommand;
 /** Turns values and options into commands, runs them through middleware and sends them. */
 export class Sender implements Publishing {
   readonly #options: SenderOptions;
-  #composed: { send: Through<PublishCommand>; call: Through<Call> } | null | undefined;
+  #composed: Composed | null | undefined;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -100,6 +114,36 @@ export class Sender implements Publishing {
     const sent: unknown[] = [];
     for (const command of commands) sent.push(await through(command));
     return (target.kind === 'list' ? sent.at(-1) : sent) as never;
+  }
+
+  /** Calls a handler that answers with a stream. Nothing is sent before the first item is asked for. */
+  stream(body: unknown, to: unknown): AsyncIterableIterator<never, undefined> {
+    const options = checked(to, 'stream', STREAM_KNOWN);
+    const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
+    expectCount(window, 'window', 'stream');
+    if (itemTimeout !== null) expectMilliseconds(itemTimeout, 'itemTimeout', 'stream');
+    if (timeout !== null) expectMilliseconds(timeout, 'timeout', 'stream');
+    return new LateStream(async () => {
+      const { calls } = await this.#options.line();
+      const base = this.#callCommand(calls, body, { ...options, timeout }, undefined, true);
+      const command: StreamCommand = { ...base, itemTimeout, window };
+      const through = this.#middleware()?.stream;
+      if (through === undefined) return calls.stream(command);
+      return (await through(command)) as AsyncIterator<unknown, undefined>;
+    });
+  }
+
+  /** Asks everybody on a channel. */
+  async gather(body: unknown, to: unknown): Promise<Gathered<never>> {
+    const options = checked(to, 'gather', GATHER_KNOWN);
+    expectCount(options.max, 'max', 'gather');
+    if (options.timeout !== null) expectMilliseconds(options.timeout, 'timeout', 'gather');
+    const { calls } = await this.#options.line();
+    const base = this.#callCommand(calls, body, options, undefined, true);
+    const command: GatherCommand = { ...base, max: options.max ?? Infinity };
+    const through = this.#middleware()?.gather;
+    const gathered = through === undefined ? calls.gather(command) : through(command);
+    return (await gathered) as Gathered<never>;
   }
 
   /** `publish`, with the correlation id of the message that is being handled. */
@@ -180,12 +224,26 @@ export class Sender implements Publishing {
     correlationId: string | undefined,
     whole: boolean,
   ): Promise<unknown> {
-    const call = calls.reserve();
-    const to = this.#target(options, whole ? 'request' : 'publish');
     const through = this.#middleware()?.call;
-    const command: Call = {
+    const isWhole = whole || through !== undefined;
+    const command = this.#callCommand(calls, body, options, correlationId, isWhole);
+    if (through === undefined) return calls.call(command);
+    const answer = through(command);
+    // Middleware may have put something else in the message's place.
+    return whole ? answer : answer.then((message) => (message instanceof Message ? message.body : message));
+  }
+
+  #callCommand(
+    calls: Calls,
+    body: unknown,
+    options: AnyOptions,
+    correlationId: string | undefined,
+    whole: boolean,
+  ): Call {
+    const call = calls.reserve();
+    return {
       type: 'request',
-      to,
+      to: this.#target(options, 'call'),
       body,
       headers: options.headers,
       correlationId: options.correlationId ?? correlationId ?? calls.correlationId(call),
@@ -195,14 +253,8 @@ export class Sender implements Publishing {
       signal: options.signal,
       validate: options.reply === undefined ? undefined : validator(options.reply, 'the answer'),
       encoder: this.#options.encoder,
-      whole: whole || through !== undefined,
+      whole,
     };
-    if (through === undefined) return calls.call(command);
-    const answer = through(command);
-    // Middleware may have put something else in the message's place.
-    return whole
-      ? answer
-      : answer.then((message) => (message instanceof Message ? message.body : message));
   }
 
   #target(options: AnyOptions, where: string): Target {
@@ -224,7 +276,7 @@ export class Sender implements Publishing {
   }
 
   /** Composed once; null where there is none. */
-  #middleware(): { send: Through<PublishCommand>; call: Through<Call> } | null {
+  #middleware(): Composed | null {
     if (this.#composed !== undefined) return this.#composed;
     const middlewares = this.#options.middlewares();
     if (middlewares.length === 0) return (this.#composed = null);
@@ -234,6 +286,8 @@ export class Sender implements Publishing {
         this.#transmit((await line()).transport, command),
       ),
       call: composePublish(middlewares, async (command) => (await line()).calls.call(command)),
+      stream: composePublish(middlewares, async (command) => (await line()).calls.stream(command)),
+      gather: composePublish(middlewares, async (command) => (await line()).calls.gather(command)),
     });
   }
 }
@@ -247,7 +301,43 @@ function timeLeft(timeout: number | null): number | null {
 
 type Through<C> = (command: C) => Promise<unknown>;
 
-function checked(to: unknown, where: string): AnyOptions {
+/** Middleware around each way of sending. */
+interface Composed {
+  readonly send: Through<PublishCommand>;
+  readonly call: Through<Call>;
+  readonly stream: Through<StreamCommand>;
+  readonly gather: Through<GatherCommand>;
+}
+
+/** A stream whose call is made when its first item is asked for. */
+class LateStream implements AsyncIterableIterator<never, undefined> {
+  readonly #open: () => Promise<AsyncIterator<unknown, undefined>>;
+  #stream: Promise<AsyncIterator<unknown, undefined>> | undefined;
+
+  constructor(open: () => Promise<AsyncIterator<unknown, undefined>>) {
+    this.#open = open;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<never, undefined>> {
+    const stream = await (this.#stream ??= this.#open());
+    return (await stream.next()) as IteratorResult<never, undefined>;
+  }
+
+  async return(): Promise<IteratorResult<never, undefined>> {
+    await (await this.#stream)?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}
+
+function checked(to: unknown, where: string, known: ReadonlySet<string> = KNOWN): AnyOptions {
   if (typeof to === 'string') return { channel: to };
   if (typeof to !== 'object' || to === null) {
     throw new SetupError(
@@ -255,7 +345,7 @@ function checked(to: unknown, where: string): AnyOptions {
     );
   }
   // Asked for every message, so the list of known keys is only spelled out for an unknown one.
-  for (const key in to) if (!KNOWN.has(key)) checkKeys(to, [...KNOWN], where, where);
+  for (const key in to) if (!known.has(key)) checkKeys(to, [...known], where, where);
   const { headers } = to as AnyOptions;
   if (headers !== undefined && headers['reply_to'] !== undefined) {
     throw new SetupError(

@@ -36,6 +36,8 @@ export class MessageContext<Body = unknown> {
   settlement: Settlement | undefined = undefined;
   /** Where the result is sent on to, once it is known which handler runs. @internal */
   onward: readonly Onward[] = [];
+  /** Checks each item, where the handler answers with a stream. @internal */
+  validateItem: ((value: unknown) => unknown) | undefined = undefined;
   /** What stands behind the messages, in the same order. @internal */
   readonly deliveries: readonly Delivery[];
   private readonly host: ContextHost;

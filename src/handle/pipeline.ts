@@ -46,6 +46,8 @@ export interface Work {
   readonly message: Message;
   /** What the handler sees; a batch shares one. */
   context: MessageContext;
+  /** The caller has its answer already: it was a stream. */
+  isAnswered?: boolean;
   /** Set once it is known; at once where the message is not to be handled. */
   outcome: Outcome | undefined;
 }
@@ -175,6 +177,7 @@ export class Pipeline {
 
   #invoke(route: Route, context: MessageContext, body: unknown): Outcome | Promise<Outcome> {
     context.onward = route.onward;
+    context.validateItem = route.validateReply;
     try {
       const { deadline } = context;
       const result =
@@ -191,7 +194,8 @@ export class Pipeline {
   }
 
   #conclude(route: Route, result: unknown): Outcome | Promise<Outcome> {
-    if (route.validateReply === undefined) return ok(result);
+    // Each item of a stream is checked as it is sent.
+    if (route.validateReply === undefined || isAsyncIterable(result)) return ok(result);
     const body = result instanceof Response ? result.body : result;
     const accept = (checked: unknown): Outcome =>
       ok(
@@ -233,6 +237,11 @@ function textOrBytes(value: Buffer): string | Buffer {
 function asDecodeError(error: unknown): Error {
   if (error instanceof DecodeError) return error;
   return new DecodeError(`the message cannot be decoded: ${messageOf(error)}`, { cause: error });
+}
+
+/** Whether a handler answered with many values. */
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof (value as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] === 'function';
 }
 
 /** The promise in `value`, if it is one of any kind. */

@@ -18,6 +18,14 @@ export const STATUS = 'redstart-status';
 export const DEADLINE = 'redstart-deadline';
 /** A request that was sent before, in case it was lost: not to be handled twice. */
 export const AGAIN = 'redstart-again';
+/** Items that a caller has room for: it wants a stream. */
+export const WINDOW = 'redstart-window';
+/** The place of an item in its stream, from 1; on the last word, how many there were. */
+export const SEQUENCE = 'redstart-sequence';
+/** A question to all: whoever gets it says its name. */
+export const GATHER = 'redstart-gather';
+/** Host and process of a responder. */
+export const NAME = 'redstart-name';
 /** The inbox of whoever sent this, for what a call's two sides tell each other while it lasts. */
 export const FROM = 'redstart-from';
 /** `list` or `stream`: where `reply_to` is, when it is not a channel. */

@@ -7,9 +7,13 @@ import {
   CORRELATION_ID,
   DEADLINE,
   FROM,
+  GATHER,
+  NAME,
   REPLY_KIND,
   REPLY_TO,
+  SEQUENCE,
   STATUS,
+  WINDOW,
   type Headers,
 } from './headers.ts';
 
@@ -108,3 +112,7 @@ export const DEADLINE_KEY: HeaderKey = key(DEADLINE);
 export const AGAIN_KEY: HeaderKey = key(AGAIN);
 export const FROM_KEY: HeaderKey = key(FROM);
 export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND);
+export const WINDOW_KEY: HeaderKey = key(WINDOW);
+export const SEQUENCE_KEY: HeaderKey = key(SEQUENCE);
+export const GATHER_KEY: HeaderKey = key(GATHER);
+export const NAME_KEY: HeaderKey = key(NAME);

@@ -70,6 +70,45 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
   rpc: true;
 }
 
+/** Options of a call that is answered with a stream. */
+export interface StreamOptions<R extends Schema = Schema> extends MessageOptions {
+  /** Milliseconds for the whole stream. Default: none. */
+  timeout?: number | null;
+  /** Milliseconds that the next item may take; `null`: any time. Default: the broker's `rpc.timeout`. */
+  itemTimeout?: number | null;
+  /** Items that may be on their way or wait here; the handler's generator pauses at that. Default 64. */
+  window?: number;
+  /** Ends the stream when it aborts, with its reason. */
+  signal?: AbortSignal;
+  /** Checks and types each item. */
+  reply?: R;
+  replyTo?: never;
+  rpc?: never;
+}
+
+/** Options of a question to all subscribers of a channel. */
+export interface GatherOptions<R extends Schema = Schema> extends MessageOptions {
+  channel: string;
+  /** Milliseconds to wait for all; what has come by then is the result. Default: the broker's `rpc.timeout`. */
+  timeout?: number | null;
+  /** Enough answers. Default: all. */
+  max?: number;
+  signal?: AbortSignal;
+  reply?: R;
+}
+
+/** Everything that came back from a question to all who listen. */
+export interface Gathered<T = unknown> {
+  /** In the order they came. */
+  readonly answers: readonly Message<T>[];
+  /** Of responders whose handler failed, or whose answer did not fit `reply`. */
+  readonly errors: readonly Error[];
+  /** Connections that the question reached: PUBLISH's count. */
+  readonly expected: number;
+  /** Those that did not answer in time, by host and process; `unknown` for one that never said its name. */
+  readonly missing: readonly string[];
+}
+
 /** Sending, as a broker, a publisher and a handler's context offer it. */
 export interface Publishing {
   /**
@@ -98,6 +137,27 @@ export interface Publishing {
     body: unknown,
     to: string | (Destination & CallOptions),
   ): Promise<Message<T>>;
+
+  /**
+   * Calls a handler that answers with a stream (an `async function*`) and reads it item by item.
+   * Leaving the loop stops the handler's generator. Rejects like a call, and with
+   * `StreamBrokenError` where items were lost.
+   */
+  stream<R extends Schema>(
+    body: unknown,
+    to: Destination & StreamOptions<R> & { reply: R },
+  ): AsyncIterableIterator<OutputOf<R>, undefined>;
+  stream<T = unknown>(
+    body: unknown,
+    to: Destination & StreamOptions,
+  ): AsyncIterableIterator<T, undefined>;
+
+  /** Asks every subscriber of a channel; resolves with all answers, or with those that came in time and who is missing. */
+  gather<R extends Schema>(
+    body: unknown,
+    to: GatherOptions<R> & { reply: R },
+  ): Promise<Gathered<OutputOf<R>>>;
+  gather<T = unknown>(body: unknown, to: GatherOptions): Promise<Gathered<T>>;
 
   /** Sends many messages in one round trip: the length of the list, the ids in the stream, or the receivers of each. */
   publishBatch(bodies: readonly unknown[], to: ListDestination & SendOptions): Promise<number>;

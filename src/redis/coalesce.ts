@@ -9,20 +9,20 @@ import type { Redis } from 'ioredis';
 export function coalesceWrites(client: Redis): void {
   client.on('connect', () => {
     const { stream } = client;
-    const write = stream.write;
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
     let corked = false;
     const uncork = (): void => {
       corked = false;
       stream.uncork();
     };
-    const corkThenWrite: typeof write = function (this: typeof stream, ...args: unknown[]) {
+    const corkThenWrite = (...args: unknown[]): boolean => {
       if (!corked) {
         corked = true;
         stream.cork();
         process.nextTick(uncork);
       }
-      return Reflect.apply(write, stream, args) as boolean;
+      return write(...args);
     };
-    stream.write = corkThenWrite;
+    stream.write = corkThenWrite as typeof stream.write;
   });
 }

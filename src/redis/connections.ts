@@ -3,7 +3,7 @@ import { ConnectionError, SetupError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { coalesceWrites } from './coalesce.ts';
-import { Watchdog } from './watchdog.ts';
+import { watchOver } from './watchdog.ts';
 
 /** How to reach Redis: a URL, ioredis options (Sentinel's among them), or a client that the caller owns. */
 export type RedisConnection = string | RedisOptions | Redis;
@@ -19,7 +19,8 @@ export class Connections {
   readonly address: string;
   readonly #owned: boolean;
   readonly #others = new Set<Redis>();
-  readonly #watchdog: Watchdog | undefined;
+  /** Whether the server has answered lately on the command connection. */
+  readonly #answers: (() => boolean) | undefined;
 
   constructor(connection: RedisConnection) {
     this.#owned = !(connection instanceof Redis);
@@ -32,7 +33,7 @@ export class Connections {
     this.address = addressOf(this.client.options);
     if (!this.#owned) return;
     coalesceWrites(this.client);
-    this.#watchdog = new Watchdog(this.client);
+    this.#answers = watchOver(this.client);
   }
 
   get connectTimeout(): number {
@@ -41,7 +42,7 @@ export class Connections {
 
   /** Whether the server answers at all, as far as is known. */
   get isAlive(): boolean {
-    return this.#watchdog?.isAlive ?? true;
+    return this.#answers?.() ?? true;
   }
 
   connect(): Promise<void> {

@@ -3,7 +3,7 @@ import { deferred, type Deferred } from '../internal/deferred.ts';
 import { Subscriptions } from '../transport/subscriptions.ts';
 import type { Report } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
-import { Watchdog } from './watchdog.ts';
+import { watchOver } from './watchdog.ts';
 
 /** Receives a frame and the concrete channel it came on. */
 export type ChannelSink = (frame: Buffer, channel: string) => void;
@@ -73,7 +73,7 @@ export class PubSub {
     try {
       // Commands wait for a reconnect as long as it takes: they are idempotent, and nobody else retries them.
       const client = await this.#connections.open({ maxRetriesPerRequest: null });
-      new Watchdog(client);
+      watchOver(client);
       client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
         for (const sink of this.#channels.get(name) ?? []) sink(frame, name);

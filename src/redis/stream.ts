@@ -89,7 +89,7 @@ export class GroupSource implements Source {
   /** Own pending entries are read from here on; undefined once all have been. */
   #history: string | undefined = '0';
   #reading = false;
-  #failure: unknown;
+  #failure: Error | undefined;
   #wake: (() => void) | undefined;
   readonly #retries = new Set<NodeJS.Timeout>();
   #acks: string[] = [];
@@ -186,7 +186,7 @@ export class GroupSource implements Source {
       if (this.#history !== undefined) await this.#fetchHistory(this.#history, max);
       else await this.#fetchNew(max);
     } catch (error) {
-      if (!(await this.#recreated(error))) this.#failure = error;
+      if (!(await this.#recreated(error))) this.#failure = error as Error;
     }
     this.#reading = false;
     this.#wake?.();

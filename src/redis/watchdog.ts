@@ -9,7 +9,7 @@ const PATIENCE = 3_150;
  * Notices a connection that is open and dead: one whose other end is gone without a word, which
  * TCP by itself reports after minutes. Its socket is destroyed, and ioredis reconnects.
  */
-export class Watchdog {
+class Watchdog {
   /** When the server last answered on this connection. */
   #answered = performance.now();
   #deadline: NodeJS.Timeout | undefined;
@@ -58,4 +58,10 @@ export class Watchdog {
     clearTimeout(this.#deadline);
     this.#deadline = undefined;
   }
+}
+
+/** Watches over a connection until it ends; answers whether the server has answered lately. */
+export function watchOver(client: Redis): () => boolean {
+  const watchdog = new Watchdog(client);
+  return () => watchdog.isAlive;
 }

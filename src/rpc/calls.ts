@@ -8,17 +8,21 @@ import {
 import { Deadlines, type Expiring } from '../internal/deadlines.ts';
 import { randomId } from '../internal/ids.ts';
 import type { Codec } from '../message/codec.ts';
-import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
+import { AGAIN, CALL, DEADLINE, GATHER, WINDOW } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
 import type { PublishCommand } from '../publish/command.ts';
+import type { Gathered } from '../publish/publishing.ts';
 import type { Encoder } from '../publish/encoder.ts';
 import { describe } from '../transport/address.ts';
 import type { Report, Transport } from '../transport/transport.ts';
-import type { Inbox } from './inbox.ts';
+import { Conversations, type Conversation } from './conversations.ts';
+import { Gathering, type GatherCommand } from './gathering.ts';
+import type { Inbox, Status } from './inbox.ts';
 import type { Recovery } from './recovery.ts';
 import { fromWire } from './remote-error.ts';
 import { keptFor } from './reply.ts';
+import { StreamCall, type StreamCommand } from './stream-call.ts';
 
 export interface CallsOptions {
   /** Calls that may wait for an answer at once. */
@@ -73,6 +77,7 @@ export class Calls {
   readonly #pending = new Map<number, PendingCall>();
   /** Calls whose correlation id the caller chose: found by it when an answer does not echo the call's id. */
   readonly #named = new Map<string, Set<PendingCall>>();
+  readonly #conversations = new Conversations();
   readonly #deadlines = new Deadlines<PendingCall>((call) => this.#expire(call));
   #count = 0;
   #closed = false;
@@ -86,13 +91,16 @@ export class Calls {
     inbox.on('error', (message) => this.#receive(message, 'error'));
     inbox.on('declined', (message) => this.#receive(message, 'declined'));
     inbox.on('taken', (message) => this.#taken(message));
+    inbox.on('probe', (message) => this.#taken(message));
+    inbox.on('item', (message) => this.#conversations.find(message)?.item(message));
+    inbox.on('end', (message) => this.#conversations.find(message)?.end(message));
     inbox.on('kept', () => void this.#recover(() => this.#collect()));
     inbox.onRestored = () => void this.#recover(() => this.#askAgain());
     recovery.onGap = () => void this.#recover(() => this.#sendAgain());
   }
 
   get pending(): number {
-    return this.#pending.size;
+    return this.#pending.size + this.#conversations.size;
   }
 
   /** A number for one call, or for one message that is no call. */
@@ -107,10 +115,8 @@ export class Calls {
 
   /** Sends the command and resolves with the answer. Always ends, whatever happens to the other side. */
   call(command: CallCommand): Promise<unknown> {
-    if (this.#closed) return Promise.reject(new BrokerClosedError());
-    if (this.#pending.size >= this.#options.maxPending) {
-      return Promise.reject(new OverloadedError(this.#options.maxPending));
-    }
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
     return new Promise((resolve, reject) => {
       const call: PendingCall = {
@@ -142,12 +148,66 @@ export class Calls {
     });
   }
 
+  /** Calls for a stream. Nothing is sent before the first item is asked for. */
+  stream(command: StreamCommand): StreamCall {
+    return new StreamCall(command, {
+      codec: this.#options.codec,
+      send: (opened) => this.#open(opened, { [WINDOW]: String(command.window) }),
+      credit: (responder, call, consumed) => {
+        this.#tell(responder, 'credit', String(call), String(consumed));
+      },
+      cancel: (responder, call) => this.#tell(responder, 'cancel', String(call)),
+      forget: (ended) => this.#conversations.delete(ended),
+    });
+  }
+
+  /** Asks everybody on a channel, and resolves with all answers or when time is up. */
+  async gather(command: GatherCommand): Promise<Gathered> {
+    const gathering = new Gathering(command, this.#options.codec, (ended) =>
+      this.#conversations.delete(ended),
+    );
+    this.#open(gathering, { [GATHER]: '1' }).then(
+      (receivers) => gathering.reached(receivers),
+      (error: unknown) => gathering.fail(error),
+    );
+    return gathering.result;
+  }
+
+  /** Sends the request of a conversation; resolves with its receivers. */
+  async #open(
+    conversation: Conversation & { readonly command: CallCommand },
+    extra: Record<string, string>,
+  ): Promise<number> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    this.#conversations.add(conversation);
+    await this.#inbox.ready();
+    const { command } = conversation;
+    extra[CALL] = String(command.call);
+    if (command.timeout !== null) extra[DEADLINE] = String(Date.now() + Math.ceil(command.timeout));
+    const frame = command.encoder.encode(command, this.#inbox.address, extra);
+    const sent = await this.#transport.send(command.to, frame).catch((error: unknown) => {
+      throw new SendError(describe(command.to), error);
+    });
+    if (command.to.kind !== 'channel') return 1;
+    const isNobody = sent === 0 && this.#transport.countsReceivers && extra[GATHER] === undefined;
+    if (isNobody) throw new NoRespondersError(describe(command.to));
+    return sent as number;
+  }
+
+  #refusal(): Error | undefined {
+    const { maxPending } = this.#options;
+    if (this.#closed) return new BrokerClosedError();
+    return this.pending >= maxPending ? new OverloadedError(maxPending) : undefined;
+  }
+
   /** Rejects what still waits, and leaves the inbox. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const call of this.#pending.values()) {
       this.#fail(call, new BrokerClosedError('the broker was closed before an answer came'));
     }
+    this.#conversations.close(new BrokerClosedError('the broker was closed before all had come'));
     this.#deadlines.clear();
     await this.#inbox.close();
   }
@@ -187,8 +247,12 @@ export class Calls {
 
   #receive(message: Message, kind: 'value' | 'error' | 'declined'): void {
     const call = this.#find(message);
-    if (call === undefined) this.lateAnswers++;
-    else this.#answer(call, message, kind);
+    if (call !== undefined) this.#answer(call, message, kind);
+    else {
+      const conversation = this.#conversations.find(message);
+      if (conversation === undefined) this.lateAnswers++;
+      else conversation[kind](message);
+    }
   }
 
   /** A handler can be cancelled. Where nobody waits for it any more, it is, at once. */
@@ -196,13 +260,15 @@ export class Calls {
     const from = message.header(FROM_KEY);
     if (from === undefined) return;
     const call = this.#find(message);
-    if (call === undefined) this.#cancel(from, message.header(CALL_KEY) ?? '');
-    else (call.responders ??= []).push(from);
+    const conversation = this.#conversations.find(message);
+    if (call !== undefined) (call.responders ??= []).push(from);
+    else if (conversation !== undefined) conversation.taken(from, message);
+    else this.#tell(from, 'cancel', message.header(CALL_KEY) ?? '');
   }
 
-  #cancel(responder: string, call: string): void {
-    this.#inbox.tell(responder, 'cancel', call).catch((error: unknown) => {
-      this.#options.report('a handler could not be told that its caller gave up', error);
+  #tell(responder: string, status: Status, call: string, body?: string): void {
+    this.#inbox.tell(responder, status, call, body).catch((error: unknown) => {
+      this.#options.report(`a handler could not be told '${status}'`, error);
     });
   }
 
@@ -210,13 +276,13 @@ export class Calls {
     call.onAbort = () => {
       this.#fail(call, signal.reason);
       for (const responder of call.responders ?? [])
-        this.#cancel(responder, String(call.command.call));
+        this.#tell(responder, 'cancel', String(call.command.call));
     };
     signal.addEventListener('abort', call.onAbort, { once: true });
   }
 
   async #recover(attempt: () => Promise<void>): Promise<void> {
-    if (this.#closed || this.#pending.size === 0) return;
+    if (this.#closed || this.pending === 0) return;
     try {
       await attempt();
     } catch (error) {
@@ -233,6 +299,7 @@ export class Calls {
 
   /** After a reconnect: what was kept for us, and what was on the broken connection. */
   async #askAgain(): Promise<void> {
+    this.#conversations.interrupted();
     await this.#collect();
     const calls = [...this.#pending.keys()].join(' ');
     if (calls !== '') await this.#recovery.say('lost', this.#inbox.address.name, calls);

@@ -15,7 +15,15 @@ export type Status =
   /** The caller of a call that was taken has given up. */
   | 'cancel'
   /** An answer that reached nobody is kept for collection. */
-  | 'kept';
+  | 'kept'
+  /** One item of a stream. */
+  | 'item'
+  /** The stream is at its end. */
+  | 'end'
+  /** The body is how many items the caller has taken. */
+  | 'credit'
+  /** Is anybody still waiting for this call? */
+  | 'probe';
 
 /** The channel that answers come to, and what the two sides of a call say to each other while it lasts. */
 export class Inbox {
@@ -52,14 +60,17 @@ export class Inbox {
   }
 
   /** Says something about a call to another inbox; resolves with the number of receivers. */
-  async tell(inbox: string, status: Status, call: string): Promise<number> {
-    const pairs =
-      pair(CORRELATION_ID, call) +
-      pair(CALL, call) +
-      pair(STATUS, status) +
-      pair(FROM, this.address.name);
+  async tell(inbox: string, status: Status, call: string, body = ''): Promise<number> {
     const to = { kind: 'channel', name: inbox } as const;
-    return (await this.#transport.send(to, encodeFrame(pairs, 4, ''))) as number;
+    return (await this.#transport.send(to, this.encode(status, call, body))) as number;
+  }
+
+  /** The frame of what one side of a call says to the other. */
+  encode(status: Status, call: string, body: string, extra: Record<string, string> = {}): Buffer {
+    const headers = { [CORRELATION_ID]: call, [CALL]: call, [STATUS]: status, ...extra };
+    let pairs = pair(FROM, this.address.name);
+    for (const [name, value] of Object.entries(headers)) pairs += pair(name, value);
+    return encodeFrame(pairs, 1 + Object.keys(headers).length, body);
   }
 
   /** One frame from the inbox, or one that was kept for it. Nothing that a stranger can send here may throw. */

@@ -1,7 +1,7 @@
 import { NoMatchingHandlerError, NoReplyError } from '../errors.ts';
 import type { Outcome } from '../handle/outcome.ts';
-import { CALL, STATUS } from '../message/headers.ts';
-import { CALL_KEY, REPLY_KIND_KEY, type Message } from '../message/message.ts';
+import { CALL, FROM, SEQUENCE, STATUS } from '../message/headers.ts';
+import { CALL_KEY, GATHER_KEY, REPLY_KIND_KEY, type Message } from '../message/message.ts';
 import { RedisResponse, Response } from '../message/response.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../publish/command.ts';
 import type { Encoder, ExtraHeaders } from '../publish/encoder.ts';
@@ -67,7 +67,7 @@ export class Replier {
     }
     const call = message.header(CALL_KEY);
     if (outcome.kind === 'ok') {
-      const extra = call === undefined ? undefined : { [CALL]: call };
+      const extra = call === undefined ? undefined : this.#mark(message, call);
       return this.#answer(message, replyTo, outcome.result, extra);
     }
     if (call === undefined) return undefined;
@@ -75,7 +75,36 @@ export class Replier {
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
     const status: Status = declined ? 'declined' : 'error';
     const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
-    return this.#answer(message, replyTo, body, { [CALL]: call, [STATUS]: status });
+    return this.#answer(message, replyTo, body, { ...this.#mark(message, call), [STATUS]: status });
+  }
+
+  /** Whose answer it is, and for a question to all, who answers. */
+  #mark(message: Message, call: string): Record<string, string> {
+    if (message.header(GATHER_KEY) === undefined) return { [CALL]: call };
+    return { [CALL]: call, [FROM]: this.#options.inbox.address.name };
+  }
+
+  /** One item of a stream; resolves with its receivers. */
+  item(message: Message, value: unknown, sequence: number): Promise<unknown> {
+    return this.#part(message, value, 'item', sequence);
+  }
+
+  /** The end of a stream of so many items. */
+  end(message: Message, sequence: number): Promise<unknown> {
+    return this.#part(message, undefined, 'end', sequence);
+  }
+
+  async #part(message: Message, value: unknown, status: Status, sequence: number): Promise<unknown> {
+    const { encoder, transport, inbox } = this.#options;
+    const extra = {
+      [CALL]: message.header(CALL_KEY) as string,
+      [STATUS]: status,
+      [SEQUENCE]: String(sequence),
+      [FROM]: inbox.address.name,
+    };
+    const { correlationId } = message;
+    const frame = encoder.encode({ body: value, correlationId, headers: undefined }, undefined, extra);
+    return transport.send({ kind: 'channel', name: message.replyTo as string }, frame);
   }
 
   #answer(

@@ -1,7 +1,12 @@
+import { hostname } from 'node:os';
 import { CancelledError } from '../errors.ts';
+import { NAME } from '../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Report, Transport } from '../transport/transport.ts';
 import type { Inbox } from './inbox.ts';
+
+/** Host and process, as a caller sees them. */
+const SELF = `${hostname()}:${process.pid}`;
 
 /**
  * Calls whose handlers here watch their signal. Only those can be cancelled, so only those cost
@@ -28,6 +33,17 @@ export class TakenCalls {
     this.#controllers.set(keyOf(replyTo, call), controller);
     this.#announce(replyTo, call, controller).catch((error: unknown) => {
       this.#report('a caller could not be told that its call can be cancelled', error);
+    });
+  }
+
+  /** Tells somebody who asks everybody that this broker is one of them. */
+  introduce(message: Message): void {
+    const { replyTo } = message;
+    const call = message.header(CALL_KEY);
+    if (replyTo === undefined || call === undefined) return;
+    const frame = this.#inbox.encode('taken', call, '', { [NAME]: SELF });
+    this.#transport.send({ kind: 'channel', name: replyTo }, frame).catch((error: unknown) => {
+      this.#report('a caller could not be told who answers', error);
     });
   }
 

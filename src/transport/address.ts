@@ -4,12 +4,6 @@ import { escapeGlob, escapeRegExp, globSource, hasGlob } from '../internal/glob.
 /** The three structures of Redis that carry messages. */
 export type Kind = 'channel' | 'list' | 'stream';
 
-/** Where a message is sent. Exactly one of the three names is given. */
-export type Address =
-  | { readonly channel: string; readonly list?: never; readonly stream?: never }
-  | { readonly list: string; readonly channel?: never; readonly stream?: never }
-  | { readonly stream: string; readonly channel?: never; readonly list?: never };
-
 /** An address taken apart: what the transport works with. */
 export interface Target {
   readonly kind: Kind;

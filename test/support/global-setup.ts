@@ -11,7 +11,11 @@ declare module 'vitest' {
 /** One Redis for the run, from wherever there is one. Without one the run fails, it does not skip. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const found = findRedis();
-  if (found === undefined) throw new Error(HOW_TO_GET_ONE);
+  if (found === undefined) {
+    // Thrown, the line would drown in a stack and in Vitest's own guess, "No test files found".
+    process.stderr.write(`tests: ${HOW_TO_GET_ONE}\n`);
+    process.exit(1);
+  }
   if (found.url !== undefined) {
     project.provide('redisUrl', found.url);
     return async () => {};

@@ -1,0 +1,127 @@
+// Every ```ts block in README.md and docs/ is a whole program: it compiles, runs, and prints the
+// ```text block that follows it, if one does.
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { redisUrl, unique } from '../support/redis.ts';
+import { compile, repository, run, start, workFolder, type Ended } from './program.ts';
+
+const CONNECTION = "new RedisBroker('redis://localhost:6379')";
+
+interface Snippet {
+  readonly name: string;
+  readonly code: string;
+  readonly output: string | undefined;
+  /** It runs until it is told to stop. */
+  readonly isService: boolean;
+}
+
+const documents = [
+  'README.md',
+  ...readdirSync(repository('docs')).map((file) => `docs/${file}`),
+].filter((file) => file.endsWith('.md'));
+const snippets = documents.flatMap(snippetsIn);
+const prefix = `${unique('docs')}:`;
+const folder = workFolder();
+afterAll(folder.remove);
+
+it('README shows a whole program by line 25, in fewer than 150 lines', () => {
+  const lines = readFileSync(repository('README.md'), 'utf8').trimEnd().split('\n');
+  expect(lines.length).toBeLessThan(150);
+  const opened = lines.indexOf('```ts');
+  expect(opened).toBeGreaterThan(0);
+  expect(lines.indexOf('```', opened)).toBeLessThan(25);
+});
+
+it('only languages whose snippets are checked, and Python, are shown', () => {
+  const allowed = ['ts', 'text', 'sh', 'python', ''];
+  for (const file of documents) {
+    const text = readFileSync(repository(file), 'utf8');
+    const languages = [...text.matchAll(/^```(\w*)$/gm)].map((match) => match[1]);
+    expect(languages.filter((language) => !allowed.includes(language as string))).toEqual([]);
+  }
+  expect(snippets.length).toBeGreaterThanOrEqual(4);
+});
+
+it('snippets satisfy the compiler', () => {
+  for (const { name, code } of snippets) writeFileSync(`${folder.path}/${name}.ts`, code);
+  // Shows that the compiler looked.
+  writeFileSync(`${folder.path}/wrong.ts`, 'export const text: string = 1;\n');
+  writeFileSync(
+    `${folder.path}/tsconfig.json`,
+    JSON.stringify({ extends: '../../tsconfig.json', include: ['*.ts'], exclude: ['*.run.ts'] }),
+  );
+  const tsc = repository('node_modules/typescript/bin/tsc');
+  const { stdout } = spawnSync(process.execPath, [tsc, '-p', folder.path, '--pretty', 'false'], {
+    encoding: 'utf8',
+  });
+  // What is wrong in src is for other tests to say.
+  const mistakes = stdout
+    .split('\n')
+    .filter((line) => /error TS/.test(line) && !/^(\.\.\/)*src\//.test(line));
+  expect(mistakes).toEqual([expect.stringContaining('wrong.ts')]);
+});
+
+describe.each(snippets.filter((snippet) => !snippet.isService && !isAnswered(snippet)))(
+  '$name',
+  (snippet) => {
+    it.each(['memory', 'redis'])(
+      'runs and prints what is written below it (%s)',
+      async (backend) => {
+        const program = await compiled(snippet);
+        const ended = await run(program, backend === 'redis' ? redisUrl() : 'memory://');
+        expect(summary(ended)).toEqual(promised(snippet));
+      },
+    );
+  },
+);
+
+describe('docs/faststream.md', () => {
+  it('its service answers its caller', async () => {
+    const [service, caller] = snippets.filter(({ name }) => name.startsWith('docs-faststream'));
+    const serving = start(await compiled(service as Snippet), redisUrl());
+    const called = await run(await compiled(caller as Snippet), redisUrl());
+    serving.process.kill('SIGTERM');
+    expect(summary(called)).toEqual(promised(caller as Snippet));
+    expect(summary(await serving.ended)).toEqual(promised(service as Snippet));
+  });
+});
+
+function snippetsIn(file: string): Snippet[] {
+  const text = readFileSync(repository(file), 'utf8');
+  const found = [
+    ...text.matchAll(
+      /^```ts\n([\s\S]*?)^```\n(?:(?:(?!```)[^\n]*\n){0,3}^```text\n([\s\S]*?)^```$)?/gm,
+    ),
+  ];
+  return found.map(([, code = '', output], i) => ({
+    name: `${file.replace('.md', '').replace('/', '-')}-${i + 1}`,
+    code,
+    output,
+    isService: code.includes("process.once('SIGTERM'"),
+  }));
+}
+
+/** A snippet that needs the service beside it. */
+function isAnswered({ name, code }: Snippet): boolean {
+  return name.startsWith('docs-faststream') && !code.includes('subscriber');
+}
+
+/** Compiles it with the run's URL in the place of the one shown, and names of its own. */
+async function compiled({ name, code }: Snippet): Promise<string> {
+  expect(code).toContain(CONNECTION);
+  const own = `new RedisBroker(process.env.REDIS_URL, { prefix: '${prefix}' })`;
+  writeFileSync(`${folder.path}/${name}.run.ts`, code.replaceAll(CONNECTION, own));
+  const program = `${folder.path}/${name}.mjs`;
+  await compile(`${folder.path}/${name}.run.ts`, program, 'legacy');
+  return program;
+}
+
+/** How a program ended; what it logged is of interest where it failed. */
+function summary({ code, stdout, stderr }: Ended): object {
+  return { code, stdout, stderr: code === 0 ? '' : stderr };
+}
+
+function promised({ output = '' }: Snippet): object {
+  return { code: 0, stdout: output, stderr: '' };
+}

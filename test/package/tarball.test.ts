@@ -1,0 +1,103 @@
+import { arch, platform } from 'node:process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Scratch } from './scratch.ts';
+
+/** The oldest that `engines` allows of each line: what works there works later. */
+const VERSIONS = ['20.19.0', '22.12.0'];
+
+/** npm carries Node itself, one package for each platform; its name says `win` where Node says `win32`. */
+const NODE_PACKAGE = `node-${platform === 'win32' ? 'win' : platform}-${arch}`;
+
+/** A decorated class answers a call; written as a compiler leaves a decorated class. */
+const PROGRAM = `
+async function main({ RedisBroker, RemoteError, subscriber }) {
+  class Prices {
+    price(sku) {
+      if (sku === 'none') throw new RangeError('no such sku');
+      return { sku, cents: 1999 };
+    }
+  }
+  const method = Object.getOwnPropertyDescriptor(Prices.prototype, 'price');
+  subscriber('prices')(Prices.prototype, 'price', method);
+  const broker = new RedisBroker('memory://scratch', {
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+  });
+  broker.register(new Prices());
+  await broker.start();
+  const answer = await broker.publish('A-1', { channel: 'prices', rpc: true, timeout: 5000 });
+  const error = await broker
+    .publish('none', { channel: 'prices', rpc: true, timeout: 5000 })
+    .catch((error) => error);
+  await broker.stop();
+  console.log(JSON.stringify({
+    node: process.versions.node,
+    answer,
+    error: [error instanceof RemoteError, error.remoteName],
+  }));
+}
+`;
+
+const scratch = new Scratch();
+
+beforeAll(async () => {
+  await scratch.pack();
+  const nodes = VERSIONS.map((version) => [`node-${version}`, `npm:${NODE_PACKAGE}@${version}`]);
+  await scratch.install(Object.fromEntries(nodes) as Record<string, string>);
+  scratch.write('imported.mjs', `${PROGRAM}\nmain(await import('redstart'));`);
+  scratch.write('static.mjs', `import * as redstart from 'redstart';\n${PROGRAM}\nmain(redstart);`);
+  scratch.write('required.cjs', `${PROGRAM}\nmain(require('redstart'));`);
+}, 180_000);
+
+afterAll(() => scratch.remove());
+
+describe.each(VERSIONS)('the packed tarball, installed, under Node %s', (version) => {
+  const file = platform === 'win32' ? 'node.exe' : 'node';
+  const binary = join(scratch.project, 'node_modules', `node-${version}`, 'bin', file);
+
+  it.each(['static.mjs', 'imported.mjs', 'required.cjs'])(
+    'answers a call in a program that loads it as %s does',
+    async (program) => {
+      const printed = await scratch.node(['--disable-warning=ExperimentalWarning', program], {
+        binary,
+      });
+      expect(JSON.parse(printed)).toEqual({
+        node: version,
+        answer: { sku: 'A-1', cents: 1999 },
+        error: [true, 'RangeError'],
+      });
+    },
+    60_000,
+  );
+});
+
+describe('the packed tarball', () => {
+  it('holds the code, its types, the licence and nothing of the tests', async () => {
+    const listed = await scratch.node([
+      '--eval',
+      `console.log(JSON.stringify(fs.readdirSync('node_modules/redstart').sort()))`,
+    ]);
+    expect(JSON.parse(listed)).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist',
+      'package.json',
+      'src',
+    ]);
+  });
+
+  it('gives publint nothing to say', async () => {
+    const printed = await scratch.tool('publint/src/cli.js', ['run', '--strict', scratch.tarball]);
+    expect(printed).toContain('All good!');
+  });
+
+  it('gives are-the-types-wrong nothing to say', async () => {
+    // ESM alone: a CommonJS program loads it by require(), as TypeScript's node20 mode knows.
+    const flags = ['--profile', 'esm-only', '--no-emoji', '--no-color'];
+    const cli = '@arethetypeswrong/cli/dist/index.js';
+    const printed = await scratch.tool(cli, [scratch.tarball, ...flags]);
+    // It ends with 1, and so rejects above, where a resolution outside the profile's has a problem.
+    expect(printed).toContain('OK (ESM)');
+  });
+});
