@@ -189,7 +189,8 @@ export class Endpoint implements ContextHost {
 
   /** A handler that answers with a stream is done when the stream is. */
   #conclude(work: Work, outcome: Outcome): Promise<void> | undefined {
-    if (outcome.kind !== 'ok' || !isAsyncIterable(outcome.result)) return this.#finish(work, outcome);
+    if (outcome.kind !== 'ok' || !isAsyncIterable(outcome.result))
+      return this.#finish(work, outcome);
     work.isAnswered = true;
     const { streams, replier } = this.#options;
     const { context } = work;
@@ -278,7 +279,12 @@ export class Endpoint implements ContextHost {
     const { replier, noReply, name } = this.#options;
     const { message, context } = work;
     // A nacked message comes again, and its caller is answered then.
-    if (work.isAnswered === true || noReply || message.replyTo === undefined || context.settlement === 'nack')
+    if (
+      work.isAnswered === true ||
+      noReply ||
+      message.replyTo === undefined ||
+      context.settlement === 'nack'
+    )
       return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
       this.#decline(work, outcome.error);

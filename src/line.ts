@@ -4,6 +4,7 @@ import type { MessageFormat } from './message/format.ts';
 import type { RpcDefaults } from './options.ts';
 import { AnswerLog } from './rpc/answer-log.ts';
 import { Calls } from './rpc/calls.ts';
+import { Conversations } from './rpc/conversations.ts';
 import { Inbox } from './rpc/inbox.ts';
 import { Recovery } from './rpc/recovery.ts';
 import { StreamAnswers } from './rpc/stream-answers.ts';
@@ -14,6 +15,7 @@ import type { Report, Transport } from './transport/transport.ts';
 export interface Line {
   readonly transport: Transport;
   readonly calls: Calls;
+  readonly conversations: Conversations;
   readonly inbox: Inbox;
   readonly takenCalls: TakenCalls;
   readonly answers: AnswerLog;
@@ -30,8 +32,9 @@ export function openLine(
   const inbox = new Inbox(transport, inboxPrefix + randomId(22), format, report);
   const recovery = new Recovery(transport, inboxPrefix, report);
   const answers = new AnswerLog(transport, inbox, recovery, report);
-  const calls = new Calls(transport, inbox, recovery, { maxPending, codec, report });
+  const conversations = new Conversations(transport, inbox, codec);
+  const calls = new Calls(transport, inbox, recovery, conversations, { maxPending, codec, report });
   const takenCalls = new TakenCalls(transport, inbox, report);
   const streams = new StreamAnswers(inbox);
-  return { transport, calls, inbox, takenCalls, answers, streams };
+  return { transport, calls, conversations, inbox, takenCalls, answers, streams };
 }

@@ -13,7 +13,8 @@ import {
 import type { Encoder } from './publish/encoder.ts';
 import type { Gathered, Publishing } from './publish/publishing.ts';
 import type { Line } from './line.ts';
-import type { CallCommand, Calls } from './rpc/calls.ts';
+import type { Calls } from './rpc/calls.ts';
+import type { CallCommand } from './rpc/conversation.ts';
 import type { GatherCommand } from './rpc/gathering.ts';
 import type { StreamCommand } from './rpc/stream-call.ts';
 import { describe, targetOf, type Target } from './transport/address.ts';
@@ -124,11 +125,11 @@ export class Sender implements Publishing {
     if (itemTimeout !== null) expectMilliseconds(itemTimeout, 'itemTimeout', 'stream');
     if (timeout !== null) expectMilliseconds(timeout, 'timeout', 'stream');
     return new LateStream(async () => {
-      const { calls } = await this.#options.line();
+      const { calls, conversations } = await this.#options.line();
       const base = this.#callCommand(calls, body, { ...options, timeout }, undefined, true);
       const command: StreamCommand = { ...base, itemTimeout, window };
       const through = this.#middleware()?.stream;
-      if (through === undefined) return calls.stream(command);
+      if (through === undefined) return conversations.stream(command);
       return (await through(command)) as AsyncIterator<unknown, undefined>;
     });
   }
@@ -138,11 +139,11 @@ export class Sender implements Publishing {
     const options = checked(to, 'gather', GATHER_KNOWN);
     expectCount(options.max, 'max', 'gather');
     if (options.timeout !== null) expectMilliseconds(options.timeout, 'timeout', 'gather');
-    const { calls } = await this.#options.line();
+    const { calls, conversations } = await this.#options.line();
     const base = this.#callCommand(calls, body, options, undefined, true);
     const command: GatherCommand = { ...base, max: options.max ?? Infinity };
     const through = this.#middleware()?.gather;
-    const gathered = through === undefined ? calls.gather(command) : through(command);
+    const gathered = through === undefined ? conversations.gather(command) : through(command);
     return (await gathered) as Gathered<never>;
   }
 
@@ -230,7 +231,9 @@ export class Sender implements Publishing {
     if (through === undefined) return calls.call(command);
     const answer = through(command);
     // Middleware may have put something else in the message's place.
-    return whole ? answer : answer.then((message) => (message instanceof Message ? message.body : message));
+    return whole
+      ? answer
+      : answer.then((message) => (message instanceof Message ? message.body : message));
   }
 
   #callCommand(
@@ -286,8 +289,12 @@ export class Sender implements Publishing {
         this.#transmit((await line()).transport, command),
       ),
       call: composePublish(middlewares, async (command) => (await line()).calls.call(command)),
-      stream: composePublish(middlewares, async (command) => (await line()).calls.stream(command)),
-      gather: composePublish(middlewares, async (command) => (await line()).calls.gather(command)),
+      stream: composePublish(middlewares, async (command) =>
+        (await line()).conversations.stream(command),
+      ),
+      gather: composePublish(middlewares, async (command) =>
+        (await line()).conversations.gather(command),
+      ),
     });
   }
 }

@@ -241,7 +241,10 @@ function asDecodeError(error: unknown): Error {
 
 /** Whether a handler answered with many values. */
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return typeof (value as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] === 'function';
+  return (
+    typeof (value as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] ===
+    'function'
+  );
 }
 
 /** The promise in `value`, if it is one of any kind. */

@@ -23,6 +23,6 @@ export function coalesceWrites(client: Redis): void {
       }
       return write(...args);
     };
-    stream.write = corkThenWrite as typeof stream.write;
+    stream.write = corkThenWrite;
   });
 }

@@ -8,42 +8,23 @@ import {
 import { Deadlines, type Expiring } from '../internal/deadlines.ts';
 import { randomId } from '../internal/ids.ts';
 import type { Codec } from '../message/codec.ts';
-import { AGAIN, CALL, DEADLINE, GATHER, WINDOW } from '../message/headers.ts';
+import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
-import type { PublishCommand } from '../publish/command.ts';
-import type { Gathered } from '../publish/publishing.ts';
-import type { Encoder } from '../publish/encoder.ts';
 import { describe } from '../transport/address.ts';
 import type { Report, Transport } from '../transport/transport.ts';
-import { Conversations, type Conversation } from './conversations.ts';
-import { Gathering, type GatherCommand } from './gathering.ts';
-import type { Inbox, Status } from './inbox.ts';
+import type { CallCommand } from './conversation.ts';
+import type { Conversations } from './conversations.ts';
+import type { Inbox } from './inbox.ts';
 import type { Recovery } from './recovery.ts';
 import { fromWire } from './remote-error.ts';
 import { keptFor } from './reply.ts';
-import { StreamCall, type StreamCommand } from './stream-call.ts';
 
 export interface CallsOptions {
   /** Calls that may wait for an answer at once. */
   readonly maxPending: number;
   readonly codec: Codec;
   readonly report: Report;
-}
-
-/** A call on its way out. */
-export interface CallCommand extends PublishCommand {
-  /** From {@link Calls.reserve}. */
-  readonly call: number;
-  /** Milliseconds; `null` waits for ever. */
-  readonly timeout: number | null;
-  /** Gives up when it aborts, and has the handler's signal abort. */
-  readonly signal: AbortSignal | undefined;
-  /** Checks the answer's body. */
-  readonly validate: Validate | undefined;
-  readonly encoder: Encoder;
-  /** Resolve with the whole message, not with its body alone. */
-  readonly whole: boolean;
 }
 
 interface PendingCall extends Expiring {
@@ -77,23 +58,29 @@ export class Calls {
   readonly #pending = new Map<number, PendingCall>();
   /** Calls whose correlation id the caller chose: found by it when an answer does not echo the call's id. */
   readonly #named = new Map<string, Set<PendingCall>>();
-  readonly #conversations = new Conversations();
+  readonly #conversations: Conversations;
   readonly #deadlines = new Deadlines<PendingCall>((call) => this.#expire(call));
   #count = 0;
   #closed = false;
 
-  constructor(transport: Transport, inbox: Inbox, recovery: Recovery, options: CallsOptions) {
+  constructor(
+    transport: Transport,
+    inbox: Inbox,
+    recovery: Recovery,
+    conversations: Conversations,
+    options: CallsOptions,
+  ) {
     this.#transport = transport;
     this.#inbox = inbox;
     this.#recovery = recovery;
+    this.#conversations = conversations;
+    conversations.refusal = () => this.refusal();
     this.#options = options;
     inbox.onAnswer((message) => this.#receive(message, 'value'));
     inbox.on('error', (message) => this.#receive(message, 'error'));
     inbox.on('declined', (message) => this.#receive(message, 'declined'));
     inbox.on('taken', (message) => this.#taken(message));
     inbox.on('probe', (message) => this.#taken(message));
-    inbox.on('item', (message) => this.#conversations.find(message)?.item(message));
-    inbox.on('end', (message) => this.#conversations.find(message)?.end(message));
     inbox.on('kept', () => void this.#recover(() => this.#collect()));
     inbox.onRestored = () => void this.#recover(() => this.#askAgain());
     recovery.onGap = () => void this.#recover(() => this.#sendAgain());
@@ -115,7 +102,7 @@ export class Calls {
 
   /** Sends the command and resolves with the answer. Always ends, whatever happens to the other side. */
   call(command: CallCommand): Promise<unknown> {
-    const refusal = this.#refusal();
+    const refusal = this.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
     return new Promise((resolve, reject) => {
@@ -148,54 +135,8 @@ export class Calls {
     });
   }
 
-  /** Calls for a stream. Nothing is sent before the first item is asked for. */
-  stream(command: StreamCommand): StreamCall {
-    return new StreamCall(command, {
-      codec: this.#options.codec,
-      send: (opened) => this.#open(opened, { [WINDOW]: String(command.window) }),
-      credit: (responder, call, consumed) => {
-        this.#tell(responder, 'credit', String(call), String(consumed));
-      },
-      cancel: (responder, call) => this.#tell(responder, 'cancel', String(call)),
-      forget: (ended) => this.#conversations.delete(ended),
-    });
-  }
-
-  /** Asks everybody on a channel, and resolves with all answers or when time is up. */
-  async gather(command: GatherCommand): Promise<Gathered> {
-    const gathering = new Gathering(command, this.#options.codec, (ended) =>
-      this.#conversations.delete(ended),
-    );
-    this.#open(gathering, { [GATHER]: '1' }).then(
-      (receivers) => gathering.reached(receivers),
-      (error: unknown) => gathering.fail(error),
-    );
-    return gathering.result;
-  }
-
-  /** Sends the request of a conversation; resolves with its receivers. */
-  async #open(
-    conversation: Conversation & { readonly command: CallCommand },
-    extra: Record<string, string>,
-  ): Promise<number> {
-    const refusal = this.#refusal();
-    if (refusal !== undefined) throw refusal;
-    this.#conversations.add(conversation);
-    await this.#inbox.ready();
-    const { command } = conversation;
-    extra[CALL] = String(command.call);
-    if (command.timeout !== null) extra[DEADLINE] = String(Date.now() + Math.ceil(command.timeout));
-    const frame = command.encoder.encode(command, this.#inbox.address, extra);
-    const sent = await this.#transport.send(command.to, frame).catch((error: unknown) => {
-      throw new SendError(describe(command.to), error);
-    });
-    if (command.to.kind !== 'channel') return 1;
-    const isNobody = sent === 0 && this.#transport.countsReceivers && extra[GATHER] === undefined;
-    if (isNobody) throw new NoRespondersError(describe(command.to));
-    return sent as number;
-  }
-
-  #refusal(): Error | undefined {
+  /** Why no further call can be made now, if so. */
+  refusal(): Error | undefined {
     const { maxPending } = this.#options;
     if (this.#closed) return new BrokerClosedError();
     return this.pending >= maxPending ? new OverloadedError(maxPending) : undefined;
@@ -263,20 +204,14 @@ export class Calls {
     const conversation = this.#conversations.find(message);
     if (call !== undefined) (call.responders ??= []).push(from);
     else if (conversation !== undefined) conversation.taken(from, message);
-    else this.#tell(from, 'cancel', message.header(CALL_KEY) ?? '');
-  }
-
-  #tell(responder: string, status: Status, call: string, body?: string): void {
-    this.#inbox.tell(responder, status, call, body).catch((error: unknown) => {
-      this.#options.report(`a handler could not be told '${status}'`, error);
-    });
+    else this.#inbox.say(from, 'cancel', message.header(CALL_KEY) ?? '');
   }
 
   #watch(call: PendingCall, signal: AbortSignal): void {
     call.onAbort = () => {
       this.#fail(call, signal.reason);
       for (const responder of call.responders ?? [])
-        this.#tell(responder, 'cancel', String(call.command.call));
+        this.#inbox.say(responder, 'cancel', String(call.command.call));
     };
     signal.addEventListener('abort', call.onAbort, { once: true });
   }

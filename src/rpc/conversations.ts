@@ -1,47 +1,88 @@
+import { NoRespondersError, SendError } from '../errors.ts';
+import type { Codec } from '../message/codec.ts';
+import { CALL, DEADLINE, GATHER, WINDOW } from '../message/headers.ts';
 import { CALL_KEY, type Message } from '../message/message.ts';
+import type { Gathered } from '../publish/publishing.ts';
+import { describe } from '../transport/address.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { Conversation } from './conversation.ts';
+import { Gathering, type GatherCommand } from './gathering.ts';
+import type { Inbox } from './inbox.ts';
+import { StreamCall, type StreamCommand } from './stream-call.ts';
 
-/** A call with more than one answer: a stream, a gathering. Each method takes one message to it. */
-export interface Conversation {
-  readonly call: number;
-  /** A plain answer. */
-  value(message: Message): void;
-  error(message: Message): void;
-  declined(message: Message): void;
-  item(message: Message): void;
-  end(message: Message): void;
-  /** A responder says where it can be spoken to. */
-  taken(from: string, message: Message): void;
-  /** The connection broke and was made again: messages may be missing. */
-  interrupted(): void;
-  /** Nothing more will come. */
-  close(reason: Error): void;
-}
-
-/** The conversations under way, by the number of their call. */
+/** The calls with more than one answer that are under way, by their numbers. */
 export class Conversations {
+  /** Why no further call can be made now, if so. */
+  refusal: () => Error | undefined = () => undefined;
+  readonly #transport: Transport;
+  readonly #inbox: Inbox;
+  readonly #codec: Codec;
   readonly #open = new Map<number, Conversation>();
+
+  constructor(transport: Transport, inbox: Inbox, codec: Codec) {
+    this.#transport = transport;
+    this.#inbox = inbox;
+    this.#codec = codec;
+    inbox.on('item', (message) => this.find(message)?.item(message));
+    inbox.on('end', (message) => this.find(message)?.end(message));
+  }
 
   get size(): number {
     return this.#open.size;
-  }
-
-  add(conversation: Conversation): void {
-    this.#open.set(conversation.call, conversation);
-  }
-
-  delete(conversation: Conversation): void {
-    this.#open.delete(conversation.call);
   }
 
   find(message: Message): Conversation | undefined {
     return this.#open.size === 0 ? undefined : this.#open.get(Number(message.header(CALL_KEY)));
   }
 
+  /** Calls for a stream. Nothing is sent before the first item is asked for. */
+  stream(command: StreamCommand): StreamCall {
+    const call = String(command.call);
+    return new StreamCall(command, {
+      codec: this.#codec,
+      send: (stream) => this.#begin(stream, { [WINDOW]: String(command.window) }),
+      credit: (responder, taken) => this.#inbox.say(responder, 'credit', call, String(taken)),
+      cancel: (responder) => this.#inbox.say(responder, 'cancel', call),
+      forget: () => this.#open.delete(command.call),
+    });
+  }
+
+  /** Asks everybody on a channel, and resolves with all answers or when time is up. */
+  gather(command: GatherCommand): Promise<Gathered> {
+    const gathering = new Gathering(command, this.#codec, () => this.#open.delete(command.call));
+    this.#begin(gathering, { [GATHER]: '1' }).then(
+      (receivers) => gathering.reached(receivers),
+      (error: unknown) => gathering.fail(error),
+    );
+    return gathering.result;
+  }
+
+  /** After a reconnect. */
   interrupted(): void {
     for (const conversation of [...this.#open.values()]) conversation.interrupted();
   }
 
   close(reason: Error): void {
     for (const conversation of [...this.#open.values()]) conversation.close(reason);
+  }
+
+  /** Sends the request; resolves with the number of those it reached. */
+  async #begin(conversation: Conversation, extra: Record<string, string>): Promise<number> {
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
+    const { command } = conversation;
+    const { to, timeout } = command;
+    this.#open.set(command.call, conversation);
+    await this.#inbox.ready();
+    extra[CALL] = String(command.call);
+    if (timeout !== null) extra[DEADLINE] = String(Date.now() + Math.ceil(timeout));
+    const frame = command.encoder.encode(command, this.#inbox.address, extra);
+    const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
+      throw new SendError(describe(to), error);
+    });
+    if (to.kind !== 'channel') return 1;
+    const isNobody = receivers === 0 && this.#transport.countsReceivers;
+    if (isNobody && extra[GATHER] === undefined) throw new NoRespondersError(describe(to));
+    return receivers as number;
   }
 }

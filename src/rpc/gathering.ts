@@ -1,8 +1,7 @@
 import { deferred } from '../internal/deferred.ts';
 import type { Codec } from '../message/codec.ts';
 import { FROM_KEY, NAME_KEY, type Message } from '../message/message.ts';
-import type { CallCommand } from './calls.ts';
-import type { Conversation } from './conversations.ts';
+import type { CallCommand, Conversation } from './conversation.ts';
 import type { Gathered } from '../publish/publishing.ts';
 import { fromWire } from './remote-error.ts';
 
@@ -13,10 +12,9 @@ export interface GatherCommand extends CallCommand {
 
 /** A question to every subscriber of a channel, and the answers that have come. */
 export class Gathering implements Conversation {
-  readonly call: number;
   readonly command: GatherCommand;
   readonly #codec: Codec;
-  readonly #forget: (gathering: Gathering) => void;
+  readonly #forget: () => void;
   readonly #done = deferred<Gathered>();
   readonly #answers: Message[] = [];
   readonly #errors: Error[] = [];
@@ -27,8 +25,7 @@ export class Gathering implements Conversation {
   readonly #waiting = new Map<string, string>();
   #checking = 0;
 
-  constructor(command: GatherCommand, codec: Codec, forget: (gathering: Gathering) => void) {
-    this.call = command.call;
+  constructor(command: GatherCommand, codec: Codec, forget: () => void) {
     this.command = command;
     this.#codec = codec;
     this.#forget = forget;
@@ -118,7 +115,8 @@ export class Gathering implements Conversation {
   #check(): void {
     if (this.#checking > 0) return;
     const heard = this.#answers.length + this.#errors.length + this.#declined;
-    if (heard >= (this.#expected ?? Infinity) || this.#answers.length >= this.command.max) this.#finish();
+    if (heard >= (this.#expected ?? Infinity) || this.#answers.length >= this.command.max)
+      this.#finish();
   }
 
   #finish(): void {
@@ -134,6 +132,6 @@ export class Gathering implements Conversation {
   #close(): void {
     clearTimeout(this.#timer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
-    this.#forget(this);
+    this.#forget();
   }
 }

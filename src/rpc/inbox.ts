@@ -65,6 +65,13 @@ export class Inbox {
     return (await this.#transport.send(to, this.encode(status, call, body))) as number;
   }
 
+  /** The same for somebody whom it is enough to have tried to tell. */
+  say(inbox: string, status: Status, call: string, body?: string): void {
+    this.tell(inbox, status, call, body).catch((error: unknown) => {
+      this.#report(`'${status}' could not be told to the other side of a call`, error);
+    });
+  }
+
   /** The frame of what one side of a call says to the other. */
   encode(status: Status, call: string, body: string, extra: Record<string, string> = {}): Buffer {
     const headers = { [CORRELATION_ID]: call, [CALL]: call, [STATUS]: status, ...extra };

@@ -94,7 +94,12 @@ export class Replier {
     return this.#part(message, undefined, 'end', sequence);
   }
 
-  async #part(message: Message, value: unknown, status: Status, sequence: number): Promise<unknown> {
+  async #part(
+    message: Message,
+    value: unknown,
+    status: Status,
+    sequence: number,
+  ): Promise<unknown> {
     const { encoder, transport, inbox } = this.#options;
     const extra = {
       [CALL]: message.header(CALL_KEY) as string,
@@ -103,7 +108,11 @@ export class Replier {
       [FROM]: inbox.address.name,
     };
     const { correlationId } = message;
-    const frame = encoder.encode({ body: value, correlationId, headers: undefined }, undefined, extra);
+    const frame = encoder.encode(
+      { body: value, correlationId, headers: undefined },
+      undefined,
+      extra,
+    );
     return transport.send({ kind: 'channel', name: message.replyTo as string }, frame);
   }
 

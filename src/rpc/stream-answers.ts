@@ -139,14 +139,17 @@ export class StreamAnswers {
     if (message.replyTo === undefined) {
       // Nobody waits, so only the work itself is wanted.
       try {
-        for (let next = await iterator.next(); next.done !== true; ) next = await iterator.next();
+        for (let next = await iterator.next(); next.done !== true;) next = await iterator.next();
         return ok(undefined);
       } catch (error) {
         return failed(error);
       }
     }
     await iterator.return?.();
-    const error = new RpcError('STREAM', 'the handler answers with a stream: call it by broker.stream()');
+    const error = new RpcError(
+      'STREAM',
+      'the handler answers with a stream: call it by broker.stream()',
+    );
     await replier.reply(message, failed(error));
     return failed(error);
   }

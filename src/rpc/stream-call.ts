@@ -2,8 +2,7 @@ import { RpcTimeoutError, StreamBrokenError } from '../errors.ts';
 import type { Codec } from '../message/codec.ts';
 import { FROM_KEY, SEQUENCE_KEY, type Message } from '../message/message.ts';
 import { describe } from '../transport/address.ts';
-import type { CallCommand } from './calls.ts';
-import type { Conversation } from './conversations.ts';
+import type { CallCommand, Conversation } from './conversation.ts';
 import { fromWire } from './remote-error.ts';
 
 /** A call for a stream. */
@@ -20,14 +19,13 @@ export interface StreamHost {
   /** Sends the request. */
   send(stream: StreamCall): Promise<unknown>;
   /** Tells the responder how many items were taken. */
-  credit(responder: string, call: number, consumed: number): void;
-  cancel(responder: string, call: number): void;
-  forget(stream: StreamCall): void;
+  credit(responder: string, consumed: number): void;
+  cancel(responder: string): void;
+  forget(): void;
 }
 
 /** The caller's end of a stream of answers: an async iterator that keeps at most a window of items. */
 export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Conversation {
-  readonly call: number;
   readonly command: StreamCommand;
   readonly #host: StreamHost;
   readonly #items: unknown[] = [];
@@ -43,7 +41,6 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
   readonly #onAbort = (): void => this.#stop(this.command.signal?.reason);
 
   constructor(command: StreamCommand, host: StreamHost) {
-    this.call = command.call;
     this.command = command;
     this.#host = host;
   }
@@ -60,7 +57,10 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
       this.#consumed++;
       this.#credit();
       const { validate } = this.command;
-      return { done: false, value: validate === undefined ? value : await this.#valid(validate, value) };
+      return {
+        done: false,
+        value: validate === undefined ? value : await this.#valid(validate, value),
+      };
     }
     const end = this.#end;
     if (end === undefined || end === 'done') return { done: true, value: undefined };
@@ -86,7 +86,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
       this.#responder = responder;
       this.#credit();
     } else if (this.#responder !== responder) {
-      this.#host.cancel(responder, this.command.call);
+      this.#host.cancel(responder);
     }
   }
 
@@ -106,7 +106,9 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
   }
 
   error(message: Message): void {
-    this.#finish({ error: fromWire(this.#host.codec.decode(message.payload, message.contentType)) });
+    this.#finish({
+      error: fromWire(this.#host.codec.decode(message.payload, message.contentType)),
+    });
   }
 
   declined(message: Message): void {
@@ -132,7 +134,9 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     if (this.#end !== undefined || from !== this.#responder) return;
     const sequence = Number(message.header(SEQUENCE_KEY));
     if (sequence !== this.#sequence + (isEnd ? 0 : 1)) {
-      this.#stop(new StreamBrokenError(`items ${this.#sequence + 1} to ${sequence} of the stream were lost`));
+      this.#stop(
+        new StreamBrokenError(`items ${this.#sequence + 1} to ${sequence} of the stream were lost`),
+      );
       return;
     }
     if (isEnd) {
@@ -153,7 +157,8 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     const { timeout, signal } = this.command;
     if (signal?.aborted === true) return this.#stop(signal.reason);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
-    if (timeout !== null) this.#overall = setTimeout(() => this.#stop(this.#timeout(timeout)), timeout);
+    if (timeout !== null)
+      this.#overall = setTimeout(() => this.#stop(this.#timeout(timeout)), timeout);
     this.#host.send(this).catch((error: unknown) => this.#stop(error));
   }
 
@@ -190,12 +195,12 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     if (this.#responder === undefined || this.#end !== undefined) return;
     if (this.#consumed - this.#credited < this.command.window / 2) return;
     this.#credited = this.#consumed;
-    this.#host.credit(this.#responder, this.command.call, this.#consumed);
+    this.#host.credit(this.#responder, this.#consumed);
   }
 
   #stop(error: unknown): void {
     if (this.#end !== undefined) return;
-    if (this.#responder !== undefined) this.#host.cancel(this.#responder, this.command.call);
+    if (this.#responder !== undefined) this.#host.cancel(this.#responder);
     this.#finish(error === undefined ? 'done' : { error: error as Error });
   }
 
@@ -205,7 +210,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     clearTimeout(this.#overall);
     clearTimeout(this.#itemTimer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
-    this.#host.forget(this);
+    this.#host.forget();
     this.#wake?.();
   }
 }
