@@ -1,0 +1,87 @@
+import { RpcTimeoutError } from 'redstart';
+import { expect, it } from 'vitest';
+import { onBothBackends } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { takeLogs } from '../support/logs.ts';
+
+onBothBackends('a deadline', (bench) => {
+  it('keeps late work from being done: a request that outlived it is dropped, and acknowledged', async () => {
+    const { broker, name } = bench();
+    const list = name('list');
+    const stream = name('stream');
+    const client = broker();
+    await client.connect();
+    for (const to of [{ list }, { stream }]) {
+      const call = client.publish('too late', { ...to, rpc: true, timeout: 20 });
+      await expect(call).rejects.toBeInstanceOf(RpcTimeoutError);
+    }
+
+    const service = broker();
+    const handled: unknown[] = [];
+    service.subscriber({ list }, (body) => void handled.push(body));
+    service.subscriber({ stream, group: 'g' }, (body) => void handled.push(body));
+    await service.start();
+    await client.publish('in time', { list, rpc: true, timeout: 5_000 });
+    await client.publish('in time', { stream, rpc: true, timeout: 5_000 });
+    expect(handled).toEqual(['in time', 'in time']);
+    expect(service.stats.expiredRequests).toBe(2);
+  });
+
+  it('aborts ctx.signal when it passes', async () => {
+    const { broker, name } = bench();
+    const channel = name();
+    const service = broker();
+    let aborted: unknown;
+    service.subscriber(channel, async (_body, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      aborted = signal.reason;
+    });
+    await service.start();
+    const call = service.publish(1, { channel, rpc: true, timeout: 50 });
+    await expect(call).rejects.toBeInstanceOf(RpcTimeoutError);
+    await eventually(() => aborted !== undefined);
+    expect(aborted).toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it.each(['ctx.publish', 'broker.publish', 'broker.publish after an await'])(
+    'is inherited by a call made by %s inside a handler',
+    async (how) => {
+      const { broker, name } = bench();
+      const outer = name('outer');
+      const inner = name('inner');
+      const service = broker();
+      const client = broker();
+      let innerError: unknown;
+      service.subscriber(inner, () => new Promise<never>(() => {}));
+      service.subscriber(outer, async (_body, ctx) => {
+        if (how.endsWith('await')) await new Promise((resolve) => setTimeout(resolve, 1));
+        const options = { channel: inner, rpc: true, timeout: 60_000 } as const;
+        const call = how === 'ctx.publish' ? ctx.publish(1, options) : service.publish(1, options);
+        innerError = await call.catch((error: unknown) => error);
+      });
+      await service.start();
+      // Whether its own timeout or the handler's last answer comes first is a race.
+      const call = client.publish(1, { channel: outer, rpc: true, timeout: 200 });
+      await call.catch(() => undefined);
+      await eventually(() => innerError !== undefined);
+      expect(innerError).toBeInstanceOf(RpcTimeoutError);
+      expect((innerError as RpcTimeoutError).timeout).toBeLessThanOrEqual(200);
+      await service.stop();
+      takeLogs(); // the inner handler never ends, which stop says
+    },
+  );
+
+  it('does not reach calls that are made outside of the handler', async () => {
+    const { broker, name } = bench();
+    const channel = name();
+    const service = broker();
+    service.subscriber(channel, async (body) => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return body;
+    });
+    await service.start();
+    const short = service.publish('short', { channel, rpc: true, timeout: 5_000 });
+    const long = service.publish('long', { channel, rpc: true, timeout: 5_000 });
+    await expect(Promise.all([short, long])).resolves.toEqual(['short', 'long']);
+  });
+});

@@ -1,0 +1,62 @@
+import { expect, it } from 'vitest';
+import { onBothBackends } from '../support/broker.ts';
+import { takeLogs } from '../support/logs.ts';
+
+onBothBackends('gathering', (bench) => {
+  it('resolves with the answers of all responders as soon as the last is in', async () => {
+    const { broker, name } = bench();
+    const channel = name();
+    const services = await Promise.all(
+      ['a', 'b', 'c'].map(async (answer) => {
+        const service = broker();
+        service.subscriber(channel, () => answer);
+        await service.start();
+        return service;
+      }),
+    );
+    const started = performance.now();
+    const gathered = await services[0]!.gather('?', { channel, timeout: 10_000 });
+    expect(gathered.answers.map(({ body }) => body).toSorted()).toEqual(['a', 'b', 'c']);
+    expect(gathered).toMatchObject({ errors: [], expected: 3, missing: [] });
+    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(services[0]!.stats.pendingCalls).toBe(0);
+  });
+
+  it('gives what came in time, and names who is missing', async () => {
+    const { broker, name } = bench();
+    const channel = name();
+    const [quick, slow, client] = [broker(), broker(), broker()];
+    let end = (): void => {};
+    quick.subscriber(channel, () => 'quick');
+    slow.subscriber(channel, () => new Promise<void>((resolve) => void (end = resolve)));
+    await Promise.all([quick.start(), slow.start()]);
+    const gathered = await client.gather('?', { channel, timeout: 150 });
+    end();
+    expect(gathered.answers.map(({ body }) => body)).toEqual(['quick']);
+    expect(gathered.expected).toBe(2);
+    expect(gathered.missing).toEqual([expect.stringContaining(`:${process.pid}`)]);
+  });
+
+  it('counts failures apart, and stops at max', async () => {
+    const { broker, name } = bench();
+    const channel = name();
+    const [good, bad, client] = [broker(), broker(), broker()];
+    good.subscriber(channel, () => 'fine');
+    bad.subscriber(channel, () => {
+      throw new Error('broken');
+    });
+    await Promise.all([good.start(), bad.start()]);
+    const all = await client.gather('?', { channel, timeout: 5_000 });
+    expect(all.answers).toHaveLength(1);
+    expect(all.errors).toMatchObject([{ message: 'broken' }]);
+    const one = await client.gather('?', { channel, timeout: 5_000, max: 1 });
+    expect(one.answers).toHaveLength(1);
+    expect(takeLogs().length).toBeGreaterThanOrEqual(1);
+  });
+
+  it('resolves at once with nothing where nobody listens', async () => {
+    const { broker, name } = bench();
+    const gathered = await broker().gather('?', { channel: name(), timeout: 5_000 });
+    expect(gathered).toEqual({ answers: [], errors: [], expected: 0, missing: [] });
+  });
+});
