@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis';
 import { Builder } from './build.ts';
+import { clientFor, type Client } from './client.ts';
 import { Consumer } from './consumer.ts';
+import type { Contract } from './contract.ts';
 import type { AnySchema } from './decorators/subscriber.ts';
 import type { Endpoint } from './endpoint.ts';
 import { BrokerClosedError, SetupError } from './errors.ts';
@@ -186,20 +188,27 @@ export class RedisBroker extends Registrar implements Publishing {
     super.use(middleware);
   }
 
-  readonly publish: Publishing['publish'] = (body: unknown, to: unknown) =>
-    this.#sender.publish(body, to);
+  readonly publish: Publishing['publish'] = (body: unknown, to: unknown, more?: object) =>
+    this.#sender.publish(body, to, more);
 
-  readonly request: Publishing['request'] = (body: unknown, to: unknown) =>
-    this.#sender.request(body, to);
+  readonly request: Publishing['request'] = (body: unknown, to: unknown, more?: object) =>
+    this.#sender.request(body, to, more);
 
   readonly publishBatch: Publishing['publishBatch'] = (bodies: readonly unknown[], to: unknown) =>
     this.#sender.publishBatch(bodies, to);
 
-  readonly stream: Publishing['stream'] = (body: unknown, to: unknown) =>
-    this.#sender.stream(body, to);
+  readonly stream: Publishing['stream'] = (body: unknown, to: unknown, more?: object) =>
+    this.#sender.stream(body, to, more);
 
   readonly gather: Publishing['gather'] = (body: unknown, to: unknown) =>
     this.#sender.gather(body, to);
+
+  /** One typed function for each contract; `client`, without contracts, is the raw ioredis client. */
+  clientFor<Contracts extends Readonly<Record<string, Contract>>>(
+    contracts: Contracts,
+  ): Client<Contracts> {
+    return clientFor(this, contracts);
+  }
 
   /** A sender with one destination and defaults of its own. */
   publisher<S extends Schema = AnySchema>(

@@ -127,9 +127,9 @@ export class Endpoint implements ContextHost {
 
   publish(
     context: MessageContext,
-    ...[body, to]: Parameters<Publishing['publish']>
+    ...[body, to, more]: [body: unknown, to: unknown, more?: object]
   ): Promise<unknown> {
-    return this.#options.sender.dispatch(body, to, context.message.correlationId);
+    return this.#options.sender.dispatch(body, to, context.message.correlationId, more);
   }
 
   settle(context: MessageContext, how: Settlement): Promise<void> | undefined {

@@ -209,13 +209,14 @@ export class NoReplyError extends RedstartError {
  * An error that is part of what a handler answers: `code`, `message` and `data` cross the wire, and
  * the caller catches an `RpcError` again. It is no failure, so it is not logged as one.
  */
-export class RpcError extends RedstartError {
+export class RpcError<Code extends string = string, Data = unknown> extends RedstartError {
+  declare readonly code: Code;
   /** Anything that JSON can carry. */
-  readonly data: unknown;
+  readonly data: Data;
 
-  constructor(code: string, message: string = code, data?: unknown, options?: { cause?: unknown }) {
+  constructor(code: Code, message: string = code, data?: Data, options?: { cause?: unknown }) {
     super(code, message, options);
-    this.data = data;
+    this.data = data as Data;
   }
 
   static {

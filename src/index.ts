@@ -1,12 +1,23 @@
 // Broker
 export { RedisBroker, type BrokerStats, type SubscriberInfo } from './broker.ts';
 export { RedisRouter, type Subscriber } from './registrar.ts';
+export type { Client } from './client.ts';
 export type { Publisher } from './publisher.ts';
 export type { ConsumedMessage, Consumer } from './consumer.ts';
 
 // Decorators
 export { publisher, subscriber, type HandlerDecorator } from './decorators/subscriber.ts';
 export { fromType } from './decorators/from-type.ts';
+
+// Contracts
+export { event, rpc } from './contract.ts';
+export type {
+  Contract,
+  ContractAddress,
+  EventContract,
+  RpcContract,
+  RpcDefinition,
+} from './contract.ts';
 
 // What a handler receives and answers
 export type { MessageContext } from './handle/context.ts';

@@ -1,4 +1,5 @@
 /** Every option that a user gives: its effect, its unit, its default, and the checks on what contradicts itself. */
+import { isContract, type Contract } from './contract.ts';
 import { SetupError } from './errors.ts';
 import { ACK_POLICIES, type AckPolicy } from './handle/acknowledge.ts';
 import type { Middleware } from './handle/middleware.ts';
@@ -158,6 +159,8 @@ export interface PublisherOptions<S extends Schema = Schema> {
 export interface SubscriberSpec {
   readonly kind: Kind;
   readonly name: string;
+  /** Where it was subscribed to by one. */
+  readonly contract?: Contract;
   /** The same as given, checked. */
   readonly options: Readonly<
     SubscriberOptions &
@@ -200,6 +203,11 @@ const RPC_KEYS = ['timeout', 'maxPending', 'inboxPrefix'];
 
 /** Reads a subscriber's address and options. Throws {@link SetupError} for every mistake that can be seen now. */
 export function subscriberSpec(address: unknown, more: unknown, where: string): SubscriberSpec {
+  if (isContract(address)) {
+    const { schema, reply } = address;
+    const spec = subscriberSpec({ ...address.address, schema, reply }, more, where);
+    return { ...spec, contract: address };
+  }
   if (typeof address !== 'string' && !isObject(address)) {
     throw new SetupError(
       `${where}: expected a channel's name or { channel }, { list } or { stream }, got ${typeof address}`,

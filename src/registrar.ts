@@ -6,11 +6,25 @@ import {
   type FoundIntent,
   type Intent,
 } from './decorators/registry.ts';
-import type { AnySchema, Handler, HandlerDecorator } from './decorators/subscriber.ts';
+import type {
+  AnySchema,
+  ContractHandler,
+  ContractSubscriberOptions,
+  Handler,
+  HandlerDecorator,
+} from './decorators/subscriber.ts';
+import {
+  rethrow,
+  type Contract,
+  type ErrorSchemas,
+  type EventContract,
+  type RpcContract,
+} from './contract.ts';
 import { SetupError } from './errors.ts';
+import type { MessageContext } from './handle/context.ts';
 import { isAsyncFunction } from './handle/scope.ts';
 import type { HandlerFunction, Middleware } from './handle/middleware.ts';
-import type { Schema } from './message/schema.ts';
+import type { OutputOf, Schema } from './message/schema.ts';
 import {
   checkMiddleware,
   checkRouterOptions,
@@ -53,7 +67,8 @@ export class Subscriber {
   ) {
     this.spec = spec;
     this.name = spec.options.title ?? name;
-    this.handler = handler;
+    const { contract } = spec;
+    this.handler = contract === undefined ? handler : withContract(handler, contract);
     this.isAsync = isAsyncFunction(handler);
     this.publishers = publishers;
   }
@@ -113,6 +128,17 @@ export abstract class Registrar {
     this.changed();
   }
 
+  /** Subscribes a function to what a contract describes. */
+  subscriber<Q extends Schema, A extends Schema, E extends ErrorSchemas, S extends boolean>(
+    contract: RpcContract<Q, A, E, S>,
+    options: ContractSubscriberOptions | undefined,
+    handler: ContractHandler<Q, A, S>,
+  ): Subscriber;
+  subscriber<S extends Schema>(
+    contract: EventContract<S>,
+    options: ContractSubscriberOptions | undefined,
+    handler: (body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown,
+  ): Subscriber;
   /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
   subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
     address: SubscriberAddress<S, R, B>,
@@ -221,6 +247,21 @@ export class RedisRouter extends Registrar {
     checkRouterOptions(options);
     super(options);
   }
+}
+
+/** The handler with the data of its errors checked, where the contract declares any. */
+function withContract(handler: HandlerFunction, contract: Contract): HandlerFunction {
+  if (Object.keys(contract.errors).length === 0) return handler;
+  return (body, ctx) => {
+    try {
+      const result = handler(body, ctx);
+      return result instanceof Promise
+        ? result.catch((error: unknown) => rethrow(contract, error))
+        : result;
+    } catch (error) {
+      return rethrow(contract, error);
+    }
+  };
 }
 
 function instantiate(type: new () => object): object {

@@ -1,9 +1,9 @@
+import { isContract, isRpc, placeOf, rethrow, type Contract } from './contract.ts';
 import { RedstartError, SendError, SetupError } from './errors.ts';
 import { currentScope } from './handle/scope.ts';
-import type { HeadersInput } from './message/headers.ts';
 import { Message } from './message/message.ts';
-import { validator, type Schema } from './message/schema.ts';
-import { checkKeys, expectCount, expectMilliseconds } from './options.ts';
+import { validator } from './message/schema.ts';
+import { expectCount, expectMilliseconds } from './options.ts';
 import {
   composePublish,
   type PublishCommand,
@@ -13,10 +13,18 @@ import {
 import type { Encoder } from './publish/encoder.ts';
 import type { Gathered, Publishing } from './publish/publishing.ts';
 import type { Line } from './line.ts';
+import { LateStream } from './publish/late-stream.ts';
 import type { Calls } from './rpc/calls.ts';
 import type { CallCommand } from './rpc/conversation.ts';
 import type { GatherCommand } from './rpc/gathering.ts';
 import type { StreamCommand } from './rpc/stream-call.ts';
+import {
+  GATHER_KNOWN,
+  STREAM_KNOWN,
+  checked,
+  forbidCall,
+  type AnyOptions,
+} from './send-options.ts';
 import { describe, targetOf, type Target } from './transport/address.ts';
 import type { Transport } from './transport/transport.ts';
 
@@ -31,38 +39,6 @@ export interface SenderOptions {
   readonly timeout: number | null;
 }
 
-/** Everything that may stand beside the destination. */
-interface AnyOptions {
-  channel?: string;
-  list?: string;
-  stream?: string;
-  maxlen?: number;
-  headers?: HeadersInput;
-  correlationId?: string;
-  replyTo?: unknown;
-  rpc?: boolean;
-  timeout?: number | null;
-  signal?: AbortSignal;
-  reply?: Schema;
-  itemTimeout?: number | null;
-  window?: number;
-  max?: number;
-}
-
-const KNOWN = new Set([
-  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
-  ...['replyTo', 'rpc', 'timeout', 'signal', 'reply'],
-]);
-
-const STREAM_KNOWN = new Set([
-  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
-  ...['timeout', 'itemTimeout', 'window', 'signal', 'reply'],
-]);
-
-const GATHER_KNOWN = new Set([
-  ...['channel', 'headers', 'correlationId', 'timeout', 'max', 'signal', 'reply'],
-]);
-
 /** A call that middleware runs around resolves with the whole message; a plain one may ask for the body alone. */
 type Call = CallCommand;
 
@@ -76,11 +52,16 @@ export class Sender implements Publishing {
   }
 
   // One signature for the overloads that Publishing declares; what comes back follows from the options.
-  publish(body: unknown, to: unknown): Promise<never> {
-    return this.dispatch(body, to, undefined) as Promise<never>;
+  publish(body: unknown, to: unknown, more?: object): Promise<never> {
+    return this.dispatch(body, to, undefined, more) as Promise<never>;
   }
 
-  request(body: unknown, to: unknown): Promise<never> {
+  request(body: unknown, to: unknown, more?: object): Promise<never> {
+    if (isContract(to)) {
+      return byContract(to, body, (valid) =>
+        this.request(valid, { ...expand(to, 'request'), ...more, rpc: undefined }),
+      );
+    }
     try {
       const options = checked(to, 'request');
       if (options.rpc !== undefined)
@@ -118,7 +99,11 @@ export class Sender implements Publishing {
   }
 
   /** Calls a handler that answers with a stream. Nothing is sent before the first item is asked for. */
-  stream(body: unknown, to: unknown): AsyncIterableIterator<never, undefined> {
+  stream(body: unknown, to: unknown, more?: object): AsyncIterableIterator<never, undefined> {
+    if (isContract(to)) {
+      const options = { ...expand(to, 'stream'), ...more, rpc: undefined };
+      return new LateStream(async () => this.stream(await validated(to, body), options));
+    }
     const options = checked(to, 'stream', STREAM_KNOWN);
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
     expectCount(window, 'window', 'stream');
@@ -148,7 +133,17 @@ export class Sender implements Publishing {
   }
 
   /** `publish`, with the correlation id of the message that is being handled. */
-  dispatch(body: unknown, to: unknown, correlationId: string | undefined): Promise<unknown> {
+  dispatch(
+    body: unknown,
+    to: unknown,
+    correlationId: string | undefined,
+    more?: object,
+  ): Promise<unknown> {
+    if (isContract(to)) {
+      return byContract(to, body, (valid) =>
+        this.dispatch(valid, { ...expand(to, 'publish'), ...more }, correlationId),
+      );
+    }
     try {
       const options = checked(to, 'publish');
       if (options.rpc === true) return this.#call(body, options, correlationId, false);
@@ -306,6 +301,35 @@ function timeLeft(timeout: number | null): number | null {
   return Math.max(0, Math.min(timeout ?? Infinity, scope.deadline - Date.now()));
 }
 
+/** A contract as plain options. */
+function expand(contract: Contract, how: 'publish' | 'request' | 'stream'): object {
+  const { group: _, ...address } = contract.address;
+  if (!isRpc(contract)) return address;
+  if (contract.streams !== (how === 'stream')) {
+    const advice = contract.streams
+      ? 'it is answered with a stream: use stream()'
+      : 'it is answered once: use publish() or request()';
+    throw new SetupError(
+      `${how}: the contract of ${placeOf(contract)} does not allow it, ${advice}`,
+    );
+  }
+  return { ...address, rpc: true, reply: contract.reply };
+}
+
+async function validated(contract: Contract, body: unknown): Promise<unknown> {
+  return validator(contract.schema, `the request to ${placeOf(contract)}`)(body);
+}
+
+/** Checks what is sent, and the data of the errors that come back. */
+async function byContract(
+  contract: Contract,
+  body: unknown,
+  call: (valid: unknown) => Promise<unknown>,
+): Promise<never> {
+  const valid = await validated(contract, body);
+  return (await call(valid).catch((error: unknown) => rethrow(contract, error))) as never;
+}
+
 type Through<C> = (command: C) => Promise<unknown>;
 
 /** Middleware around each way of sending. */
@@ -316,62 +340,6 @@ interface Composed {
   readonly gather: Through<GatherCommand>;
 }
 
-/** A stream whose call is made when its first item is asked for. */
-class LateStream implements AsyncIterableIterator<never, undefined> {
-  readonly #open: () => Promise<AsyncIterator<unknown, undefined>>;
-  #stream: Promise<AsyncIterator<unknown, undefined>> | undefined;
-
-  constructor(open: () => Promise<AsyncIterator<unknown, undefined>>) {
-    this.#open = open;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async next(): Promise<IteratorResult<never, undefined>> {
-    const stream = await (this.#stream ??= this.#open());
-    return (await stream.next()) as IteratorResult<never, undefined>;
-  }
-
-  async return(): Promise<IteratorResult<never, undefined>> {
-    await (await this.#stream)?.return?.();
-    return { done: true, value: undefined };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
-  }
-}
-
-function checked(to: unknown, where: string, known: ReadonlySet<string> = KNOWN): AnyOptions {
-  if (typeof to === 'string') return { channel: to };
-  if (typeof to !== 'object' || to === null) {
-    throw new SetupError(
-      `${where}: say where to, with a channel's name or { channel }, { list } or { stream }; got ${to === null ? 'null' : typeof to}`,
-    );
-  }
-  // Asked for every message, so the list of known keys is only spelled out for an unknown one.
-  for (const key in to) if (!known.has(key)) checkKeys(to, [...known], where, where);
-  const { headers } = to as AnyOptions;
-  if (headers !== undefined && headers['reply_to'] !== undefined) {
-    throw new SetupError(
-      `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
-    );
-  }
-  return to;
-}
-
 function refused(to: Target, error: unknown): never {
   throw error instanceof RedstartError ? error : new SendError(describe(to), error);
-}
-
-function forbidCall(options: AnyOptions, where: string): void {
-  const key = (['timeout', 'signal', 'reply'] as const).find((name) => options[name] !== undefined);
-  if (key !== undefined) {
-    throw new SetupError(
-      `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
-    );
-  }
-  if (options.rpc === true) throw new SetupError(`${where}: a batch cannot wait for answers`);
 }

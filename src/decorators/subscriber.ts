@@ -1,3 +1,4 @@
+import type { ErrorSchemas, EventContract, RpcContract } from '../contract.ts';
 import type { MessageContext } from '../handle/context.ts';
 import type { Response } from '../message/response.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
@@ -39,6 +40,34 @@ export interface HandlerDecorator<H extends (...args: any[]) => unknown> {
   ): void;
 }
 
+/** Options beside a contract, which says the rest. */
+export type ContractSubscriberOptions = Omit<SubscriberOptions, 'schema' | 'reply' | 'noReply'> & {
+  group?: string;
+  consumer?: string;
+  maxRecords?: number;
+  lastId?: string;
+};
+
+/** A handler that keeps a contract; that of a stream answers with an async iterable. */
+export type ContractHandler<Q extends Schema, A extends Schema, S extends boolean> = (
+  body: OutputOf<Q>,
+  ctx: MessageContext<OutputOf<Q>>,
+) => S extends true ? AsyncIterable<InputOf<A>> : MaybePromise<InputOf<A> | Response<InputOf<A>>>;
+
+/** Makes a method keep a contract: its parameter and its result are checked against it. */
+export function subscriber<
+  Q extends Schema,
+  A extends Schema,
+  E extends ErrorSchemas,
+  S extends boolean,
+>(
+  contract: RpcContract<Q, A, E, S>,
+  options?: ContractSubscriberOptions,
+): HandlerDecorator<ContractHandler<Q, A, S>>;
+export function subscriber<S extends Schema>(
+  contract: EventContract<S>,
+  options?: ContractSubscriberOptions,
+): HandlerDecorator<(body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown>;
 /**
  * Makes a method handle what comes to an address. Registering an instance of the class with a
  * broker or router connects it. Throws `SetupError` on anything but a public method; mistaken
@@ -51,7 +80,8 @@ export function subscriber<
 >(
   address: SubscriberAddress<S, R, B>,
   options?: SubscriberOptions<S, R>,
-): HandlerDecorator<Handler<S, R, B>> {
+): HandlerDecorator<Handler<S, R, B>>;
+export function subscriber(address: unknown, options?: unknown) {
   return (...args: unknown[]): void => {
     const intent = { type: 'subscriber', address, options, owner: undefined } as const;
     record(intent, 'subscriber', args as DecoratorArguments);

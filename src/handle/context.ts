@@ -13,7 +13,7 @@ export interface Onward {
 export interface ContextHost {
   readonly logger: Logger;
   readonly broker: Publishing;
-  publish(context: MessageContext, ...args: Parameters<Publishing['publish']>): Promise<unknown>;
+  publish(context: MessageContext, body: unknown, to: unknown, more?: object): Promise<unknown>;
   settle(context: MessageContext, how: Settlement): Promise<void> | undefined;
   /** Told when the first handler asks for its signal, so that `stop` can abort it. */
   watch(context: MessageContext, controller: AbortController): void;

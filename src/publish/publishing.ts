@@ -1,6 +1,7 @@
+import type { ErrorSchemas, EventContract, RpcContract } from '../contract.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Message } from '../message/message.ts';
-import type { OutputOf, Schema } from '../message/schema.ts';
+import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 
 export interface ChannelDestination {
   /** PUBLISH to this channel. */
@@ -70,6 +71,9 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
   rpc: true;
 }
 
+/** Options of a call by contract, which says the rest. */
+export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
+
 /** Options of a call that is answered with a stream. */
 export interface StreamOptions<R extends Schema = Schema> extends MessageOptions {
   /** Milliseconds for the whole stream. Default: none. */
@@ -111,6 +115,18 @@ export interface Gathered<T = unknown> {
 
 /** Sending, as a broker, a publisher and a handler's context offer it. */
 export interface Publishing {
+  /** Calls what a contract describes: the request is checked, and the answer typed. */
+  publish<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
+    body: InputOf<Q>,
+    contract: RpcContract<Q, A, E, false>,
+    options?: ContractCallOptions,
+  ): Promise<OutputOf<A>>;
+  /** Sends what a contract describes: receivers, length or id. */
+  publish<S extends Schema>(
+    body: InputOf<S>,
+    contract: EventContract<S>,
+    options?: MessageOptions,
+  ): Promise<number | string>;
   /**
    * Calls a handler and resolves with the value that it returned. Rejects with `RemoteError` where
    * the handler failed, `RpcTimeoutError`, `NoRespondersError`, `OverloadedError`,
@@ -128,6 +144,12 @@ export interface Publishing {
   /** Adds to a stream and resolves with the entry's id. */
   publish(body: unknown, to: StreamDestination & SendOptions): Promise<string>;
 
+  /** Calls what a contract describes, and resolves with the whole answering message. */
+  request<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
+    body: InputOf<Q>,
+    contract: RpcContract<Q, A, E, false>,
+    options?: ContractCallOptions,
+  ): Promise<Message<OutputOf<A>>>;
   /** Like a publish with `rpc: true`, but resolves with the whole answering message. */
   request<R extends Schema>(
     body: unknown,
@@ -138,6 +160,12 @@ export interface Publishing {
     to: string | (Destination & CallOptions),
   ): Promise<Message<T>>;
 
+  /** Reads the stream that a contract describes. */
+  stream<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
+    body: InputOf<Q>,
+    contract: RpcContract<Q, A, E, true>,
+    options?: Omit<StreamOptions, 'reply'>,
+  ): AsyncIterableIterator<OutputOf<A>, undefined>;
   /**
    * Calls a handler that answers with a stream (an `async function*`) and reads it item by item.
    * Leaving the loop stops the handler's generator. Rejects like a call, and with

@@ -1,0 +1,70 @@
+import { SetupError } from './errors.ts';
+import type { HeadersInput } from './message/headers.ts';
+import type { Schema } from './message/schema.ts';
+import { checkKeys } from './options.ts';
+
+/** Everything that may stand beside the destination. */
+export interface AnyOptions {
+  channel?: string;
+  list?: string;
+  stream?: string;
+  maxlen?: number;
+  headers?: HeadersInput;
+  correlationId?: string;
+  replyTo?: unknown;
+  rpc?: boolean;
+  timeout?: number | null;
+  signal?: AbortSignal;
+  reply?: Schema;
+  itemTimeout?: number | null;
+  window?: number;
+  max?: number;
+}
+
+const KNOWN = new Set([
+  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
+  ...['replyTo', 'rpc', 'timeout', 'signal', 'reply'],
+]);
+
+export const STREAM_KNOWN = new Set([
+  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
+  ...['timeout', 'itemTimeout', 'window', 'signal', 'reply'],
+]);
+
+export const GATHER_KNOWN = new Set([
+  ...['channel', 'headers', 'correlationId', 'timeout', 'max', 'signal', 'reply'],
+]);
+
+/** The options of one message, as an object. Throws `SetupError` for an unknown one. */
+export function checked(
+  to: unknown,
+  where: string,
+  known: ReadonlySet<string> = KNOWN,
+): AnyOptions {
+  if (typeof to === 'string') return { channel: to };
+  if (typeof to !== 'object' || to === null) {
+    throw new SetupError(
+      `${where}: say where to, with a channel's name or { channel }, { list } or { stream }; got ${to === null ? 'null' : typeof to}`,
+    );
+  }
+  // Asked for every message, so the list of known keys is only spelled out for an unknown one.
+  for (const key in to) if (!known.has(key)) checkKeys(to, [...known], where, where);
+  const { headers } = to as AnyOptions;
+  if (headers !== undefined && headers['reply_to'] !== undefined) {
+    throw new SetupError(
+      `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
+    );
+  }
+  return to;
+}
+
+/** Throws for options that only a call has. */
+export function forbidCall(options: AnyOptions, where: string): void {
+  const key = (['timeout', 'signal', 'reply'] as const).find((name) => options[name] !== undefined);
+  if (key !== undefined) {
+    throw new SetupError(
+      `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
+    );
+  }
+  if (options.rpc === true) throw new SetupError(`${where}: a batch cannot wait for answers`);
+}
