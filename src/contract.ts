@@ -27,6 +27,9 @@ export type ContractAddress =
 /** The errors of a call: a schema of their data for each code. */
 export type ErrorSchemas = Readonly<Record<string, Schema>>;
 
+/** Of a call that declares no errors. */
+export type NoErrors = Readonly<Record<string, never>>;
+
 const CONTRACT = Symbol.for('redstart:contract');
 
 interface AnyContract {
@@ -97,7 +100,7 @@ export interface RpcDefinition<
 export function rpc<
   Request extends Schema,
   Reply extends Schema,
-  Errors extends ErrorSchemas = Record<never, never>,
+  Errors extends ErrorSchemas = NoErrors,
   Streams extends boolean = false,
 >(
   address: ContractAddress,

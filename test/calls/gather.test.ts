@@ -6,32 +6,32 @@ onBothBackends('gathering', (bench) => {
   it('resolves with the answers of all responders as soon as the last is in', async () => {
     const { broker, name } = bench();
     const channel = name();
-    const services = await Promise.all(
+    const client = broker();
+    await Promise.all(
       ['a', 'b', 'c'].map(async (answer) => {
         const service = broker();
         service.subscriber(channel, () => answer);
         await service.start();
-        return service;
       }),
     );
     const started = performance.now();
-    const gathered = await services[0]!.gather('?', { channel, timeout: 10_000 });
-    expect(gathered.answers.map(({ body }) => body).toSorted()).toEqual(['a', 'b', 'c']);
+    const gathered = await client.gather('?', { channel, timeout: 10_000 });
+    expect(new Set(gathered.answers.map(({ body }) => body))).toEqual(new Set(['a', 'b', 'c']));
     expect(gathered).toMatchObject({ errors: [], expected: 3, missing: [] });
     expect(performance.now() - started).toBeLessThan(5_000);
-    expect(services[0]!.stats.pendingCalls).toBe(0);
+    expect(client.stats.pendingCalls).toBe(0);
   });
 
   it('gives what came in time, and names who is missing', async () => {
     const { broker, name } = bench();
     const channel = name();
     const [quick, slow, client] = [broker(), broker(), broker()];
-    let end = (): void => {};
+    let end: (() => void) | undefined;
     quick.subscriber(channel, () => 'quick');
     slow.subscriber(channel, () => new Promise<void>((resolve) => void (end = resolve)));
     await Promise.all([quick.start(), slow.start()]);
     const gathered = await client.gather('?', { channel, timeout: 150 });
-    end();
+    end?.();
     expect(gathered.answers.map(({ body }) => body)).toEqual(['quick']);
     expect(gathered.expected).toBe(2);
     expect(gathered.missing).toEqual([expect.stringContaining(`:${process.pid}`)]);
