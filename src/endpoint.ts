@@ -232,7 +232,15 @@ export class Endpoint implements ContextHost {
       return undefined;
     }
     this.#settling++;
-    void this.#settleLater(work, final, replied, publishes);
+    if (replied !== undefined && !publishes && !this.#source.settles) {
+      // The ordinary answer to a call over a channel or a list: nothing comes after it.
+      replied.then(
+        (receivers) => this.#answered(work, receivers),
+        (error: unknown) => this.#unanswered(work, error),
+      );
+    } else {
+      void this.#settleLater(work, final, replied, publishes);
+    }
     if (this.#settling < MAX_SETTLING) return undefined;
     this.#settled ??= deferred();
     return this.#settled.promise;
@@ -247,7 +255,8 @@ export class Endpoint implements ContextHost {
   ): Promise<void> {
     let final = outcome;
     try {
-      await replied;
+      const receivers = await replied;
+      if (receivers === 0) await this.#options.replier.keep(work.message);
     } catch (error) {
       this.#log(work, error, 'the reply could not be sent');
     }
@@ -262,6 +271,23 @@ export class Endpoint implements ContextHost {
     if (work.context.settlement === undefined) {
       void this.#tell(work.delivery, settlementFor(this.#options.ackPolicy, final));
     }
+    this.#oneSettled();
+  }
+
+  #answered(work: Work, receivers: unknown): void {
+    this.#oneSettled();
+    if (receivers !== 0) return;
+    this.#options.replier.keep(work.message).catch((error: unknown) => {
+      this.#log(work, error, 'the answer reached nobody, and could not be kept');
+    });
+  }
+
+  #unanswered(work: Work, error: unknown): void {
+    this.#oneSettled();
+    this.#log(work, error, 'the reply could not be sent');
+  }
+
+  #oneSettled(): void {
     if (--this.#settling === 0 || this.#settling === MAX_SETTLING >> 1) {
       this.#settled?.resolve();
       this.#settled = undefined;

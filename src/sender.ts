@@ -296,9 +296,9 @@ export class Sender implements Publishing {
 
 /** A call's own time, or what is left of the call that its handler answers, whichever is less. */
 function timeLeft(timeout: number | null): number | null {
-  const scope = currentScope();
-  if (scope === undefined) return timeout;
-  return Math.max(0, Math.min(timeout ?? Infinity, scope.deadline - Date.now()));
+  const deadline = currentScope()?.deadline;
+  if (deadline === undefined) return timeout;
+  return Math.max(0, Math.min(timeout ?? Infinity, deadline - Date.now()));
 }
 
 /** A contract as plain options. */

@@ -179,11 +179,10 @@ export class Pipeline {
     context.onward = route.onward;
     context.validateItem = route.validateReply;
     try {
-      const { deadline } = context;
       const result =
-        deadline === undefined
+        context.deadline === undefined
           ? route.invoke(context, body)
-          : runInScope({ deadline }, route.isAsync, () => route.invoke(context, body));
+          : runInScope(context, route.isAsync, route.invoke, context, body);
       const later = promiseIn(result);
       if (later === undefined) return this.#conclude(route, result);
       route.isAsync = true;

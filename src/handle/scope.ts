@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 /** What calls made from inside a handler inherit from the message that it handles. */
 export interface Scope {
   /** Unix milliseconds by which the caller wants its answer. */
-  readonly deadline: number;
+  readonly deadline: number | undefined;
 }
 
 /**
@@ -19,11 +19,16 @@ export function currentScope(): Scope | undefined {
 }
 
 /** Runs `invoke` in a scope. `isAsync` says whether the scope must outlive the first `await`. */
-export function runInScope<T>(scope: Scope, isAsync: boolean, invoke: () => T): T {
+export function runInScope<A extends unknown[], T>(
+  scope: Scope,
+  isAsync: boolean,
+  invoke: (...args: A) => T,
+  ...args: A
+): T {
   const outer = current;
   current = scope;
   try {
-    return isAsync ? storage.run(scope, invoke) : invoke();
+    return isAsync ? storage.run(scope, invoke, ...args) : invoke(...args);
   } finally {
     current = outer;
   }

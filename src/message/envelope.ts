@@ -18,6 +18,9 @@ const HEADERS_START = 18;
 const PAIRS_START = 20;
 const MAX_LENGTH = 0xffff;
 
+/** The lengths that nearly all keys and values have, as two bytes. */
+const SMALL = Array.from({ length: 256 }, (_, value) => String.fromCharCode(0, value));
+
 const PREAMBLE = MAGIC + uint16(VERSION) + uint32(HEADERS_START);
 
 /** A decoded frame: where its parts are. Headers are read when somebody asks. */
@@ -35,16 +38,29 @@ export interface Frame {
 
 /** One header as it stands in a frame. Bytes are carried in a latin1 string, so that a whole header block is written in one go. */
 export function pair(key: string, value: string): string {
-  const k = binary(key);
   const v = binary(value);
-  if (k.length > MAX_LENGTH)
-    throw new EncodeError(`a header name of ${k.length} bytes is too long`);
   if (v.length > MAX_LENGTH) {
     throw new EncodeError(
       `header '${key}' is ${v.length} bytes long, a frame holds ${MAX_LENGTH} at most: put it in the body`,
     );
   }
-  return uint16(k.length) + k + uint16(v.length) + v;
+  return (KNOWN_NAMES.get(key) ?? nameOf(key)) + uint16(v.length) + v;
+}
+
+/** Names as they stand in a frame, for those that come in every message. */
+const KNOWN_NAMES = new Map<string, string>();
+
+/** Has the name of a header encoded once. */
+export function knowName(name: string): string {
+  KNOWN_NAMES.set(name, nameOf(name));
+  return name;
+}
+
+function nameOf(key: string): string {
+  const k = binary(key);
+  if (k.length > MAX_LENGTH)
+    throw new EncodeError(`a header name of ${k.length} bytes is too long`);
+  return uint16(k.length) + k;
 }
 
 /** A frame from header pairs (as made by {@link pair}) and a body. */
@@ -107,22 +123,35 @@ export function readHeaders(frame: Frame): Headers {
   return readPairs(frame, skipBytes).headers;
 }
 
-/**
- * The bytes of one header's value as `[start, end]` offsets, or undefined. Reads no other header:
- * five times quicker than {@link readHeaders}.
- */
-export function findHeader(frame: Frame, key: Buffer): readonly [number, number] | undefined {
+/** A header name that is looked for in every message, and where its value is put. */
+export interface HeaderKey {
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly index: number;
+}
+
+/** Keys to look for, by the length of their names: most headers are told apart by that alone. */
+export type HeaderKeys = readonly (readonly HeaderKey[] | undefined)[];
+
+/** The values of the headers that are looked for, in one pass and without reading any other. */
+export function findHeaders(frame: Frame, keys: HeaderKeys): (string | undefined)[] {
   const { bytes } = frame;
+  const values: (string | undefined)[] = [];
   let at = frame.pairs;
   for (let i = 0; i < frame.count; i++) {
     const keyLength = bytes.readUInt16BE(at);
-    const valueAt = at + 2 + keyLength;
-    const end = valueAt + 2 + bytes.readUInt16BE(valueAt);
-    if (keyLength === key.length && equals(bytes, at + 2, key)) return [valueAt + 2, end];
+    const valueAt = at + 4 + keyLength;
+    const end = valueAt + bytes.readUInt16BE(valueAt - 2);
+    for (const key of keys[keyLength] ?? NONE) {
+      if (equals(bytes, at + 2, key.bytes))
+        values[key.index] = bytes.toString('utf8', valueAt, end);
+    }
     at = end;
   }
-  return undefined;
+  return values;
 }
+
+const NONE: readonly HeaderKey[] = [];
 
 function equals(bytes: Buffer, at: number, key: Buffer): boolean {
   for (let i = key.length - 1; i >= 0; i--) if (bytes[at + i] !== key[i]) return false;
@@ -221,7 +250,9 @@ function binary(text: string): string {
 }
 
 function uint16(value: number): string {
-  return String.fromCharCode((value >> 8) & 0xff, value & 0xff);
+  return value < 256
+    ? (SMALL[value] as string)
+    : String.fromCharCode((value >> 8) & 0xff, value & 0xff);
 }
 
 function uint32(value: number): string {

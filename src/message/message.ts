@@ -1,5 +1,5 @@
 import { randomId } from '../internal/ids.ts';
-import { findHeader, readHeaders, type Frame } from './envelope.ts';
+import { findHeaders, knowName, readHeaders, type Frame, type HeaderKey } from './envelope.ts';
 import {
   AGAIN,
   CALL,
@@ -39,6 +39,8 @@ export class Message<Body = unknown> {
   readonly frame: Frame;
   private allHeaders: Headers | undefined;
   private correlation: string | undefined;
+  /** Of the system's headers, once one was asked for. */
+  private known: (string | undefined)[] | undefined;
 
   /** @internal */
   constructor(raw: Buffer, frame: Frame, source: MessageSource, id?: string, deliveryCount = 1) {
@@ -50,6 +52,7 @@ export class Message<Body = unknown> {
     this.frame = frame;
     this.allHeaders = undefined;
     this.correlation = undefined;
+    this.known = undefined;
   }
 
   /** All headers, the system's included (`correlation_id`, `content-type`, `reply_to`). */
@@ -83,24 +86,21 @@ export class Message<Body = unknown> {
     return this.frame.body === 0 ? this.frame.bytes : this.frame.bytes.subarray(this.frame.body);
   }
 
-  /** One header, without reading the others. @internal */
+  /** One of the system's headers, without reading the user's. @internal */
   header(key: HeaderKey): string | undefined {
-    const { frame } = this;
-    if (this.allHeaders !== undefined || frame.headers !== undefined) return this.headers[key.name];
-    const found = findHeader(frame, key.bytes);
-    if (found === undefined) return undefined;
-    return frame.bytes.toString('utf8', found[0], found[1]);
+    if (this.frame.headers !== undefined) return this.frame.headers[key.name];
+    return (this.known ??= findHeaders(this.frame, KEYS))[key.index];
   }
 }
 
-/** A header name in the two forms that reading needs. */
-export interface HeaderKey {
-  readonly name: string;
-  readonly bytes: Buffer;
-}
+const KEYS: HeaderKey[][] = [];
+let keys = 0;
 
 function key(name: string): HeaderKey {
-  return { name, bytes: Buffer.from(name) };
+  knowName(name);
+  const made = { name, bytes: Buffer.from(name), index: keys++ };
+  (KEYS[name.length] ??= []).push(made);
+  return made;
 }
 
 export const CORRELATION_ID_KEY: HeaderKey = key(CORRELATION_ID);

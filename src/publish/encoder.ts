@@ -25,6 +25,10 @@ export type ExtraHeaders = Readonly<Record<string, string>> | undefined;
 export class Encoder {
   readonly #codec: Codec;
   readonly #format: MessageFormat;
+  #lastType: string | undefined;
+  #lastTypePair = '';
+  #lastReplyTo: ReplyAddress | undefined;
+  #lastReplyPairs = '';
 
   constructor(codec: Codec, format: MessageFormat) {
     this.#codec = codec;
@@ -40,22 +44,33 @@ export class Encoder {
     let pairs = pair(CORRELATION_ID, message.correlationId);
     let count = 1;
     if (contentType !== undefined) {
-      pairs += pair(CONTENT_TYPE, contentType);
+      pairs += this.#typePair(contentType);
       count++;
     }
     if (replyTo !== undefined) {
-      pairs += pair(REPLY_TO, replyTo.name);
-      count++;
-      if (replyTo.kind !== 'channel') {
-        pairs += pair(REPLY_KIND, replyTo.kind);
-        count++;
-      }
+      pairs += this.#replyPairs(replyTo);
+      count += replyTo.kind === 'channel' ? 1 : 2;
     }
     for (const name in extra) {
       pairs += pair(name, extra[name] as string);
       count++;
     }
     return encodeFrame(pairs, count, body);
+  }
+
+  /** A broker sends few types, and has one inbox: what was encoded last nearly always comes again. */
+  #typePair(contentType: string): string {
+    if (contentType === this.#lastType) return this.#lastTypePair;
+    this.#lastType = contentType;
+    return (this.#lastTypePair = pair(CONTENT_TYPE, contentType));
+  }
+
+  #replyPairs(replyTo: ReplyAddress): string {
+    if (replyTo === this.#lastReplyTo) return this.#lastReplyPairs;
+    this.#lastReplyTo = replyTo;
+    const { name, kind } = replyTo;
+    const kindPair = kind === 'channel' ? '' : pair(REPLY_KIND, kind);
+    return (this.#lastReplyPairs = pair(REPLY_TO, name) + kindPair);
   }
 
   /** With headers of the user's, which replace the system's in their place, as FastStream has it. */

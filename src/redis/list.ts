@@ -6,6 +6,7 @@ import { BLOCK, BlockingReader } from './reader.ts';
 /** Items of a list, first in first out: BLMPOP, or BLPOP and LPOP before Redis 7. */
 export class ListSource implements Source {
   readonly takesBack = true;
+  readonly settles = false;
   readonly #key: string;
   readonly #connections: Connections;
   readonly #reader: BlockingReader;

@@ -64,6 +64,7 @@ export class StreamSource implements Source {
   }
 
   readonly takesBack = true;
+  readonly settles = false;
 
   // Without a group nothing is pending.
   ack(): undefined {}
@@ -74,6 +75,7 @@ export class StreamSource implements Source {
 /** A stream read by one consumer of a group: XREADGROUP, own pending entries first, XACK when settled. */
 export class GroupSource implements Source {
   readonly takesBack = true;
+  readonly settles = true;
   readonly #client: Redis;
   readonly #options: StreamSourceOptions;
   readonly #key: string;

@@ -44,6 +44,16 @@ export class AnswerLog {
     while (this.#bytes > MAX_BYTES) this.#forgetOldest();
   }
 
+  /** The answer to a call, if it is remembered. */
+  find(inbox: string, call: string): Uint8Array | undefined {
+    // Most likely it was among the last.
+    for (let i = this.#next - 1; i >= this.#oldest; i--) {
+      const at = i % CAPACITY;
+      if (this.#calls[at] === call && this.#inboxes[at] === inbox) return this.#frames[at];
+    }
+    return undefined;
+  }
+
   /** A call's handler runs, and may take its time. */
   begin(inbox: string, call: string): void {
     this.#running.add(`${inbox} ${call}`);

@@ -23,8 +23,6 @@ const MAX_LIFE = 60_000;
 const HIDDEN = { name: 'Error', message: 'Internal error' };
 
 interface ReplyCommand extends PublishCommand {
-  /** What is answered. */
-  readonly question: Message;
   /** Headers that tell the caller whose answer this is. */
   readonly extra: ExtraHeaders;
 }
@@ -59,7 +57,7 @@ export class Replier {
     return message.replyTo !== undefined && message.header(CALL_KEY) !== undefined;
   }
 
-  /** Undefined where nobody is to be answered. Throws `EncodeError` for a result that cannot be sent. */
+  /** Sends an outcome to whoever asked; resolves with the receivers. Undefined where nobody did. Throws `EncodeError` for a result that cannot be sent. */
   reply(message: Message, outcome: Outcome): Promise<unknown> | undefined {
     const { replyTo } = message;
     if (replyTo === undefined || outcome.kind === 'skipped' || outcome.kind === 'expired') {
@@ -132,7 +130,6 @@ export class Replier {
       headers: response?.headers,
       correlationId: response?.correlationId ?? message.correlationId,
       replyTo: undefined,
-      question: message,
       extra,
     };
     return this.#through === undefined ? this.#transmit(command) : this.#through(command);
@@ -142,25 +139,22 @@ export class Replier {
     const { encoder, transport, answers } = this.#options;
     const frame = encoder.encode(command, undefined, command.extra);
     const sent = transport.send(command.to, frame);
-    if (
-      command.extra === undefined ||
-      command.to.kind !== 'channel' ||
-      !transport.countsReceivers
-    ) {
-      return sent;
-    }
+    if (command.extra === undefined || command.to.kind !== 'channel') return sent;
     answers.remember(command.to.name, command.extra[CALL] as string, frame);
-    return sent.then((receivers) => (receivers === 0 ? this.#keep(command, frame) : undefined));
+    return sent;
   }
 
   /** Keeps an answer that reached nobody for a caller that may be reconnecting, as long as it waits. */
-  async #keep({ question, to }: ReplyCommand, frame: Uint8Array): Promise<void> {
-    const { deadline } = question;
+  async keep(message: Message): Promise<void> {
+    const { replyTo, deadline } = message;
+    const call = message.header(CALL_KEY);
     const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - Date.now(), MAX_LIFE);
-    if (life <= 0) return;
-    const { transport, inbox } = this.#options;
-    await transport.keep(keptFor(to.name), frame, Math.ceil(life));
+    if (replyTo === undefined || call === undefined || life <= 0) return;
+    const { transport, inbox, answers } = this.#options;
+    const frame = answers.find(replyTo, call);
+    if (frame === undefined || !transport.countsReceivers) return;
+    await transport.keep(keptFor(replyTo), frame, Math.ceil(life));
     // A caller that was back before this was kept has looked already, and is told to look again.
-    await inbox.tell(to.name, 'kept', question.header(CALL_KEY) as string);
+    await inbox.tell(replyTo, 'kept', call);
   }
 }

@@ -10,6 +10,7 @@ const CAPACITY = 65_536;
 /** A source that is pushed to: channels, which Redis delivers without being asked. */
 export class Mailbox implements Source {
   readonly takesBack = false;
+  readonly settles = false;
   /** Messages that found the mailbox full. */
   dropped = 0;
   #waiting: Delivery[] = [];

@@ -41,6 +41,7 @@ export class MemoryList {
 
 export class MemoryListSource implements Source {
   readonly takesBack = true;
+  readonly settles = false;
   readonly #list: MemoryList;
   readonly #name: string;
   #wake: (() => void) | undefined;

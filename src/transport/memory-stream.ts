@@ -109,6 +109,7 @@ let consumers = 0;
 
 export class MemoryStreamSource implements Source {
   readonly takesBack = true;
+  readonly settles: boolean;
   readonly #name: string;
   readonly #stream: MemoryStream;
   readonly #group: MemoryGroup | undefined;
@@ -124,6 +125,7 @@ export class MemoryStreamSource implements Source {
   #stopped = false;
 
   constructor(stream: MemoryStream, options: StreamSourceOptions) {
+    this.settles = options.group !== undefined;
     this.#name = options.name;
     this.#stream = stream;
     this.#noAck = options.noAck;

@@ -33,6 +33,8 @@ export interface Transport {
 export interface Source {
   /** Whether `close` can give deliveries back; a channel's are lost unless they are handled. */
   readonly takesBack: boolean;
+  /** Whether deliveries are acknowledged: those of a stream group. */
+  readonly settles: boolean;
   /** At least one and at most `max` deliveries, waiting for the first; none once stopped. Throws on trouble, and may then be called again. */
   read(max: number): Promise<Delivery[]>;
   /** Ends a waiting `read` and fetches no more. */
