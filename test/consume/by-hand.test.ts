@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { newBroker, onBothBackends } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { takeLogs } from '../support/logs.ts';
+import { rawClient, redisUrl, unique } from '../support/redis.ts';
+
+const KINDS = ['channel', 'list', 'stream', 'group'] as const;
+
+onBothBackends('messages taken by hand', (bench) => {
+  const from = (kind: (typeof KINDS)[number], name: string) =>
+    (kind === 'group' ? { stream: name, group: 'g' } : { [kind]: name }) as { list: string };
+  const to = (kind: (typeof KINDS)[number], name: string) =>
+    (kind === 'group' ? { stream: name } : { [kind]: name }) as { list: string };
+
+  it.each(KINDS)('come one by one, in order, none lost between two calls (%s)', async (kind) => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe(from(kind, name()));
+    for (const body of ['a', 'b', 'c']) await service.publish(body, to(kind, name()));
+    const taken = [];
+    for (let i = 0; i < 3; i++) taken.push((await consumer.next({ timeout: 5_000 }))?.body);
+    expect(taken).toEqual(['a', 'b', 'c']);
+  });
+
+  it.each(KINDS)('are null when none comes in time (%s)', async (kind) => {
+    const { broker, name } = bench();
+    await using consumer = await broker().subscribe(from(kind, name()));
+    const began = performance.now();
+    expect(await consumer.next({ timeout: 50 })).toBeNull();
+    const took = performance.now() - began;
+    expect(took).toBeGreaterThanOrEqual(45);
+    expect(took).toBeLessThan(2_000);
+  });
+
+  it.each(KINDS)('are not lost when they come after a call gave up (%s)', async (kind) => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe(from(kind, name()));
+    expect(await consumer.next({ timeout: 20 })).toBeNull();
+    await service.publish('late', to(kind, name()));
+    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe('late');
+  });
+
+  it.each(KINDS)('are there within 20 ms of being sent (%s)', async (kind) => {
+    const { broker, name } = bench();
+    const [service, client] = [broker(), broker()];
+    await client.connect();
+    await using consumer = await service.subscribe(from(kind, name()));
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const next = consumer.next({ timeout: 5_000 });
+      // Let it wait a while: a poll that has just begun would look quick.
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      const sent = performance.now();
+      await client.publish(i, to(kind, name()));
+      expect((await next)?.body).toBe(i);
+      waits.push(performance.now() - sent);
+    }
+    // The best of five: a busy machine delays some, polling would delay all.
+    expect(Math.min(...waits), waits.join(', ')).toBeLessThan(20);
+  });
+
+  it.each(KINDS)('come by for await, until it is left (%s)', async (kind) => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe(from(kind, name()));
+    for (const body of [1, 2, 3]) await service.publish(body, to(kind, name()));
+    const taken: unknown[] = [];
+    for await (const { body } of consumer) {
+      taken.push(body);
+      if (taken.length === 3) break;
+    }
+    expect(taken).toEqual([1, 2, 3]);
+  });
+
+  it('end the loop when the consumer is closed, and when the broker stops', async () => {
+    const { broker, name } = bench();
+    for (const how of ['close', 'stop'] as const) {
+      const service = broker();
+      const consumer = await service.subscribe({ list: name(how) });
+      const taken: unknown[] = [];
+      const loop = (async () => {
+        for await (const { body } of consumer) taken.push(body);
+      })();
+      await service.publish(1, { list: name(how) });
+      await eventually(() => expect(taken).toEqual([1]));
+      await (how === 'close' ? consumer.close() : service.stop());
+      await loop;
+      expect(await consumer.next({ timeout: 10 })).toBeNull();
+    }
+  });
+
+  it('carry headers, correlation id, path and id like those that handlers get', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe({ stream: name() });
+    const id = await service.publish(
+      { a: 1 },
+      { stream: name(), headers: { x: 'y' }, correlationId: 'c-1' },
+    );
+    const message = await consumer.next({ timeout: 5_000 });
+    expect(message).toMatchObject({ body: { a: 1 }, id, correlationId: 'c-1' });
+    expect(message?.headers['x']).toBe('y');
+    expect(message?.source).toEqual({ stream: name() });
+  });
+
+  it('fit the schema, and those that do not are logged and passed by', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const schema = z.object({ n: z.number().default(7) });
+    await using consumer = await service.subscribe({ list: name(), schema });
+    await service.publishBatch([{ n: 'seven' }, {}, { n: 1 }], { list: name() });
+    const one = await consumer.next({ timeout: 5_000 });
+    const two = await consumer.next({ timeout: 5_000 });
+    expect([one?.body, two?.body]).toEqual([{ n: 7 }, { n: 1 }]);
+    expect(takeLogs()).toMatchObject([{ error: { code: 'INVALID_MESSAGE' } }]);
+  });
+
+  it('that cannot be decoded are logged and passed by', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe({ list: name() });
+    const headers = { 'content-type': 'application/json' };
+    await service.publish('{broken', { list: name(), headers });
+    await service.publish('whole', { list: name() });
+    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe('whole');
+    expect(takeLogs()).toMatchObject([{ error: { code: 'DECODE' } }]);
+  });
+
+  it('stay in the list when nobody has taken them', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const consumer = await service.subscribe({ list: name() });
+    await service.publishBatch([1, 2, 3], { list: name() });
+    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe(1);
+    await consumer.close();
+    await using other = await service.subscribe({ list: name() });
+    expect((await other.next({ timeout: 5_000 }))?.body).toBe(2);
+    expect((await other.next({ timeout: 5_000 }))?.body).toBe(3);
+  });
+
+  it('are shared by several calls that wait at the same time', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe({ list: name() });
+    const waiting = [1, 2, 3].map(() => consumer.next({ timeout: 5_000 }));
+    await service.publishBatch(['a', 'b', 'c'], { list: name() });
+    const bodies = (await Promise.all(waiting)).map((message) => message?.body);
+    expect(bodies.toSorted()).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('entries of a group taken by hand', () => {
+  it('stay pending until they are acknowledged', async () => {
+    const [stream, broker, client] = [unique(), newBroker(redisUrl()), rawClient()];
+    await using consumer = await broker.subscribe({ stream, group: 'g', consumer: 'c' });
+    const ids = await broker.publishBatch([1, 2, 3], { stream });
+    const pending = async (): Promise<string[]> => {
+      const rows = (await client.xpending(stream, 'g', '-', '+', 10)) as [string][];
+      return rows.map(([id]) => id);
+    };
+    const one = await consumer.next({ timeout: 5_000 });
+    expect(await pending()).toContain(ids[0]);
+    await one?.ack();
+    await one?.ack();
+    const two = await consumer.next({ timeout: 5_000 });
+    await two?.reject();
+    await eventually(async () => {
+      expect(await pending()).not.toContain(ids[0]);
+      expect(await pending()).not.toContain(ids[1]);
+    });
+    const three = await consumer.next({ timeout: 5_000 });
+    await three?.nack();
+    const again = await consumer.next({ timeout: 10_000 });
+    expect(again).toMatchObject({ body: 3, deliveryCount: 2, id: ids[2] });
+    await again?.ack();
+    await eventually(async () => expect(await pending()).toEqual([]));
+  });
+});

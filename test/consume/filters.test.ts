@@ -1,0 +1,150 @@
+import { subscriber } from 'redstart';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { newBroker, onBothBackends } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { takeLogs } from '../support/logs.ts';
+import { rawClient, redisUrl, unique } from '../support/redis.ts';
+
+const isJson = ({ contentType }: { contentType: string | undefined }): boolean =>
+  contentType === 'application/json';
+
+onBothBackends('a filter', (bench) => {
+  it('sends a message to the handler that accepts it, and the rest to the one without', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    service.subscriber({ channel: name(), filter: isJson }, (body) => void seen.push(['json', body]));
+    service.subscriber(name(), (body) => void seen.push(['rest', body]));
+    await service.start();
+    expect(await service.publish({ a: 1 }, name())).toBe(1);
+    await service.publish('text', name());
+    await eventually(() => expect(seen).toHaveLength(2));
+    expect(seen).toEqual([
+      ['json', { a: 1 }],
+      ['rest', 'text'],
+    ]);
+  });
+
+  it('is asked before a handler without one, also where that was registered first', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name() }, () => 'rest');
+    service.subscriber({ list: name(), filter: isJson }, () => 'json');
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish({}, call)).toBe('json');
+    expect(await service.publish('text', call)).toBe('rest');
+  });
+
+  it('that is registered first wins over a later one that would accept, too', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name(), filter: isJson }, () => 'first');
+    service.subscriber({ list: name(), filter: () => true }, () => 'second');
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish({}, call)).toBe('first');
+    expect(await service.publish('text', call)).toBe('second');
+  });
+
+  it('may be asynchronous, and sees body and headers', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    const filter = async (message: { body: unknown; headers: { readonly [name: string]: string } }) => {
+      seen.push([message.body, message.headers['kind']]);
+      return message.headers['kind'] === 'vip';
+    };
+    service.subscriber({ list: name(), filter }, () => 'vip');
+    service.subscriber({ list: name() }, () => 'all');
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish('a', { ...call, headers: { kind: 'vip' } })).toBe('vip');
+    expect(await service.publish('b', call)).toBe('all');
+    expect(seen).toEqual([
+      ['a', 'vip'],
+      ['b', undefined],
+    ]);
+  });
+
+  it('chooses before the schema of a handler checks the body', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const kind = (wanted: string) => ({ body }: { body: unknown }) =>
+      (body as { kind: string }).kind === wanted;
+    class Shapes {
+      @subscriber({
+        list: name(),
+        filter: kind('circle'),
+        schema: z.object({ kind: z.literal('circle'), radius: z.number() }),
+      })
+      circle({ radius }: { radius: number }): number {
+        return radius;
+      }
+      @subscriber({
+        list: name(),
+        filter: kind('square'),
+        schema: z.object({ kind: z.literal('square'), side: z.number() }),
+      })
+      square({ side }: { side: number }): number {
+        return side;
+      }
+    }
+    service.register(new Shapes());
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish({ kind: 'square', side: 2 }, call)).toBe(2);
+    expect(await service.publish({ kind: 'circle', radius: 3 }, call)).toBe(3);
+  });
+
+  it('that nobody passes makes a failed message, and tells the caller', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name(), filter: isJson }, () => 'json');
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    await expect(service.publish('text', call)).rejects.toMatchObject({
+      code: 'NO_MATCHING_HANDLER',
+    });
+    expect(await service.publish({}, call)).toBe('json');
+    expect(takeLogs()).toMatchObject([{ error: { name: 'NoMatchingHandlerError' } }]);
+  });
+
+  it('that throws fails the message and not the subscriber', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const filter = ({ body }: { body: unknown }): boolean => {
+      if (body === 'bad') throw new Error('filter broke');
+      return true;
+    };
+    service.subscriber({ list: name(), filter }, () => 'fine');
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    await expect(service.publish('bad', call)).rejects.toMatchObject({ message: 'filter broke' });
+    expect(await service.publish('good', call)).toBe('fine');
+    expect(takeLogs()).toMatchObject([{ error: { message: 'filter broke' } }]);
+  });
+});
+
+describe('a stream entry that no filter accepts', () => {
+  it.each([
+    ['reject-on-error', 0],
+    ['nack-on-error', 1],
+  ] as const)('is settled by the ack policy (%s)', async (ackPolicy, left) => {
+    const [stream, broker, client] = [unique(), newBroker(redisUrl()), rawClient()];
+    const address = { stream, group: 'g', ackPolicy, filter: isJson };
+    broker.subscriber(address, () => 'json');
+    await broker.start();
+    await broker.publish('text', { stream });
+    expect(await broker.publish({}, { stream, rpc: true, timeout: 5_000 })).toBe('json');
+    await eventually(async () => {
+      const [count] = (await client.xpending(stream, 'g')) as [number];
+      expect(count).toBe(left);
+    });
+    await broker.stop();
+    const logs = takeLogs();
+    expect(logs.length).toBeGreaterThanOrEqual(1);
+    for (const { error } of logs) expect(error).toMatchObject({ name: 'NoMatchingHandlerError' });
+  });
+});

@@ -1,0 +1,120 @@
+import { RedisRouter, subscriber } from 'redstart';
+import { expect, it } from 'vitest';
+import { onBothBackends } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+
+onBothBackends('a subscriber registered after the start', (bench) => {
+  it.each(['channel', 'list', 'stream'] as const)('starts at once (%s)', async (kind) => {
+    const { broker, name } = bench();
+    const service = broker();
+    await service.start();
+    const at = { [kind]: name() } as { list: string };
+    const late = service.subscriber(at, (body) => `got ${body}`);
+    await late.started();
+    const call = { ...at, rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, call)).toBe('got 1');
+  });
+
+  it('starts at once as a class, too', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await service.start();
+    const list = name();
+    class Late {
+      @subscriber({ list })
+      handle(body: unknown): string {
+        return `got ${body}`;
+      }
+    }
+    service.register(Late);
+    expect(await service.publish(1, { list, rpc: true, timeout: 5_000 })).toBe('got 1');
+  });
+
+  it('starts at once in a router that was included before', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const router = new RedisRouter({ prefix: name('r.') });
+    service.include(router);
+    await service.start();
+    await router.subscriber({ list: 'late' }, () => 'router').started();
+    const call = { list: name('r.late'), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, call)).toBe('router');
+  });
+
+  it('leaves those that run alone', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    service.subscriber({ channel: name(), noReply: true }, (body) => void seen.push(['first', body]));
+    await service.start();
+    const late = service.subscriber({ channel: name(), noReply: true }, (body) => {
+      seen.push(['second', body]);
+    });
+    await late.started();
+    await service.publish(1, name());
+    await eventually(() => expect(seen).toHaveLength(2));
+    expect(new Set(seen.map((entry) => (entry as string[])[0]))).toEqual(new Set(['first', 'second']));
+  });
+
+  it('tells through started() why it could not start', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const other = service.subscriber(name(), () => undefined);
+    await expect(other.started()).rejects.toMatchObject({ code: 'SETUP' });
+    await service.start();
+    await other.started();
+  });
+});
+
+onBothBackends('a subscriber that is stopped by itself', (bench) => {
+  it('takes no further message, while others go on', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    const one = service.subscriber(name('one'), (body) => void seen.push(body));
+    service.subscriber(name('two'), () => 'still here');
+    await service.start();
+    await service.publish(1, name('one'));
+    await eventually(() => expect(seen).toEqual([1]));
+    await one.stop();
+    expect(await service.publish(2, name('one'))).toBe(0);
+    const call = { channel: name('two'), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, call)).toBe('still here');
+    expect(seen).toEqual([1]);
+  });
+
+  it('can be stopped by its own handler: later items stay in the list', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    const one = service.subscriber({ list: name() }, (body) => {
+      seen.push(body);
+      void one.stop();
+    });
+    await service.publishBatch([1, 2, 3], { list: name() });
+    await service.start();
+    await eventually(() => expect(seen).toEqual([1]));
+    await one.stop();
+    // What it had fetched is back in order, for somebody else.
+    const other = broker();
+    const rest: unknown[] = [];
+    other.subscriber({ list: name() }, (body) => void rest.push(body));
+    await other.start();
+    await eventually(() => expect(rest).toEqual([2, 3]));
+    expect(seen).toEqual([1]);
+  });
+
+  it('does not start again with its broker', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const one = service.subscriber(name('one'), () => 1);
+    service.subscriber(name('two'), () => 2);
+    await service.start();
+    await one.stop();
+    await service.stop();
+    await service.start();
+    const call = { channel: name('two'), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(null, call)).toBe(2);
+    expect(await service.publish(null, name('one'))).toBe(0);
+  });
+});
