@@ -305,6 +305,7 @@ export class RedisBroker extends Registrar implements Publishing {
   /** Handlers that share a reader stop it together: the last one does. */
   async #stopEarly(running: Running): Promise<void> {
     if (running.plan.members.some(({ subscriber }) => !subscriber.stopped)) return;
+    running.endpoint.halt();
     await this.#stopRun(running);
     this.#forget(running);
   }

@@ -82,7 +82,9 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
 
   /** Undefined for what cannot be handed out: not for us, or not decodable, which is logged. */
   async #take(delivery: Delivery): Promise<ConsumedMessage<Body> | undefined> {
-    const { message, context, outcome } = this.#pipeline.open(delivery);
+    const work = this.#pipeline.open(delivery);
+    await this.#pipeline.validate(work);
+    const { message, context, outcome } = work;
     if (outcome === undefined) {
       return Object.assign(message as Message<Body>, {
         ack: () => context.ack(),

@@ -65,6 +65,7 @@ export class Endpoint implements ContextHost {
   #pipeline!: Pipeline;
   #source!: Source;
   #subscription: Subscription | undefined;
+  #stopping: Promise<void> | undefined;
   /** Of handlers that asked for their signal and still run. */
   readonly #watched = new Map<MessageContext, Watch>();
   /** Messages whose handler is done and whose reply or acknowledgement is not. */
@@ -104,8 +105,17 @@ export class Endpoint implements ContextHost {
     this.#subscription.start();
   }
 
-  /** Stops reading, gives handlers `patience` milliseconds, then aborts their signals, then closes. */
-  async stop(patience: number): Promise<void> {
+  /** Starts no further handler, also not one whose message has been fetched. */
+  halt(): void {
+    this.#subscription?.halt();
+  }
+
+  /** Stops reading, gives handlers `patience` milliseconds, then aborts their signals, then closes. Once. */
+  stop(patience: number): Promise<void> {
+    return (this.#stopping ??= this.#stop(patience));
+  }
+
+  async #stop(patience: number): Promise<void> {
     const subscription = this.#subscription;
     if (subscription === undefined) return;
     const isDone = await subscription.stop(patience);
@@ -182,9 +192,23 @@ export class Endpoint implements ContextHost {
   }
 
   #handle(work: Work): Promise<void> | undefined {
+    const acked = this.#ackFirst([work]);
+    if (acked !== undefined) return acked.then(() => this.#run(work));
+    return this.#run(work);
+  }
+
+  #run(work: Work): Promise<void> | undefined {
     const outcome = this.#pipeline.handle(work);
     if (outcome instanceof Promise) return outcome.then((later) => this.#conclude(work, later));
     return this.#conclude(work, outcome);
+  }
+
+  /** With `ack-first`, Redis has forgotten the entries before their handler runs. */
+  #ackFirst(batch: readonly Work[]): Promise<void> | undefined {
+    if (this.#options.ackPolicy !== 'ack-first') return undefined;
+    let last: Promise<void> | undefined;
+    for (const { delivery } of batch) last = this.#source.ack(delivery) ?? last;
+    return last;
   }
 
   /** A handler that answers with a stream is done when the stream is. */
@@ -201,14 +225,14 @@ export class Endpoint implements ContextHost {
 
   async #processBatch(deliveries: Delivery[]): Promise<void> {
     const batch = deliveries.map((delivery) => this.#open(delivery));
+    await this.#ackFirst(batch);
     await this.#pipeline.handleBatch(batch);
     for (const work of batch) await this.#finish(work, work.outcome as Outcome);
   }
 
   #open(delivery: Delivery): Work {
-    const { ackPolicy, noReply } = this.#options;
+    const { noReply } = this.#options;
     const work = this.#pipeline.open(delivery);
-    if (ackPolicy === 'ack-first') void this.#source.ack(delivery);
     if (noReply && work.outcome?.kind !== 'skipped') {
       this.#decline(work, new NoReplyError(`${this.#options.name} never answers (noReply)`));
     }
@@ -304,6 +328,8 @@ export class Endpoint implements ContextHost {
   #reply(work: Work, outcome: Outcome): [outcome: Outcome, replied: Promise<unknown> | undefined] {
     const { replier, noReply, name } = this.#options;
     const { message, context } = work;
+    // Nobody waits any more, and what a handler returns on being aborted is no answer.
+    if (context.isCancelled) return [outcome, undefined];
     // A nacked message comes again, and its caller is answered then.
     if (
       work.isAnswered === true ||

@@ -129,7 +129,7 @@ export interface StreamSubscription<S extends Schema, R extends Schema, B extend
   lastId?: string;
   /** Read without pending entries (NOACK): at most once. Needs a group. Default false. */
   noAck?: boolean;
-  /** Trim the stream to about this many entries (XTRIM ~) while acknowledging. Needs a group. Default: never. */
+  /** Trim the stream to about this many entries (XTRIM) while acknowledging, but never what a group has not handled. Needs a group. Default: no trimming. */
   maxlen?: number;
   /** Create the stream where it is missing. Default true. */
   declare?: boolean;

@@ -1,3 +1,4 @@
+import { CancelledError } from '../errors.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { MessageOptions, Publishing } from '../publish/publishing.ts';
@@ -67,6 +68,11 @@ export class MessageContext<Body = unknown> {
       this.host.watch(this, this.controller);
     }
     return this.controller.signal;
+  }
+
+  /** Whether the caller gave up, or its time is over. @internal */
+  get isCancelled(): boolean {
+    return this.controller?.signal.reason instanceof CancelledError;
   }
 
   get logger(): Logger {

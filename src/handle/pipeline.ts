@@ -79,6 +79,17 @@ export class Pipeline {
     return { delivery, message, context, outcome };
   }
 
+  /** Checks an opened message against its schema, for those who take it without a handler. */
+  async validate(work: Work): Promise<void> {
+    const { validate } = this.#options.routes[0] as Route;
+    if (work.outcome !== undefined || validate === undefined) return;
+    try {
+      work.message.body = await validate(work.message.body);
+    } catch (error) {
+      work.outcome = failed(error);
+    }
+  }
+
   /** Runs the handler for what {@link open} opened. Synchronous where the handler is. */
   handle({ context, outcome }: Work): Outcome | Promise<Outcome> {
     if (outcome !== undefined) return outcome;
@@ -89,19 +100,7 @@ export class Pipeline {
   /** Runs the handler once for a whole batch and fills in every outcome. One bad item does not spoil its neighbours. */
   async handleBatch(batch: readonly Work[]): Promise<void> {
     const route = this.#options.routes[0] as Route;
-    const { validate } = route;
-    if (validate !== undefined) {
-      await Promise.all(
-        batch.map(async (work) => {
-          if (work.outcome !== undefined) return;
-          try {
-            work.message.body = await validate(work.message.body);
-          } catch (error) {
-            work.outcome = failed(error);
-          }
-        }),
-      );
-    }
+    if (route.validate !== undefined) await Promise.all(batch.map((work) => this.validate(work)));
     const good = batch.filter((work) => work.outcome === undefined);
     if (good.length === 0) return;
     const context = new MessageContext(

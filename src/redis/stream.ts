@@ -286,11 +286,29 @@ export class GroupSource implements Source {
     }
   }
 
+  /** Trims what every group has handled, and no more: an entry that somebody still needs stays. */
   async #trim(): Promise<void> {
     const { maxlen } = this.#options;
     if (maxlen === undefined || Date.now() - this.#trimmed < TRIM_INTERVAL) return;
     this.#trimmed = Date.now();
-    await this.#client.xtrim(this.#key, 'MAXLEN', '~', maxlen);
+    const excess = (await this.#client.xlen(this.#key)) - maxlen;
+    if (excess <= 0) return;
+    const floor = await this.#lowestNeeded();
+    await this.#client.xtrim(this.#key, 'MINID', '~', floor, 'LIMIT', excess);
+  }
+
+  /** The lowest id that a group has pending, or the last that it was given. */
+  async #lowestNeeded(): Promise<string> {
+    const groups = (await this.#client.xinfo('GROUPS', this.#key)) as unknown[][];
+    const ids = await Promise.all(
+      groups.map(async (group) => {
+        const field = (name: string): unknown => group[group.indexOf(name) + 1];
+        if (field('pending') === 0) return String(field('last-delivered-id'));
+        const summary = await this.#client.xpending(this.#key, field('name') as string);
+        return String(summary[1] ?? field('last-delivered-id'));
+      }),
+    );
+    return ids.reduce(lower);
   }
 
   /** A group that went away (flush, failover, eviction) is made again, from the start of what there is now. */
@@ -354,6 +372,12 @@ async function newestId(client: Redis, { name, declare }: StreamSourceOptions): 
     if (!declare) throw missingStream(name, cause);
     return '0-0';
   }
+}
+
+function lower(a: string, b: string): string {
+  const [time = 0, sequence = 0] = a.split('-').map(Number);
+  const [otherTime = 0, otherSequence = 0] = b.split('-').map(Number);
+  return time < otherTime || (time === otherTime && sequence < otherSequence) ? a : b;
 }
 
 function entriesOf(reply: unknown): Entry[] {

@@ -46,9 +46,15 @@ export class Subscription {
     this.#loop = this.#run();
   }
 
+  /** From now on nothing more is started; what cannot be given back is still handled. */
+  halt(): void {
+    this.#stopping.abort();
+    this.#slot?.resolve();
+  }
+
   /** Fetches no more, and waits up to `patience` milliseconds for what is being handled. True when all of it ended. */
   async stop(patience: number): Promise<boolean> {
-    this.#stopping.abort();
+    this.halt();
     const ended = (async () => {
       await this.#source.stop();
       await this.#loop;
@@ -62,7 +68,7 @@ export class Subscription {
     this.#gaveUp = true;
     this.#slot?.resolve();
     const ended = await settledWithin(Promise.all([this.#loop, this.#drained()]), patience);
-    await this.#source.close(this.#waiting);
+    await this.#source.close(this.#waiting.splice(0));
     return ended;
   }
 

@@ -43,6 +43,15 @@ export class MemoryStream {
     this.#entries.splice(0, Math.max(0, this.#entries.length - maxlen));
   }
 
+  /** Trims what every group has handled, and no more. */
+  trimHandled(maxlen: number): void {
+    const needed = [...this.groups.values()].map(({ lastId, pending }) => {
+      const lowest = [...pending.keys()].map((id) => this.#after(id) - 1);
+      return Math.min(this.#after(lastId), ...lowest);
+    });
+    this.#entries.splice(0, Math.min(Math.max(0, this.#entries.length - maxlen), ...needed));
+  }
+
   get lastId(): string {
     return `${this.#time}-${this.#sequence}`;
   }
@@ -169,7 +178,8 @@ export class MemoryStreamSource implements Source {
 
   ack(delivery: Delivery): undefined {
     this.#group?.pending.delete(delivery.id as string);
-    if (this.#group !== undefined && this.#maxlen !== undefined) this.#stream.trim(this.#maxlen);
+    if (this.#group !== undefined && this.#maxlen !== undefined)
+      this.#stream.trimHandled(this.#maxlen);
   }
 
   nack(delivery: Delivery, delay: number): void {

@@ -9,7 +9,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     const service = broker();
     await service.start();
     const at = { [kind]: name() } as { list: string };
-    const late = service.subscriber(at, (body) => `got ${body}`);
+    const late = service.subscriber(at, (body: unknown) => `got ${body}`);
     await late.started();
     const call = { ...at, rpc: true, timeout: 5_000 } as const;
     expect(await service.publish(1, call)).toBe('got 1');
@@ -83,26 +83,51 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
     expect(seen).toEqual([1]);
   });
 
-  it('can be stopped by its own handler: later items stay in the list', async () => {
+  it('by its own handler is not called again: later items stay in the list', async () => {
     const { broker, name } = bench();
-    const service = broker();
-    const seen: unknown[] = [];
+    const [service, other] = [broker(), broker()];
+    const [seen, rest]: [unknown[], unknown[]] = [[], []];
+    let stopped: Promise<void> | undefined;
     const one = service.subscriber({ list: name() }, (body) => {
       seen.push(body);
-      void one.stop();
+      stopped ??= one.stop();
     });
-    await service.publishBatch([1, 2, 3], { list: name() });
+    await other.publishBatch([1, 2, 3], { list: name() });
     await service.start();
-    await eventually(() => expect(seen).toEqual([1]));
-    await one.stop();
-    // What it had fetched is back in order, for somebody else.
-    const other = broker();
-    const rest: unknown[] = [];
+    await eventually(() => expect(stopped).toBeDefined());
+    await stopped;
+    expect(seen).toEqual([1]);
     other.subscriber({ list: name() }, (body) => void rest.push(body));
     await other.start();
-    await eventually(() => expect(rest).toEqual([2, 3]));
-    expect(seen).toEqual([1]);
+    await other.publish('end', { list: name() });
+    await eventually(() => expect(rest.at(-1)).toBe('end'));
+    expect(rest).toEqual([2, 3, 'end']);
   });
+
+  it.each(['itself', 'its broker'] as const)(
+    'and once more by %s gives back what it had fetched once',
+    async (by) => {
+      const { broker, name } = bench();
+      const [service, other] = [broker(), broker()];
+      const rest: unknown[] = [];
+      let end: (() => void) | undefined;
+      const one = service.subscriber(
+        { list: name(), maxRecords: 3 },
+        () => new Promise<void>((resolve) => void (end = resolve)),
+      );
+      await other.publishBatch([1, 2, 3], { list: name() });
+      await service.start();
+      await eventually(() => expect(end).toBeDefined());
+      const stops = [one.stop(), by === 'itself' ? one.stop() : service.stop()];
+      end?.();
+      await Promise.all(stops);
+      other.subscriber({ list: name() }, (body) => void rest.push(body));
+      await other.start();
+      await other.publish('end', { list: name() });
+      await eventually(() => expect(rest.at(-1)).toBe('end'));
+      expect(rest).toEqual([2, 3, 'end']);
+    },
+  );
 
   it('does not start again with its broker', async () => {
     const { broker, name } = bench();

@@ -1,0 +1,173 @@
+import { BrokerClosedError, type Logger, type MessageContext } from 'redstart';
+import { expect, it } from 'vitest';
+import { onBothBackends } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { takeLogs, testLogger } from '../support/logs.ts';
+
+onBothBackends("a handler's context", (bench) => {
+  it('describes the message', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    let seen: MessageContext['message'] | undefined;
+    service.subscriber(name(), (_, ctx) => void (seen = ctx.message));
+    await service.start();
+    const headers = { region: 'eu', retries: 3, urgent: true };
+    await service.publish(
+      { a: 1 },
+      { channel: name(), headers, correlationId: 'c-1', replyTo: name('answers') },
+    );
+    await eventually(() => expect(seen).toBeDefined());
+    expect(seen).toMatchObject({
+      body: { a: 1 },
+      correlationId: 'c-1',
+      replyTo: name('answers'),
+      contentType: 'application/json',
+      id: undefined,
+      deliveryCount: 1,
+      source: { channel: name() },
+    });
+    // Headers are text on the wire.
+    expect({ ...seen?.headers }).toMatchObject({
+      region: 'eu',
+      retries: '3',
+      urgent: 'true',
+      correlation_id: 'c-1',
+      'content-type': 'application/json',
+    });
+    expect(Buffer.isBuffer(seen?.raw)).toBe(true);
+    expect(seen?.raw.includes('{"a":1}')).toBe(true);
+  });
+
+  it('has an empty path where the address is no template', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber(name(), (_, ctx) => ({ path: ctx.path }));
+    await service.start();
+    const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, call)).toEqual({ path: {} });
+  });
+
+  it("'s publish keeps the correlation id, unless another is given", async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: string[] = [];
+    service.subscriber({ list: name('in') }, async (_, ctx) => {
+      await ctx.publish('kept', { list: name('out') });
+      await ctx.publish('given', { list: name('out'), correlationId: 'other' });
+      await ctx.broker.publish('fresh', { list: name('out') });
+    });
+    service.subscriber({ list: name('out') }, (_, ctx) => void seen.push(ctx.message.correlationId));
+    await service.start();
+    await service.publish(1, { list: name('in'), correlationId: 'c-1' });
+    await eventually(() => expect(seen).toHaveLength(3));
+    expect(seen.slice(0, 2)).toEqual(['c-1', 'other']);
+    expect(['c-1', 'other']).not.toContain(seen[2]);
+  });
+
+  it("'s publish keeps the correlation id of calls, too", async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name('outer'), concurrency: 2 }, (body, ctx) =>
+      ctx.publish(body, { list: name('inner'), rpc: true, timeout: 5_000 }),
+    );
+    service.subscriber({ list: name('inner') }, (_, ctx) => ctx.message.correlationId);
+    await service.start();
+    const reply = await service.request(1, {
+      list: name('outer'),
+      timeout: 5_000,
+      correlationId: 'c-7',
+    });
+    expect(reply.body).toBe('c-7');
+    expect(reply.correlationId).toBe('c-7');
+  });
+
+  it('has the broker, and its logger', async () => {
+    const { broker, name } = bench();
+    const lines: unknown[] = [];
+    const logger: Logger = { ...testLogger, info: (...line) => void lines.push(line) };
+    const service = broker({ logger });
+    service.subscriber(name(), (body, ctx) => {
+      ctx.logger.info({ body }, 'placing');
+      return ctx.broker === service;
+    });
+    await service.start();
+    const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish('x', call)).toBe(true);
+    expect(lines).toContainEqual([expect.objectContaining({ body: 'x' }), 'placing']);
+  });
+
+  it.each(['channel', 'list', 'stream'] as const)(
+    'may ack, nack and reject where there is nothing to acknowledge, and twice (%s)',
+    async (kind) => {
+      const { broker, name } = bench();
+      const service = broker();
+      const at = { [kind]: name() } as { list: string };
+      let calls = 0;
+      service.subscriber(at, async (body: 'ack' | 'nack' | 'reject', ctx: MessageContext) => {
+        calls++;
+        await ctx[body]();
+        await ctx[body]();
+        await ctx.ack();
+      });
+      service.subscriber({ list: name('done') }, () => 'done');
+      await service.start();
+      for (const how of ['ack', 'nack', 'reject']) await service.publish(how, at);
+      await eventually(() => expect(calls).toBeGreaterThanOrEqual(3));
+      await service.publish(1, { list: name('done'), rpc: true, timeout: 5_000 });
+      expect(takeLogs().filter(({ level }) => level === 'error')).toEqual([]);
+    },
+  );
+
+  it('that rejects a call tells the caller at once', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber(name(), async (_, ctx) => {
+      await ctx.reject();
+      return 'not this';
+    });
+    await service.start();
+    await expect(
+      service.publish(1, { channel: name(), rpc: true, timeout: 10_000 }),
+    ).rejects.toMatchObject({ code: 'NO_REPLY' });
+    takeLogs();
+  });
+
+  it("'s signal aborts when the broker's patience at stop ends", async () => {
+    const { broker, name } = bench();
+    const service = broker({ gracefulTimeout: 50 });
+    let reason: unknown;
+    let isIn = false;
+    service.subscriber(name(), async (_, { signal }) => {
+      expect(signal.aborted).toBe(false);
+      isIn = true;
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      reason = signal.reason;
+    });
+    await service.start();
+    await service.publish(1, name());
+    await eventually(() => expect(isIn).toBe(true));
+    await service.stop();
+    expect(reason).toBeInstanceOf(BrokerClosedError);
+    expect(takeLogs()).toMatchObject([{ level: 'warn' }]);
+  });
+
+  it("'s signal aborts at the caller's deadline", async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    let aborted = 0;
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => void (release = resolve));
+    service.subscriber(name(), async (_, { signal }) => {
+      const began = performance.now();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      aborted = performance.now() - began;
+      await held; // else its answer might still come in time
+    });
+    await service.start();
+    const call = service.publish(1, { channel: name(), rpc: true, timeout: 100 });
+    await expect(call).rejects.toMatchObject({ code: 'RPC_TIMEOUT' });
+    await eventually(() => expect(aborted).toBeGreaterThan(0));
+    expect(aborted).toBeLessThan(2_000);
+    release();
+  });
+});

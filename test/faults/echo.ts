@@ -1,0 +1,60 @@
+// What the fault tests share: one echo on each structure, and a tally of how calls ended.
+import type { Destination, RedisBroker } from 'redstart';
+import { unique } from '../support/redis.ts';
+
+export type Structure = 'channel' | 'list' | 'stream';
+export const STRUCTURES: readonly Structure[] = ['channel', 'list', 'stream'];
+
+/** Where to send, for each structure. */
+export type Places = Record<Structure, Destination>;
+
+/** Subscribes one handler to a channel, a list and a stream group. */
+export function everywhere(
+  service: RedisBroker,
+  handler: (body: unknown) => unknown,
+  concurrency = 50,
+): Places {
+  const name = unique('fault');
+  service.subscriber({ channel: `${name}:c`, concurrency }, handler);
+  service.subscriber({ list: `${name}:l`, concurrency }, handler);
+  service.subscriber({ stream: `${name}:s`, group: 'g', concurrency }, handler);
+  return {
+    channel: { channel: `${name}:c` },
+    list: { list: `${name}:l` },
+    stream: { stream: `${name}:s` },
+  };
+}
+
+export interface Tally {
+  /** How many ended in each way: `value`, `wrong`, or an error's name. */
+  readonly ended: Record<string, number>;
+  /** Milliseconds that the slowest took. */
+  readonly slowest: number;
+}
+
+/** Makes `total` calls, `width` at a time, each with its number; counts how they ended. */
+export async function callMany(
+  total: number,
+  width: number,
+  call: (n: number) => Promise<unknown>,
+): Promise<Tally> {
+  const ended: Record<string, number> = {};
+  let slowest = 0;
+  let next = 0;
+  const count = (how: string): void => void (ended[how] = (ended[how] ?? 0) + 1);
+  const worker = async (): Promise<void> => {
+    while (next < total) {
+      const n = ++next;
+      const started = performance.now();
+      try {
+        const value = await call(n);
+        count(value === n ? 'value' : 'wrong');
+      } catch (error) {
+        count((error as Error).name);
+      }
+      slowest = Math.max(slowest, performance.now() - started);
+    }
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+  return { ended, slowest };
+}

@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
+import { STRUCTURES, callMany, everywhere } from './echo.ts';
+
+const TOTAL = 20_000;
+const TIMEOUT = 5_000;
+const TYPED = ['RpcTimeoutError', 'NoRespondersError', 'SendError', 'ConnectionError'];
+
+it.each(STRUCTURES)(
+  'while all connections are killed, subscribers and others in turn every 50 ms, 20 000 calls over a %s end in time',
+  { timeout: 90_000 },
+  async (structure) => {
+    const server = await ownServer();
+    const service = newBroker(server.url, { logger: false });
+    const caller = newBroker(server.url, { logger: false });
+    let handled = 0;
+    const places = everywhere(service, (body) => {
+      handled++;
+      return body;
+    });
+    await service.start();
+    await caller.connect();
+    const killer = rawClient(server.url);
+    let turns = 0;
+    let killed = 0;
+    const killing = setInterval(() => {
+      const type = turns++ % 2 === 0 ? 'PUBSUB' : 'NORMAL';
+      killer.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes').then(
+        (count) => (killed += count as number),
+        () => {},
+      );
+    }, 50);
+    const started = performance.now();
+    const { ended, slowest } = await callMany(TOTAL, 32, (n) =>
+      caller.publish(n, { ...places[structure], rpc: true, timeout: TIMEOUT }),
+    ).finally(() => clearInterval(killing));
+    const seconds = ((performance.now() - started) / 1_000).toFixed(1);
+    process.stderr.write(
+      `kills over a ${structure}: ${JSON.stringify(ended)}, slowest ${Math.round(slowest)} ms, ` +
+        `${killed} connections killed, ${handled} handled, ${seconds} s\n`,
+    );
+
+    expect(killed).toBeGreaterThan(10);
+    expect(slowest).toBeLessThan(TIMEOUT + 1_000);
+    expect(caller.stats.pendingCalls).toBe(0);
+    const { value = 0, RpcTimeoutError = 0 } = ended;
+    if (structure === 'stream') expect(ended).toEqual({ value: TOTAL });
+    // Redis delivers on these at most once: what was on a killed connection may be gone.
+    expect(RpcTimeoutError).toBeLessThan(TOTAL / 200);
+    expect(value).toBeGreaterThan(TOTAL * 0.99);
+    expect(Object.keys(ended).filter((how) => how !== 'value' && !TYPED.includes(how))).toEqual([]);
+  },
+);

@@ -1,0 +1,174 @@
+// A TCP proxy in front of a server that does to connections what networks do to them.
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** Bytes on their way in one direction, delivered in order, each chunk no sooner than it is due. */
+class Lane {
+  readonly #to: Socket;
+  readonly #delay: () => number;
+  readonly #queue: { chunk: Buffer; due: number }[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #isEnded = false;
+  isSwallowing = false;
+
+  constructor(from: Socket, to: Socket, delay: () => number) {
+    this.#to = to;
+    this.#delay = delay;
+    from.on('data', (chunk: Buffer) => this.#carry(chunk));
+    from.on('close', () => {
+      this.#isEnded = true;
+      this.#deliver();
+    });
+  }
+
+  swallow(): void {
+    this.isSwallowing = true;
+    this.drop();
+  }
+
+  drop(): void {
+    clearTimeout(this.#timer);
+    this.#queue.length = 0;
+  }
+
+  #carry(chunk: Buffer): void {
+    if (this.isSwallowing) return;
+    const wait = this.#delay();
+    if (wait === 0 && this.#queue.length === 0) {
+      this.#to.write(chunk);
+      return;
+    }
+    const due = Math.max(performance.now() + wait, this.#queue.at(-1)?.due ?? 0);
+    this.#queue.push({ chunk, due });
+    if (this.#queue.length === 1) this.#arm();
+  }
+
+  #arm(): void {
+    const head = this.#queue[0];
+    if (head === undefined) return;
+    this.#timer = setTimeout(() => this.#deliver(), Math.max(0, head.due - performance.now()));
+  }
+
+  #deliver(): void {
+    clearTimeout(this.#timer);
+    const now = performance.now();
+    while (this.#queue[0] !== undefined && this.#queue[0].due <= now) {
+      this.#to.write((this.#queue.shift() as { chunk: Buffer }).chunk);
+    }
+    if (this.#queue.length > 0) this.#arm();
+    // A half-open connection is one whose end is never heard of.
+    else if (this.#isEnded && !this.isSwallowing) this.#to.end();
+  }
+}
+
+interface Link {
+  readonly near: Socket;
+  readonly far: Socket;
+  readonly lanes: readonly Lane[];
+}
+
+/** Forwards to a port, and delays, cuts, refuses or half-opens connections when it is told to. */
+export class FaultProxy {
+  /** Connections accepted and forwarded since the beginning. */
+  accepted = 0;
+  /** When the last of them was accepted. */
+  acceptedAt = 0;
+  readonly #server: Server;
+  readonly #target: number;
+  readonly #links = new Set<Link>();
+  #min = 0;
+  #max = 0;
+  #isRefusing = false;
+
+  static async to(port: number): Promise<FaultProxy> {
+    const proxy = new FaultProxy(port);
+    await new Promise<void>((resolve, reject) => {
+      proxy.#server.once('error', reject);
+      proxy.#server.listen(0, '127.0.0.1', resolve);
+    });
+    onTestFinished(() => proxy.close());
+    return proxy;
+  }
+
+  private constructor(target: number) {
+    this.#target = target;
+    this.#server = createServer((near) => this.#accept(near));
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Connections that both ends still hold, the half-open ones apart. */
+  get open(): number {
+    return [...this.#links].filter(({ lanes }) => !lanes[0]?.isSwallowing).length;
+  }
+
+  /** Every chunk takes this many milliseconds, drawn anew for each; order is kept. */
+  delay(min: number, max = min): void {
+    this.#min = min;
+    this.#max = max;
+  }
+
+  /** Ends every connection at once; what was on its way is lost. New ones are let through. */
+  cut(): void {
+    for (const link of this.#links) this.#destroy(link);
+  }
+
+  /** The same, and no new connection is let through until {@link heal}. */
+  cutOff(): void {
+    this.#isRefusing = true;
+    this.cut();
+  }
+
+  /** From now on nothing passes on today's connections and nobody is told, as when a cable is pulled. New ones are let through. */
+  halfOpen(): number {
+    let count = 0;
+    for (const { lanes } of this.#links) {
+      if (!lanes[0]?.isSwallowing) count++;
+      for (const lane of lanes) lane.swallow();
+    }
+    return count;
+  }
+
+  /** Lets new connections through again, without delay. What is half-open stays so. */
+  heal(): void {
+    this.#isRefusing = false;
+    this.delay(0);
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+    this.cut();
+    await closed;
+  }
+
+  #accept(near: Socket): void {
+    near.on('error', () => {}); // its close is what counts
+    if (this.#isRefusing) {
+      near.destroy();
+      return;
+    }
+    this.accepted++;
+    this.acceptedAt = performance.now();
+    const far = connect(this.#target, '127.0.0.1');
+    far.on('error', () => {});
+    near.setNoDelay(true);
+    far.setNoDelay(true);
+    const delay = (): number => this.#min + Math.random() * (this.#max - this.#min);
+    const link = { near, far, lanes: [new Lane(near, far, delay), new Lane(far, near, delay)] };
+    this.#links.add(link);
+    const closed = (): void => {
+      if (near.destroyed && far.destroyed) this.#links.delete(link);
+    };
+    near.on('close', closed);
+    far.on('close', closed);
+  }
+
+  #destroy(link: Link): void {
+    for (const lane of link.lanes) lane.drop();
+    link.near.destroy();
+    link.far.destroy();
+    this.#links.delete(link);
+  }
+}
