@@ -11,12 +11,10 @@ import {
 } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
+import { trimmer } from './trim.ts';
 
 /** The field of a stream entry that holds the frame, as in FastStream. */
 export const DATA_FIELD = '__data__';
-
-/** Milliseconds between two XTRIMs of a subscriber with `maxlen`. */
-const TRIM_INTERVAL = 1_000;
 
 /** One entry in a reply: its id, and its fields and values in turn (nothing where it was deleted). */
 type Entry = [id: Buffer, fields: Buffer[] | null];
@@ -96,7 +94,7 @@ export class GroupSource implements Source {
   readonly #retries = new Set<NodeJS.Timeout>();
   #acks: string[] = [];
   #acking: Promise<void> | undefined;
-  #trimmed = 0;
+  readonly #trim: (() => Promise<void>) | undefined;
   #stopped = false;
 
   static async open(
@@ -120,6 +118,8 @@ export class GroupSource implements Source {
     this.#group = options.group as string;
     this.#consumer = options.consumer ?? `${hostname()}-${process.pid}-${randomId(6)}`;
     this.#report = report;
+    const { maxlen } = options;
+    if (maxlen !== undefined) this.#trim = trimmer(connections.client, options.name, maxlen);
     this.#reader = reader;
     reader.onReconnect = () => {
       // What the lost connection was bringing is in our pending entries by now.
@@ -280,35 +280,10 @@ export class GroupSource implements Source {
     this.#acking = undefined;
     try {
       await this.#client.xack(this.#key, this.#group, ...ids);
-      await this.#trim();
+      await this.#trim?.();
     } catch (error) {
       this.#report(`${ids.length} entries could not be acknowledged and stay pending`, error);
     }
-  }
-
-  /** Trims what every group has handled, and no more: an entry that somebody still needs stays. */
-  async #trim(): Promise<void> {
-    const { maxlen } = this.#options;
-    if (maxlen === undefined || Date.now() - this.#trimmed < TRIM_INTERVAL) return;
-    this.#trimmed = Date.now();
-    const excess = (await this.#client.xlen(this.#key)) - maxlen;
-    if (excess <= 0) return;
-    const floor = await this.#lowestNeeded();
-    await this.#client.xtrim(this.#key, 'MINID', '~', floor, 'LIMIT', excess);
-  }
-
-  /** The lowest id that a group has pending, or the last that it was given. */
-  async #lowestNeeded(): Promise<string> {
-    const groups = (await this.#client.xinfo('GROUPS', this.#key)) as unknown[][];
-    const ids = await Promise.all(
-      groups.map(async (group) => {
-        const field = (name: string): unknown => group[group.indexOf(name) + 1];
-        if (field('pending') === 0) return String(field('last-delivered-id'));
-        const summary = await this.#client.xpending(this.#key, field('name') as string);
-        return String(summary[1] ?? field('last-delivered-id'));
-      }),
-    );
-    return ids.reduce(lower);
   }
 
   /** A group that went away (flush, failover, eviction) is made again, from the start of what there is now. */
@@ -372,12 +347,6 @@ async function newestId(client: Redis, { name, declare }: StreamSourceOptions): 
     if (!declare) throw missingStream(name, cause);
     return '0-0';
   }
-}
-
-function lower(a: string, b: string): string {
-  const [time = 0, sequence = 0] = a.split('-').map(Number);
-  const [otherTime = 0, otherSequence = 0] = b.split('-').map(Number);
-  return time < otherTime || (time === otherTime && sequence < otherSequence) ? a : b;
 }
 
 function entriesOf(reply: unknown): Entry[] {

@@ -30,13 +30,16 @@ async function settle(broker: RedisBroker, stream: string): Promise<void> {
 }
 
 describe('an entry whose handler succeeds', () => {
-  it.each(POLICIES.filter((policy) => policy !== 'manual'))('is acknowledged (%s)', async (policy) => {
-    const { broker, publish, pending, stream } = setUp(() => 'done', policy);
-    await broker.start();
-    await publish(1);
-    await settle(broker, stream);
-    await eventually(async () => expect(await pending()).toEqual([]));
-  });
+  it.each(POLICIES.filter((policy) => policy !== 'manual'))(
+    'is acknowledged (%s)',
+    async (policy) => {
+      const { broker, publish, pending, stream } = setUp(() => 'done', policy);
+      await broker.start();
+      await publish(1);
+      await settle(broker, stream);
+      await eventually(async () => expect(await pending()).toEqual([]));
+    },
+  );
 
   it('stays pending (manual)', async () => {
     const { broker, publish, pending, stream } = setUp(() => 'done', 'manual');
@@ -214,14 +217,17 @@ describe('a handler that settles its entry itself', () => {
 });
 
 describe('an entry that cannot be handled at all', () => {
-  it.each(['ack', 'reject-on-error'] as const)('is acknowledged and logged (%s)', async (policy) => {
-    let calls = 0;
-    const { broker, pending, stream } = setUp(() => void calls++, policy);
-    await broker.start();
-    await broker.publish('{broken', { stream, headers: { 'content-type': 'application/json' } });
-    await settle(broker, stream);
-    await eventually(async () => expect(await pending()).toEqual([]));
-    expect(calls).toBe(1);
-    expect(takeLogs()).toMatchObject([{ level: 'error', error: { code: 'DECODE' } }]);
-  });
+  it.each(['ack', 'reject-on-error'] as const)(
+    'is acknowledged and logged (%s)',
+    async (policy) => {
+      let calls = 0;
+      const { broker, pending, stream } = setUp(() => void calls++, policy);
+      await broker.start();
+      await broker.publish('{broken', { stream, headers: { 'content-type': 'application/json' } });
+      await settle(broker, stream);
+      await eventually(async () => expect(await pending()).toEqual([]));
+      expect(calls).toBe(1);
+      expect(takeLogs()).toMatchObject([{ level: 'error', error: { code: 'DECODE' } }]);
+    },
+  );
 });

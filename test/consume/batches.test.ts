@@ -59,7 +59,10 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const [client, service] = [broker(), broker()];
       const seen: unknown[] = [];
       service.subscriber({ ...from(name()), batch: true }, (bodies: unknown[], ctx) => {
-        seen.push(bodies, ctx.messages.map(({ correlationId }) => correlationId));
+        seen.push(
+          bodies,
+          ctx.messages.map(({ correlationId }) => correlationId),
+        );
         seen.push(ctx.message.correlationId);
       });
       const target = to(name());
@@ -111,9 +114,13 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       // Until all are there the service does not look, so that they come as one batch.
       service.subscriber(address, (bodies: number[]) => {
         sizes.push(bodies.length);
-        return bodies.map((n) => (n === 2 ? new Response(n * 10, { headers: { x: 'two' } }) : n * 10));
+        return bodies.map((n) =>
+          n === 2 ? new Response(n * 10, { headers: { x: 'two' } }) : n * 10,
+        );
       });
-      const answers = [1, 2, 3].map((n) => client.request<number>(n, { ...to(name()), timeout: 5_000 }));
+      const answers = [1, 2, 3].map((n) =>
+        client.request<number>(n, { ...to(name()), timeout: 5_000 }),
+      );
       await eventually(() => expect(client.stats.pendingCalls).toBe(3));
       await service.start();
       const [one, two, three] = await Promise.all(answers);
@@ -144,7 +151,9 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
       const address = { ...from(name()), batch: true, schema: Order } as const;
-      service.subscriber(address, (orders: z.output<typeof Order>[]) => orders.map(({ sku }) => sku));
+      service.subscriber(address, (orders: z.output<typeof Order>[]) =>
+        orders.map(({ sku }) => sku),
+      );
       const calls = [{ sku: 'A' }, { quantity: 1 }, { sku: 'C' }].map((body) =>
         client.publish(body, call(name())),
       );

@@ -68,8 +68,14 @@ onBothBackends('a channel subscriber', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const seen: string[] = [];
-    service.subscriber({ channel: name(), noReply: true }, (body) => void seen.push(`first ${body}`));
-    service.subscriber({ channel: name(), noReply: true }, (body) => void seen.push(`second ${body}`));
+    service.subscriber(
+      { channel: name(), noReply: true },
+      (body) => void seen.push(`first ${body}`),
+    );
+    service.subscriber(
+      { channel: name(), noReply: true },
+      (body) => void seen.push(`second ${body}`),
+    );
     await service.start();
     await service.publish('a', name());
     await service.publish('b', name());

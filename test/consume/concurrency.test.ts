@@ -128,7 +128,9 @@ onBothBackends('concurrency', (bench) => {
     });
     await service.start();
     const call = { list: name(), rpc: true, timeout: 5_000 } as const;
-    const results = await Promise.allSettled([0, 1, 2, 3, 4, 5].map((n) => service.publish(n, call)));
+    const results = await Promise.allSettled(
+      [0, 1, 2, 3, 4, 5].map((n) => service.publish(n, call)),
+    );
     expect(results.map(({ status }) => status)).toEqual(
       [0, 1, 2, 3, 4, 5].map((n) => (n % 2 === 1 ? 'rejected' : 'fulfilled')),
     );

@@ -56,7 +56,10 @@ onBothBackends("a handler's context", (bench) => {
       await ctx.publish('given', { list: name('out'), correlationId: 'other' });
       await ctx.broker.publish('fresh', { list: name('out') });
     });
-    service.subscriber({ list: name('out') }, (_, ctx) => void seen.push(ctx.message.correlationId));
+    service.subscriber(
+      { list: name('out') },
+      (_, ctx) => void seen.push(ctx.message.correlationId),
+    );
     await service.start();
     await service.publish(1, { list: name('in'), correlationId: 'c-1' });
     await eventually(() => expect(seen).toHaveLength(3));

@@ -14,7 +14,10 @@ onBothBackends('a filter', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const seen: unknown[] = [];
-    service.subscriber({ channel: name(), filter: isJson }, (body) => void seen.push(['json', body]));
+    service.subscriber(
+      { channel: name(), filter: isJson },
+      (body) => void seen.push(['json', body]),
+    );
     service.subscriber(name(), (body) => void seen.push(['rest', body]));
     await service.start();
     expect(await service.publish({ a: 1 }, name())).toBe(1);
@@ -52,7 +55,10 @@ onBothBackends('a filter', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const seen: unknown[] = [];
-    const filter = async (message: { body: unknown; headers: { readonly [name: string]: string } }) => {
+    const filter = async (message: {
+      body: unknown;
+      headers: { readonly [name: string]: string };
+    }) => {
       seen.push([message.body, message.headers['kind']]);
       return message.headers['kind'] === 'vip';
     };
@@ -71,8 +77,10 @@ onBothBackends('a filter', (bench) => {
   it('chooses before the schema of a handler checks the body', async () => {
     const { broker, name } = bench();
     const service = broker();
-    const kind = (wanted: string) => ({ body }: { body: unknown }) =>
-      (body as { kind: string }).kind === wanted;
+    const kind =
+      (wanted: string) =>
+      ({ body }: { body: unknown }) =>
+        (body as { kind: string }).kind === wanted;
     class Shapes {
       @subscriber({
         list: name(),

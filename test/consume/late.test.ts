@@ -45,7 +45,10 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const seen: unknown[] = [];
-    service.subscriber({ channel: name(), noReply: true }, (body) => void seen.push(['first', body]));
+    service.subscriber(
+      { channel: name(), noReply: true },
+      (body) => void seen.push(['first', body]),
+    );
     await service.start();
     const late = service.subscriber({ channel: name(), noReply: true }, (body) => {
       seen.push(['second', body]);
@@ -53,7 +56,9 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     await late.started();
     await service.publish(1, name());
     await eventually(() => expect(seen).toHaveLength(2));
-    expect(new Set(seen.map((entry) => (entry as string[])[0]))).toEqual(new Set(['first', 'second']));
+    expect(new Set(seen.map((entry) => (entry as string[])[0]))).toEqual(
+      new Set(['first', 'second']),
+    );
   });
 
   it('tells through started() why it could not start', async () => {

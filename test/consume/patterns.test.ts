@@ -54,7 +54,10 @@ onBothBackends('a channel pattern', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const seen: unknown[] = [];
-    service.subscriber({ channel: name('*.{id}?'), pattern: false }, (body) => void seen.push(body));
+    service.subscriber(
+      { channel: name('*.{id}?'), pattern: false },
+      (body) => void seen.push(body),
+    );
     await service.start();
     expect(await service.publish('other', name('x.7y'))).toBe(0);
     expect(await service.publish('same', name('*.{id}?'))).toBe(1);

@@ -15,8 +15,10 @@ it.each(STRUCTURES)(
     const service = newBroker(server.url, { logger: false });
     const caller = newBroker(server.url, { logger: false });
     let handled = 0;
-    const places = everywhere(service, (body) => {
+    const places = everywhere(service, async (body) => {
       handled++;
+      // So that answers, too, come due while connections are down.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
       return body;
     });
     await service.start();
@@ -44,11 +46,11 @@ it.each(STRUCTURES)(
     expect(killed).toBeGreaterThan(10);
     expect(slowest).toBeLessThan(TIMEOUT + 1_000);
     expect(caller.stats.pendingCalls).toBe(0);
-    const { value = 0, RpcTimeoutError = 0 } = ended;
+    const { wrong = 0, RpcTimeoutError = 0 } = ended;
     if (structure === 'stream') expect(ended).toEqual({ value: TOTAL });
     // Redis delivers on these at most once: what was on a killed connection may be gone.
     expect(RpcTimeoutError).toBeLessThan(TOTAL / 200);
-    expect(value).toBeGreaterThan(TOTAL * 0.99);
+    expect(wrong).toBe(0);
     expect(Object.keys(ended).filter((how) => how !== 'value' && !TYPED.includes(how))).toEqual([]);
   },
 );

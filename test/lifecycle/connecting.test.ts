@@ -67,6 +67,7 @@ describe('a server that is not there', () => {
     await ownServer(['--port', String(port)]);
     await broker.start();
     expect(await broker.publish(1, { channel: 'later', rpc: true, timeout: 5_000 })).toBe('here');
+    await broker.stop(); // before the server, which ends with the test
   });
 });
 

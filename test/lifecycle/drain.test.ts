@@ -41,6 +41,21 @@ onBothBackends('a stop', (bench) => {
     await stopping;
     expect(isDone).toBe(true);
     expect(await answer).toBe('finished');
+    await client.stop();
+    await later(20); // for a log line that comes when all is over
+    expect(takeLogs()).toEqual([]);
+  });
+
+  it.each(KINDS)('right after the first answer says nothing (%s)', async (kind) => {
+    const { broker, name } = bench();
+    const [service, client] = [broker(), broker()];
+    const { from, to } = addresses(kind, name());
+    service.subscriber(from, () => 'first');
+    await service.start();
+    expect(await client.publish(1, { ...to, rpc: true, timeout: 10_000 })).toBe('first');
+    await Promise.all([service.stop(), client.stop()]);
+    await later(20); // for a log line that comes when all is over
+    expect(takeLogs()).toEqual([]);
   });
 
   it('aborts the signals of handlers that outlive gracefulTimeout', async () => {
@@ -68,7 +83,10 @@ onBothBackends('a stop', (bench) => {
     const { broker, name } = bench();
     const service = broker({ gracefulTimeout: 50 });
     let end: (() => void) | undefined;
-    service.subscriber({ list: name() }, () => new Promise<void>((resolve) => void (end = resolve)));
+    service.subscriber(
+      { list: name() },
+      () => new Promise<void>((resolve) => void (end = resolve)),
+    );
     await service.start();
     await service.publish(1, { list: name() });
     await eventually(() => expect(end).toBeDefined());
@@ -192,6 +210,7 @@ onBothBackends('a stop', (bench) => {
     await closed;
     end?.();
     await service.stop();
+    await later(20);
     // What could not be kept would have been logged.
     expect(takeLogs()).toEqual([]);
   });

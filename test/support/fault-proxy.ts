@@ -121,14 +121,16 @@ export class FaultProxy {
     this.cut();
   }
 
-  /** From now on nothing passes on today's connections and nobody is told, as when a cable is pulled. New ones are let through. */
-  halfOpen(): number {
-    let count = 0;
-    for (const { lanes } of this.#links) {
-      if (!lanes[0]?.isSwallowing) count++;
-      for (const lane of lanes) lane.swallow();
-    }
-    return count;
+  /**
+   * From now on nothing passes on today's connections, or on those that are chosen by their place
+   * in the order they came, and nobody is told, as when a cable is pulled. New ones are let
+   * through. Returns how many it did this to.
+   */
+  halfOpen(chosen: (index: number) => boolean = () => true): number {
+    const links = [...this.#links].filter(({ lanes }) => !lanes[0]?.isSwallowing);
+    const struck = links.filter((_, index) => chosen(index));
+    for (const { lanes } of struck) for (const lane of lanes) lane.swallow();
+    return struck.length;
   }
 
   /** Lets new connections through again, without delay. What is half-open stays so. */

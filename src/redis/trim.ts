@@ -1,0 +1,40 @@
+import type { Redis } from 'ioredis';
+
+/** Milliseconds between two XTRIMs of one subscriber. */
+const INTERVAL = 1_000;
+
+/**
+ * Keeps a stream near `maxlen` entries: a function to call now and then, which trims what every
+ * group has handled, and no more. An entry that somebody still needs stays.
+ */
+export function trimmer(client: Redis, key: string, maxlen: number): () => Promise<void> {
+  let trimmed = 0;
+  return async () => {
+    if (Date.now() - trimmed < INTERVAL) return;
+    trimmed = Date.now();
+    const excess = (await client.xlen(key)) - maxlen;
+    if (excess <= 0) return;
+    const floor = await lowestNeeded(client, key);
+    await client.xtrim(key, 'MINID', '~', floor, 'LIMIT', excess);
+  };
+}
+
+/** The lowest id that a group has pending, or the last that it was given. */
+async function lowestNeeded(client: Redis, key: string): Promise<string> {
+  const groups = (await client.xinfo('GROUPS', key)) as unknown[][];
+  const ids = await Promise.all(
+    groups.map(async (group) => {
+      const field = (name: string): unknown => group[group.indexOf(name) + 1];
+      if (field('pending') === 0) return String(field('last-delivered-id'));
+      const summary = await client.xpending(key, field('name') as string);
+      return String(summary[1] ?? field('last-delivered-id'));
+    }),
+  );
+  return ids.reduce(lower);
+}
+
+function lower(a: string, b: string): string {
+  const [time = 0, sequence = 0] = a.split('-').map(Number);
+  const [otherTime = 0, otherSequence = 0] = b.split('-').map(Number);
+  return time < otherTime || (time === otherTime && sequence < otherSequence) ? a : b;
+}

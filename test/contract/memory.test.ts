@@ -1,0 +1,25 @@
+import { MemoryTransport } from '../../src/transport/memory.ts';
+import { unique } from '../support/redis.ts';
+import { transportContract } from './transport.contract.ts';
+
+transportContract('memory', () => {
+  const url = `memory://${unique()}`;
+  // Holds the data while the test looks at it, as a server would.
+  const keeper = new MemoryTransport(url);
+  void keeper.connect();
+  return {
+    make: () => new MemoryTransport(url),
+    name: () => unique(),
+    async pending(stream, group) {
+      const entries = keeper.hub.stream(stream).groups.get(group)?.pending ?? [];
+      return [...entries].map(([id, { consumer, count }]) => ({ id, consumer, count }));
+    },
+    addForeign: async (stream, fields) =>
+      keeper.hub.stream(stream).add(fields.map((field) => Buffer.from(field))),
+    async deleteOldest(name, count) {
+      const stream = keeper.hub.stream(name);
+      stream.trim(stream.length - count);
+    },
+    close: () => keeper.close(),
+  };
+});

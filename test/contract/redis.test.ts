@@ -1,0 +1,79 @@
+import { Redis } from 'ioredis';
+import { expect, it } from 'vitest';
+import { RedisTransport } from '../../src/redis/redis-transport.ts';
+import { redisUrl, unique } from '../support/redis.ts';
+import { benchOf, frame, stream, take, type Backend } from './harness.ts';
+import { transportContract } from './transport.contract.ts';
+
+function start(): Backend & { readonly client: Redis } {
+  const client = new Redis(redisUrl());
+  const names: string[] = [];
+  return {
+    client,
+    make: () =>
+      new RedisTransport(redisUrl(), (problem, error) => {
+        throw new Error(problem, { cause: error });
+      }),
+    name() {
+      const name = unique();
+      names.push(name);
+      return name;
+    },
+    async pending(name, group) {
+      const rows = (await client.xpending(name, group, '-', '+', 10_000)) as [
+        id: string,
+        consumer: string,
+        idle: number,
+        count: number,
+      ][];
+      return rows.map(([id, consumer, , count]) => ({ id, consumer, count }));
+    },
+    addForeign: async (name, fields) => (await client.xadd(name, '*', ...fields)) as string,
+    async deleteOldest(name, count) {
+      await client.xtrim(name, 'MAXLEN', (await client.xlen(name)) - count);
+    },
+    async close() {
+      if (names.length > 0) await client.del(...names);
+      client.disconnect();
+    },
+  };
+}
+
+transportContract('Redis', start);
+
+it('a consumer that was given no name is removed when it closes owning nothing, and stays otherwise', async () => {
+  const backend = start();
+  const { name: newName, open, connect } = benchOf(() => backend);
+  const name = newName();
+  const sender = await connect();
+  const consumers = async (): Promise<unknown[]> =>
+    (await backend.client.xinfo('CONSUMERS', name, 'g')) as unknown[];
+
+  await sender.send({ kind: 'stream', name }, frame('a'));
+  const source = await open(stream(name, { group: 'g' }));
+  const [delivery] = await take(source, 1);
+  expect(await consumers()).toHaveLength(1);
+  await source.ack(delivery as never);
+  await source.close([]);
+  expect(await consumers()).toHaveLength(0);
+
+  await sender.send({ kind: 'stream', name }, frame('b'));
+  const owner = await open(stream(name, { group: 'g' }));
+  await take(owner, 1);
+  await owner.close([]);
+  expect(await consumers()).toHaveLength(1);
+});
+
+it('a frame in a stream entry stands in the field that FastStream uses', async () => {
+  const backend = start();
+  const { name: newName, open, connect } = benchOf(() => backend);
+  const name = newName();
+  const sender = await connect();
+  await sender.send({ kind: 'stream', name }, frame('ours'));
+  const entries = await backend.client.xrange(name, '-', '+');
+  expect(entries.map(([, fields]) => fields)).toEqual([['__data__', 'ours']]);
+  await backend.client.xadd(name, '*', 'other', 'x', '__data__', 'theirs');
+  const source = await open(stream(name, { lastId: '0' }));
+  const found = await take(source, 2);
+  expect(found.map((delivery) => String(delivery.frame))).toEqual(['ours', 'theirs']);
+});

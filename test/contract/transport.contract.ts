@@ -1,0 +1,24 @@
+import { describe } from 'vitest';
+import { channelContract } from './channels.ts';
+import { groupContract } from './groups.ts';
+import { benchOf, type Backend } from './harness.ts';
+import { listContract } from './lists.ts';
+import { pendingContract } from './pending.ts';
+import { sharedContract } from './shared.ts';
+import { streamContract } from './streams.ts';
+
+/**
+ * What every transport promises (src/transport/transport.ts). `start` gives each test data of its
+ * own.
+ */
+export function transportContract(title: string, start: () => Backend): void {
+  const bench = () => benchOf(start);
+  describe(`transport over ${title}`, () => {
+    describe('in general', () => sharedContract(bench));
+    describe('channels', () => channelContract(bench));
+    describe('lists', () => listContract(bench));
+    describe('streams without a group', () => streamContract(bench));
+    describe('streams with a group', () => groupContract(bench));
+    describe('pending entries of a group', () => pendingContract(bench));
+  });
+}

@@ -1,0 +1,90 @@
+import { RpcTimeoutError } from 'redstart';
+import { expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { ownServer } from '../support/redis.ts';
+import { startProgram } from './child.ts';
+
+const ADDRESSES = [
+  { kind: 'list', to: { list: 'work' }, from: { list: 'work' } },
+  { kind: 'stream', to: { stream: 'work' }, from: { stream: 'work', group: 'g' } },
+] as const;
+
+it.each(ADDRESSES)(
+  'a request whose caller timed out, aborted or was killed while it waited in a $kind is not handled',
+  { timeout: 30_000 },
+  async ({ to, from }) => {
+    const server = await ownServer();
+    const caller = newBroker(server.url);
+    const handled: unknown[] = [];
+
+    const timedOut = caller.publish('timed out', { ...to, rpc: true, timeout: 50 });
+    await expect(timedOut).rejects.toBeInstanceOf(RpcTimeoutError);
+    const signal = AbortSignal.timeout(50);
+    const aborted = caller.publish('aborted', { ...to, rpc: true, timeout: 1_000, signal });
+    await expect(aborted).rejects.toMatchObject({ name: 'TimeoutError' });
+    const child = await startProgram('abandon', server.url, 'call', JSON.stringify(to), '1000');
+    const { deadline } = (await child.next()) as { deadline: number };
+    await child.kill();
+    const now = Date.now();
+    await eventually(() => Date.now() > Math.max(deadline, now + 1_000) + 100);
+
+    const service = newBroker(server.url);
+    service.subscriber(from as { list: string }, (body: unknown) => void handled.push(body));
+    await service.start();
+    await caller.publish('in time', { ...to, rpc: true, timeout: 10_000 });
+    expect(handled).toEqual(['in time']);
+    // The killed one may have died before its request was sent; the others were sent for certain.
+    expect(service.stats.expiredRequests).toBeGreaterThanOrEqual(2);
+  },
+);
+
+it.each(['channel', 'list', 'stream'] as const)(
+  'a handler on a %s that watches its signal is aborted when its caller times out, aborts, or is killed',
+  { timeout: 30_000 },
+  async (kind) => {
+    const server = await ownServer();
+    const caller = newBroker(server.url);
+    const service = newBroker(server.url, { logger: false });
+    const state: Record<string, 'runs' | 'aborted'> = {};
+    const from = kind === 'stream' ? { stream: 'work', group: 'g' } : { [kind]: 'work' };
+    service.subscriber(
+      { ...(from as { channel: string }), concurrency: 10 },
+      async (body: string, { signal }) => {
+        state[body] = 'runs';
+        await new Promise<void>((resolve) => {
+          if (signal.aborted) resolve();
+          signal.addEventListener('abort', () => resolve());
+        });
+        state[body] = 'aborted';
+      },
+    );
+    await service.start();
+    const to = { [kind]: 'work' } as unknown as { channel: string };
+
+    const timedOut = caller.publish('timed out', { ...to, rpc: true, timeout: 300 });
+    await expect(timedOut).rejects.toBeInstanceOf(RpcTimeoutError);
+    await eventually(() => state['timed out'] === 'aborted', 1_000);
+
+    const controller = new AbortController();
+    const reason = new Error('not wanted any more');
+    const aborted = caller.publish('aborted', {
+      ...to,
+      rpc: true,
+      timeout: 20_000,
+      signal: controller.signal,
+    });
+    const rejected = expect(aborted).rejects.toBe(reason);
+    await eventually(() => state['aborted'] === 'runs');
+    controller.abort(reason);
+    await rejected;
+    await eventually(() => state['aborted'] === 'aborted', 1_000);
+
+    const child = await startProgram('abandon', server.url, 'call', JSON.stringify(to), '2000');
+    const { deadline } = (await child.next()) as { deadline: number };
+    await eventually(() => state['abandoned'] === 'runs');
+    await child.kill();
+    await eventually(() => state['abandoned'] === 'aborted');
+    expect(Date.now()).toBeLessThan(deadline + 1_000);
+  },
+);

@@ -1,0 +1,98 @@
+import type { RedisBroker } from 'redstart';
+import { expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
+import { startProgram } from './child.ts';
+
+interface Counts {
+  started: number;
+  finished: number;
+}
+
+/** Counts for ever on the channel `numbers`. */
+async function counter(service: RedisBroker): Promise<Counts> {
+  const counts: Counts = { started: 0, finished: 0 };
+  service.subscriber({ channel: 'numbers', concurrency: 10 }, async function* () {
+    counts.started++;
+    try {
+      for (let n = 1; ; n++) yield n;
+    } finally {
+      counts.finished++;
+    }
+  });
+  await service.start();
+  return counts;
+}
+
+/** Reads until the stream ends, and does something at item 1 000. Returns how it ended. */
+async function read(client: RedisBroker, atThousand: () => unknown): Promise<string> {
+  let count = 0;
+  let isInOrder = true;
+  const stream = client.stream<number>(1, { channel: 'numbers', itemTimeout: 10_000 });
+  try {
+    for await (const item of stream) {
+      isInOrder &&= item === ++count;
+      if (count === 1_000) await atThousand();
+    }
+    return 'ended';
+  } catch (error) {
+    return isInOrder ? (error as Error).name : 'not in order';
+  }
+}
+
+it.each([
+  ['caller’s', true],
+  ['responder’s', false],
+])(
+  'a stream whose %s connections are cut in the middle breaks for its reader, and its generator finishes',
+  { timeout: 40_000 },
+  async (_whose, isCallers) => {
+    const server = await ownServer();
+    const proxy = await FaultProxy.to(server.port);
+    const [near, far] = [newBroker(proxy.url, { logger: false }), newBroker(server.url)];
+    const [service, client] = isCallers ? [far, near] : [near, far];
+    const counts = await counter(service);
+    expect(await read(client, () => proxy.cut())).toBe('StreamBrokenError');
+    await eventually(() => counts.finished === 1, 10_000);
+    expect(client.stats.pendingCalls).toBe(0);
+  },
+);
+
+it(
+  'streams whose subscriptions are killed on both sides break; none hangs, and every generator finishes',
+  { timeout: 60_000 },
+  async () => {
+    const server = await ownServer();
+    const raw = rawClient(server.url);
+    const service = newBroker(server.url, { logger: false });
+    const client = newBroker(server.url, { logger: false });
+    const counts = await counter(service);
+    const ends: Record<string, number> = {};
+    for (let round = 0; round < 30; round++) {
+      const end = await read(client, () => raw.call('CLIENT', 'KILL', 'TYPE', 'pubsub'));
+      ends[end] = (ends[end] ?? 0) + 1;
+      // The service may not be subscribed again yet.
+      await eventually(async () => (await raw.pubsub('NUMSUB', 'numbers'))[1] === 1);
+    }
+    expect(ends).toEqual({ StreamBrokenError: 30 });
+    await eventually(() => counts.finished === counts.started, 10_000);
+    expect(client.stats.pendingCalls).toBe(0);
+  },
+);
+
+it.each(['stream', 'stalled-stream'])(
+  'killing the caller’s process (%s) stops the generator',
+  { timeout: 30_000 },
+  async (how) => {
+    const server = await ownServer();
+    const counts = await counter(newBroker(server.url, { logger: false }));
+    const place = JSON.stringify({ channel: 'numbers' });
+    const child = await startProgram('abandon', server.url, how, place, 'null');
+    expect(await child.next()).toEqual({ read: 100 });
+    expect(counts.finished).toBe(0);
+    await child.kill();
+    await eventually(() => counts.finished === 1, 8_000);
+  },
+);

@@ -1,0 +1,89 @@
+import { expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { ownServer } from '../support/redis.ts';
+import { STRUCTURES, everywhere } from './echo.ts';
+
+/** Milliseconds in which a dead connection must be noticed, and what a busy machine may add. */
+const NOTICED = 5_000 + 500;
+
+it.each(STRUCTURES)(
+  'a caller whose connections are half-open notices within 5 s, and its call over a %s ends by value',
+  { timeout: 40_000 },
+  async (structure) => {
+    const server = await ownServer();
+    const proxy = await FaultProxy.to(server.port);
+    const service = newBroker(server.url);
+    const places = everywhere(service, (body) => body);
+    await service.start();
+    const caller = newBroker(proxy.url, { logger: false });
+    const call = (n: number): Promise<unknown> =>
+      caller.publish(n, { ...places[structure], rpc: true, timeout: 20_000 });
+    expect(await call(1)).toBe(1);
+
+    expect(proxy.halfOpen()).toBe(2); // commands, and answers
+    const before = proxy.accepted;
+    const started = performance.now();
+    const answer = call(2);
+    await eventually(() => proxy.accepted >= before + 2, 10_000);
+    expect(proxy.acceptedAt - started).toBeLessThan(NOTICED);
+    expect(await answer).toBe(2);
+    expect(performance.now() - started).toBeLessThan(8_000);
+    expect(caller.stats.pendingCalls).toBe(0);
+  },
+);
+
+it('a caller whose answers’ connection alone is half-open gets the answer that was lost on it', async () => {
+  const server = await ownServer();
+  const proxy = await FaultProxy.to(server.port);
+  const service = newBroker(server.url);
+  const places = everywhere(service, (body) => body);
+  await service.start();
+  const caller = newBroker(proxy.url, { logger: false });
+  const call = (n: number): Promise<unknown> =>
+    caller.publish(n, { ...places.channel, rpc: true, timeout: 15_000 });
+  expect(await call(1)).toBe(1);
+
+  // The first connection carries commands, the second answers.
+  expect(proxy.halfOpen((index) => index === 1)).toBe(1);
+  const before = proxy.accepted;
+  const started = performance.now();
+  const answers = [2, 3, 4].map(call);
+  await eventually(() => proxy.accepted > before, 10_000);
+  expect(proxy.acceptedAt - started).toBeLessThan(NOTICED);
+  expect(await Promise.all(answers)).toEqual([2, 3, 4]);
+  expect(performance.now() - started).toBeLessThan(8_000);
+});
+
+it.each(STRUCTURES)(
+  'a service whose connections are half-open notices within 5 s, and answers over a %s again',
+  { timeout: 60_000 },
+  async (structure) => {
+    const server = await ownServer();
+    const proxy = await FaultProxy.to(server.port);
+    const service = newBroker(proxy.url, { logger: false });
+    const places = everywhere(service, (body) => body);
+    await service.start();
+    const caller = newBroker(server.url, { logger: false });
+    const call = (n: number, timeout: number): Promise<unknown> =>
+      caller.publish(n, { ...places[structure], rpc: true, timeout });
+    expect(await call(1, 10_000)).toBe(1);
+
+    // Commands, subscriptions, and one blocking reader each for list and stream.
+    const connections = proxy.halfOpen();
+    expect(connections).toBe(4);
+    const before = proxy.accepted;
+    const started = performance.now();
+    // Popped for a reader that is gone, a list's request is lost: Redis delivers it at most once.
+    const atOnce = structure === 'list' ? undefined : call(2, 20_000);
+    await eventually(() => proxy.accepted >= before + connections, 12_000);
+    expect(proxy.acceptedAt - started).toBeLessThan(NOTICED);
+    if (atOnce !== undefined) {
+      expect(await atOnce).toBe(2);
+      expect(performance.now() - started).toBeLessThan(8_000);
+    }
+    // Redis may give one more item to a blocked reader whose connection is dead.
+    await eventually(async () => expect(await call(3, 4_000)).toBe(3), 20_000);
+  },
+);

@@ -1,0 +1,96 @@
+// Many calls in a row, in a process that measures its own heap. argv: url, calls in all
+import type { EventEmitter } from 'node:events';
+import { Redis } from 'ioredis';
+import { RedisBroker } from 'redstart';
+
+const [url = '', total = ''] = process.argv.slice(2);
+const say = (what: object): void => void process.send?.(what);
+const collectGarbage = (globalThis as { gc?: () => void }).gc as () => void;
+
+async function heap(): Promise<number> {
+  for (let i = 0; i < 4; i++) {
+    collectGarbage();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return process.memoryUsage().heapUsed;
+}
+
+/** Every client that redstart made, found as it connects. */
+const clients = new Set<Redis>();
+const connect = Redis.prototype.connect;
+Redis.prototype.connect = function (this: Redis, ...args: Parameters<typeof connect>) {
+  clients.add(this);
+  return connect.apply(this, args);
+};
+
+function listeners(): Record<string, number> {
+  let onClients = 0;
+  let onSockets = 0;
+  const count = (emitter: EventEmitter): number =>
+    emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
+  for (const client of clients) {
+    onClients += count(client);
+    onSockets += count(client.stream as unknown as EventEmitter);
+  }
+  return { clients: clients.size, onClients, onSockets, onProcess: count(process) };
+}
+
+async function main(): Promise<void> {
+  const service = new RedisBroker(url, { logger: false, gracefulTimeout: 100 });
+  const caller = new RedisBroker(url, { logger: false });
+  service.subscriber({ channel: 'echo', concurrency: 100 }, (body) => body);
+  service.subscriber({ channel: 'async', concurrency: 100 }, async (body) => body);
+  service.subscriber({ channel: 'fails', concurrency: 100 }, () => {
+    throw new RangeError('on purpose');
+  });
+  // Never answers, and ends when nobody waits any more.
+  service.subscriber({ channel: 'never', concurrency: 1_000 }, (_body, { signal }) => {
+    return new Promise((resolve) => signal.addEventListener('abort', resolve));
+  });
+  await service.start();
+  const shared = new AbortController();
+  const ends = { values: 0, errors: 0, timeouts: 0, aborted: 0, wrong: 0 };
+
+  async function one(n: number): Promise<void> {
+    try {
+      if (n % 1_000 === 0) await caller.publish(n, { channel: 'never', rpc: true, timeout: 20 });
+      if (n % 1_000 === 1) {
+        const signal = AbortSignal.timeout(10);
+        await caller.publish(n, { channel: 'never', rpc: true, signal });
+      }
+      if (n % 1_000 === 2) await caller.publish(n, { channel: 'fails', rpc: true });
+      const channel = n % 2 === 0 ? 'echo' : 'async';
+      // One signal for many calls: each must take its listener off again.
+      const signal = n % 3 === 0 ? shared.signal : undefined;
+      const answer = await caller.publish(n, { channel, rpc: true, timeout: 30_000, signal });
+      if (answer === n) ends.values++;
+      else ends.wrong++;
+    } catch (error) {
+      const { name } = error as Error;
+      if (name === 'RpcTimeoutError') ends.timeouts++;
+      else if (name === 'TimeoutError') ends.aborted++;
+      else if (name === 'RemoteError') ends.errors++;
+      else throw error;
+    }
+  }
+  let next = 0;
+  async function upTo(limit: number): Promise<void> {
+    const worker = async (): Promise<void> => {
+      while (next < limit) await one(next++);
+    };
+    await Promise.all(Array.from({ length: 64 }, worker));
+  }
+  // Twice what a broker remembers of its answers, so that this memory is full before and after.
+  await upTo(40_000);
+  const before = { heap: await heap(), listeners: listeners() };
+  await upTo(40_000 + Number(total));
+  const after = { heap: await heap(), listeners: listeners() };
+  const pending = caller.stats.pendingCalls;
+  say({ before, after, pending, ends });
+  await caller.stop();
+  await service.stop();
+  // Whatever timer or socket is left keeps this process alive.
+  process.disconnect();
+}
+
+main().catch((error: unknown) => say({ error: String(error) }));

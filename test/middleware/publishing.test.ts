@@ -1,0 +1,239 @@
+import { RedisRouter, type Message, type Middleware, type PublishCommand } from 'redstart';
+import { expect, it } from 'vitest';
+import { onBothBackends } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+
+/** Notes the type of each command on its way out and back. */
+function tracer(trace: string[], name: string): Middleware {
+  return {
+    publish: async (command, next) => {
+      trace.push(`> ${name} ${command.type}`);
+      const result = await next();
+      trace.push(`< ${name} ${command.type}`);
+      return result;
+    },
+  };
+}
+
+onBothBackends('middleware around publishing', (bench) => {
+  it('runs outermost first, the same for publish, request and rpc', async () => {
+    const { broker, name } = bench();
+    const trace: string[] = [];
+    const [service, client] = [
+      broker(),
+      broker({ middlewares: [tracer(trace, 'a'), tracer(trace, 'b')] }),
+    ];
+    service.subscriber(name(), () => 'answer');
+    await service.start();
+    expect(await client.publish(1, name())).toBe(1);
+    expect(trace).toEqual(['> a publish', '> b publish', '< b publish', '< a publish']);
+    trace.length = 0;
+    const around = ['> a request', '> b request', '< b request', '< a request'];
+    await client.request(1, { channel: name(), timeout: 5_000 });
+    expect(trace).toEqual(around);
+    trace.length = 0;
+    await client.publish(1, { channel: name(), rpc: true, timeout: 5_000 });
+    expect(trace).toEqual(around);
+  });
+
+  it('runs around answers, outermost first, too', async () => {
+    const { broker, name } = bench();
+    const trace: string[] = [];
+    const service = broker({ middlewares: [tracer(trace, 'a'), tracer(trace, 'b')] });
+    service.subscriber(name(), () => 'answer');
+    await service.start();
+    const client = broker();
+    expect(await client.publish(1, { channel: name(), rpc: true, timeout: 5_000 })).toBe('answer');
+    await eventually(() =>
+      expect(trace).toEqual(['> a reply', '> b reply', '< b reply', '< a reply']),
+    );
+  });
+
+  it('runs around what a handler publishes with ctx.publish', async () => {
+    const { broker, name } = bench();
+    const seen: [string, unknown][] = [];
+    const service = broker({
+      middlewares: [
+        {
+          publish: ({ type, body }, next) => {
+            seen.push([type, body]);
+            return next();
+          },
+        },
+      ],
+    });
+    service.subscriber({ list: name('in') }, (_, ctx) =>
+      ctx.publish('onward', { list: name('out') }),
+    );
+    await service.start();
+    await broker().publish(1, { list: name('in') });
+    await eventually(() => expect(seen).toEqual([['publish', 'onward']]));
+  });
+
+  it('runs around the messages of a publisher and of a batch', async () => {
+    const { broker, name } = bench();
+    const seen: unknown[] = [];
+    const client = broker({
+      middlewares: [
+        {
+          publish: ({ body }, next) => {
+            seen.push(body);
+            return next();
+          },
+        },
+      ],
+    });
+    await client.publisher({ list: name() }).publish('single');
+    await client.publishBatch(['one', 'two'], { list: name() });
+    expect(seen).toEqual(['single', 'one', 'two']);
+  });
+
+  it('may change body, headers, correlation id and destination', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    service.subscriber({ list: name('other') }, (body, { message }) => {
+      seen.push([body, message.headers['x'], message.correlationId]);
+    });
+    await service.start();
+    const change = (command: PublishCommand): void => {
+      command.body = `${String(command.body)}, changed`;
+      command.headers = { ...command.headers, x: 'y' };
+      command.correlationId = 'mine';
+      command.to = { kind: 'list', name: name('other') };
+    };
+    const client = broker({
+      middlewares: [{ publish: (command, next) => (change(command), next()) }],
+    });
+    await client.publish('body', { list: name('given') });
+    await eventually(() => expect(seen).toEqual([['body, changed', 'y', 'mine']]));
+  });
+
+  it('sees the whole answering message of a call, and may change its body', async () => {
+    const { broker, name } = bench();
+    const seen: unknown[] = [];
+    const service = broker();
+    service.subscriber(name(), (n: number) => n * 2);
+    await service.start();
+    const client = broker({
+      middlewares: [
+        {
+          publish: async ({ correlationId }, next) => {
+            const answer = (await next()) as Message<number>;
+            seen.push(answer.body, answer.correlationId === correlationId);
+            answer.body += 1;
+            return answer;
+          },
+        },
+      ],
+    });
+    const call = { channel: name(), timeout: 5_000 };
+    expect(await client.publish(4, { ...call, rpc: true })).toBe(9);
+    expect((await client.request(5, call)).body).toBe(11);
+    expect(seen).toEqual([8, true, 10, true]);
+  });
+
+  it('changes request and answer on both sides of a call', async () => {
+    const { broker, name } = bench();
+    const twice: Middleware = {
+      consume: async (ctx, next) => {
+        ctx.message.body = Number(ctx.message.body) * 2;
+        return next();
+      },
+      publish: (command, next) => {
+        command.body = Number(command.body) * 2;
+        return next();
+      },
+    };
+    const service = broker({ middlewares: [twice] });
+    const seen: unknown[] = [];
+    service.subscriber(name(), (_, ctx) => {
+      seen.push(ctx.message.body);
+      return ctx.message.body;
+    });
+    await service.start();
+    // Sent as 2, taken as 4, answered as 8.
+    const answer = await service.publish(1, { channel: name(), rpc: true, timeout: 5_000 });
+    expect(seen).toEqual([4]);
+    expect(answer).toBe(8);
+  });
+
+  it('may swallow a message: nothing is sent', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const seen: unknown[] = [];
+    service.subscriber({ list: name() }, (body) => void seen.push(body));
+    await service.start();
+    const client = broker({
+      middlewares: [{ publish: ({ body }, next) => (body === 'secret' ? 0 : next()) }],
+    });
+    expect(await client.publish('secret', { list: name() })).toBe(0);
+    await client.publish('public', { list: name() });
+    await eventually(() => expect(seen).toEqual(['public']));
+  });
+
+  it('that throws rejects the publish, and nothing is sent', async () => {
+    const { broker, name } = bench();
+    const failure = new Error('not allowed');
+    const client = broker({
+      middlewares: [
+        {
+          publish: () => {
+            throw failure;
+          },
+        },
+      ],
+    });
+    await expect(client.publish(1, { list: name() })).rejects.toBe(failure);
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    await expect(client.publish(1, call)).rejects.toBe(failure);
+    expect(client.stats.pendingCalls).toBe(0);
+    expect(await broker().publish(2, { list: name() })).toBe(1);
+  });
+
+  it('sees what sending rejects with', async () => {
+    const { broker, name } = bench();
+    const seen: unknown[] = [];
+    const client = broker({
+      middlewares: [
+        {
+          publish: async (_, next) => {
+            try {
+              return await next();
+            } catch (error) {
+              seen.push((error as { code: string }).code);
+              throw error;
+            }
+          },
+        },
+      ],
+    });
+    const call = client.publish(1, { channel: name(), rpc: true, timeout: 5_000 });
+    await expect(call).rejects.toMatchObject({ code: 'NO_RESPONDERS' });
+    expect(seen).toEqual(['NO_RESPONDERS']);
+  });
+
+  it("of a router runs inside the broker's, for its handlers' answers and publishes", async () => {
+    const { broker, name } = bench();
+    const trace: string[] = [];
+    const service = broker({ middlewares: [tracer(trace, 'broker')] });
+    const router = new RedisRouter({ middlewares: [tracer(trace, 'router')] });
+    router.subscriber(name('routed'), () => 'answer');
+    service.include(router);
+    service.subscriber(name('direct'), () => 'answer');
+    await service.start();
+    const client = broker();
+    await client.publish(1, { channel: name('direct'), rpc: true, timeout: 5_000 });
+    await eventually(() => expect(trace).toEqual(['> broker reply', '< broker reply']));
+    trace.length = 0;
+    await client.publish(1, { channel: name('routed'), rpc: true, timeout: 5_000 });
+    await eventually(() =>
+      expect(trace).toEqual([
+        '> broker reply',
+        '> router reply',
+        '< router reply',
+        '< broker reply',
+      ]),
+    );
+  });
+});
