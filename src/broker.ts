@@ -162,7 +162,7 @@ export class RedisBroker extends Registrar implements Publishing {
    * times; never rejects.
    */
   stop(): Promise<void> {
-    return (this.#stopping ??= this.#stop().finally(() => {
+    return (this.#stopping ??= this.#stop(this.#starting).finally(() => {
       this.#stopping = undefined;
     }));
   }
@@ -255,10 +255,12 @@ export class RedisBroker extends Registrar implements Publishing {
       throw new BrokerClosedError('the broker was stopped while it started');
     this.#isStarted = true;
     const results = await Promise.allSettled(plans.map((planned) => this.#run(planned, line)));
-    if (this.#line !== line) throw new BrokerClosedError('the broker was stopped while it started');
+    if (this.#stopping !== undefined) {
+      throw new BrokerClosedError('the broker was stopped while it started');
+    }
     const failure = results.find((result) => result.status === 'rejected');
     if (failure === undefined) return;
-    await this.stop();
+    await this.#stop(undefined);
     throw failure.reason;
   }
 
@@ -317,7 +319,9 @@ export class RedisBroker extends Registrar implements Publishing {
     if (isOpen) await endpoint.stop(patience);
   }
 
-  async #stop(): Promise<void> {
+  /** `starting` is told to give up by the mere fact that we are stopping. */
+  async #stop(starting: Promise<void> | undefined): Promise<void> {
+    if (starting !== undefined) await settledWithin(starting, OPEN_PATIENCE);
     if (this.#connecting !== undefined) await settledWithin(this.#connecting, OPEN_PATIENCE);
     this.#isStarted = false;
     const running = new Set(this.#running.values());

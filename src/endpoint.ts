@@ -280,7 +280,7 @@ export class Endpoint implements ContextHost {
     let final = outcome;
     try {
       const receivers = await replied;
-      if (receivers === 0) await this.#options.replier.keep(work.message);
+      if (receivers === 0) await this.#keep(work);
     } catch (error) {
       this.#log(work, error, 'the reply could not be sent');
     }
@@ -299,11 +299,16 @@ export class Endpoint implements ContextHost {
   }
 
   #answered(work: Work, receivers: unknown): void {
-    this.#oneSettled();
-    if (receivers !== 0) return;
-    this.#options.replier.keep(work.message).catch((error: unknown) => {
+    if (receivers === 0) void this.#keep(work).then(() => this.#oneSettled());
+    else this.#oneSettled();
+  }
+
+  async #keep(work: Work): Promise<void> {
+    try {
+      await this.#options.replier.keep(work.message);
+    } catch (error) {
       this.#log(work, error, 'the answer reached nobody, and could not be kept');
-    });
+    }
   }
 
   #unanswered(work: Work, error: unknown): void {

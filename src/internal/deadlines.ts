@@ -58,7 +58,15 @@ export class Deadlines<T extends Expiring> {
 
   /** Forgets every item without expiring it. */
   clear(): void {
-    for (const queue of this.#queues.values()) clearTimeout(queue.timer);
+    for (const queue of this.#queues.values()) {
+      clearTimeout(queue.timer);
+      // Unlinked, so that a late `remove` finds nothing to take apart.
+      for (let item = queue.first; item !== undefined;) {
+        const { next } = item;
+        item.previous = item.next = undefined;
+        item = next;
+      }
+    }
     this.#queues.clear();
   }
 

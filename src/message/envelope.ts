@@ -7,6 +7,7 @@
  * All integers are big-endian and all lengths count bytes. FastStream itself writes lengths in
  * characters, which breaks every non-ASCII header; {@link decodeFrame} recovers those.
  */
+import { isUtf8 } from 'node:buffer';
 import { DecodeError, EncodeError } from '../errors.ts';
 import type { Headers } from './headers.ts';
 
@@ -216,7 +217,12 @@ function skipCharacters(bytes: Buffer, at: number, length: number, end: number):
  * object that happens to have a `data` key is not ours.
  */
 function legacyEnvelope(bytes: Buffer): Frame | undefined {
-  if (bytes[0] !== 0x7b || bytes.indexOf('"headers"') < 0 || bytes.indexOf('"data"') < 0) {
+  if (
+    bytes[0] !== 0x7b ||
+    bytes.indexOf('"headers"') < 0 ||
+    bytes.indexOf('"data"') < 0 ||
+    !isUtf8(bytes)
+  ) {
     return undefined;
   }
   let parsed: unknown;

@@ -1,7 +1,11 @@
 import { messageOf } from '../errors.ts';
+import { settledWithin } from '../internal/deferred.ts';
 import type { Delivery, Source } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
+
+/** Milliseconds that putting items back may take. */
+const PATIENCE = 5_000;
 
 /** Items of a list, first in first out: BLMPOP, or BLPOP and LPOP before Redis 7. */
 export class ListSource implements Source {
@@ -43,7 +47,9 @@ export class ListSource implements Source {
     this.#reader.close();
     if (unstarted.length === 0) return;
     const frames = unstarted.map((delivery) => delivery.frame as Buffer);
-    await this.#connections.client.lpush(this.#key, ...frames.reverse());
+    const returned = this.#connections.client.lpush(this.#key, ...frames.reverse());
+    if (await settledWithin(returned, PATIENCE)) await returned;
+    else throw new Error(`${frames.length} items could not be put back on list '${this.#key}'`);
   }
 
   // A list's item is gone from Redis once it is popped: there is nothing to settle.

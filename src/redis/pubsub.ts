@@ -1,9 +1,12 @@
 import type { Redis } from 'ioredis';
-import { deferred, type Deferred } from '../internal/deferred.ts';
+import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
 import { Subscriptions } from '../transport/subscriptions.ts';
 import type { Report } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { watchOver } from './watchdog.ts';
+
+/** Milliseconds that an unsubscription may take. */
+const PATIENCE = 1_000;
 
 /** Receives a frame and the concrete channel it came on. */
 export type ChannelSink = (frame: Buffer, channel: string) => void;
@@ -50,7 +53,9 @@ export class PubSub {
     const client = await this.#client;
     // A connection that is down has no subscription to end, and will not restore this one.
     if (client?.status !== 'ready') return;
-    await (isPattern ? client.punsubscribe(name) : client.unsubscribe(name));
+    // A connection that breaks just now never answers; nor does it deliver.
+    const told = isPattern ? client.punsubscribe(name) : client.unsubscribe(name);
+    await settledWithin(told, PATIENCE);
   }
 
   /** Has `restored` called whenever all subscriptions stand again after a reconnect. */

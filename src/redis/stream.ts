@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../errors.ts';
+import { settledWithin } from '../internal/deferred.ts';
 import { randomId } from '../internal/ids.ts';
 import {
   missingStream,
@@ -12,6 +13,9 @@ import {
 import type { Connections } from './connections.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
 import { trimmer } from './trim.ts';
+
+/** Milliseconds that tidying up at the end may take. */
+const PATIENCE = 1_000;
 
 /** The field of a stream entry that holds the frame, as in FastStream. */
 export const DATA_FIELD = '__data__';
@@ -154,9 +158,11 @@ export class GroupSource implements Source {
 
   async close(): Promise<void> {
     await this.stop();
-    await this.#acking;
+    // Where the server is gone nothing can be tidied up, and nobody should wait for it.
+    if (this.#acking !== undefined) await settledWithin(this.#acking, PATIENCE);
     this.#reader.close();
-    if (this.#options.consumer === undefined) await this.#leave();
+    if (this.#options.consumer !== undefined || this.#client.status !== 'ready') return;
+    await settledWithin(this.#leave(), PATIENCE);
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
@@ -298,22 +304,18 @@ export class GroupSource implements Source {
     }
   }
 
-  /** Removes the consumer that was made up for this source, unless it leaves pending entries behind. */
+  /** Removes the consumer that was made up for this source, unless it leaves pending entries behind. Failing that it is litter, and no harm. */
   async #leave(): Promise<void> {
-    try {
-      const pending = await this.#client.xpending(
-        this.#key,
-        this.#group,
-        '-',
-        '+',
-        1,
-        this.#consumer,
-      );
-      if (pending.length > 0) return;
-      await this.#client.xgroup('DELCONSUMER', this.#key, this.#group, this.#consumer);
-    } catch (error) {
-      this.#report(`consumer '${this.#consumer}' could not be removed from its group`, error);
-    }
+    const pending = await this.#client.xpending(
+      this.#key,
+      this.#group,
+      '-',
+      '+',
+      1,
+      this.#consumer,
+    );
+    if (pending.length > 0) return;
+    await this.#client.xgroup('DELCONSUMER', this.#key, this.#group, this.#consumer);
   }
 }
 

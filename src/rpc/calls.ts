@@ -145,6 +145,7 @@ export class Calls {
   /** Rejects what still waits, and leaves the inbox. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#recovery.close();
     for (const call of this.#pending.values()) {
       this.#fail(call, new BrokerClosedError('the broker was closed before an answer came'));
     }

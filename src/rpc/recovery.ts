@@ -21,6 +21,7 @@ export class Recovery {
   readonly #channel: string;
   readonly #report: Report;
   #listening: Promise<unknown> | undefined;
+  #closed = false;
 
   constructor(transport: Transport, inboxPrefix: string, report: Report) {
     this.#transport = transport;
@@ -34,7 +35,13 @@ export class Recovery {
     const restored = (): void => this.onRestored?.();
     this.#listening = this.#transport
       .listen(this.#channel, (frame) => this.#receive(frame), restored)
-      .catch((error: unknown) => this.#report('lost answers cannot be recovered', error));
+      .catch((error: unknown) => {
+        if (!this.#closed) this.#report('lost answers cannot be recovered', error);
+      });
+  }
+
+  close(): void {
+    this.#closed = true;
   }
 
   async say(what: 'lost' | 'gap', inbox: string, calls = ''): Promise<void> {

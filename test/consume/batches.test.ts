@@ -7,25 +7,34 @@ import { takeLogs } from '../support/logs.ts';
 
 const Order = z.object({ sku: z.string(), quantity: z.number().default(1) });
 
+type Kind = 'list' | 'stream' | 'group';
+
+/** The address to subscribe to; everything that was sent before is in it. */
+function from(kind: Kind, name: string) {
+  if (kind === 'list') return { list: name } as const;
+  return { stream: name, lastId: '0', ...(kind === 'group' ? { group: 'g' } : {}) } as const;
+}
+
+/** Where to send. Said to be a list, because the compiler wants to know which of the two. */
+function to(kind: Kind, name: string): { list: string } {
+  return (kind === 'list' ? { list: name } : { stream: name }) as { list: string };
+}
+
+function callTo(kind: Kind, name: string) {
+  return { ...to(kind, name), rpc: true, timeout: 5_000 } as const;
+}
+
 describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) => {
   onBothBackends('is handed over', (bench) => {
-    /** The address to subscribe to; everything that was sent before is in it. */
-    function from(name: string) {
-      if (kind === 'list') return { list: name } as const;
-      return { stream: name, lastId: '0', ...(kind === 'group' ? { group: 'g' } : {}) } as const;
-    }
-    /** Where to send. Said to be a list, because the compiler wants to know which of the two. */
-    function to(name: string): { list: string } {
-      return (kind === 'list' ? { list: name } : { stream: name }) as { list: string };
-    }
-    const call = (name: string) => ({ ...to(name), rpc: true, timeout: 5_000 }) as const;
-
     it('as an array of what there is, in order', async () => {
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
       const batches: unknown[][] = [];
-      service.subscriber({ ...from(name()), batch: true }, (bodies) => void batches.push(bodies));
-      await client.publishBatch(['a', { b: 1 }, 3], to(name()));
+      service.subscriber(
+        { ...from(kind, name()), batch: true },
+        (bodies) => void batches.push(bodies),
+      );
+      await client.publishBatch(['a', { b: 1 }, 3], to(kind, name()));
       await service.start();
       await eventually(() => expect(batches.flat()).toEqual(['a', { b: 1 }, 3]));
       expect(batches).toHaveLength(1);
@@ -35,9 +44,12 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const { broker, name } = bench();
       const service = broker();
       const batches: unknown[][] = [];
-      service.subscriber({ ...from(name()), batch: true }, (bodies) => void batches.push(bodies));
+      service.subscriber(
+        { ...from(kind, name()), batch: true },
+        (bodies) => void batches.push(bodies),
+      );
       await service.start();
-      await service.publish('alone', to(name()));
+      await service.publish('alone', to(kind, name()));
       await eventually(() => expect(batches).toEqual([['alone']]));
     });
 
@@ -45,10 +57,10 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
       const batches: unknown[][] = [];
-      const address = { ...from(name()), batch: true, maxRecords: 4 } as const;
+      const address = { ...from(kind, name()), batch: true, maxRecords: 4 } as const;
       service.subscriber(address, (bodies: unknown[]) => void batches.push(bodies));
       const sent = Array.from({ length: 10 }, (_, i) => i);
-      await client.publishBatch(sent, to(name()));
+      await client.publishBatch(sent, to(kind, name()));
       await service.start();
       await eventually(() => expect(batches.flat()).toEqual(sent));
       expect(batches.map((batch) => batch.length)).toEqual([4, 4, 2]);
@@ -58,14 +70,14 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
       const seen: unknown[] = [];
-      service.subscriber({ ...from(name()), batch: true }, (bodies: unknown[], ctx) => {
+      service.subscriber({ ...from(kind, name()), batch: true }, (bodies: unknown[], ctx) => {
         seen.push(
           bodies,
           ctx.messages.map(({ correlationId }) => correlationId),
         );
         seen.push(ctx.message.correlationId);
       });
-      const target = to(name());
+      const target = to(kind, name());
       await client.publish('text', { ...target, correlationId: 'c-1' });
       await client.publish(Buffer.from([1, 0xff]), { ...target, correlationId: 'c-2' });
       await client.publish({ json: true }, { ...target, correlationId: 'c-3' });
@@ -82,10 +94,10 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
       const seen: unknown[] = [];
-      service.subscriber({ ...from(name()), batch: true, schema: Order }, (orders) => {
+      service.subscriber({ ...from(kind, name()), batch: true, schema: Order }, (orders) => {
         seen.push(...orders);
       });
-      const target = to(name());
+      const target = to(kind, name());
       await client.publish({ sku: 'A', quantity: 2 }, target);
       await client.publish({ quantity: 2 }, target);
       await client.publish('{broken', {
@@ -102,7 +114,8 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const logged: unknown[] = [];
       await eventually(() => {
         logged.push(...takeLogs().map(({ error }) => (error as { code: string }).code));
-        expect(logged.toSorted()).toEqual(['DECODE', 'INVALID_MESSAGE']);
+        expect(logged).toHaveLength(2);
+        expect(new Set(logged)).toEqual(new Set(['DECODE', 'INVALID_MESSAGE']));
       });
     });
 
@@ -110,7 +123,7 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
       const sizes: number[] = [];
-      const address = { ...from(name()), batch: true } as const;
+      const address = { ...from(kind, name()), batch: true } as const;
       // Until all are there the service does not look, so that they come as one batch.
       service.subscriber(address, (bodies: number[]) => {
         sizes.push(bodies.length);
@@ -119,7 +132,7 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
         );
       });
       const answers = [1, 2, 3].map((n) =>
-        client.request<number>(n, { ...to(name()), timeout: 5_000 }),
+        client.request<number>(n, { ...to(kind, name()), timeout: 5_000 }),
       );
       await eventually(() => expect(client.stats.pendingCalls).toBe(3));
       await service.start();
@@ -132,10 +145,10 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
     it('and a failing handler answers each requester with the error', async () => {
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
-      service.subscriber({ ...from(name()), batch: true }, () => {
+      service.subscriber({ ...from(kind, name()), batch: true }, () => {
         throw new RangeError('all of it');
       });
-      const calls = [1, 2, 3].map((n) => client.publish(n, call(name())));
+      const calls = [1, 2, 3].map((n) => client.publish(n, callTo(kind, name())));
       const settled = Promise.allSettled(calls);
       await service.start();
       for (const result of await settled) {
@@ -150,12 +163,12 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
     it('and a bad item gets its error while its neighbours get their answers', async () => {
       const { broker, name } = bench();
       const [client, service] = [broker(), broker()];
-      const address = { ...from(name()), batch: true, schema: Order } as const;
+      const address = { ...from(kind, name()), batch: true, schema: Order } as const;
       service.subscriber(address, (orders: z.output<typeof Order>[]) =>
         orders.map(({ sku }) => sku),
       );
       const calls = [{ sku: 'A' }, { quantity: 1 }, { sku: 'C' }].map((body) =>
-        client.publish(body, call(name())),
+        client.publish(body, callTo(kind, name())),
       );
       const settled = Promise.allSettled(calls);
       await service.start();

@@ -58,7 +58,7 @@ onBothBackends('messages taken by hand', (bench) => {
       waits.push(performance.now() - sent);
     }
     // The best of five: a busy machine delays some, polling would delay all.
-    expect(Math.min(...waits), waits.join(', ')).toBeLessThan(20);
+    expect(Math.min(...waits)).toBeLessThan(20);
   });
 
   it.each(KINDS)('come by for await, until it is left (%s)', async (kind) => {
@@ -147,7 +147,7 @@ onBothBackends('messages taken by hand', (bench) => {
     const waiting = [1, 2, 3].map(() => consumer.next({ timeout: 5_000 }));
     await service.publishBatch(['a', 'b', 'c'], { list: name() });
     const bodies = (await Promise.all(waiting)).map((message) => message?.body);
-    expect(bodies.toSorted()).toEqual(['a', 'b', 'c']);
+    expect(new Set(bodies)).toEqual(new Set(['a', 'b', 'c']));
   });
 });
 

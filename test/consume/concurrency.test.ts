@@ -72,7 +72,8 @@ onBothBackends('concurrency', (bench) => {
       inside[0]?.leave();
       expect(entered).toHaveLength(sent.length);
     });
-    expect(entered.toSorted()).toEqual(sent);
+    expect(entered).toHaveLength(sent.length);
+    expect(new Set(entered)).toEqual(new Set(sent));
     expect(most()).toBe(3);
     for (const place of [...inside]) place.leave();
   });

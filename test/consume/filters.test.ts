@@ -9,6 +9,16 @@ import { rawClient, redisUrl, unique } from '../support/redis.ts';
 const isJson = ({ contentType }: { contentType: string | undefined }): boolean =>
   contentType === 'application/json';
 
+const kind =
+  (wanted: string) =>
+  ({ body }: { body: unknown }): boolean =>
+    (body as { kind: string }).kind === wanted;
+
+const brokenFilter = ({ body }: { body: unknown }): boolean => {
+  if (body === 'bad') throw new Error('filter broke');
+  return true;
+};
+
 onBothBackends('a filter', (bench) => {
   it('sends a message to the handler that accepts it, and the rest to the one without', async () => {
     const { broker, name } = bench();
@@ -77,10 +87,6 @@ onBothBackends('a filter', (bench) => {
   it('chooses before the schema of a handler checks the body', async () => {
     const { broker, name } = bench();
     const service = broker();
-    const kind =
-      (wanted: string) =>
-      ({ body }: { body: unknown }) =>
-        (body as { kind: string }).kind === wanted;
     class Shapes {
       @subscriber({
         list: name(),
@@ -122,11 +128,7 @@ onBothBackends('a filter', (bench) => {
   it('that throws fails the message and not the subscriber', async () => {
     const { broker, name } = bench();
     const service = broker();
-    const filter = ({ body }: { body: unknown }): boolean => {
-      if (body === 'bad') throw new Error('filter broke');
-      return true;
-    };
-    service.subscriber({ list: name(), filter }, () => 'fine');
+    service.subscriber({ list: name(), filter: brokenFilter }, () => 'fine');
     await service.start();
     const call = { list: name(), rpc: true, timeout: 5_000 } as const;
     await expect(service.publish('bad', call)).rejects.toMatchObject({ message: 'filter broke' });

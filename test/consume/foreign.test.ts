@@ -1,4 +1,3 @@
-import { RedisBroker } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -19,12 +18,8 @@ const PAYLOADS: [string | Buffer, unknown][] = [
 ];
 
 describe('messages of programs that know nothing of frames', () => {
-  function service(): RedisBroker {
-    return newBroker(redisUrl());
-  }
-
   it('are delivered from a channel as they are', async () => {
-    const [broker, client, channel] = [service(), rawClient(), unique()];
+    const [broker, client, channel] = [newBroker(redisUrl()), rawClient(), unique()];
     const seen: unknown[] = [];
     broker.subscriber(channel, (body) => void seen.push(body));
     await broker.start();
@@ -34,7 +29,7 @@ describe('messages of programs that know nothing of frames', () => {
   });
 
   it('are delivered from a list as they are', async () => {
-    const [broker, client, list] = [service(), rawClient(), unique()];
+    const [broker, client, list] = [newBroker(redisUrl()), rawClient(), unique()];
     const seen: unknown[] = [];
     broker.subscriber({ list }, (body) => void seen.push(body));
     await client.rpush(list, ...PAYLOADS.map(([payload]) => payload));
@@ -44,7 +39,7 @@ describe('messages of programs that know nothing of frames', () => {
   });
 
   it('are delivered in a batch as they are', async () => {
-    const [broker, client, list] = [service(), rawClient(), unique()];
+    const [broker, client, list] = [newBroker(redisUrl()), rawClient(), unique()];
     const seen: unknown[] = [];
     broker.subscriber({ list, batch: true }, (bodies) => void seen.push(...bodies));
     await client.rpush(list, ...PAYLOADS.map(([payload]) => payload));
@@ -54,7 +49,7 @@ describe('messages of programs that know nothing of frames', () => {
   });
 
   it.each([{}, { group: 'g' }])('are objects of their fields in a stream (%o)', async (options) => {
-    const [broker, client, stream] = [service(), rawClient(), unique()];
+    const [broker, client, stream] = [newBroker(redisUrl()), rawClient(), unique()];
     const seen: unknown[] = [];
     broker.subscriber({ stream, ...options }, (body) => void seen.push(body));
     await broker.start();
@@ -70,7 +65,7 @@ describe('messages of programs that know nothing of frames', () => {
   });
 
   it('have no headers, no reply address, and a correlation id made up here', async () => {
-    const [broker, client, channel] = [service(), rawClient(), unique()];
+    const [broker, client, channel] = [newBroker(redisUrl()), rawClient(), unique()];
     const seen: unknown[] = [];
     broker.subscriber(channel, (_, { message }) => {
       const { headers, replyTo, contentType, raw, correlationId } = message;
@@ -91,7 +86,7 @@ describe('messages of programs that know nothing of frames', () => {
   });
 
   it("are FastStream's older JSON envelope only where they look like nothing else", async () => {
-    const [broker, client, channel] = [service(), rawClient(), unique()];
+    const [broker, client, channel] = [newBroker(redisUrl()), rawClient(), unique()];
     const seen: unknown[] = [];
     broker.subscriber(channel, (body, { message }) => void seen.push([body, message.headers['x']]));
     await broker.start();

@@ -9,7 +9,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     const service = broker();
     await service.start();
     const at = { [kind]: name() } as { list: string };
-    const late = service.subscriber(at, (body: unknown) => `got ${body}`);
+    const late = service.subscriber(at, (body: number) => `got ${body}`);
     await late.started();
     const call = { ...at, rpc: true, timeout: 5_000 } as const;
     expect(await service.publish(1, call)).toBe('got 1');
@@ -22,7 +22,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     const list = name();
     class Late {
       @subscriber({ list })
-      handle(body: unknown): string {
+      handle(body: number): string {
         return `got ${body}`;
       }
     }

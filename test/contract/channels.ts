@@ -94,20 +94,23 @@ export function channelContract(bench: () => Bench): void {
     ['.\\*', ['.*'], ['.a', '.\\*', '.']],
     ['.a.*.z', ['.a.b.z', '.a.b.c.z'], ['.a.z', '.a.b.zz']],
     ['(.)+$', ['(.)+$'], ['.', '..']],
-  ])('a pattern takes what its glob matches, and gives the channel: %j', async (glob, ins, outs) => {
-    const { name: newName, connect, open } = bench();
-    const prefix = newName();
-    const source = await open(pattern(prefix + glob));
-    // What must not come is shown by what comes after it.
-    const marker = await connect();
-    const all = [...outs, ...ins];
-    for (const end of all) {
-      const receivers = await marker.send(to(prefix + end), frame(end));
-      expect([end, receivers]).toEqual([end, ins.includes(end) ? 1 : 0]);
-    }
-    const found = await take(source, ins.length);
-    expect(found.map((delivery) => delivery.name)).toEqual(ins.map((end) => prefix + end));
-  });
+  ])(
+    'a pattern takes what its glob matches, and gives the channel: %j',
+    async (glob, ins, outs) => {
+      const { name: newName, connect, open } = bench();
+      const prefix = newName();
+      const source = await open(pattern(prefix + glob));
+      // What must not come is shown by what comes after it.
+      const marker = await connect();
+      const all = [...outs, ...ins];
+      for (const end of all) {
+        const receivers = await marker.send(to(prefix + end), frame(end));
+        expect([end, receivers]).toEqual([end, ins.includes(end) ? 1 : 0]);
+      }
+      const found = await take(source, ins.length);
+      expect(found.map((delivery) => delivery.name)).toEqual(ins.map((end) => prefix + end));
+    },
+  );
 
   it('a name with the letters of a glob is a name where it is no pattern', async () => {
     const { name: newName, connect, open } = bench();

@@ -51,7 +51,10 @@ export function groupContract(bench: () => Bench): void {
   it('each entry goes to one consumer of a group, and to each group', async () => {
     const { name: newName, connect, open } = bench();
     const name = newName();
-    const sources = [await open(stream(name, { group: 'g' })), await open(stream(name, { group: 'g' }))];
+    const sources = [
+      await open(stream(name, { group: 'g' })),
+      await open(stream(name, { group: 'g' })),
+    ];
     const other = await open(stream(name, { group: 'other' }));
     const sender = await connect();
     const found = sources.map((): string[] => []);
@@ -140,7 +143,8 @@ export function groupContract(bench: () => Bench): void {
     const texts = Array.from({ length: 1_000 }, (_, i) => `${i}`);
     await sender.sendBatch(to(name), frames(...texts));
     const source = await open(stream(name, { group: 'g', consumer: 'c', maxlen: 50 }));
-    await Promise.all((await take(source, 1_000)).map((delivery) => source.ack(delivery)));
+    for (const delivery of await take(source, 1_000)) void source.ack(delivery);
+    await source.close([]);
     const reader = await open(stream(name, { lastId: '0' }));
     await sender.send(to(name), frame('end'));
     const kept = await takeUntil(reader, 'end');

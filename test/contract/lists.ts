@@ -130,6 +130,19 @@ export function listContract(bench: () => Bench): void {
     expect(textsOf(await reading)).toEqual(['a', 'b']);
   });
 
+  it('what a close puts back wakes as many readers as wait for it', async () => {
+    const { name: newName, connect, open } = bench();
+    const name = newName();
+    const sender = await connect();
+    await sender.sendBatch(to(name), frames('a', 'b'));
+    const source = await open(list(name));
+    const taken = await take(source, 2);
+    const others = [await open(list(name)), await open(list(name))];
+    const reading = others.map((other) => other.read(1));
+    await source.close(taken);
+    expect((await Promise.all(reading)).flatMap(textsOf).toSorted()).toEqual(['a', 'b']);
+  });
+
   it('an item is gone once it was read: nothing settles it or brings it back', async () => {
     const { name: newName, connect, open } = bench();
     const name = newName();

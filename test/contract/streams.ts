@@ -1,16 +1,7 @@
 import { SetupError } from 'redstart';
 import { expect, it } from 'vitest';
 import type { Target } from '../../src/transport/address.ts';
-import {
-  frame,
-  frames,
-  isAfter,
-  stream,
-  take,
-  takeUntil,
-  textsOf,
-  type Bench,
-} from './harness.ts';
+import { frame, frames, isAfter, stream, take, takeUntil, textsOf, type Bench } from './harness.ts';
 
 function to(name: string, maxlen?: number): Target {
   return { kind: 'stream', name, maxlen };
@@ -27,7 +18,7 @@ export function streamContract(bench: () => Bench): void {
     expect(sent).toHaveLength(23);
     for (const [i, id] of sent.entries()) {
       expect(id).toMatch(/^\d+-\d+$/);
-      if (i > 0) expect(isAfter(id, sent[i - 1] as string)).toBe(true);
+      expect(isAfter(id, sent[i - 1] ?? '0-0')).toBe(true);
     }
     const source = await open(stream(name, { lastId: '0' }));
     const found = await take(source, 23);
@@ -162,7 +153,8 @@ export function streamContract(bench: () => Bench): void {
     const name = newName();
     const sender = await connect();
     await sender.send(to(name), frame('a'));
-    const read = async (): Promise<unknown> => (await open(stream(name, { lastId: 'x-y' }))).read(1);
+    const read = async (): Promise<unknown> =>
+      (await open(stream(name, { lastId: 'x-y' }))).read(1);
     await expect(read()).rejects.toThrow('Invalid stream ID');
   });
 }

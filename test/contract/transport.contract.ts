@@ -14,11 +14,23 @@ import { streamContract } from './streams.ts';
 export function transportContract(title: string, start: () => Backend): void {
   const bench = () => benchOf(start);
   describe(`transport over ${title}`, () => {
-    describe('in general', () => sharedContract(bench));
-    describe('channels', () => channelContract(bench));
-    describe('lists', () => listContract(bench));
-    describe('streams without a group', () => streamContract(bench));
-    describe('streams with a group', () => groupContract(bench));
-    describe('pending entries of a group', () => pendingContract(bench));
+    describe('in general', () => {
+      sharedContract(bench);
+    });
+    describe('channels', () => {
+      channelContract(bench);
+    });
+    describe('lists', () => {
+      listContract(bench);
+    });
+    describe('streams without a group', () => {
+      streamContract(bench);
+    });
+    describe('streams with a group', () => {
+      groupContract(bench);
+    });
+    describe('pending entries of a group', () => {
+      pendingContract(bench);
+    });
   });
 }

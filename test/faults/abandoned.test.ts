@@ -74,10 +74,10 @@ it.each(['channel', 'list', 'stream'] as const)(
       timeout: 20_000,
       signal: controller.signal,
     });
-    const rejected = expect(aborted).rejects.toBe(reason);
+    const rejected = aborted.catch((error: unknown) => error);
     await eventually(() => state['aborted'] === 'runs');
     controller.abort(reason);
-    await rejected;
+    expect(await rejected).toBe(reason);
     await eventually(() => state['aborted'] === 'aborted', 1_000);
 
     const child = await startProgram('abandon', server.url, 'call', JSON.stringify(to), '2000');

@@ -42,19 +42,31 @@ async function read(client: RedisBroker, atThousand: () => unknown): Promise<str
   }
 }
 
+// The first connection of a broker carries commands, the second subscriptions.
+const second = (index: number): boolean => index === 1;
+
 it.each([
-  ['caller’s', true],
-  ['responder’s', false],
-])(
-  'a stream whose %s connections are cut in the middle breaks for its reader, and its generator finishes',
+  ['all connections of the caller are cut', true, (proxy: FaultProxy) => proxy.cut()],
+  ['the caller’s subscriptions are cut', true, (proxy: FaultProxy) => proxy.cut(second)],
+  ['all connections of the caller are half-open', true, (proxy: FaultProxy) => proxy.halfOpen()],
+  ['all connections of the responder are cut', false, (proxy: FaultProxy) => proxy.cut()],
+  ['the responder’s subscriptions are cut', false, (proxy: FaultProxy) => proxy.cut(second)],
+  [
+    'all connections of the responder are half-open',
+    false,
+    (proxy: FaultProxy) => proxy.halfOpen(),
+  ],
+] as const)(
+  'a stream in whose middle %s breaks for its reader, and its generator finishes',
   { timeout: 40_000 },
-  async (_whose, isCallers) => {
+  async (_which, isCallers, strike) => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);
-    const [near, far] = [newBroker(proxy.url, { logger: false }), newBroker(server.url)];
+    const near = newBroker(proxy.url, { logger: false });
+    const far = newBroker(server.url, { logger: false });
     const [service, client] = isCallers ? [far, near] : [near, far];
     const counts = await counter(service);
-    expect(await read(client, () => proxy.cut())).toBe('StreamBrokenError');
+    expect(await read(client, () => strike(proxy))).toBe('StreamBrokenError');
     await eventually(() => counts.finished === 1, 10_000);
     expect(client.stats.pendingCalls).toBe(0);
   },

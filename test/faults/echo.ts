@@ -8,6 +8,16 @@ export const STRUCTURES: readonly Structure[] = ['channel', 'list', 'stream'];
 /** Where to send, for each structure. */
 export type Places = Record<Structure, Destination>;
 
+/**
+ * How calls may end while connections break. Redis delivers on channels and lists at most once:
+ * what was on a broken connection may be gone. A channel without a subscriber says so.
+ */
+export const MAY_END: Record<Structure, readonly string[]> = {
+  channel: ['value', 'NoRespondersError', 'RpcTimeoutError'],
+  list: ['value', 'RpcTimeoutError'],
+  stream: ['value'],
+};
+
 /** Subscribes one handler to a channel, a list and a stream group. */
 export function everywhere(
   service: RedisBroker,

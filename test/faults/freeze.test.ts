@@ -9,7 +9,7 @@ it(
   { timeout: 60_000 },
   async () => {
     const server = await ownServer();
-    const pid = server.pid as number;
+    const pid = server.pid;
     const service = newBroker(server.url, { logger: false });
     const caller = newBroker(server.url, { logger: false });
     let handled = 0;

@@ -1,6 +1,12 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backoff } from '../../src/internal/backoff.ts';
+
+function average(attempt: number): number {
+  let sum = 0;
+  for (let i = 0; i < 500; i++) sum += backoff(attempt, 10, 100_000);
+  return sum / 500;
+}
 
 describe('a backoff', () => {
   it('lies between its base and the doubled base, and under its cap, at any attempt', () => {
@@ -31,11 +37,6 @@ describe('a backoff', () => {
   });
 
   it('grows with the attempts', () => {
-    const average = (attempt: number): number => {
-      let sum = 0;
-      for (let i = 0; i < 500; i++) sum += backoff(attempt, 10, 100_000);
-      return sum / 500;
-    };
     expect(average(8)).toBeGreaterThan(2 * average(5));
   });
 });

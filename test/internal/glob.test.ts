@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { escapeGlob, globMatcher, hasGlob } from '../../src/internal/glob.ts';
 import { rawClient, unique } from '../support/redis.ts';
@@ -36,7 +36,7 @@ describe('a glob', () => {
     const publisher = rawClient();
     // Every glob and every channel begins alike, so that no other test's messages are matched.
     const prefix = unique('glob');
-    const letters = [...'aab-cz*?[]^\\.é\n+$('];
+    const letters = Array.from('aab-cz*?[]^\\.é\n+$(');
     const glob = fc
       .array(fc.constantFrom(...letters, '*', '[', ']', 'a-c', '[^', '\\'), { maxLength: 8 })
       .map((parts) => parts.join(''));
@@ -77,13 +77,16 @@ describe('a glob', () => {
   });
 
   it('taken literally matches its own text and nothing else', () => {
-    const text = fc.string({ unit: fc.constantFrom(...'ab*?[]^\\-é\n.$'), maxLength: 10 });
+    const text = fc.string({
+      unit: fc.constantFrom(...Array.from('ab*?[]^\\-é\n.$')),
+      maxLength: 10,
+    });
     fc.assert(
       fc.property(text, text, (one, other) => {
         const matches = globMatcher(escapeGlob(one));
         expect(matches(one)).toBe(true);
         expect(matches(other)).toBe(one === other);
-        if (!hasGlob(one)) expect(globMatcher(one)(one)).toBe(true);
+        expect(hasGlob(one) || globMatcher(one)(one)).toBe(true);
       }),
       { numRuns: 2_000 },
     );

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { ConnectionError, RedisBroker } from 'redstart';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { newBroker } from '../support/broker.ts';
@@ -40,7 +40,7 @@ describe('a server that is not there', () => {
   });
 
   it('that accepts and never answers fails the start within the connectTimeout given', async () => {
-    const sockets: import('node:net').Socket[] = [];
+    const sockets: Socket[] = [];
     const mute = createServer((socket) => void sockets.push(socket));
     await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => {

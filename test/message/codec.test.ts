@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { DecodeError, EncodeError, defaultCodec } from 'redstart';
 import { describe, expect, it } from 'vitest';
 

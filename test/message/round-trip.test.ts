@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { binaryFormat, openFrame } from '../../src/message/format.ts';
 import { Message } from '../../src/message/message.ts';
@@ -69,13 +69,14 @@ describe('what is encoded is decoded', () => {
   });
 });
 
+function counted(value: string): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(Array.from(value).length);
+  return Buffer.concat([length, Buffer.from(value)]);
+}
+
 /** A frame as FastStream writes it: lengths count code points, the bytes are UTF-8. */
 function encodeLikeFastStream(entries: Entries, body: Uint8Array): Buffer {
-  const counted = (value: string): Buffer => {
-    const length = Buffer.alloc(2);
-    length.writeUInt16BE([...value].length);
-    return Buffer.concat([length, Buffer.from(value)]);
-  };
   const pairs = Buffer.concat(entries.flat().map(counted));
   const head = Buffer.from('\x89BIN\r\n\x1a\n\0\x01\0\0\0\x12\0\0\0\0\0\0', 'latin1');
   head.writeUInt32BE(20 + pairs.length, 14);
@@ -86,7 +87,9 @@ function encodeLikeFastStream(entries: Entries, body: Uint8Array): Buffer {
 describe('what FastStream encodes with lengths in characters', () => {
   // Without control characters a block of this size never adds up in bytes by chance: a length read
   // at the wrong place has a high byte of 0x20 or more, so points 8 KiB on.
-  const printable = fc.array(fc.constantFrom(...'az09 -_/=éßю水😀\u{10ffff}ﬃ'), { maxLength: 20 });
+  const printable = fc.array(fc.constantFrom(...Array.from('az09 -_/=éßю水😀\u{10ffff}ﬃ')), {
+    maxLength: 20,
+  });
   const word = printable.map((letters) => letters.join(''));
   const entries = fc.uniqueArray(fc.tuple(word, word), { selector: ([key]) => key, maxLength: 6 });
 

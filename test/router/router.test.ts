@@ -1,4 +1,10 @@
-import { RedisRouter, SetupError, subscriber, type MessageContext } from 'redstart';
+import {
+  RedisRouter,
+  SetupError,
+  subscriber,
+  type MessageContext,
+  type RedisBroker,
+} from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -153,43 +159,46 @@ onBothBackends('a router', (bench) => {
   });
 });
 
-describe("a router's ack policy", () => {
-  /** How many entries stay pending when one has failed. */
-  async function pendingAfterFailure(
-    include: (broker: ReturnType<typeof newBroker>, router: RedisRouter) => void,
-    policies: { broker?: 'manual'; router?: 'manual' | 'ack'; own?: 'manual' | 'ack' },
-  ): Promise<number> {
-    const [stream, client] = [unique(), rawClient()];
-    const of = (ackPolicy?: 'manual' | 'ack') => (ackPolicy === undefined ? {} : { ackPolicy });
-    const broker = newBroker(redisUrl(), of(policies.broker));
-    const router = new RedisRouter(of(policies.router));
-    const address = { stream, group: 'g', ...of(policies.own) };
-    router.subscriber(address, (body: unknown, ctx: MessageContext) => {
-      if (body === 'end') return ctx.ack();
-      throw new Error('no good');
-    });
-    include(broker, router);
-    await broker.start();
-    await broker.publish('bad', { stream });
-    await broker.publish('end', { stream, rpc: true, timeout: 5_000 });
-    await broker.stop();
-    takeLogs();
-    return ((await client.xpending(stream, 'g')) as [number])[0];
-  }
-  const plainly = (broker: ReturnType<typeof newBroker>, router: RedisRouter): void =>
-    broker.include(router);
+type Include = (broker: RedisBroker, router: RedisRouter) => void;
 
+const of = (ackPolicy?: 'manual' | 'ack') => (ackPolicy === undefined ? {} : { ackPolicy });
+
+/** How many entries stay pending when one has failed. */
+async function pendingAfterFailure(
+  include: Include,
+  policies: { broker?: 'manual'; router?: 'manual' | 'ack'; own?: 'manual' | 'ack' },
+): Promise<number> {
+  const [stream, client] = [unique(), rawClient()];
+  const broker = newBroker(redisUrl(), of(policies.broker));
+  const router = new RedisRouter(of(policies.router));
+  const address = { stream, group: 'g', ...of(policies.own) };
+  router.subscriber(address, (body: unknown, ctx: MessageContext) => {
+    if (body === 'end') return ctx.ack();
+    throw new Error('no good');
+  });
+  include(broker, router);
+  await broker.start();
+  await broker.publish('bad', { stream });
+  await broker.publish('end', { stream, rpc: true, timeout: 5_000 });
+  await broker.stop();
+  takeLogs();
+  return ((await client.xpending(stream, 'g')) as [number])[0];
+}
+const plainly: Include = (broker, router) => broker.include(router);
+
+const nested: Include = (broker, router) => {
+  const between = new RedisRouter();
+  between.include(router);
+  broker.include(between);
+};
+
+describe("a router's ack policy", () => {
   it("is the broker's where it has none, also where it was made before the broker", async () => {
     expect(await pendingAfterFailure(plainly, { broker: 'manual' })).toBe(1);
     expect(await pendingAfterFailure(plainly, {})).toBe(0);
   });
 
   it("is the broker's through a router between them", async () => {
-    const nested = (broker: ReturnType<typeof newBroker>, router: RedisRouter): void => {
-      const between = new RedisRouter();
-      between.include(router);
-      broker.include(between);
-    };
     expect(await pendingAfterFailure(nested, { broker: 'manual' })).toBe(1);
   });
 

@@ -110,9 +110,9 @@ export class FaultProxy {
     this.#max = max;
   }
 
-  /** Ends every connection at once; what was on its way is lost. New ones are let through. */
-  cut(): void {
-    for (const link of this.#links) this.#destroy(link);
+  /** Ends every connection at once, or those chosen by their place in the order they came; what was on its way is lost. New ones are let through. */
+  cut(chosen: (index: number) => boolean = () => true): void {
+    for (const [index, link] of [...this.#links].entries()) if (chosen(index)) this.#destroy(link);
   }
 
   /** The same, and no new connection is let through until {@link heal}. */

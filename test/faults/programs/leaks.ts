@@ -1,9 +1,10 @@
-// Many calls in a row, in a process that measures its own heap. argv: url, calls in all
+// Many calls in a row, in a process that measures its own heap.
+// argv: url, calls in all, 'shared' or 'own' timeouts
 import type { EventEmitter } from 'node:events';
 import { Redis } from 'ioredis';
 import { RedisBroker } from 'redstart';
 
-const [url = '', total = ''] = process.argv.slice(2);
+const [url = '', total = '', timeouts = ''] = process.argv.slice(2);
 const say = (what: object): void => void process.send?.(what);
 const collectGarbage = (globalThis as { gc?: () => void }).gc as () => void;
 
@@ -23,14 +24,16 @@ Redis.prototype.connect = function (this: Redis, ...args: Parameters<typeof conn
   return connect.apply(this, args);
 };
 
+function count(emitter: EventEmitter): number {
+  return emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
+}
+
 function listeners(): Record<string, number> {
   let onClients = 0;
   let onSockets = 0;
-  const count = (emitter: EventEmitter): number =>
-    emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
   for (const client of clients) {
     onClients += count(client);
-    onSockets += count(client.stream as unknown as EventEmitter);
+    onSockets += count(client.stream);
   }
   return { clients: clients.size, onClients, onSockets, onProcess: count(process) };
 }
@@ -45,7 +48,7 @@ async function main(): Promise<void> {
   });
   // Never answers, and ends when nobody waits any more.
   service.subscriber({ channel: 'never', concurrency: 1_000 }, (_body, { signal }) => {
-    return new Promise((resolve) => signal.addEventListener('abort', resolve));
+    return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   });
   await service.start();
   const shared = new AbortController();
@@ -62,7 +65,9 @@ async function main(): Promise<void> {
       const channel = n % 2 === 0 ? 'echo' : 'async';
       // One signal for many calls: each must take its listener off again.
       const signal = n % 3 === 0 ? shared.signal : undefined;
-      const answer = await caller.publish(n, { channel, rpc: true, timeout: 30_000, signal });
+      // What is left of somebody's time differs from call to call.
+      const timeout = timeouts === 'own' ? 30_000 - n / 100 : 30_000;
+      const answer = await caller.publish(n, { channel, rpc: true, timeout, signal });
       if (answer === n) ends.values++;
       else ends.wrong++;
     } catch (error) {

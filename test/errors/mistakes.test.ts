@@ -1,0 +1,356 @@
+import {
+  EncodeError,
+  RedisBroker,
+  RedisRouter,
+  RedstartError,
+  SetupError,
+  subscriber,
+  type BrokerOptions,
+} from 'redstart';
+import { describe, expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { unique } from '../support/redis.ts';
+
+const broker = new RedisBroker('memory://mistakes', { logger: false });
+const handler = (): undefined => undefined;
+
+// Users without TypeScript, and those who cast, make mistakes that the compiler would have refused.
+const subscribe = (address: unknown, options?: unknown): unknown =>
+  broker.subscriber(address as string, options as object, handler);
+const publish = (to: unknown): Promise<unknown> => broker.publish('body', to as string);
+const brokerWith = (options: unknown): unknown =>
+  new RedisBroker('memory://mistakes', options as BrokerOptions);
+
+class Plain {
+  handle(): void {}
+}
+class NeedsArguments {
+  constructor(readonly dependency: object) {}
+  @subscriber('x')
+  handle(): void {}
+}
+class Mistyped {
+  @subscriber({ stream: 'x', grup: 'g' } as never)
+  handle(): void {}
+}
+
+/** What the user did, the class of the error, and what its text must say. */
+type Row = [mistake: string, does: () => unknown, ...says: (string | RegExp)[]];
+
+const setup: Row[] = [
+  [
+    'a subscriber with two destinations',
+    () => subscribe({ channel: 'a', list: 'b' }),
+    /one of channel, list or stream/,
+    'channel and list',
+  ],
+  [
+    'a subscriber with no destination',
+    () => subscribe({}),
+    /one of channel, list or stream/,
+    'none',
+  ],
+  ['a subscriber at undefined', () => subscribe(undefined), '{ channel }', 'undefined'],
+  ['an empty name', () => subscribe(''), 'channel', 'non-empty'],
+  ['a name that is a number', () => subscribe({ list: 7 }), 'list', 'string', 'number'],
+  ['a group on a channel', () => subscribe({ channel: 'a', group: 'g' }), "'group'", 'channel'],
+  ['a group on a list', () => subscribe({ list: 'a', group: 'g' }), "'group'", 'list'],
+  ['maxlen on a list', () => subscribe({ list: 'a', maxlen: 5 }), "'maxlen'", 'list'],
+  ['batch on a channel', () => subscribe({ channel: 'a', batch: true }), "'batch'", 'channel'],
+  ['a misspelt option', () => subscribe({ stream: 'a', gruop: 'g' }), "'gruop'", "mean 'group'?"],
+  ['a misspelt option beside', () => subscribe('a', { concurency: 2 }), "mean 'concurrency'?"],
+  [
+    'an option nobody knows',
+    () => subscribe('a', { colour: 'red' }),
+    "'colour'",
+    /known: .*filter/,
+  ],
+  ['options that are a number', () => subscribe('a', 3), 'options', 'object', 'number'],
+  [
+    'a lastId that is none',
+    () => subscribe({ stream: 'a', lastId: 'yesterday' }),
+    "'lastId'",
+    "'$'",
+    'yesterday',
+  ],
+  [
+    'a consumer without a group',
+    () => subscribe({ stream: 'a', consumer: 'c' }),
+    "'consumer'",
+    "'group'",
+  ],
+  ['noAck without a group', () => subscribe({ stream: 'a', noAck: true }), "'noAck'", "'group'"],
+  ['a bad ackPolicy', () => subscribe('a', { ackPolicy: 'often' }), "'ackPolicy'", 'ack', 'often'],
+  [
+    'concurrency 0',
+    () => subscribe('a', { concurrency: 0 }),
+    "'concurrency'",
+    '1 or more',
+    'got 0',
+  ],
+  ['concurrency 1.5', () => subscribe('a', { concurrency: 1.5 }), "'concurrency'", 'got 1.5'],
+  ['maxRecords 0', () => subscribe({ list: 'a', maxRecords: 0 }), "'maxRecords'", 'got 0'],
+  [
+    'a schema that is none',
+    () => subscribe('a', { schema: {} }),
+    "'schema'",
+    'Standard Schema',
+    'zod',
+  ],
+  ['a reply that is none', () => subscribe('a', { reply: 'x' }), "'reply'", 'Standard Schema'],
+  [
+    'a filter that is none',
+    () => subscribe('a', { filter: 'x' }),
+    "'filter'",
+    'function',
+    'string',
+  ],
+  [
+    'a filter with batch',
+    () => subscribe({ list: 'a', batch: true, filter: () => true }),
+    "'filter'",
+    "'batch'",
+  ],
+  [
+    'noReply that is text',
+    () => subscribe('a', { noReply: 'yes' }),
+    "'noReply'",
+    'boolean',
+    'string',
+  ],
+  [
+    'a codec without decode',
+    () => subscribe('a', { codec: { encode: handler } }),
+    "'codec'",
+    'decode',
+  ],
+  [
+    'a middleware that is none',
+    () => subscribe('a', { middlewares: [5] }),
+    'middleware',
+    'function',
+  ],
+  [
+    'a handler that is no function',
+    () => broker.subscriber('a', {}, 'handle' as never),
+    'handler',
+    'function',
+    'string',
+  ],
+  [
+    'a handler that is no function, without options',
+    () => broker.subscriber('a', 'handle' as never),
+    'string',
+  ],
+  [
+    'a handler that is undefined',
+    () => broker.subscriber('a', {}, undefined as never),
+    'handler',
+    'function',
+    'undefined',
+  ],
+  ['a class without handlers', () => broker.register(new Plain()), 'Plain', '@subscriber'],
+  [
+    'a class that needs arguments',
+    () => broker.register(NeedsArguments),
+    'NeedsArguments',
+    'register(new NeedsArguments(',
+  ],
+  ['a mistake in a decorator', () => broker.register(Mistyped), 'Mistyped.handle', "mean 'group'?"],
+  ['something that is no instance', () => broker.register('x' as never), 'register', 'string'],
+  ['include of something else', () => broker.include({} as never), 'RedisRouter', 'object'],
+  [
+    'a router that includes itself',
+    () => {
+      const router = new RedisRouter();
+      router.include(router);
+    },
+    'itself',
+  ],
+  ['a misspelt router option', () => new RedisRouter({ prefx: 'a' } as never), "mean 'prefix'?"],
+  ['a misspelt broker option', () => brokerWith({ gracefulTimout: 5 }), "mean 'gracefulTimeout'?"],
+  ['a misspelt rpc default', () => brokerWith({ rpc: { timout: 5 } }), "mean 'timeout'?"],
+  ['a negative rpc.timeout', () => brokerWith({ rpc: { timeout: -1 } }), 'rpc.timeout', 'got -1'],
+  ['maxPending 0', () => brokerWith({ rpc: { maxPending: 0 } }), 'rpc.maxPending', 'got 0'],
+  [
+    'a negative gracefulTimeout',
+    () => brokerWith({ gracefulTimeout: -5 }),
+    "'gracefulTimeout'",
+    '-5',
+  ],
+  [
+    'a broker codec without decode',
+    () => brokerWith({ codec: { encode: handler } }),
+    "'codec'",
+    'decode',
+  ],
+  ['a logger without methods', () => brokerWith({ logger: {} }), "'logger'", 'false'],
+  ['a connection that is a number', () => new RedisBroker(6379 as never), 'URL', 'number'],
+  [
+    'a publisher with two destinations',
+    () => broker.publisher({ channel: 'a', list: 'b' } as never),
+    'channel and list',
+  ],
+  [
+    'a misspelt publisher option',
+    () => broker.publisher('a', { header: {} } as never),
+    "mean 'headers'?",
+  ],
+
+  ['a publish with two destinations', () => publish({ list: 'a', stream: 'b' }), 'list and stream'],
+  ['a publish with none', () => publish({}), /one of channel, list or stream/, 'none'],
+  ['a publish to undefined', () => publish(undefined), '{ channel }', 'undefined'],
+  [
+    'a publish with a misspelt option',
+    () => publish({ channel: 'a', timout: 5 }),
+    "mean 'timeout'?",
+  ],
+  ['a publish with a group', () => publish({ stream: 'a', group: 'g' }), "'group'"],
+  ['a publish with maxlen on a list', () => publish({ list: 'a', maxlen: 5 }), "'maxlen'", 'list'],
+  ['maxlen 0', () => publish({ stream: 'a', maxlen: 0 }), "'maxlen'", 'got 0'],
+  [
+    'a negative timeout',
+    () => publish({ channel: 'a', rpc: true, timeout: -5 }),
+    "'timeout'",
+    '-5',
+  ],
+  [
+    'a timeout that is text',
+    () => publish({ channel: 'a', rpc: true, timeout: '5' }),
+    "'timeout'",
+    'milliseconds',
+  ],
+  ['a timeout without rpc', () => publish({ channel: 'a', timeout: 5 }), "'timeout'", 'rpc: true'],
+  [
+    'a reply schema without rpc',
+    () => publish({ channel: 'a', reply: {} }),
+    "'reply'",
+    'rpc: true',
+  ],
+  [
+    'a reply schema that is none',
+    () => publish({ channel: 'a', rpc: true, reply: {} }),
+    "'reply'",
+    'Standard Schema',
+  ],
+  [
+    'a call with replyTo',
+    () => publish({ channel: 'a', rpc: true, replyTo: 'b' }),
+    "'replyTo'",
+    'call',
+  ],
+  [
+    'a replyTo with two destinations',
+    () => publish({ channel: 'a', replyTo: { list: 'a', stream: 'b' } }),
+    'replyTo',
+    'list and stream',
+  ],
+  [
+    'the header reply_to',
+    () => publish({ channel: 'a', headers: { reply_to: 'x' } }),
+    "'reply_to'",
+    "'replyTo'",
+  ],
+  ['headers that are null', () => publish({ channel: 'a', headers: null }), 'headers'],
+  ['a batch that is no array', () => broker.publishBatch('x' as never, 'a'), 'array', 'string'],
+  [
+    'a batch that waits for answers',
+    () => broker.publishBatch([1], { channel: 'a', rpc: true } as never),
+    'batch',
+  ],
+];
+
+const encoding: Row[] = [
+  [
+    'a header that is null',
+    () => publish({ channel: 'a', headers: { 'x-who': null } }),
+    "'x-who'",
+    'null',
+  ],
+  [
+    'a header that is an object',
+    () => publish({ channel: 'a', headers: { 'x-who': {} } }),
+    "'x-who'",
+    'string',
+    'object',
+  ],
+  [
+    'a header that is an array',
+    () => publish({ channel: 'a', headers: { 'x-who': [] } }),
+    "'x-who'",
+    'array',
+  ],
+  [
+    'a header that is too long',
+    () => publish({ channel: 'a', headers: { 'x-long': 'y'.repeat(65_536) } }),
+    "'x-long'",
+    /65[\s ]?535/,
+  ],
+  [
+    'a name of a header that is too long',
+    () => publish({ channel: 'a', headers: { ['n'.repeat(65_536)]: 'y' } }),
+    /65[\s ]?535/,
+  ],
+  ['a value that is no JSON', () => broker.publish(1n, 'a'), 'JSON', 'BigInt'],
+  ['a function', () => broker.publish(handler, 'a'), 'function', 'JSON'],
+];
+
+async function thrownBy(does: () => unknown): Promise<RedstartError> {
+  try {
+    await does();
+  } catch (error) {
+    return error as RedstartError;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe.each([
+  ['SetupError', SetupError, 'SETUP', setup],
+  ['EncodeError', EncodeError, 'ENCODE', encoding],
+] as const)('a mistake is answered with a %s that helps', (_, type, code, rows) => {
+  it.each(rows)('%s', async (_mistake, does, ...says) => {
+    const error = await thrownBy(does);
+    expect(error).toBeInstanceOf(type);
+    expect(error).toBeInstanceOf(RedstartError);
+    expect(error.code).toBe(code);
+    for (const part of says) expect(error.message).toMatch(part);
+  });
+});
+
+/** Starts a broker with this one subscriber: names are read together with prefixes, at the start. */
+function startWith(address: string): Promise<void> {
+  const service = newBroker(`memory://${unique()}`);
+  service.subscriber(address, handler);
+  return service.start();
+}
+
+describe('at the latest, the start finds', () => {
+  it('a glob that does not say so', async () => {
+    await expect(startWith('logs.*')).rejects.toThrow(SetupError);
+    await expect(startWith('logs.*')).rejects.toThrow(/'logs\.\*'.*pattern: true/);
+  });
+
+  it('a template that names a parameter twice', async () => {
+    await expect(startWith('{id}.{id}')).rejects.toThrow(SetupError);
+    await expect(startWith('{id}.{id}')).rejects.toThrow(/'\{id\}\.\{id\}'.*twice/);
+  });
+
+  it('a class under @broker.subscriber of which no instance was registered', async () => {
+    const service = newBroker(`memory://${unique()}`);
+    class Forgotten {
+      @service.subscriber('x')
+      handleIt(): void {}
+    }
+    await expect(service.start()).rejects.toThrow(SetupError);
+    await expect(service.start()).rejects.toThrow(/'handleIt'.*register/);
+    service.register(new Forgotten());
+    await service.start();
+  });
+
+  it('middleware added after the broker has connected', async () => {
+    const service = newBroker(`memory://${unique()}`);
+    await service.connect();
+    expect(() => service.use((_, next) => next())).toThrow(SetupError);
+    expect(() => service.use((_, next) => next())).toThrow(/before/);
+  });
+});

@@ -1,0 +1,57 @@
+// What the compiler must infer. Compiled by inferred.test.ts, and never run.
+import { RedisBroker, type Message, type MessageContext } from 'redstart';
+import { expectTypeOf } from 'vitest';
+import { z } from 'zod';
+
+const Order = z.object({
+  sku: z.string(),
+  at: z.iso.datetime().transform((text) => new Date(text)),
+});
+interface Parsed {
+  sku: string;
+  at: Date;
+}
+const broker = new RedisBroker('memory://types');
+const call = { rpc: true, timeout: 5 } as const;
+
+export async function results(): Promise<void> {
+  // A plain publish: receivers, length, id.
+  expectTypeOf(await broker.publish(1, 'a')).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publish(1, { channel: 'a' })).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publish(1, { list: 'a' })).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publish(1, { stream: 'a', maxlen: 5 })).toEqualTypeOf<string>();
+
+  // A call: unknown until somebody says.
+  expectTypeOf(await broker.publish(1, { stream: 'a', ...call })).toEqualTypeOf<unknown>();
+  expectTypeOf(await broker.publish<Parsed>(1, { list: 'a', ...call })).toEqualTypeOf<Parsed>();
+  const typed = await broker.publish(1, { channel: 'a', ...call, reply: Order });
+  expectTypeOf(typed).toEqualTypeOf<Parsed>();
+  expectTypeOf(await broker.request(1, 'a')).toEqualTypeOf<Message>();
+  const message = await broker.request(1, { stream: 'a', reply: Order });
+  expectTypeOf(message).toEqualTypeOf<Message<Parsed>>();
+
+  // A batch: the length of the list, the ids of the entries, the receivers of each.
+  expectTypeOf(await broker.publishBatch([1], { list: 'a' })).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publishBatch([1], { stream: 'a' })).toEqualTypeOf<string[]>();
+  expectTypeOf(await broker.publishBatch([1], 'a')).toEqualTypeOf<number[]>();
+
+  // A publisher takes what its schema takes, and sends like a publish.
+  const orders = broker.publisher({ stream: 'a' }, { schema: Order });
+  expectTypeOf(orders.publish).parameter(0).toEqualTypeOf<{ sku: string; at: string }>();
+  expectTypeOf(await orders.publish({ sku: 'a', at: '' })).toEqualTypeOf<string>();
+  expectTypeOf(await broker.publisher('a').publish(1)).toEqualTypeOf<number>();
+}
+
+export function handlers(): void {
+  // A handler receives what the schema gives.
+  broker.subscriber({ list: 'a', schema: Order }, (body, ctx) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+    expectTypeOf(ctx).toEqualTypeOf<MessageContext<Parsed>>();
+  });
+  broker.subscriber({ stream: 'a', batch: true, schema: Order }, (bodies) => {
+    expectTypeOf(bodies).toEqualTypeOf<Parsed[]>();
+  });
+  broker.subscriber('a', { schema: Order }, (body) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+  });
+}

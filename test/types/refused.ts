@@ -1,0 +1,112 @@
+// Mistakes that the compiler must refuse: `@ts-expect-error` is itself an error where it accepts one.
+// Compiled by inferred.test.ts in both decorator dialects, and never run.
+import { RedisBroker, subscriber, type MessageContext } from 'redstart';
+import { z } from 'zod';
+
+const Order = z.object({ sku: z.string(), quantity: z.number() });
+type Order = z.infer<typeof Order>;
+const broker = new RedisBroker('memory://types');
+
+export class Handlers {
+  // @ts-expect-error: a channel has no group
+  @subscriber({ channel: 'a', group: 'g' })
+  groupOnChannel(_body: unknown): void {}
+
+  // @ts-expect-error: nor has a list
+  @subscriber({ list: 'a', group: 'g' })
+  groupOnList(_body: unknown): void {}
+
+  // @ts-expect-error: a channel has no batches
+  @subscriber({ channel: 'a', batch: true })
+  batchOnChannel(_body: unknown[]): void {}
+
+  // @ts-expect-error: one destination
+  @subscriber({ channel: 'a', list: 'b' })
+  twoPlaces(_body: unknown): void {}
+
+  // @ts-expect-error: the schema gives an order
+  @subscriber({ list: 'a', schema: Order })
+  wrongBody(_order: number): void {}
+
+  // @ts-expect-error: the order's quantity is a number
+  @subscriber('a', { schema: Order })
+  wrongField(_order: { sku: string; quantity: string }): void {}
+
+  // @ts-expect-error: the context holds an order, too
+  @subscriber({ list: 'a', schema: Order })
+  wrongContext(_order: Order, _ctx: MessageContext<number>): void {}
+
+  // @ts-expect-error: the answer is to be an order
+  @subscriber({ list: 'a', reply: Order })
+  wrongAnswer(_body: unknown): string {
+    return 'no order';
+  }
+
+  // @ts-expect-error: a batch is an array
+  @subscriber({ list: 'a', batch: true, schema: Order })
+  oneOfABatch(_order: Order): void {}
+
+  // @ts-expect-error: a batch is an array of orders
+  @subscriber({ stream: 'a', batch: true, schema: Order })
+  wrongBatch(_orders: number[]): void {}
+
+  // @ts-expect-error: no batch was asked for
+  @subscriber({ list: 'a', schema: Order })
+  arrayOfOne(_orders: Order[]): void {}
+
+  // @ts-expect-error: there is no such option
+  @subscriber({ list: 'a', gruop: 'g' })
+  misspelt(_body: unknown): void {}
+
+  // @ts-expect-error: nor such a policy
+  @subscriber({ stream: 'a', group: 'g', ackPolicy: 'often' })
+  badPolicy(_body: unknown): void {}
+
+  // @ts-expect-error: decorators are for methods
+  @subscriber('a')
+  field = 1;
+
+  @subscriber({ list: 'a', schema: Order })
+  right(order: Order, ctx: MessageContext<Order>): number {
+    return order.quantity + ctx.message.body.quantity;
+  }
+
+  @subscriber({ stream: 'a', group: 'g', batch: true, schema: Order })
+  rightBatch(orders: Order[]): number[] {
+    return orders.map(({ quantity }) => quantity);
+  }
+}
+
+export async function calls(): Promise<void> {
+  // @ts-expect-error: one destination
+  await broker.publish(1, { channel: 'a', list: 'b' });
+  // @ts-expect-error: one destination
+  await broker.publish(1, { list: 'a', stream: 'b' });
+  // @ts-expect-error: one destination, of a call too
+  await broker.publish(1, { channel: 'a', stream: 'b', rpc: true });
+  // @ts-expect-error: no destination
+  await broker.publish(1, {});
+  // @ts-expect-error: a timeout is of a call
+  await broker.publish(1, { channel: 'a', timeout: 5 });
+  // @ts-expect-error: a timeout is of a call
+  await broker.publish(1, { stream: 'a', rpc: false, timeout: 5 });
+  // @ts-expect-error: a signal is of a call
+  await broker.publish(1, { list: 'a', signal: AbortSignal.timeout(5) });
+  // @ts-expect-error: only a stream has a length to cap
+  await broker.publish(1, { list: 'a', maxlen: 5 });
+  // @ts-expect-error: who waits for the answer does not have it sent elsewhere
+  await broker.publish(1, { channel: 'a', rpc: true, replyTo: 'b' });
+  // @ts-expect-error: milliseconds are a number
+  await broker.request(1, { channel: 'a', timeout: '5' });
+  // @ts-expect-error: a header is text, a number or a boolean
+  await broker.publish(1, { channel: 'a', headers: { a: null } });
+  // @ts-expect-error: a batch waits for no answer
+  await broker.publishBatch([1], { channel: 'a', rpc: true });
+  // @ts-expect-error: what is published fits the publisher's schema
+  await broker.publisher('a', { schema: Order }).publish({ sku: 1 });
+
+  // @ts-expect-error: the schema gives an order
+  broker.subscriber({ list: 'a', schema: Order }, {}, (_order: number) => 1);
+  // @ts-expect-error: a handler is a function
+  broker.subscriber('a', {}, 'handler');
+}
