@@ -25,6 +25,8 @@ const common = {
 
 export default defineConfig({
   test: {
+    // Most of the time goes into waiting, for timeouts and for broken connections to be noticed.
+    maxWorkers: 2,
     projects: [
       {
         resolve: { alias },

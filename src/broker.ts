@@ -59,7 +59,7 @@ export interface BrokerStats {
   readonly expiredRequests: number;
 }
 
-/** What one subscriber is: where it listens, its name and its description. */
+/** What one subscriber is. */
 export interface SubscriberInfo {
   readonly address: string;
   readonly title: string;
@@ -375,18 +375,21 @@ export class RedisBroker extends Registrar implements Publishing {
     return openTransport(this.#connection, this.#reportFor('subscriptions'));
   }
 
-  /** Whether no other subscriber of this broker could answer a message here. Of several that never answer, the first says so. */
-  #isLastResort(planned: Plan, channel: string): boolean {
+  /**
+   * Whether nobody else could answer a message here, as far as this broker knows: all who read a
+   * channel or a stream get the same message. Of several that never answer, the first says so.
+   */
+  #isLastResort(planned: Plan, name: string): boolean | Promise<boolean> {
     const { source, noReply } = planned;
-    if (source.kind === 'list') return true;
-    if (source.kind === 'stream') return source.group !== undefined;
+    if (source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined))
+      return true;
     const hearing = [...new Set([...this.#running.values()].map((running) => running.plan))].filter(
-      (other) => other.hears(channel),
+      (other) => other.source.kind === source.kind && other.hears(name),
     );
-    return (
-      hearing.every((other) => other === planned || other.noReply) &&
-      (!noReply || hearing[0] === planned)
-    );
+    if (noReply && hearing[0] !== planned) return false;
+    const isLast = hearing.every((other) => other === planned || other.noReply);
+    if (source.kind === 'channel' || !isLast || this.#line === undefined) return isLast;
+    return this.#line.transport.hasGroups(name).then((hasGroups) => !hasGroups);
   }
 
   #reportFor(name: string): Report {

@@ -25,7 +25,7 @@ export interface BuilderHost {
   readonly reportFor: (name: string) => Report;
   readonly onExpired: () => void;
   /** Whether nobody but this plan's subscriber could answer a message here. */
-  readonly isLastResort: (planned: Plan, delivery: Delivery) => boolean;
+  readonly isLastResort: (planned: Plan, delivery: Delivery) => boolean | Promise<boolean>;
 }
 
 interface Formats {

@@ -49,7 +49,7 @@ export interface EndpointOptions {
   readonly batch: number | undefined;
   readonly fetch: number | undefined;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
-  readonly isLastResort: (delivery: Delivery) => boolean;
+  readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
   readonly report: Report;
 }
 
@@ -360,10 +360,12 @@ export class Endpoint implements ContextHost {
   }
 
   #decline(work: Work, error: Error): void {
-    if (!Replier.isCall(work.message) || !this.#options.isLastResort(work.delivery)) return;
-    this.#options.replier
-      .reply(work.message, failed(error))
-      ?.catch((reason: unknown) => this.#log(work, reason, 'the reply could not be sent'));
+    if (!Replier.isCall(work.message)) return;
+    const isLast = this.#options.isLastResort(work.delivery);
+    const declined = isLast instanceof Promise ? isLast : Promise.resolve(isLast);
+    declined
+      .then((last) => (last ? this.#options.replier.reply(work.message, failed(error)) : undefined))
+      .catch((reason: unknown) => this.#log(work, reason, 'the reply could not be sent'));
   }
 
   async #publishOn({ message, context }: Work, result: unknown): Promise<void> {

@@ -29,7 +29,7 @@ export interface Plan {
   readonly source: SourceOptions;
   /** Channels only. */
   readonly pattern: ChannelPattern | undefined;
-  readonly hears: (channel: string) => boolean;
+  readonly hears: (name: string) => boolean;
   readonly concurrency: number;
   readonly ackPolicy: AckPolicy;
   readonly noReply: boolean;
@@ -69,7 +69,7 @@ function planOne({ subscriber, path }: Located): Plan {
     members: [{ subscriber, middlewares, prefix }],
     source: sourceOf(subscriber, prefix, pattern),
     pattern,
-    hears: pattern === undefined ? () => false : hearing(pattern),
+    hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),
     concurrency: options.concurrency ?? nearest(path, 'concurrency') ?? 1,
     ackPolicy: options.ackPolicy ?? nearest(path, 'ackPolicy') ?? 'reject-on-error',
     noReply: options.noReply ?? false,

@@ -8,6 +8,7 @@ import {
 } from './decorators/registry.ts';
 import type {
   AnySchema,
+  BodyOf,
   ContractHandler,
   ContractSubscriberOptions,
   Handler,
@@ -139,16 +140,21 @@ export abstract class Registrar {
     options: ContractSubscriberOptions | undefined,
     handler: (body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown,
   ): Subscriber;
+  /** Subscribes a function. After the broker's start it is connected at once. */
+  subscriber<S extends Schema = AnySchema, B extends boolean = false>(
+    // Said apart: with a reply schema to be inferred, `() => new Promise(…)` is a Promise<never>.
+    address: SubscriberAddress<S, AnySchema, B> & (string | { reply?: never }),
+    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>>) => unknown,
+  ): Subscriber;
+  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
+    address: SubscriberAddress<S, R, B>,
+    handler: Handler<S, R, B>,
+  ): Subscriber;
   /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
   subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
     address: SubscriberAddress<S, R, B>,
     options?: SubscriberOptions<S, R>,
   ): HandlerDecorator<Handler<S, R, B>>;
-  /** Subscribes a function. After the broker's start it is connected at once. */
-  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
-    address: SubscriberAddress<S, R, B>,
-    handler: Handler<S, R, B>,
-  ): Subscriber;
   subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
     address: SubscriberAddress<S, R, B>,
     options: SubscriberOptions<S, R> | undefined,
@@ -156,7 +162,12 @@ export abstract class Registrar {
   ): Subscriber;
   subscriber(address: unknown, ...rest: unknown[]): unknown {
     const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
-    if (handler === undefined) {
+    if (rest.length < 2 && handler === undefined) {
+      if (options !== undefined && (typeof options !== 'object' || options === null)) {
+        throw new SetupError(
+          `subscriber: expected options or a handler function, got ${options === null ? 'null' : typeof options}`,
+        );
+      }
       return (...args: unknown[]): void => {
         const intent = { type: 'subscriber', address, options, owner: this } as const;
         this.#unclaimed.add(record(intent, 'subscriber', args as DecoratorArguments));

@@ -1,7 +1,7 @@
 import { SetupError } from './errors.ts';
 import type { HeadersInput } from './message/headers.ts';
-import type { Schema } from './message/schema.ts';
-import { checkKeys } from './options.ts';
+import { isSchema, type Schema } from './message/schema.ts';
+import { checkKeys, expectCount } from './options.ts';
 
 /** Everything that may stand beside the destination. */
 export interface AnyOptions {
@@ -49,8 +49,20 @@ export function checked(
   }
   // Asked for every message, so the list of known keys is only spelled out for an unknown one.
   for (const key in to) if (!known.has(key)) checkKeys(to, [...known], where, where);
-  const { headers } = to as AnyOptions;
-  if (headers !== undefined && headers['reply_to'] !== undefined) {
+  const { headers, maxlen, reply } = to as AnyOptions;
+  if (maxlen !== undefined) expectCount(maxlen, 'maxlen', where);
+  if (reply !== undefined && !isSchema(reply)) {
+    throw new SetupError(
+      `${where}: 'reply' must implement Standard Schema, as those of zod, valibot and arktype do`,
+    );
+  }
+  if (headers === undefined) return to;
+  if (typeof headers !== 'object' || headers === null) {
+    throw new SetupError(
+      `${where}: 'headers' must be an object, got ${headers === null ? 'null' : typeof headers}`,
+    );
+  }
+  if (headers['reply_to'] !== undefined) {
     throw new SetupError(
       `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
     );

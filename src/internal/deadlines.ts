@@ -1,8 +1,12 @@
+/** Durations that stay armed for their next item; beyond these, one that is idle is given up. */
+const MAX_IDLE = 32;
+
 /** Something that ends at a time; the two links belong to {@link Deadlines}. */
 export interface Expiring {
   /** Milliseconds until it expires, fixed when it is added. */
   readonly timeout: number;
   expiresAt: number;
+  queue: Queue | undefined;
   previous: Expiring | undefined;
   next: Expiring | undefined;
 }
@@ -23,10 +27,11 @@ export class Deadlines<T extends Expiring> {
   add(item: T): void {
     let queue = this.#queues.get(item.timeout);
     if (queue === undefined) {
-      queue = { first: undefined, last: undefined, timer: undefined };
+      queue = { timeout: item.timeout, first: undefined, last: undefined, timer: undefined };
       this.#queues.set(item.timeout, queue);
     }
     item.expiresAt = performance.now() + item.timeout;
+    item.queue = queue;
     item.previous = queue.last;
     item.next = undefined;
     if (queue.last === undefined) queue.first = item;
@@ -38,15 +43,17 @@ export class Deadlines<T extends Expiring> {
 
   /** Does nothing for an item that is not (or no longer) waiting. */
   remove(item: T): void {
-    const queue = this.#queues.get(item.timeout);
-    if (queue === undefined || (item.previous === undefined && queue.first !== item)) return;
+    const { queue } = item;
+    if (queue === undefined) return;
     if (item.previous === undefined) queue.first = item.next;
     else item.previous.next = item.next;
     if (item.next === undefined) queue.last = item.previous;
     else item.next.previous = item.previous;
-    item.previous = item.next = undefined;
+    item.queue = item.previous = item.next = undefined;
+    if (queue.first !== undefined) return;
+    if (this.#queues.size > MAX_IDLE) this.#drop(queue);
     // An idle timer stays armed for the next item, but does not keep the process alive.
-    if (queue.first === undefined) queue.timer?.unref();
+    else queue.timer?.unref();
   }
 
   /** Timers in use, for tests. */
@@ -63,7 +70,7 @@ export class Deadlines<T extends Expiring> {
       // Unlinked, so that a late `remove` finds nothing to take apart.
       for (let item = queue.first; item !== undefined;) {
         const { next } = item;
-        item.previous = item.next = undefined;
+        item.queue = item.previous = item.next = undefined;
         item = next;
       }
     }
@@ -87,13 +94,19 @@ export class Deadlines<T extends Expiring> {
     if (queue.first !== undefined) {
       if (queue.timer === undefined) this.#arm(queue, queue.first.expiresAt - now);
     } else if (queue.timer === undefined) {
-      for (const [timeout, other] of this.#queues)
-        if (other === queue) this.#queues.delete(timeout);
+      this.#drop(queue);
     }
+  }
+
+  #drop(queue: Queue): void {
+    clearTimeout(queue.timer);
+    // What has expired may have added an item of the same duration to a queue of its own.
+    if (this.#queues.get(queue.timeout) === queue) this.#queues.delete(queue.timeout);
   }
 }
 
 interface Queue {
+  readonly timeout: number;
   first: Expiring | undefined;
   last: Expiring | undefined;
   timer: NodeJS.Timeout | undefined;

@@ -60,7 +60,9 @@ export function knowName(name: string): string {
 function nameOf(key: string): string {
   const k = binary(key);
   if (k.length > MAX_LENGTH)
-    throw new EncodeError(`a header name of ${k.length} bytes is too long`);
+    throw new EncodeError(
+      `a header name of ${k.length} bytes is too long, a frame holds ${MAX_LENGTH} at most`,
+    );
   return uint16(k.length) + k;
 }
 

@@ -96,8 +96,10 @@ export class Connections {
     if (settled && (client.status as string) === 'ready') return;
     // A client that is the caller's keeps trying, as the caller set it up to.
     if (client !== this.client || this.#owned) client.disconnect();
-    const reason =
-      cause === undefined ? `no answer within ${this.connectTimeout} ms` : explain(cause);
+    const silence = settled
+      ? 'the connection was closed meanwhile'
+      : `no answer within ${this.connectTimeout} ms`;
+    const reason = cause === undefined ? silence : explain(cause);
     throw new ConnectionError(
       this.address,
       `cannot connect to Redis at ${this.address}: ${reason}`,

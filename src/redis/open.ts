@@ -9,7 +9,7 @@ export function openTransport(connection: RedisConnection, report: Report): Tran
   if (typeof connection === 'string') {
     if (connection.startsWith('memory://')) return new MemoryTransport(connection);
     if (!/^rediss?:\/\//.test(connection)) {
-      const shown = connection.replace(/\/\/[^@/]*@/, '//…@');
+      const shown = connection.replace(/^([a-z]+:\/*)?.*@/i, '$1…@');
       throw new SetupError(
         `RedisBroker: expected a redis://, rediss:// or memory:// URL, got '${shown}'`,
       );

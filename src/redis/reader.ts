@@ -6,6 +6,8 @@ import type { Connections } from './connections.ts';
 export const BLOCK = 3_000;
 /** Milliseconds beyond that before a silent connection is taken for dead. */
 const GRACE = 1_500;
+/** Milliseconds between two looks at whether the server answers elsewhere. */
+const SUSPICION = 100;
 
 /** A connection for one blocking command at a time. */
 export class BlockingReader {
@@ -68,7 +70,7 @@ export class BlockingReader {
   /** The read should have ended by now. Where the server is silent everywhere, it is the server, and waiting is right. */
   #suspect(): void {
     if (this.#connections.isAlive) this.#client.stream.destroy();
-    else this.#watchdog = setTimeout(() => this.#suspect(), GRACE / 3);
+    else this.#watchdog = setTimeout(() => this.#suspect(), SUSPICION);
   }
 
   /** Ends a blocked read without losing what it may just have fetched. */

@@ -94,6 +94,11 @@ export class RedisTransport implements Transport {
     return (replies?.[0]?.[1] ?? []) as Buffer[];
   }
 
+  async hasGroups(stream: string): Promise<boolean> {
+    const groups = (await this.#client.xinfo('GROUPS', stream)) as unknown[];
+    return groups.length > 0;
+  }
+
   /** Replies come in order: once PING is answered, so is all that was sent before it. */
   async flush(): Promise<void> {
     if (this.#client.status === 'ready') await this.#client.ping();

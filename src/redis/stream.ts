@@ -33,7 +33,9 @@ export class StreamSource implements Source {
   static async open(connections: Connections, options: StreamSourceOptions): Promise<StreamSource> {
     const { name, lastId = '$' } = options;
     // `$` is made a concrete id once: sent with each read, it would skip what comes between two.
-    const start = lastId === '$' ? await newestId(connections.client, options) : lastId;
+    const newest =
+      lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
+    const start = lastId === '$' ? newest : lastId;
     return new StreamSource(name, await BlockingReader.open(connections), start);
   }
 

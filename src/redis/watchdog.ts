@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 
 /** Milliseconds between two PINGs on a connection. */
-const INTERVAL = 1_800;
+const INTERVAL = 1_400;
 /** Milliseconds that a PING, or the handshake of a new connection, may take. Together they are under 5 s. */
 const PATIENCE = 3_150;
 

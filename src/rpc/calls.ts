@@ -82,7 +82,7 @@ export class Calls {
     inbox.on('taken', (message) => this.#taken(message));
     inbox.on('probe', (message) => this.#taken(message));
     inbox.on('kept', () => void this.#recover(() => this.#collect()));
-    inbox.onRestored = () => void this.#recover(() => this.#askAgain());
+    inbox.onRestored(() => void this.#recover(() => this.#askAgain()));
     recovery.onGap = () => void this.#recover(() => this.#sendAgain());
   }
 
@@ -117,6 +117,7 @@ export class Calls {
         onAbort: undefined,
         timeout: command.timeout ?? 0,
         expiresAt: 0,
+        queue: undefined,
         previous: undefined,
         next: undefined,
       };

@@ -28,12 +28,11 @@ export type Status =
 /** The channel that answers come to, and what the two sides of a call say to each other while it lasts. */
 export class Inbox {
   readonly address: { readonly name: string; readonly kind: 'channel' };
-  /** Called when the subscription stands again after a reconnect. */
-  onRestored: (() => void) | undefined;
   readonly #transport: Transport;
   readonly #format: MessageFormat;
   readonly #report: Report;
   readonly #receivers = new Map<string, (message: Message) => void>();
+  readonly #restored: (() => void)[] = [];
   #receiveAnswer: (message: Message) => void = () => {};
   #listening: Promise<Listener> | undefined;
   #listener: Listener | undefined;
@@ -57,6 +56,11 @@ export class Inbox {
 
   on(status: Status, receive: (message: Message) => void): void {
     this.#receivers.set(status, receive);
+  }
+
+  /** Has `restored` called when the subscription stands again after a reconnect. */
+  onRestored(restored: () => void): void {
+    this.#restored.push(restored);
   }
 
   /** Says something about a call to another inbox; resolves with the number of receivers. */
@@ -101,9 +105,9 @@ export class Inbox {
 
   async #listen(): Promise<Listener> {
     try {
-      this.#listener = await this.#transport.listen(this.address.name, this.receive, () =>
-        this.onRestored?.(),
-      );
+      this.#listener = await this.#transport.listen(this.address.name, this.receive, () => {
+        for (const restored of this.#restored) restored();
+      });
       return this.#listener;
     } catch (error) {
       this.#listening = undefined;

@@ -6,6 +6,7 @@ import {
   NoMatchingHandlerError,
   NoReplyError,
   RpcError,
+  StreamBrokenError,
   RemoteError,
   messageOf,
   type MessageIssue,
@@ -27,6 +28,7 @@ const REBUILT = new Map<string, { readonly prototype: object }>([
   ['NO_REPLY', NoReplyError],
   ['DECODE', DecodeError],
   ['ENCODE', EncodeError],
+  ['STREAM_BROKEN', StreamBrokenError],
 ]);
 
 export function toWire(error: unknown): WireError {

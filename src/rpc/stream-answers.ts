@@ -1,4 +1,4 @@
-import { RpcError } from '../errors.ts';
+import { RpcError, StreamBrokenError } from '../errors.ts';
 import type { MessageContext } from '../handle/context.ts';
 import { failed, ok, type Outcome } from '../handle/outcome.ts';
 import { runInScope } from '../handle/scope.ts';
@@ -14,6 +14,8 @@ interface RunningStream {
   /** Items that the caller has room for, since the beginning. */
   granted: number;
   readonly window: number;
+  /** Why it cannot go on. */
+  failure: Error | undefined;
   wake: (() => void) | undefined;
 }
 
@@ -25,6 +27,7 @@ export class StreamAnswers {
   constructor(inbox: Inbox) {
     this.#inbox = inbox;
     inbox.on('credit', (message) => this.#grant(message));
+    inbox.onRestored(() => this.#break());
   }
 
   /** Answers with every item, and ends the iteration when the caller does. The outcome is the handler's. */
@@ -40,7 +43,7 @@ export class StreamAnswers {
     if (!(window >= 1)) return this.#refuse(message, iterator, replier);
 
     const key = keyOf(message.replyTo as string, message.header(CALL_KEY) as string);
-    const stream: RunningStream = { granted: window, window, wake: undefined };
+    const stream: RunningStream = { granted: window, window, failure: undefined, wake: undefined };
     this.#running.set(key, stream);
     // Asking for the signal tells the caller where its credits and its cancellation go.
     const { signal } = context;
@@ -75,17 +78,17 @@ export class StreamAnswers {
       stream.wake?.();
     };
     let isGone = false;
-    let failure: Error | undefined;
-    const fail = (error: Error): void => {
-      failure ??= error;
-      stream.wake?.();
-    };
     try {
       for (;;) {
-        while (sent >= stream.granted && !signal.aborted && !isGone && failure === undefined) {
+        while (
+          sent >= stream.granted &&
+          !signal.aborted &&
+          !isGone &&
+          stream.failure === undefined
+        ) {
           await this.#credit(message, stream, lost);
         }
-        if (failure !== undefined) throw failure;
+        if (stream.failure !== undefined) throw stream.failure;
         if (signal.aborted || isGone) return;
         const next = await advance(iterator, deadline);
         if (next.done === true) {
@@ -94,7 +97,7 @@ export class StreamAnswers {
           return;
         }
         const value = validate === undefined ? next.value : await validate(next.value);
-        replier.item(message, value, ++sent).then(lost, fail);
+        replier.item(message, value, ++sent).then(lost, (error: Error) => fail(stream, error));
       }
     } finally {
       // Lets a generator run its `finally`; one that has ended by itself, or thrown, ignores it.
@@ -119,6 +122,12 @@ export class StreamAnswers {
       };
     });
     stream.wake = undefined;
+  }
+
+  /** Credits and cancellations may have been lost with the connection: what runs cannot be trusted to end. */
+  #break(): void {
+    for (const stream of this.#running.values())
+      fail(stream, new StreamBrokenError("the responder's connection was lost in the middle"));
   }
 
   #grant(message: Message): void {
@@ -153,6 +162,11 @@ export class StreamAnswers {
     await replier.reply(message, failed(error));
     return failed(error);
   }
+}
+
+function fail(stream: RunningStream, error: Error): void {
+  stream.failure ??= error;
+  stream.wake?.();
 }
 
 /** The next item; what the generator calls inherits what is left of the caller's time. */

@@ -24,6 +24,8 @@ export class MemoryHub {
     string,
     { matches: (name: string) => boolean; connections: Set<Sinks> }
   >();
+  /** Ends the lives of what is kept. */
+  readonly #lives = new Map<string, NodeJS.Timeout>();
   #attached = 0;
 
   private constructor(name: string) {
@@ -46,7 +48,22 @@ export class MemoryHub {
     return this.#keys.has(key);
   }
 
+  /** As RPUSH and PEXPIRE: all that is kept under a name lives as long as the last of it. */
+  keep(name: string, frame: Buffer, life: number): void {
+    this.list(name).push(frame);
+    clearTimeout(this.#lives.get(name));
+    this.#lives.set(name, setTimeout(() => this.delete(name), life).unref());
+  }
+
+  collect(name: string): Buffer[] {
+    const frames = this.has(name) ? this.list(name).take(Infinity) : [];
+    this.delete(name);
+    return frames;
+  }
+
   delete(key: string): void {
+    clearTimeout(this.#lives.get(key));
+    this.#lives.delete(key);
     this.#keys.delete(key);
   }
 

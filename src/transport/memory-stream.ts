@@ -203,7 +203,9 @@ export class MemoryStreamSource implements Source {
 
   #readGroup(group: MemoryGroup, max: number): Delivery[] {
     const again: Delivery[] = [];
-    for (const id of this.#again.splice(0, max)) {
+    while (again.length < max) {
+      const id = this.#again.shift();
+      if (id === undefined) break;
       const pending = group.pending.get(id);
       const entry = this.#stream.entry(id);
       // Trimmed or deleted meanwhile: there is nothing left to deliver.

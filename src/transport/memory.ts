@@ -80,12 +80,15 @@ export class MemoryTransport implements Transport {
   }
 
   async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
-    this.hub.list(name).push(Buffer.from(frame));
-    setTimeout(() => this.hub.delete(name), life).unref();
+    this.hub.keep(name, Buffer.from(frame), life);
   }
 
   async collect(name: string): Promise<Buffer[]> {
-    return this.hub.has(name) ? this.hub.list(name).take(Infinity) : [];
+    return this.hub.collect(name);
+  }
+
+  async hasGroups(stream: string): Promise<boolean> {
+    return this.hub.stream(stream).groups.size > 0;
   }
 
   async flush(): Promise<void> {}

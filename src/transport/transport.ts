@@ -21,6 +21,8 @@ export interface Transport {
   ): Promise<Listener>;
   /** Keeps a frame under a name for `life` milliseconds, for somebody who cannot be reached. */
   keep(name: string, frame: Uint8Array, life: number): Promise<void>;
+  /** Whether any group reads the stream. */
+  hasGroups(stream: string): Promise<boolean>;
   /** Takes what was kept under a name, in order. */
   collect(name: string): Promise<Buffer[]>;
   /** Resolves when everything sent and acknowledged so far has been answered by the server. */

@@ -7,6 +7,7 @@ import {
   subscriber,
   type BrokerOptions,
 } from 'redstart';
+import { z } from 'zod';
 import { describe, expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { unique } from '../support/redis.ts';
@@ -223,7 +224,7 @@ const setup: Row[] = [
   ['a timeout without rpc', () => publish({ channel: 'a', timeout: 5 }), "'timeout'", 'rpc: true'],
   [
     'a reply schema without rpc',
-    () => publish({ channel: 'a', reply: {} }),
+    () => publish({ channel: 'a', reply: z.string() }),
     "'reply'",
     'rpc: true',
   ],

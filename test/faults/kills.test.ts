@@ -4,7 +4,7 @@ import { ownServer, rawClient } from '../support/redis.ts';
 import { MAY_END, STRUCTURES, callMany, everywhere } from './echo.ts';
 
 const TOTAL = 20_000;
-const TIMEOUT = 5_000;
+const TIMEOUT = 2_000;
 
 it.each(STRUCTURES)(
   'while all connections are killed, subscribers and others in turn every 50 ms, 20 000 calls over a %s end in time',

@@ -7,7 +7,7 @@ interface Item extends Expiring {
 }
 
 function item(name: string, timeout: number): Item {
-  return { name, timeout, expiresAt: 0, previous: undefined, next: undefined };
+  return { name, timeout, expiresAt: 0, queue: undefined, previous: undefined, next: undefined };
 }
 
 describe('deadlines', () => {

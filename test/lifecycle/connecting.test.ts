@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
-import { canSpawn, ownServer, redisUrl, unique } from '../support/redis.ts';
+import { ownServer, redisUrl, unique } from '../support/redis.ts';
 
 /** What `promise` rejects with, and how long that took. */
 async function failure(promise: Promise<unknown>): Promise<{ error: Error; took: number }> {
@@ -59,7 +59,7 @@ describe('a server that is not there', () => {
     expect(took).toBeLessThan(2_000);
   });
 
-  it.runIf(canSpawn)('is connected to by a later start', async () => {
+  it('is connected to by a later start', async () => {
     const port = await freePort();
     const broker = newBroker(`redis://127.0.0.1:${port}`);
     broker.subscriber('later', () => 'here');
@@ -71,7 +71,7 @@ describe('a server that is not there', () => {
   });
 });
 
-describe.runIf(canSpawn)('a server with a password', () => {
+describe('a server with a password', () => {
   it('that is wrong fails the start, says so, and does not repeat the password', async () => {
     const { port } = await ownServer(['--requirepass', 'right-one']);
     const broker = newBroker(`redis://:wrong-one@127.0.0.1:${port}`);

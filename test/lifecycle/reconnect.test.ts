@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
-import { canSpawn, ownServer, rawClient } from '../support/redis.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
 
 /** Cuts every connection of the server but `client`'s own. */
 async function killAll(client: Redis): Promise<void> {
@@ -22,7 +22,7 @@ async function bench(): Promise<Bench> {
   return { broker: newBroker(url), client: rawClient(url) };
 }
 
-describe.runIf(canSpawn)('after all connections were cut', () => {
+describe('after all connections were cut', () => {
   it('a channel is heard again', async () => {
     const { broker, client } = await bench();
     const seen: unknown[] = [];
@@ -158,7 +158,7 @@ describe.runIf(canSpawn)('after all connections were cut', () => {
   });
 });
 
-describe.runIf(canSpawn)('a stream subscriber at run time', () => {
+describe('a stream subscriber at run time', () => {
   it.each(['XGROUP', 'DEL'] as const)(
     'makes its group again when it goes away (%s)',
     async (how) => {
@@ -200,7 +200,7 @@ describe.runIf(canSpawn)('a stream subscriber at run time', () => {
   });
 });
 
-describe.runIf(canSpawn)('a stop while the server is gone', () => {
+describe('a stop while the server is gone', () => {
   const SUBSCRIBERS = {
     channel: { channel: 'x' },
     template: { channel: 'x.{y}' },

@@ -19,12 +19,12 @@ export function rawClient(url = redisUrl()): Redis {
   return client;
 }
 
-/** Whether a server of the test's own can be spawned: with REDIS_URL alone it cannot. */
-export const canSpawn = findBinary() !== undefined;
-
 /** A server of the test's own, to restart, freeze or configure; stopped when the test ends. */
 export async function ownServer(args: readonly string[] = []): Promise<SpawnedRedis> {
-  const server = await spawnRedis(findBinary() as string, args);
+  const binary = findBinary();
+  if (binary === undefined)
+    throw new Error('this test freezes or restarts a server of its own: run `npm run redis` first');
+  const server = await spawnRedis(binary, args);
   onTestFinished(() => server.stop());
   return server;
 }
