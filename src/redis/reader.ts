@@ -1,5 +1,5 @@
 import { Command, type Redis } from 'ioredis';
-import { pause } from '../internal/deferred.ts';
+import { pause, settledWithin } from '../internal/deferred.ts';
 import type { Connections } from './connections.ts';
 
 /** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
@@ -8,6 +8,9 @@ export const BLOCK = 3_000;
 const GRACE = 1_500;
 /** Milliseconds between two looks at whether the server answers elsewhere. */
 const SUSPICION = 100;
+
+/** Milliseconds that the server may take to answer UNBLOCK. */
+const UNBLOCK_PATIENCE = 500;
 
 /** A connection for one blocking command at a time. */
 export class BlockingReader {
@@ -82,7 +85,8 @@ export class BlockingReader {
     // server that refuses it (ACL) ends the read by itself when BLOCK is over.
     while (this.#abort !== undefined && performance.now() < deadline) {
       if (this.#id !== undefined && this.#connections.client.status === 'ready') {
-        await this.#connections.client.client('UNBLOCK', this.#id).catch(() => 0);
+        // Where the server has just gone, the answer comes after a reconnect, if at all.
+        await settledWithin(this.#connections.client.client('UNBLOCK', this.#id), UNBLOCK_PATIENCE);
       }
       await pause(5);
     }
