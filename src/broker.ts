@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { Builder } from './build.ts';
 import { clientFor, type Client } from './client.ts';
 import { Consumer } from './consumer.ts';
@@ -70,7 +70,7 @@ export interface SubscriberInfo {
  * Connects handler classes to Redis channels, lists and streams, and publishes to them.
  *
  * `connection` is a `redis://`, `rediss://` or `memory://` URL (default `redis://localhost:6379`),
- * ioredis options, or an ioredis client of the caller's, which is never closed here. Throws
+ * ioredis options, `{ cluster: nodes }`, or the caller's ioredis client, never closed here. Throws
  * `SetupError` for options that make no sense; connecting is for `connect` and `start`.
  */
 export class RedisBroker extends Registrar implements Publishing {
@@ -112,7 +112,7 @@ export class RedisBroker extends Registrar implements Publishing {
   }
 
   /** The ioredis client that commands go over, as a way out. Throws `SetupError` on `memory://`. */
-  get client(): Redis {
+  get client(): Redis | Cluster {
     const transport = (this.#transport ??= this.#openTransport());
     if (transport instanceof RedisTransport) return transport.client;
     throw new SetupError('a broker on memory:// has no ioredis client');

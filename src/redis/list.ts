@@ -18,7 +18,7 @@ export class ListSource implements Source {
   #stopped = false;
 
   static async open(connections: Connections, key: string): Promise<ListSource> {
-    return new ListSource(connections, key, await BlockingReader.open(connections));
+    return new ListSource(connections, key, await BlockingReader.open(connections, key));
   }
 
   private constructor(connections: Connections, key: string, reader: BlockingReader) {

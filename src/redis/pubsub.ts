@@ -11,35 +11,46 @@ const PATIENCE = 1_000;
 /** Receives a frame and the concrete channel it came on. */
 export type ChannelSink = (frame: Buffer, channel: string) => void;
 
+/** Which command subscribes; the namespaces of the first two and of the third are apart. */
+export type Manner = 'subscribe' | 'psubscribe' | 'ssubscribe';
+
+const MANNERS: readonly Manner[] = ['subscribe', 'psubscribe', 'ssubscribe'];
+
 /**
- * SUBSCRIBE and PSUBSCRIBE on one connection of their own. A subscription counts when the server
+ * SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE on one connection of their own. A subscription counts when the server
  * has confirmed it; after a reconnect all are made again, by us and not by ioredis, whose rejected
  * re-subscribe would end the process.
  */
 export class PubSub {
   readonly #connections: Connections;
   readonly #report: Report;
-  readonly #channels = new Subscriptions<ChannelSink>();
-  readonly #patterns = new Subscriptions<ChannelSink>();
+  /** On a cluster, a name whose node to stay at; undefined for any node. */
+  readonly #home: string | undefined;
+  readonly #sinks: Record<Manner, Subscriptions<ChannelSink>> = {
+    subscribe: new Subscriptions(),
+    psubscribe: new Subscriptions(),
+    ssubscribe: new Subscriptions(),
+  };
   #client: Promise<Redis> | undefined;
   /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */
   #restoring: Deferred<void> | undefined;
   #closed = false;
   readonly #listeners: (() => void)[] = [];
 
-  constructor(connections: Connections, report: Report) {
+  constructor(connections: Connections, report: Report, home?: string) {
     this.#connections = connections;
     this.#report = report;
+    this.#home = home;
   }
 
   /** Resolves when the server has confirmed the subscription; rejects where it refuses. */
-  async subscribe(name: string, isPattern: boolean, sink: ChannelSink): Promise<void> {
+  async subscribe(name: string, manner: Manner, sink: ChannelSink): Promise<void> {
     const client = await (this.#client ??= this.#connect());
-    const names = isPattern ? this.#patterns : this.#channels;
+    const names = this.#sinks[manner];
     names.add(name, sink);
     try {
       // Sent again where another sink has asked already: harmless, and its answer is our confirmation.
-      await (isPattern ? client.psubscribe(name) : client.subscribe(name));
+      await this.#ask(client, manner, [name]);
       await this.restored();
     } catch (error) {
       names.remove(name, sink);
@@ -47,14 +58,18 @@ export class PubSub {
     }
   }
 
-  async unsubscribe(name: string, isPattern: boolean, sink: ChannelSink): Promise<void> {
-    const names = isPattern ? this.#patterns : this.#channels;
-    if (!names.remove(name, sink) || this.#closed) return;
+  async unsubscribe(name: string, manner: Manner, sink: ChannelSink): Promise<void> {
+    if (!this.#sinks[manner].remove(name, sink) || this.#closed) return;
     const client = await this.#client;
     // A connection that is down has no subscription to end, and will not restore this one.
     if (client?.status !== 'ready') return;
     // A connection that breaks just now never answers; nor does it deliver.
-    const told = isPattern ? client.punsubscribe(name) : client.unsubscribe(name);
+    const told =
+      manner === 'subscribe'
+        ? client.unsubscribe(name)
+        : manner === 'psubscribe'
+          ? client.punsubscribe(name)
+          : client.sunsubscribe(name);
     await settledWithin(told, PATIENCE);
   }
 
@@ -77,16 +92,24 @@ export class PubSub {
   async #connect(): Promise<Redis> {
     try {
       // Commands wait for a reconnect as long as it takes: they are idempotent, and nobody else retries them.
-      const client = await this.#connections.open({ maxRetriesPerRequest: null });
+      const client = await this.#connections.open({ maxRetriesPerRequest: null }, this.#home);
+      if (this.#home !== undefined) this.#connections.follow(client);
       watchOver(client);
+      const { subscribe, psubscribe, ssubscribe } = this.#sinks;
       client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
-        for (const sink of this.#channels.get(name) ?? []) sink(frame, name);
+        for (const sink of subscribe.get(name) ?? []) sink(frame, name);
       });
       client.on('pmessageBuffer', (pattern: string, channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
-        for (const sink of this.#patterns.get(pattern) ?? []) sink(frame, name);
+        for (const sink of psubscribe.get(pattern) ?? []) sink(frame, name);
       });
+      client.on('smessageBuffer', (channel: Buffer, frame: Buffer) => {
+        const name = channel.toString();
+        for (const sink of ssubscribe.get(name) ?? []) sink(frame, name);
+      });
+      // A cluster ends sharded subscriptions whose slot leaves the node.
+      client.on('moved', () => client.stream.destroy());
       client.on('close', () => {
         if (!this.#closed) this.#restoring ??= deferred();
       });
@@ -103,12 +126,9 @@ export class PubSub {
     const restoring = this.#restoring;
     if (restoring === undefined) return;
     try {
-      const channels = this.#channels.names();
-      const patterns = this.#patterns.names();
-      await Promise.all([
-        channels.length > 0 ? client.subscribe(...channels) : undefined,
-        patterns.length > 0 ? client.psubscribe(...patterns) : undefined,
-      ]);
+      await Promise.all(
+        MANNERS.map((manner) => this.#ask(client, manner, this.#sinks[manner].names())),
+      );
     } catch (error) {
       if (!this.#closed) this.#report('subscribing again after a reconnect was refused', error);
     }
@@ -116,6 +136,18 @@ export class PubSub {
       this.#restoring = undefined;
       restoring.resolve();
       for (const restored of this.#listeners) restored();
+    }
+  }
+
+  /** Sends SUBSCRIBE or its kin, again where a cluster says that the names have gone elsewhere. */
+  async #ask(client: Redis, manner: Manner, names: readonly string[]): Promise<void> {
+    while (names.length > 0) {
+      try {
+        await client[manner](...names);
+        return;
+      } catch (error) {
+        if (this.#closed || !(await this.#connections.followed(client, error))) throw error;
+      }
     }
   }
 }

@@ -25,13 +25,14 @@ export class BlockingReader {
   /** Called after every reconnect, before the next read. */
   onReconnect: (() => void) | undefined;
 
-  static async open(connections: Connections): Promise<BlockingReader> {
+  /** `key` says what will be read: on a cluster, the connection goes to where that is. */
+  static async open(connections: Connections, key?: string): Promise<BlockingReader> {
     // A read that a lost connection interrupted is not sent again by ioredis: it may hang there,
     // and what it would have fetched is found by other means.
-    const client = await connections.open({
-      maxRetriesPerRequest: null,
-      autoResendUnfulfilledCommands: false,
-    });
+    const client = await connections.open(
+      { maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false },
+      key,
+    );
     return new BlockingReader(client, connections, await client.client('ID'));
   }
 
@@ -55,8 +56,19 @@ export class BlockingReader {
 
   /** Sends a command that blocks for at most {@link BLOCK} and resolves with its reply, strings as buffers. */
   async run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
-    await this.#ready();
-    if (this.#stopped) return null;
+    for (;;) {
+      await this.#ready();
+      if (this.#stopped) return null;
+      try {
+        return await this.#send(name, args);
+      } catch (error) {
+        // Nothing was read where the key is not.
+        if (!(await this.#connections.followed(this.#client, error))) throw error;
+      }
+    }
+  }
+
+  async #send(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
     this.#watchdog = setTimeout(() => this.#suspect(), BLOCK + GRACE);
     try {
       return await new Promise((resolve, reject) => {
@@ -72,7 +84,7 @@ export class BlockingReader {
 
   /** The read should have ended by now. Where the server is silent everywhere, it is the server, and waiting is right. */
   #suspect(): void {
-    if (this.#connections.isAlive) this.#client.stream.destroy();
+    if (this.#connections.isAliveBeside(this.#client)) this.#client.stream.destroy();
     else this.#watchdog = setTimeout(() => this.#suspect(), SUSPICION);
   }
 
@@ -84,9 +96,10 @@ export class BlockingReader {
     // The read may still be on its way when UNBLOCK arrives, so it is said until it is heard. A
     // server that refuses it (ACL) ends the read by itself when BLOCK is over.
     while (this.#abort !== undefined && performance.now() < deadline) {
-      if (this.#id !== undefined && this.#connections.client.status === 'ready') {
+      const beside = this.#connections.beside(this.#client);
+      if (this.#id !== undefined && beside !== undefined) {
         // Where the server has just gone, the answer comes after a reconnect, if at all.
-        await settledWithin(this.#connections.client.client('UNBLOCK', this.#id), UNBLOCK_PATIENCE);
+        await settledWithin(beside.client('UNBLOCK', this.#id), UNBLOCK_PATIENCE);
       }
       await pause(5);
     }

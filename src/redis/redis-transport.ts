@@ -1,4 +1,4 @@
-import { Command, type Redis } from 'ioredis';
+import { Command, type Cluster, type Redis } from 'ioredis';
 import type { Target } from '../transport/address.ts';
 import { Mailbox } from '../transport/mailbox.ts';
 import type { Listener, Report, Source, SourceOptions, Transport } from '../transport/transport.ts';
@@ -9,19 +9,24 @@ import { DATA_FIELD, GroupSource, StreamSource } from './stream.ts';
 
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
-  readonly countsReceivers = true;
+  readonly countsReceivers: boolean;
   readonly #connections: Connections;
   readonly #client: Redis;
+  readonly #report: Report;
   readonly #pubsub: PubSub;
+  /** On a cluster: subscriptions that must be on the node of their slot, a connection for each slot. */
+  readonly #homes = new Map<number, PubSub>();
 
   constructor(connection: RedisConnection, report: Report) {
     this.#connections = new Connections(connection);
     this.#client = this.#connections.client;
+    this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
+    this.countsReceivers = !this.#connections.isCluster;
   }
 
   /** The command connection. */
-  get client(): Redis {
+  get client(): Redis | Cluster {
     return this.#client;
   }
 
@@ -33,9 +38,14 @@ export class RedisTransport implements Transport {
     return this.#connections.connect();
   }
 
-  /** PUBLISH, RPUSH or XADD. */
+  /** PUBLISH, SPUBLISH, RPUSH or XADD. */
   send(to: Target, frame: Uint8Array): Promise<number | string> {
-    if (to.kind === 'channel') return this.#run<number>('publish', [to.name, frame as Buffer]);
+    if (to.kind === 'channel') {
+      return this.#run<number>(to.sharded === true ? 'spublish' : 'publish', [
+        to.name,
+        frame as Buffer,
+      ]);
+    }
     if (to.kind === 'list') return this.#run<number>('rpush', [to.name, frame as Buffer]);
     const args =
       to.maxlen === undefined
@@ -59,10 +69,12 @@ export class RedisTransport implements Transport {
       if (source.group === undefined) return StreamSource.open(this.#connections, source);
       return GroupSource.open(this.#connections, source, report);
     }
-    const { name, isPattern } = source;
+    const { name, isPattern, sharded } = source;
+    const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
+    const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
     const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);
-    const mailbox = new Mailbox(report, () => this.#pubsub.unsubscribe(name, isPattern, push));
-    await this.#pubsub.subscribe(name, isPattern, push);
+    const mailbox = new Mailbox(report, () => pubsub.unsubscribe(name, manner, push));
+    await pubsub.subscribe(name, manner, push);
     return mailbox;
   }
 
@@ -71,11 +83,13 @@ export class RedisTransport implements Transport {
     onFrame: (frame: Buffer) => void,
     onRestored: () => void,
   ): Promise<Listener> {
-    await this.#pubsub.subscribe(channel, false, onFrame);
-    this.#pubsub.onRestored(onRestored);
+    // PUBLISH goes to the node of the channel's slot: who listens there is among those it counts.
+    const pubsub = this.#homeOf(channel);
+    await pubsub.subscribe(channel, 'subscribe', onFrame);
+    pubsub.onRestored(onRestored);
     return {
-      ready: () => this.#pubsub.restored(),
-      close: () => this.#pubsub.unsubscribe(channel, false, onFrame),
+      ready: () => pubsub.restored(),
+      close: () => pubsub.unsubscribe(channel, 'subscribe', onFrame),
     };
   }
 
@@ -100,8 +114,8 @@ export class RedisTransport implements Transport {
   }
 
   /** Replies come in order: once PING is answered, so is all that was sent before it. */
-  async flush(): Promise<void> {
-    if (this.#client.status === 'ready') await this.#client.ping();
+  flush(): Promise<void> {
+    return this.#connections.flush();
   }
 
   async ping(): Promise<void> {
@@ -109,13 +123,25 @@ export class RedisTransport implements Transport {
   }
 
   async close(): Promise<void> {
-    this.#pubsub.close();
+    for (const pubsub of [this.#pubsub, ...this.#homes.values()]) pubsub.close();
     this.#connections.close();
   }
 
   #run<T>(name: string, args: (string | number | Buffer)[]): Promise<T> {
     // Less than half the cost of `client.publish(…)` and its kin, which look up options per call.
     const command = new Command(name, args, { replyEncoding: 'utf8' });
+    // A cluster's PUBLISH has no key: by itself it takes a node at random, and two would overtake each other.
+    if (!this.countsReceivers && name === 'publish')
+      Object.assign(command, { slot: this.#connections.slotOf(args[0] as string) });
     return this.#client.sendCommand(command) as Promise<T>;
+  }
+
+  /** Where to subscribe on the node of a name's slot; without slots, where all subscriptions are. */
+  #homeOf(name: string): PubSub {
+    const slot = this.#connections.slotOf(name);
+    if (slot === undefined) return this.#pubsub;
+    const home = this.#homes.get(slot) ?? new PubSub(this.#connections, this.#report, name);
+    this.#homes.set(slot, home);
+    return home;
   }
 }

@@ -36,7 +36,7 @@ export class StreamSource implements Source {
     const newest =
       lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
     const start = lastId === '$' ? newest : lastId;
-    return new StreamSource(name, await BlockingReader.open(connections), start);
+    return new StreamSource(name, await BlockingReader.open(connections, name), start);
   }
 
   private constructor(key: string, reader: BlockingReader, start: string) {
@@ -109,7 +109,8 @@ export class GroupSource implements Source {
     report: Report,
   ): Promise<GroupSource> {
     await createGroup(connections.client, options, options.lastId ?? '0');
-    return new GroupSource(connections, options, report, await BlockingReader.open(connections));
+    const reader = await BlockingReader.open(connections, options.name);
+    return new GroupSource(connections, options, report, reader);
   }
 
   private constructor(

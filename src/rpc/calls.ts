@@ -12,7 +12,7 @@ import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
 import { describe } from '../transport/address.ts';
-import type { Report, Transport } from '../transport/transport.ts';
+import { counts, type Report, type Transport } from '../transport/transport.ts';
 import type { CallCommand } from './conversation.ts';
 import type { Conversations } from './conversations.ts';
 import type { Inbox } from './inbox.ts';
@@ -171,9 +171,10 @@ export class Calls {
   }
 
   #reached(call: PendingCall, receivers: number): void {
-    if (!this.#transport.countsReceivers) return;
-    call.receivers = receivers;
-    if (receivers === 0) this.#fail(call, new NoRespondersError(describe(call.command.to)));
+    const isCounted = counts(this.#transport, call.command.to);
+    // Where they cannot be counted, one more may always be there.
+    call.receivers = isCounted ? receivers : Infinity;
+    if (call.receivers === 0) this.#fail(call, new NoRespondersError(describe(call.command.to)));
   }
 
   #frame(call: PendingCall, extra: Record<string, string>): Uint8Array {

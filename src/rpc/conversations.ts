@@ -4,7 +4,7 @@ import { CALL, DEADLINE, GATHER, WINDOW } from '../message/headers.ts';
 import { CALL_KEY, type Message } from '../message/message.ts';
 import type { Gathered } from '../publish/publishing.ts';
 import { describe } from '../transport/address.ts';
-import type { Transport } from '../transport/transport.ts';
+import { counts, type Transport } from '../transport/transport.ts';
 import type { Conversation } from './conversation.ts';
 import { Gathering, type GatherCommand } from './gathering.ts';
 import type { Inbox } from './inbox.ts';
@@ -51,7 +51,8 @@ export class Conversations {
   gather(command: GatherCommand): Promise<Gathered> {
     const gathering = new Gathering(command, this.#codec, () => this.#open.delete(command.call));
     this.#begin(gathering, { [GATHER]: '1' }).then(
-      (receivers) => gathering.reached(receivers),
+      // Where nobody can say how many, all who answer in time are all there are.
+      (receivers) => receivers !== undefined && gathering.reached(receivers),
       (error: unknown) => gathering.fail(error),
     );
     return gathering.result;
@@ -66,8 +67,11 @@ export class Conversations {
     for (const conversation of [...this.#open.values()]) conversation.close(reason);
   }
 
-  /** Sends the request; resolves with the number of those it reached. */
-  async #begin(conversation: Conversation, extra: Record<string, string>): Promise<number> {
+  /** Sends the request; resolves with the number of those it reached, where that can be known. */
+  async #begin(
+    conversation: Conversation,
+    extra: Record<string, string>,
+  ): Promise<number | undefined> {
     const refusal = this.refusal();
     if (refusal !== undefined) throw refusal;
     const { command } = conversation;
@@ -81,8 +85,8 @@ export class Conversations {
       throw new SendError(describe(to), error);
     });
     if (to.kind !== 'channel') return 1;
-    const isNobody = receivers === 0 && this.#transport.countsReceivers;
-    if (isNobody && extra[GATHER] === undefined) throw new NoRespondersError(describe(to));
+    if (!counts(this.#transport, to)) return undefined;
+    if (receivers === 0 && extra[GATHER] === undefined) throw new NoRespondersError(describe(to));
     return receivers as number;
   }
 }

@@ -152,7 +152,7 @@ export class Replier {
     if (replyTo === undefined || call === undefined || life <= 0) return;
     const { transport, inbox, answers } = this.#options;
     const frame = answers.find(replyTo, call);
-    if (frame === undefined || !transport.countsReceivers) return;
+    if (frame === undefined) return;
     await transport.keep(keptFor(replyTo), frame, Math.ceil(life));
     // A caller that was back before this was kept has looked already, and is told to look again.
     await inbox.tell(replyTo, 'kept', call);

@@ -10,6 +10,8 @@ export interface Target {
   readonly name: string;
   /** Streams only: keep about this many entries (`XADD … MAXLEN ~`). */
   readonly maxlen?: number | undefined;
+  /** Channels only: SPUBLISH, to those who subscribed to a sharded channel. */
+  readonly sharded?: boolean | undefined;
 }
 
 /** `list 'orders'`: how every error and log line names an address. */
@@ -22,7 +24,7 @@ export function describe(target: Target): string {
  * name that is not text; `where` says whose options they are.
  */
 export function targetOf(
-  options: { channel?: unknown; list?: unknown; stream?: unknown },
+  options: { channel?: unknown; list?: unknown; stream?: unknown; sharded?: unknown },
   where: string,
 ): Target {
   const { channel, list, stream } = options;
@@ -36,7 +38,18 @@ export function targetOf(
       `${where}: expected one of channel, list or stream, got ${names.length === 0 ? 'none' : names.join(' and ')}`,
     );
   }
-  if (channel !== undefined) return { kind: 'channel', name: nameOf(channel, 'channel', where) };
+  const { sharded } = options;
+  if (sharded !== undefined && (typeof sharded !== 'boolean' || channel === undefined)) {
+    throw new SetupError(
+      channel === undefined
+        ? `${where}: 'sharded' only means something for a channel`
+        : `${where}: 'sharded' must be a boolean, got ${typeof sharded}`,
+    );
+  }
+  if (channel !== undefined) {
+    const name = nameOf(channel, 'channel', where);
+    return sharded === true ? { kind: 'channel', name, sharded } : { kind: 'channel', name };
+  }
   if (list !== undefined) return { kind: 'list', name: nameOf(list, 'list', where) };
   return { kind: 'stream', name: nameOf(stream, 'stream', where) };
 }

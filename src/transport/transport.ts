@@ -3,7 +3,7 @@ import type { Target } from './address.ts';
 
 /** What a transport must be able to do. It moves bytes and knows no message; Redis and memory both implement it. */
 export interface Transport {
-  /** False where a channel's receivers cannot be counted (a cluster's PUBLISH counts one node's). */
+  /** False where a channel's receivers cannot be counted: a cluster's PUBLISH counts one node's. See {@link counts}. */
   readonly countsReceivers: boolean;
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */
   connect(): Promise<void>;
@@ -72,7 +72,13 @@ export interface Delivery {
 }
 
 export type SourceOptions =
-  | { readonly kind: 'channel'; readonly name: string; readonly isPattern: boolean }
+  | {
+      readonly kind: 'channel';
+      readonly name: string;
+      readonly isPattern: boolean;
+      /** Of the slot's node alone; a namespace of its own. */
+      readonly sharded?: boolean;
+    }
   | { readonly kind: 'list'; readonly name: string }
   | StreamSourceOptions;
 
@@ -98,4 +104,9 @@ export function missingStream(name: string, cause?: unknown): SetupError {
     `stream '${name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
     { cause },
   );
+}
+
+/** Whether what `send` resolves with is all of a channel's receivers; a sharded channel's are all on one node. */
+export function counts(transport: Transport, to: Target): boolean {
+  return transport.countsReceivers || to.sharded === true;
 }

@@ -1,4 +1,4 @@
-import { RedisBroker, type BrokerOptions } from 'redstart';
+import { RedisBroker, type BrokerOptions, type RedisConnection } from 'redstart';
 import { describe, onTestFinished } from 'vitest';
 import { testLogger } from './logs.ts';
 import { redisUrl, unique } from './redis.ts';
@@ -7,8 +7,12 @@ import { redisUrl, unique } from './redis.ts';
 export type Backend = 'memory' | 'redis';
 
 /** A broker that logs to `takeLogs`, and is stopped when the test ends. Not started. */
-export function newBroker(url: string, options: BrokerOptions = {}): RedisBroker {
-  const broker = new RedisBroker(url, { logger: testLogger, gracefulTimeout: 2_000, ...options });
+export function newBroker(connection: RedisConnection, options: BrokerOptions = {}): RedisBroker {
+  const broker = new RedisBroker(connection, {
+    logger: testLogger,
+    gracefulTimeout: 2_000,
+    ...options,
+  });
   onTestFinished(() => broker.stop());
   return broker;
 }

@@ -1,0 +1,294 @@
+import { Cluster, Redis } from 'ioredis';
+import { ConnectionError, RedisBroker, SetupError } from 'redstart';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../scripts/find-redis.mjs';
+import { slotOf } from '../../src/redis/cluster.ts';
+import { STRUCTURES, everywhere } from '../faults/echo.ts';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { unique } from '../support/redis.ts';
+import { startCluster, type TestCluster } from '../support/servers.ts';
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await startCluster();
+}, 60_000);
+afterAll(() => cluster?.stop());
+
+const broker = (options?: object): RedisBroker => newBroker({ cluster: cluster.nodes }, options);
+
+/** Names whose slots are on all three masters. */
+async function spread(prefix: string): Promise<string[]> {
+  const names = new Map<number, string>();
+  for (let i = 0; names.size < 3; i++) {
+    const name = `${prefix}:${i}`;
+    const { port } = await cluster.masterOf(name);
+    if (!names.has(port)) names.set(port, name);
+  }
+  return [...names.values()];
+}
+
+describe('on a cluster', () => {
+  it.each(STRUCTURES)(
+    'a call over a %s is answered, whichever node it goes to',
+    async (structure) => {
+      const [service, caller] = [broker(), broker()];
+      const places = await Promise.all(
+        (await spread(unique())).map((_) => everywhere(service, (body) => [body])),
+      );
+      await service.start();
+      for (const [n, place] of places.entries()) {
+        const call = { ...place[structure], rpc: true, timeout: 10_000 } as const;
+        expect(await caller.publish(n, call)).toEqual([n]);
+      }
+    },
+  );
+
+  it('lists, streams and groups on every node hand over what is sent to them', async () => {
+    const service = broker();
+    const names = await spread(unique());
+    const got: string[] = [];
+    for (const name of names) {
+      service.subscriber(
+        { list: `{${name}}:list` },
+        (body) => void got.push(`list ${String(body)}`),
+      );
+      service.subscriber(
+        { stream: `{${name}}:all` },
+        (body) => void got.push(`all ${String(body)}`),
+      );
+      service.subscriber(
+        { stream: `{${name}}:group`, group: 'g', batch: true },
+        (bodies: unknown[]) => void got.push(...bodies.map((body) => `group ${String(body)}`)),
+      );
+    }
+    await service.start();
+    const publisher = broker();
+    for (const [n, name] of names.entries()) {
+      await publisher.publishBatch([`${n}a`, `${n}b`], { list: `{${name}}:list` });
+      await publisher.publishBatch([`${n}a`, `${n}b`], { stream: `{${name}}:all` });
+      await publisher.publishBatch([`${n}a`, `${n}b`], { stream: `{${name}}:group` });
+    }
+    const expected = ['list', 'all', 'group'].flatMap((kind) =>
+      names.flatMap((_, n) => [`${kind} ${n}a`, `${kind} ${n}b`]),
+    );
+    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()));
+  });
+
+  it('channels and patterns hear everything in the order that one publisher sent it', async () => {
+    const service = broker();
+    const name = unique();
+    const heard: unknown[] = [];
+    const levels: unknown[] = [];
+    service.subscriber(name, (body) => void heard.push(body));
+    service.subscriber(`${name}.{level}`, (_, { path }) => void levels.push(path['level']));
+    await service.start();
+    const publisher = broker();
+    await publisher.connect();
+    const numbers = Array.from({ length: 300 }, (_, n) => n);
+    await Promise.all(numbers.map((n) => publisher.publish(n, name)));
+    await publisher.publish('', `${name}.warn`);
+    await eventually(() => expect(heard).toHaveLength(300));
+    expect(heard).toEqual(numbers);
+    await eventually(() => expect(levels).toEqual(['warn']));
+  });
+
+  it('a channel’s call is not refused because the node that it was sent to has no subscriber', async () => {
+    const service = broker();
+    const names = await spread(unique());
+    for (const name of names) service.subscriber(name, () => name);
+    await service.start();
+    const caller = broker();
+    for (const channel of names) {
+      expect(await caller.publish(1, { channel, rpc: true, timeout: 10_000 })).toBe(channel);
+    }
+  });
+
+  it('gather returns the answers of all who listen when its time is up', async () => {
+    const services = [broker(), broker(), broker()];
+    const channel = unique();
+    for (const [n, service] of services.entries()) {
+      service.subscriber(channel, () => n);
+      await service.start();
+    }
+    const { answers, missing } = await broker().gather('who?', { channel, timeout: 700 });
+    expect(answers.map(({ body }) => body).toSorted()).toEqual([0, 1, 2]);
+    expect(missing).toEqual([]);
+  });
+
+  it('a stream of answers arrives whole', async () => {
+    const service = broker();
+    const list = unique();
+    service.subscriber({ list }, async function* (count: number) {
+      for (let n = 0; n < count; n++) yield n;
+    });
+    await service.start();
+    const items: unknown[] = [];
+    for await (const item of broker().stream(200, { list })) items.push(item);
+    expect(items).toEqual(Array.from({ length: 200 }, (_, n) => n));
+  });
+
+  it('an answer that finds its caller reconnecting is kept for it', async () => {
+    const service = broker();
+    const caller = broker({ logger: false });
+    const list = unique();
+    let answer = (): void => {};
+    let begun = (): void => {};
+    const running = new Promise<void>((resolve) => (begun = resolve));
+    service.subscriber({ list }, () => {
+      begun();
+      return new Promise((resolve) => (answer = () => resolve('kept')));
+    });
+    await service.start();
+    const answered = caller.publish(1, { list, rpc: true, timeout: 15_000 });
+    await running;
+    // The service answers before the caller is back: it goes with the answer.
+    const killed = await Promise.all(
+      cluster.nodes.map(({ port }) => cluster.on(port, killSubscribers)),
+    );
+    expect(killed.some((count) => count > 0)).toBe(true);
+    answer();
+    expect(await answered).toBe('kept');
+    await service.stop();
+  });
+
+  it('stop ends blocked readers at once, on whichever node they block', async () => {
+    const service = broker();
+    for (const name of await spread(unique())) {
+      service.subscriber({ list: `{${name}}:l` }, () => undefined);
+      service.subscriber({ stream: `{${name}}:s`, group: 'g' }, () => undefined);
+    }
+    await service.start();
+    await eventually(async () => {
+      const blocked = await Promise.all(
+        cluster.nodes.map(({ port }) => cluster.on(port, blockedClients)),
+      );
+      return blocked.every((count) => count >= 2);
+    });
+    const began = performance.now();
+    await service.stop();
+    expect(performance.now() - began).toBeLessThan(1_500);
+  });
+
+  it('a slot that moves to another node takes its readers with it', async () => {
+    const service = broker();
+    const name = unique();
+    const got: unknown[] = [];
+    service.subscriber({ list: `{${name}}:l` }, (body) => void got.push(body));
+    service.subscriber({ stream: `{${name}}:s`, group: 'g' }, (body) => void got.push(body));
+    await service.start();
+    const publisher = broker();
+    await publisher.publish('list before', { list: `{${name}}:l` });
+    await publisher.publish('stream before', { stream: `{${name}}:s` });
+    await eventually(() => expect(got).toHaveLength(2));
+    await moveSlot(`{${name}}:l`, [`{${name}}:l`, `{${name}}:s`]);
+    await publisher.publish('list after', { list: `{${name}}:l` });
+    await publisher.publish('stream after', { stream: `{${name}}:s` });
+    await eventually(() => expect(got).toHaveLength(4), 10_000);
+    expect(got.slice(2).toSorted()).toEqual(['list after', 'stream after']);
+  });
+
+  it('a client of the caller’s own is used, and never closed', async () => {
+    const client = new Cluster(cluster.nodes);
+    onTestFinished(() => client.disconnect());
+    const own = newBroker(client);
+    const places = everywhere(own, (body) => body);
+    await own.start();
+    expect(own.client).toBe(client);
+    for (const structure of STRUCTURES) {
+      const call = { ...places[structure], rpc: true, timeout: 10_000 } as const;
+      expect(await own.publish(structure, call)).toBe(structure);
+    }
+    await own.stop();
+    expect(client.status).toBe('ready');
+    expect(await client.set(unique(), 1)).toBe('OK');
+  });
+
+  it('slots are counted as Redis counts them', async () => {
+    for (const name of [
+      'a',
+      'foo{bar}baz',
+      '{}x',
+      '{a}{b}',
+      'x{',
+      'ünï{cödé}',
+      'foo{{bar}}zap',
+      '',
+    ]) {
+      const { port } = cluster.nodes[0] as { port: number };
+      expect([name, slotOf(name)]).toEqual([
+        name,
+        await cluster.on(port, (client) => client.cluster('KEYSLOT', name)),
+      ]);
+    }
+  });
+});
+
+describe('a cluster that cannot be used', () => {
+  it('fails the start, naming its nodes and the cause', async () => {
+    const ports = [await freePort(), await freePort()];
+    const nodes = ports.map((port) => ({ host: '127.0.0.1', port }));
+    const began = performance.now();
+    const error = await newBroker({ cluster: nodes })
+      .start()
+      .catch((reason: Error) => reason);
+    expect(error).toBeInstanceOf(ConnectionError);
+    for (const port of ports) expect((error as Error).message).toContain(`127.0.0.1:${port}`);
+    expect((error as Error).message).toContain('ECONNREFUSED');
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
+  it('fails the start where a node wants a password, and where it is no cluster', async () => {
+    const { ownServer } = await import('../support/redis.ts');
+    const guarded = await ownServer(['--cluster-enabled', 'yes', '--requirepass', 'right']);
+    const node = { host: '127.0.0.1', port: guarded.port };
+    for (const redisOptions of [{}, { password: 'wr0ng' }]) {
+      const error = await newBroker({ cluster: [node], redisOptions })
+        .start()
+        .catch((e: Error) => e);
+      expect(error).toBeInstanceOf(ConnectionError);
+      expect((error as Error).message).toMatch(/NOAUTH|WRONGPASS/);
+      expect((error as Error).message).not.toContain('wr0ng');
+    }
+    const single = await ownServer();
+    const error = await newBroker({ cluster: [{ host: '127.0.0.1', port: single.port }] })
+      .start()
+      .catch((e: Error) => e);
+    expect((error as Error).message).toContain('cluster support disabled');
+  });
+
+  it.each([
+    [{ cluster: [] }, /one node or more/],
+    [{ cluster: [{ port: 1 }], password: 'x' }, /redisOptions: \{ password \}/],
+    [{ cluster: [{ port: 1 }], keyPrefix: 'x' }, /prefix/],
+  ])('is refused at once where its options make no sense (%j)', (options, text) => {
+    expect(() => new RedisBroker(options as never)).toThrow(SetupError);
+    expect(() => new RedisBroker(options as never)).toThrow(text);
+  });
+});
+
+async function killSubscribers(client: Redis): Promise<number> {
+  return Number(await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub'));
+}
+
+async function blockedClients(client: Redis): Promise<number> {
+  return Number(/blocked_clients:(\d+)/.exec(await client.info('clients'))?.[1]);
+}
+
+/** Gives the slot of a name, and the keys in it, to another master. */
+async function moveSlot(name: string, keys: string[]): Promise<void> {
+  const from = await cluster.masterOf(name);
+  const to = cluster.nodes.find(({ port }) => port !== from.port) as { host: string; port: number };
+  const idOf = (port: number): Promise<string> =>
+    cluster.on(port, async (client) => String(await client.call('CLUSTER', 'MYID')));
+  const [source, target, slot] = [await idOf(from.port), await idOf(to.port), slotOf(name)];
+  const setSlot = (port: number, ...args: string[]): Promise<unknown> =>
+    cluster.on(port, (client) => client.call('CLUSTER', 'SETSLOT', slot, ...args));
+  await setSlot(to.port, 'IMPORTING', source);
+  await setSlot(from.port, 'MIGRATING', target);
+  await cluster.on(from.port, (client) =>
+    client.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
+  );
+  await setSlot(to.port, 'NODE', target);
+  for (const { port } of cluster.nodes) if (port !== to.port) await setSlot(port, 'NODE', target);
+}

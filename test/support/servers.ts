@@ -1,0 +1,243 @@
+// Servers of more than one process: a cluster, and a master with its replica behind Sentinel.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis, type RedisOptions } from 'ioredis';
+import { findBinary, freePort, spawnRedis, type SpawnedRedis } from '../../scripts/find-redis.mjs';
+import { eventually } from './eventually.ts';
+
+const HOST = '127.0.0.1';
+const SLOTS = 16_384;
+
+export interface Node {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TestCluster {
+  /** The masters, for `{ cluster }`. */
+  readonly nodes: Node[];
+  /** Ends the master that holds a name's slot, without a word; returns its port. */
+  kill(name: string): Promise<number>;
+  /** The master of a name's slot, asked of the cluster itself. */
+  masterOf(name: string): Promise<Node>;
+  /** Runs something on the node at that port. */
+  on<T>(port: number, run: (client: Redis) => Promise<T>): Promise<T>;
+  stop(): Promise<void>;
+}
+
+function binary(): string {
+  const found = findBinary();
+  if (found === undefined) throw new Error('a redis-server is needed: run `npm run redis` first');
+  return found;
+}
+
+/** Runs something on a connection of its own to a node. */
+async function using<T>(options: RedisOptions, run: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis({ host: HOST, lazyConnect: true, retryStrategy: null, ...options });
+  client.on('error', () => {}); // the command that fails says it
+  try {
+    return await run(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** Three masters, and where asked for a replica of each. `nodeTimeout` is what a fail-over waits for. */
+export async function startCluster({
+  replicas = false,
+  nodeTimeout = 5_000,
+} = {}): Promise<TestCluster> {
+  const servers = await Promise.all(
+    Array.from({ length: replicas ? 6 : 3 }, async () => {
+      const args = ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())];
+      const timings = ['--cluster-node-timeout', String(nodeTimeout)];
+      // Without the ping, CLUSTER SLOTS hides replicas for eight seconds and more.
+      const replication = ['--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
+      const server = await spawnRedis(binary(), [...args, ...timings, ...replication]);
+      return { server, bus: args[3] as string };
+    }),
+  );
+  const stop = async (): Promise<void> => {
+    await Promise.all(servers.map(({ server }) => server.stop()));
+  };
+  const on = <T>(port: number, run: (client: Redis) => Promise<T>): Promise<T> =>
+    using({ port }, run);
+  try {
+    await joinAll(servers, on);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const ports = servers.map(({ server }) => server.port);
+  const masterOf = async (name: string): Promise<Node> => {
+    for (const port of ports) {
+      const found = await on(port, (client) => ownerOf(client, name)).catch(() => undefined);
+      if (found !== undefined) return found;
+    }
+    throw new Error('no node of the cluster answers');
+  };
+  return {
+    nodes: ports.slice(0, 3).map((port) => ({ host: HOST, port })),
+    masterOf,
+    on,
+    stop,
+    async kill(name) {
+      const { port } = await masterOf(name);
+      await servers.find(({ server }) => server.port === port)?.server.stop();
+      return port;
+    },
+  };
+}
+
+/** CLUSTER ADDSLOTSRANGE, MEET and REPLICATE; resolves when every node takes writes and knows all. */
+async function joinAll(
+  servers: { server: SpawnedRedis; bus: string }[],
+  on: TestCluster['on'],
+): Promise<void> {
+  const first = servers[0]!;
+  await Promise.all(
+    servers.map(({ server }, i) =>
+      on(server.port, async (client) => {
+        await client.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
+        if (i < 3) {
+          const from = Math.ceil((SLOTS * i) / 3);
+          await client.call('CLUSTER', 'ADDSLOTSRANGE', from, Math.ceil((SLOTS * (i + 1)) / 3) - 1);
+        }
+        await client.call('CLUSTER', 'MEET', HOST, first.server.port, first.bus);
+      }),
+    ),
+  );
+  const all = servers.length;
+  const info = (port: number, section: string): Promise<string> =>
+    on(port, async (client) => String(await client.call('CLUSTER', section)));
+  const knowAll = async (): Promise<boolean> => {
+    const infos = await Promise.all(servers.map(({ server }) => info(server.port, 'NODES')));
+    return infos.every((text) => text.match(/ connected/g)?.length === all);
+  };
+  await eventually(knowAll, 15_000);
+  const ids = await Promise.all(servers.map(({ server }) => info(server.port, 'MYID')));
+  await Promise.all(
+    servers
+      .slice(3)
+      .map(({ server }, i) =>
+        eventually(
+          () => on(server.port, (client) => client.call('CLUSTER', 'REPLICATE', ids[i] as string)),
+          15_000,
+        ),
+      ),
+  );
+  await eventually(async () => {
+    for (const { server } of servers) {
+      if (!(await info(server.port, 'INFO')).includes('cluster_state:ok')) return false;
+      const slots = (await on(server.port, (client) =>
+        client.call('CLUSTER', 'SLOTS'),
+      )) as unknown[][];
+      if (slots.some((range) => range.length !== (all > 3 ? 4 : 3))) return false;
+    }
+    return true;
+  }, 15_000);
+}
+
+async function ownerOf(client: Redis, name: string): Promise<Node> {
+  const slot = await client.cluster('KEYSLOT', name);
+  const ranges = (await client.cluster('SLOTS')) as unknown as [number, number, [string, number]][];
+  const range = ranges.find(([from, to]) => slot >= from && slot <= to);
+  if (range === undefined) throw new Error(`nobody holds the slot of ${name}`);
+  return { host: range[2][0], port: range[2][1] };
+}
+
+export interface TestSentinel {
+  /** For `{ sentinels, name }`. */
+  readonly sentinels: Node[];
+  readonly name: string;
+  /** The port of the master as Sentinel sees it. */
+  master(): Promise<number>;
+  /** Ends the master without a word. */
+  killMaster(): Promise<void>;
+  /** Has Sentinel swap master and replica, both alive. */
+  swap(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A master, a replica and a sentinel that replaces the one by the other. */
+export async function startSentinel(): Promise<TestSentinel> {
+  const name = 'main';
+  const fast = ['--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
+  const first = await spawnRedis(binary(), fast);
+  const second = await spawnRedis(binary(), [...fast, '--replicaof', HOST, String(first.port)]);
+  const watcher = await spawnSentinel(name, first.port);
+  const stop = async (): Promise<void> => {
+    await Promise.all([watcher, second, first].map((server) => server.stop()));
+  };
+  const ask = <T>(run: (client: Redis) => Promise<T>): Promise<T> =>
+    using({ port: watcher.port }, run);
+  const master = async (): Promise<number> =>
+    Number(
+      ((await ask((s) => s.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name))) as string[])[1],
+    );
+  try {
+    await eventually(async () => {
+      await ask((s) =>
+        s.call('SENTINEL', 'DEBUG', 'info-period', 100, 'publish-period', 100, 'ask-period', 100),
+      );
+      const known = (await ask((s) => s.call('SENTINEL', 'REPLICAS', name))) as string[][];
+      const replication = await using({ port: second.port }, (client) =>
+        client.info('replication'),
+      );
+      return (
+        known.length === 1 &&
+        known[0]?.includes('slave') === true &&
+        replication.includes('master_link_status:up')
+      );
+    }, 15_000);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    sentinels: [{ host: HOST, port: watcher.port }],
+    name,
+    master,
+    stop,
+    async killMaster() {
+      const port = await master();
+      await (first.port === port ? first : second).stop();
+    },
+    async swap() {
+      const before = await master();
+      // Right after the start Sentinel answers NOGOODSLAVE.
+      await eventually(() => ask((s) => s.call('SENTINEL', 'FAILOVER', name)), 15_000);
+      await eventually(async () => (await master()) !== before, 15_000);
+    },
+  };
+}
+
+async function spawnSentinel(
+  name: string,
+  master: number,
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'redstart-sentinel-'));
+  const lines = [
+    `port ${port}`,
+    `bind ${HOST}`,
+    `dir ${folder}`,
+    `sentinel monitor ${name} ${HOST} ${master} 1`,
+    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel failover-timeout ${name} 5000`,
+  ];
+  writeFileSync(join(folder, 'sentinel.conf'), `${lines.join('\n')}\n`);
+  const child = spawn(binary(), [join(folder, 'sentinel.conf'), '--sentinel'], { stdio: 'ignore' });
+  const ended = new Promise<void>((resolve) => void child.once('exit', () => resolve()));
+  await eventually(() => using({ port }, (client) => client.ping()), 10_000);
+  return {
+    port,
+    async stop() {
+      child.kill('SIGKILL');
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
