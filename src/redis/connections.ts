@@ -112,7 +112,10 @@ export class Connections {
   /** A connection for commands to the server that `client` is connected to; undefined where there is none now. */
   beside(client: Redis): Redis | undefined {
     const beside = this.#cluster === undefined ? this.client : this.#cluster.beside(client);
-    return beside?.status === 'ready' ? beside : undefined;
+    // A cluster's connections wait to be made until a command needs them.
+    const isUsable =
+      beside?.status === 'ready' || (beside?.status === 'wait' && this.#cluster !== undefined);
+    return isUsable ? beside : undefined;
   }
 
   /**

@@ -68,6 +68,8 @@ export class StreamAnswers {
     replier: Replier,
     validate: Validate | undefined,
   ): Promise<void> {
+    // Every item says where credits go: they would be lost where nobody listens yet.
+    await this.#inbox.ready();
     let isDone = false;
     let sent = 0;
     // A caller that reached nobody's ears any more is as good as one that said so.

@@ -95,8 +95,12 @@ export class FaultProxy {
     this.#server = createServer((near) => this.#accept(near));
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `redis://127.0.0.1:${this.port}`;
   }
 
   /** Connections that both ends still hold, the half-open ones apart. */

@@ -1,0 +1,99 @@
+// A master of a cluster is killed under load, and its replica takes over.
+import { Cluster } from 'ioredis';
+import type { RedisBroker } from 'redstart';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { slotOf } from '../../src/redis/cluster.ts';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { unique } from '../support/redis.ts';
+import { startCluster, type TestCluster } from '../support/servers.ts';
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await startCluster({ replicas: true, nodeTimeout: 1_000 });
+}, 60_000);
+afterAll(() => cluster?.stop());
+
+/** Sends, and has it confirmed by a replica where the node may be killed; false where it cannot be said to be safe. */
+async function accepted(
+  broker: RedisBroker,
+  n: number,
+  stream: string,
+  victim: number,
+): Promise<boolean> {
+  try {
+    await broker.publish(n, { stream });
+    const client = broker.client as Cluster;
+    const owner = client.slots[slotOf(stream)]?.[0];
+    if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
+    const node = client.nodes('master').find(({ options }) => options.port === victim);
+    // On the same connection as the write, which is what WAIT counts.
+    return ((await node?.wait(1, 1_000)) ?? 0) >= 1;
+  } catch {
+    return false;
+  }
+}
+
+it(
+  'a master killed under load: nothing that was accepted is lost, and all subscriptions are back',
+  { timeout: 60_000 },
+  async () => {
+    const name = unique();
+    const doomed = `{${name}}:stream`;
+    const victim = (await cluster.masterOf(doomed)).port;
+    const streams = [doomed, ...Array.from({ length: 5 }, (_, i) => `${name}:${i}`)];
+    const service = newBroker({ cluster: cluster.nodes }, { logger: false });
+    const handled = new Map<number, number>();
+    const heard = new Set<unknown>();
+    for (const stream of streams) {
+      service.subscriber({ stream, group: 'workers', concurrency: 20 }, (n: number) => {
+        handled.set(n, (handled.get(n) ?? 0) + 1);
+      });
+    }
+    service.subscriber({ list: `{${name}}:list` }, (body) => body);
+    service.subscriber(`${name}:channel`, (body) => void heard.add(body));
+    service.subscriber(`${name}:pattern.{n}`, (body) => void heard.add(body));
+    service.subscriber({ channel: `${name}:call` }, (body) => body);
+    await service.start();
+
+    const producer = newBroker({ cluster: cluster.nodes }, { logger: false });
+    await producer.connect();
+    const safe: number[] = [];
+    let next = 0;
+    let isOver = false;
+    const produce = async (stream: string): Promise<void> => {
+      while (!isOver) {
+        const n = next++;
+        if (await accepted(producer, n, stream, victim)) safe.push(n);
+      }
+    };
+    const producing = streams.map(produce);
+    await eventually(() => safe.length > 300);
+
+    await cluster.kill(doomed);
+    const killed = performance.now();
+    await eventually(async () => (await cluster.masterOf(doomed)).port !== victim, 15_000);
+    const before = safe.length;
+    await eventually(() => safe.length > before + 300, 15_000);
+    isOver = true;
+    await Promise.all(producing);
+
+    await eventually(() => expect(safe.filter((n) => !handled.has(n))).toEqual([]), 15_000);
+    for (const [place, to] of Object.entries({
+      channel: { channel: `${name}:channel` },
+      pattern: { channel: `${name}:pattern.1` },
+    })) {
+      await eventually(async () => {
+        await producer.publish(place, to);
+        return heard.has(place);
+      }, 15_000);
+    }
+    for (const to of [{ list: `{${name}}:list` }, { channel: `${name}:call` }]) {
+      expect(await producer.publish('again', { ...to, rpc: true, timeout: 15_000 })).toBe('again');
+    }
+    expect(performance.now() - killed).toBeLessThan(20_000);
+    const twice = [...handled.values()].filter((times) => times > 1).length;
+    // Those in flight on the connections that broke, and no more.
+    expect(twice).toBeLessThan(500);
+  },
+);
