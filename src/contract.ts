@@ -7,6 +7,7 @@ export type ContractAddress =
   | string
   | {
       readonly channel: string;
+      readonly sharded?: boolean;
       readonly list?: never;
       readonly stream?: never;
       readonly group?: never;

@@ -79,6 +79,7 @@ export interface SubscriberOptions<S extends Schema = Schema, R extends Schema =
 interface NotChannel {
   channel?: never;
   pattern?: never;
+  sharded?: never;
 }
 
 interface NotList {
@@ -108,6 +109,8 @@ export interface ChannelSubscription<S extends Schema, R extends Schema>
   channel: string;
   /** `true`: a raw glob, for PSUBSCRIBE. `false`: the exact name, whatever it contains. */
   pattern?: boolean;
+  /** SSUBSCRIBE: hear what is published with `sharded`. On a cluster one node carries it, not all. Redis 7. Default false. */
+  sharded?: boolean;
   batch?: never;
   maxRecords?: never;
 }
@@ -166,10 +169,8 @@ export interface SubscriberSpec {
     SubscriberOptions &
       Omit<
         StreamSubscription<Schema, Schema, boolean>,
-        'channel' | 'pattern' | 'list' | 'stream'
-      > & {
-        pattern?: boolean;
-      }
+        'channel' | 'pattern' | 'sharded' | 'list' | 'stream'
+      > & { pattern?: boolean; sharded?: boolean }
   >;
 }
 
@@ -179,7 +180,7 @@ const COMMON = [
 ];
 const ABOUT = ['title', 'description', 'codec', 'format'];
 const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
-  channel: ['channel', 'pattern', ...COMMON, ...ABOUT],
+  channel: ['channel', 'pattern', 'sharded', ...COMMON, ...ABOUT],
   list: ['list', 'batch', 'maxRecords', ...COMMON, ...ABOUT],
   stream: [
     ...[

@@ -80,12 +80,20 @@ function planOne({ subscriber, path }: Located): Plan {
 }
 
 function sourceOf(
-  { spec: { kind, name, options } }: Subscriber,
+  { name: subscriberName, spec: { kind, name, options } }: Subscriber,
   prefix: string,
   pattern: ChannelPattern | undefined,
 ): SourceOptions {
-  if (pattern !== undefined)
-    return { kind: 'channel', name: pattern.name, isPattern: pattern.isPattern };
+  if (pattern !== undefined) {
+    const { name: channel, isPattern } = pattern;
+    const { sharded = false } = options;
+    if (sharded && isPattern) {
+      throw new SetupError(
+        `@subscriber on ${subscriberName}: Redis has no patterns of sharded channels: give '${name}' as one exact name ({ pattern: false }), or leave 'sharded' out`,
+      );
+    }
+    return { kind: 'channel', name: channel, isPattern, sharded };
+  }
   if (kind === 'list') return { kind, name: prefix + name };
   const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
   return { kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen };

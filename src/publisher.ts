@@ -28,12 +28,12 @@ export function publisherSpec(address: unknown, options: unknown, where: string)
     );
   }
   const target = targetOf(given, where);
-  const { channel, list, stream, maxlen, ...inline } = given as Record<string, unknown>;
+  const { channel, sharded, list, stream, maxlen, ...inline } = given as Record<string, unknown>;
   const all = { ...inline, ...(options as object | undefined) };
   checkPublisherOptions(all, where);
   const { schema } = all as PublisherOptions;
   return {
-    destination: { channel, list, stream, maxlen } as unknown as Destination,
+    destination: { channel, sharded, list, stream, maxlen } as unknown as Destination,
     options: all,
     validate:
       schema === undefined ? undefined : validator(schema, `the message for ${describe(target)}`),

@@ -6,6 +6,7 @@ import { checkKeys, expectCount } from './options.ts';
 /** Everything that may stand beside the destination. */
 export interface AnyOptions {
   channel?: string;
+  sharded?: boolean;
   list?: string;
   stream?: string;
   maxlen?: number;
@@ -22,17 +23,17 @@ export interface AnyOptions {
 }
 
 const KNOWN = new Set([
-  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
+  ...['channel', 'sharded', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
   ...['replyTo', 'rpc', 'timeout', 'signal', 'reply'],
 ]);
 
 export const STREAM_KNOWN = new Set([
-  ...['channel', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
+  ...['channel', 'sharded', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
   ...['timeout', 'itemTimeout', 'window', 'signal', 'reply'],
 ]);
 
 export const GATHER_KNOWN = new Set([
-  ...['channel', 'headers', 'correlationId', 'timeout', 'max', 'signal', 'reply'],
+  ...['channel', 'sharded', 'headers', 'correlationId', 'timeout', 'max', 'signal', 'reply'],
 ]);
 
 /** The options of one message, as an object. Throws `SetupError` for an unknown one. */

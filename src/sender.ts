@@ -264,12 +264,13 @@ export class Sender implements Publishing {
         `${where}: 'maxlen' only means something for a stream, not for a ${target.kind}`,
       );
     }
-    return { kind: target.kind, name: prefix + target.name, maxlen: options.maxlen };
+    return { ...target, name: prefix + target.name, maxlen: options.maxlen };
   }
 
   #replyAddress(replyTo: unknown, where: string): ReplyAddress {
     const given = typeof replyTo === 'string' ? { channel: replyTo } : (replyTo as object);
-    const { kind, name } = targetOf(given, `${where}: replyTo`);
+    const { kind, name, sharded } = targetOf(given, `${where}: replyTo`);
+    if (sharded) throw new SetupError(`${where}: an answer cannot go to a sharded channel`);
     return { kind, name: this.#options.prefix + name };
   }
 

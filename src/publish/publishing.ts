@@ -6,6 +6,8 @@ import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 export interface ChannelDestination {
   /** PUBLISH to this channel. */
   channel: string;
+  /** SPUBLISH: to those who subscribed with `sharded`. On a cluster it loads one node and not all. Redis 7. Default false. */
+  sharded?: boolean;
   list?: never;
   stream?: never;
   maxlen?: never;
@@ -15,6 +17,7 @@ export interface ListDestination {
   /** RPUSH to this list. */
   list: string;
   channel?: never;
+  sharded?: never;
   stream?: never;
   maxlen?: never;
 }
@@ -25,6 +28,7 @@ export interface StreamDestination {
   /** Keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
   maxlen?: number;
   channel?: never;
+  sharded?: never;
   list?: never;
 }
 
@@ -93,6 +97,8 @@ export interface StreamOptions<R extends Schema = Schema> extends MessageOptions
 /** Options of a question to all subscribers of a channel. */
 export interface GatherOptions<R extends Schema = Schema> extends MessageOptions {
   channel: string;
+  /** Ask those who subscribed with `sharded`. Default false. */
+  sharded?: boolean;
   /** Milliseconds to wait for all; what has come by then is the result. Default: the broker's `rpc.timeout`. */
   timeout?: number | null;
   /** Enough answers. Default: all. */

@@ -69,7 +69,7 @@ export class RedisTransport implements Transport {
       if (source.group === undefined) return StreamSource.open(this.#connections, source);
       return GroupSource.open(this.#connections, source, report);
     }
-    const { name, isPattern, sharded } = source;
+    const { name, isPattern, sharded = false } = source;
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
     const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
     const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);

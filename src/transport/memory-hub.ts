@@ -5,6 +5,9 @@ import type { Subscriptions } from './subscriptions.ts';
 
 type Sinks = Subscriptions<(frame: Buffer, channel: string) => void>;
 
+/** How somebody subscribes; sharded channels have names of their own. */
+export type Manner = 'plain' | 'pattern' | 'sharded';
+
 /** The data that a server would hold. */
 export class MemoryHub {
   static readonly #hubs = new Map<string, MemoryHub>();
@@ -20,6 +23,7 @@ export class MemoryHub {
   readonly #name: string;
   readonly #keys = new Map<string, MemoryList | MemoryStream>();
   readonly #channels = new Map<string, Set<Sinks>>();
+  readonly #sharded = new Map<string, Set<Sinks>>();
   readonly #patterns = new Map<
     string,
     { matches: (name: string) => boolean; connections: Set<Sinks> }
@@ -68,13 +72,14 @@ export class MemoryHub {
   }
 
   /** Hands a frame to all who listen; returns how many connections that were, as PUBLISH does. */
-  publish(channel: string, frame: Buffer): number {
+  publish(channel: string, frame: Buffer, sharded = false): number {
     let receivers = 0;
-    for (const connection of this.#channels.get(channel) ?? []) {
+    const channels = sharded ? this.#sharded : this.#channels;
+    for (const connection of channels.get(channel) ?? []) {
       receivers++;
       for (const sink of connection.get(channel) ?? []) sink(frame, channel);
     }
-    for (const [pattern, { matches, connections }] of this.#patterns) {
+    for (const [pattern, { matches, connections }] of sharded ? [] : this.#patterns) {
       if (!matches(channel)) continue;
       for (const connection of connections) {
         receivers++;
@@ -84,8 +89,8 @@ export class MemoryHub {
     return receivers;
   }
 
-  subscribe(connection: Sinks, name: string, isPattern: boolean): void {
-    if (isPattern) {
+  subscribe(connection: Sinks, name: string, manner: Manner): void {
+    if (manner === 'pattern') {
       let pattern = this.#patterns.get(name);
       if (pattern === undefined) {
         pattern = { matches: globMatcher(name), connections: new Set() };
@@ -93,18 +98,23 @@ export class MemoryHub {
       }
       pattern.connections.add(connection);
     } else {
-      const connections = this.#channels.get(name) ?? new Set();
-      this.#channels.set(name, connections.add(connection));
+      const channels = manner === 'sharded' ? this.#sharded : this.#channels;
+      const connections = channels.get(name) ?? new Set();
+      channels.set(name, connections.add(connection));
     }
   }
 
-  unsubscribe(connection: Sinks, name: string, isPattern: boolean): void {
-    const names = isPattern ? this.#patterns : this.#channels;
-    const connections = isPattern
-      ? this.#patterns.get(name)?.connections
-      : this.#channels.get(name);
+  unsubscribe(connection: Sinks, name: string, manner: Manner): void {
+    if (manner === 'pattern') {
+      const connections = this.#patterns.get(name)?.connections;
+      connections?.delete(connection);
+      if (connections?.size === 0) this.#patterns.delete(name);
+      return;
+    }
+    const channels = manner === 'sharded' ? this.#sharded : this.#channels;
+    const connections = channels.get(name);
     connections?.delete(connection);
-    if (connections?.size === 0) names.delete(name);
+    if (connections?.size === 0) channels.delete(name);
   }
 
   #value<T extends MemoryList | MemoryStream>(key: string, type: new () => T): T {

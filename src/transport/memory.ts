@@ -5,7 +5,7 @@
 import { BrokerClosedError } from '../errors.ts';
 import type { Target } from './address.ts';
 import { Mailbox } from './mailbox.ts';
-import { MemoryHub } from './memory-hub.ts';
+import { MemoryHub, type Manner } from './memory-hub.ts';
 import { MemoryListSource } from './memory-list.ts';
 import { MemoryStreamSource } from './memory-stream.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -21,6 +21,7 @@ export class MemoryTransport implements Transport {
   #hub: MemoryHub | undefined;
   readonly #channels = new Subscriptions<Sink>();
   readonly #patterns = new Subscriptions<Sink>();
+  readonly #sharded = new Subscriptions<Sink>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
   constructor(name: string) {
@@ -41,7 +42,7 @@ export class MemoryTransport implements Transport {
   // Async, so that a mistake (a list that is a stream) rejects as it does with a server.
   async send(to: Target, frame: Uint8Array): Promise<number | string> {
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
-    if (to.kind === 'channel') return this.hub.publish(to.name, bytes);
+    if (to.kind === 'channel') return this.hub.publish(to.name, bytes, to.sharded);
     if (to.kind === 'list') return this.hub.list(to.name).push(bytes);
     return this.hub.stream(to.name).add(bytes, to.maxlen);
   }
@@ -63,19 +64,20 @@ export class MemoryTransport implements Transport {
       return new MemoryStreamSource(this.hub.stream(options.name), options);
     }
     const sink: Sink = (frame, channel) => mailbox.push(frame, channel);
-    const { name, isPattern } = options;
-    const mailbox = new Mailbox(report, async () => this.#unsubscribe(name, isPattern, sink));
-    this.#subscribe(name, isPattern, sink);
+    const { name, isPattern, sharded } = options;
+    const manner = sharded === true ? 'sharded' : isPattern ? 'pattern' : 'plain';
+    const mailbox = new Mailbox(report, async () => this.#unsubscribe(name, manner, sink));
+    this.#subscribe(name, manner, sink);
     return mailbox;
   }
 
   async listen(channel: string, onFrame: (frame: Buffer) => void): Promise<Listener> {
     // Like a socket, the hub hands over in a later tick: a caller never runs inside its own send.
     const sink: Sink = (frame) => process.nextTick(onFrame, frame);
-    this.#subscribe(channel, false, sink);
+    this.#subscribe(channel, 'plain', sink);
     return {
       ready: () => undefined,
-      close: async () => this.#unsubscribe(channel, false, sink),
+      close: async () => this.#unsubscribe(channel, 'plain', sink),
     };
   }
 
@@ -99,19 +101,26 @@ export class MemoryTransport implements Transport {
 
   async close(): Promise<void> {
     if (this.#hub === undefined) return;
-    for (const name of this.#channels.names()) this.hub.unsubscribe(this.#channels, name, false);
-    for (const name of this.#patterns.names()) this.hub.unsubscribe(this.#patterns, name, true);
+    for (const manner of ['plain', 'pattern', 'sharded'] as const) {
+      const subscriptions = this.#of(manner);
+      for (const name of subscriptions.names()) this.hub.unsubscribe(subscriptions, name, manner);
+    }
     this.hub.detach();
     this.#hub = undefined;
   }
 
-  #subscribe(name: string, isPattern: boolean, sink: Sink): void {
-    const subscriptions = isPattern ? this.#patterns : this.#channels;
-    if (subscriptions.add(name, sink)) this.hub.subscribe(subscriptions, name, isPattern);
+  #subscribe(name: string, manner: Manner, sink: Sink): void {
+    const subscriptions = this.#of(manner);
+    if (subscriptions.add(name, sink)) this.hub.subscribe(subscriptions, name, manner);
   }
 
-  #unsubscribe(name: string, isPattern: boolean, sink: Sink): void {
-    const subscriptions = isPattern ? this.#patterns : this.#channels;
-    if (subscriptions.remove(name, sink)) this.#hub?.unsubscribe(subscriptions, name, isPattern);
+  #unsubscribe(name: string, manner: Manner, sink: Sink): void {
+    const subscriptions = this.#of(manner);
+    if (subscriptions.remove(name, sink)) this.#hub?.unsubscribe(subscriptions, name, manner);
+  }
+
+  #of(manner: Manner): Subscriptions<Sink> {
+    if (manner === 'plain') return this.#channels;
+    return manner === 'pattern' ? this.#patterns : this.#sharded;
   }
 }

@@ -77,7 +77,7 @@ export type SourceOptions =
       readonly name: string;
       readonly isPattern: boolean;
       /** Of the slot's node alone; a namespace of its own. */
-      readonly sharded?: boolean;
+      readonly sharded?: boolean | undefined;
     }
   | { readonly kind: 'list'; readonly name: string }
   | StreamSourceOptions;
