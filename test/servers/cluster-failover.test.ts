@@ -53,6 +53,8 @@ it(
     service.subscriber({ list: `{${name}}:list` }, (body) => body);
     service.subscriber(`${name}:channel`, (body) => void heard.add(body));
     service.subscriber(`${name}:pattern.{n}`, (body) => void heard.add(body));
+    const sharded = { channel: `{${name}}:sharded`, sharded: true };
+    service.subscriber(sharded, (body) => void heard.add(body));
     service.subscriber({ channel: `${name}:call` }, (body) => body);
     await service.start();
 
@@ -82,6 +84,7 @@ it(
     for (const [place, to] of Object.entries({
       channel: { channel: `${name}:channel` },
       pattern: { channel: `${name}:pattern.1` },
+      sharded,
     })) {
       await eventually(async () => {
         await producer.publish(place, to);

@@ -215,6 +215,37 @@ describe('on a cluster', () => {
     expect(got.slice(2).toSorted()).toEqual(['list after', 'stream after']);
   });
 
+  it('sharded channels carry messages and calls on every node, and count their receivers', async () => {
+    const [service, caller] = [broker(), broker()];
+    const names = await spread(unique());
+    for (const channel of names) service.subscriber({ channel, sharded: true }, (body) => [body]);
+    await service.start();
+    for (const channel of names) {
+      const to = { channel, sharded: true };
+      expect(await caller.publish(1, to)).toBe(1);
+      expect(await caller.publish(2, { ...to, rpc: true, timeout: 10_000 })).toEqual([2]);
+    }
+    const nobody = { channel: unique(), sharded: true, rpc: true, timeout: 10_000 } as const;
+    await expect(caller.publish(1, nobody)).rejects.toMatchObject({ code: 'NO_RESPONDERS' });
+  });
+
+  it('a sharded channel whose slot moves is subscribed to again where it went', async () => {
+    const service = broker();
+    const channel = unique();
+    const heard = new Set<unknown>();
+    service.subscriber({ channel, sharded: true }, (body) => void heard.add(body));
+    await service.start();
+    const publisher = broker();
+    expect(await publisher.publish('before', { channel, sharded: true })).toBe(1);
+    const source = await cluster.masterOf(channel);
+    await moveSlot(channel, []);
+    expect((await cluster.masterOf(channel)).port).not.toBe(source.port);
+    await eventually(async () => {
+      await publisher.publish('after', { channel, sharded: true });
+      return heard.has('after');
+    }, 10_000);
+  });
+
   it('a client of the caller’s own is used, and never closed', async () => {
     const client = new Cluster(cluster.nodes);
     onTestFinished(() => client.disconnect());
@@ -326,9 +357,11 @@ async function moveSlot(name: string, keys: string[]): Promise<void> {
     cluster.on(port, (client) => client.call('CLUSTER', 'SETSLOT', slot, ...args));
   await setSlot(to.port, 'IMPORTING', source);
   await setSlot(from.port, 'MIGRATING', target);
-  await cluster.on(from.port, (client) =>
-    client.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
-  );
+  if (keys.length > 0) {
+    await cluster.on(from.port, (client) =>
+      client.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
+    );
+  }
   await setSlot(to.port, 'NODE', target);
   for (const { port } of cluster.nodes) if (port !== to.port) await setSlot(port, 'NODE', target);
 }
