@@ -1,4 +1,5 @@
 import { Endpoint } from './endpoint.ts';
+import { DeadLetters } from './handle/dead-letters.ts';
 import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
 import { Pipeline, type Route } from './handle/pipeline.ts';
 import { isAsyncFunction } from './handle/scope.ts';
@@ -66,7 +67,9 @@ export class Builder {
 
   endpoint(planned: Plan, { transport, inbox, takenCalls, answers, streams }: Line): Endpoint {
     const { name, members, noReply, ackPolicy, concurrency, batch, fetch, errors } = planned;
+    const { retry, deadLetter } = planned;
     const { subscriber, middlewares } = members[0] as Member;
+    const { format, group } = subscriber.spec.options;
     const replier = new Replier({
       encoder: this.#encoder(subscriber.spec.options),
       transport,
@@ -87,7 +90,12 @@ export class Builder {
       streams,
       onExpired,
       noReply,
-      ackPolicy,
+      settling: {
+        policy: ackPolicy,
+        retry,
+        deadLetters:
+          deadLetter && new DeadLetters(transport, deadLetter, format ?? this.#format, group),
+      },
       concurrency,
       batch,
       fetch,

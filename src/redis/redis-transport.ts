@@ -5,7 +5,9 @@ import type { Listener, Report, Source, SourceOptions, Transport } from '../tran
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
-import { DATA_FIELD, GroupSource, StreamSource } from './stream.ts';
+import { DATA_FIELD } from './entries.ts';
+import { GroupSource } from './group.ts';
+import { StreamSource } from './stream.ts';
 
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
@@ -71,8 +73,9 @@ export class RedisTransport implements Transport {
     onFrame: (frame: Buffer) => void,
     onRestored: () => void,
   ): Promise<Listener> {
-    await this.#pubsub.subscribe(channel, false, onFrame);
+    // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
     this.#pubsub.onRestored(onRestored);
+    await this.#pubsub.subscribe(channel, false, onFrame);
     return {
       ready: () => this.#pubsub.restored(),
       close: () => this.#pubsub.unsubscribe(channel, false, onFrame),

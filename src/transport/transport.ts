@@ -88,6 +88,10 @@ export interface StreamSourceOptions {
   readonly declare: boolean;
   /** XREADGROUP NOACK: never pending. */
   readonly noAck: boolean;
+  /** Milliseconds after which an entry that its consumer neither settles nor renews is taken over. */
+  readonly minIdle: number;
+  /** Delete entries as they are acknowledged. */
+  readonly deleteOnAck: boolean;
   /** Trim the stream to about this many entries as they are acknowledged. */
   readonly maxlen: number | undefined;
 }

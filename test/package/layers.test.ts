@@ -15,6 +15,7 @@ const LAYERS = [
   ['publish', 'subscribe'],
   ['handle'],
   ['rpc'],
+  ['delivery-options'],
   ['options', 'consumer'],
   ['decorators', 'line', 'send-options', 'client'],
   ['sender'],
