@@ -1,3 +1,5 @@
+import { DeadLetterBox } from './dead-letters.ts';
+import { deadLetterTarget, type DeadLetterAddress } from './delivery-options.ts';
 import { Endpoint } from './endpoint.ts';
 import { DeadLetters } from './handle/dead-letters.ts';
 import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
@@ -63,6 +65,14 @@ export class Builder {
     middlewares: () => readonly Middleware[],
   ): Publisher<Schema, unknown> {
     return new Publisher(this.sender(spec.options, prefix, middlewares), spec);
+  }
+
+  deadLetters(address: DeadLetterAddress, prefix: string): DeadLetterBox {
+    return new DeadLetterBox(deadLetterTarget(address, prefix, 'deadLetters'), {
+      transport: async () => (await this.#host.line()).transport,
+      codec: this.#codec,
+      format: this.#format,
+    });
   }
 
   endpoint(planned: Plan, { transport, inbox, takenCalls, answers, streams }: Line): Endpoint {

@@ -63,7 +63,7 @@ export function checkDelivery(
     }
   }
   if (retry !== undefined) checkRetry(retry, options.ackPolicy, where);
-  if (deadLetter !== undefined) deadLetterTarget(deadLetter, '', where);
+  if (deadLetter !== undefined) deadLetterTarget(deadLetter, '', `${where}: deadLetter`);
   if (claim?.minIdle !== undefined && !(claim.minIdle >= 100)) {
     throw new SetupError(
       `${where}: 'claim.minIdle' must be 100 ms or more, got ${String(claim.minIdle)}`,
@@ -100,11 +100,9 @@ export function deadLetterTarget(
   prefix: string,
   where: string,
 ): Target {
-  const target = targetOf(address, `${where}: deadLetter`);
+  const target = targetOf(address, where);
   if (target.kind === 'channel') {
-    throw new SetupError(
-      `${where}: 'deadLetter' must be a stream or a list: a channel keeps nothing`,
-    );
+    throw new SetupError(`${where}: dead letters need a stream or a list: a channel keeps nothing`);
   }
   return { ...target, name: prefix + target.name, maxlen: address.maxlen };
 }

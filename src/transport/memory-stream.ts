@@ -47,9 +47,11 @@ export class MemoryStream {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  delete(id: string): void {
+  delete(id: string): boolean {
     const at = this.#after(id) - 1;
-    if (this.#entries[at]?.id === id) this.#entries.splice(at, 1);
+    if (this.#entries[at]?.id !== id) return false;
+    this.#entries.splice(at, 1);
+    return true;
   }
 
   trim(maxlen: number): void {

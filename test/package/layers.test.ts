@@ -17,6 +17,7 @@ const LAYERS = [
   ['rpc'],
   ['delivery-options'],
   ['options', 'consumer'],
+  ['dead-letters'],
   ['decorators', 'line', 'send-options', 'client'],
   ['sender'],
   ['publisher'],
