@@ -5,6 +5,8 @@ import { Consumer } from './consumer.ts';
 import type { Contract } from './contract.ts';
 import type { AnySchema } from './decorators/subscriber.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { DeadLetterBox } from './dead-letters.ts';
+import type { DeadLetterAddress } from './delivery-options.ts';
 import { BrokerClosedError, SetupError } from './errors.ts';
 import type { Middleware } from './handle/middleware.ts';
 import { settledWithin } from './internal/deferred.ts';
@@ -222,6 +224,11 @@ export class RedisBroker extends Registrar implements Publishing {
   publisher(address: string | Destination, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
     return this.#builder.publisher(spec, this.#options.prefix ?? '', () => this.middlewares);
+  }
+
+  /** The dead letters in a stream or list: to list, redrive and remove. */
+  deadLetters(address: DeadLetterAddress): DeadLetterBox {
+    return this.#builder.deadLetters(address, this.#options.prefix ?? '');
   }
 
   /**

@@ -1,4 +1,7 @@
+import { DeadLetterBox } from './dead-letters.ts';
+import { deadLetterTarget, type DeadLetterAddress } from './delivery-options.ts';
 import { Endpoint } from './endpoint.ts';
+import { DeadLetters } from './handle/dead-letters.ts';
 import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
 import { Pipeline, type Route } from './handle/pipeline.ts';
 import { isAsyncFunction } from './handle/scope.ts';
@@ -64,9 +67,19 @@ export class Builder {
     return new Publisher(this.sender(spec.options, prefix, middlewares), spec);
   }
 
+  deadLetters(address: DeadLetterAddress, prefix: string): DeadLetterBox {
+    return new DeadLetterBox(deadLetterTarget(address, prefix, 'deadLetters'), {
+      transport: async () => (await this.#host.line()).transport,
+      codec: this.#codec,
+      format: this.#format,
+    });
+  }
+
   endpoint(planned: Plan, { transport, inbox, takenCalls, answers, streams }: Line): Endpoint {
     const { name, members, noReply, ackPolicy, concurrency, batch, fetch, errors } = planned;
+    const { retry, deadLetter } = planned;
     const { subscriber, middlewares } = members[0] as Member;
+    const { format, group } = subscriber.spec.options;
     const replier = new Replier({
       encoder: this.#encoder(subscriber.spec.options),
       transport,
@@ -87,7 +100,12 @@ export class Builder {
       streams,
       onExpired,
       noReply,
-      ackPolicy,
+      settling: {
+        policy: ackPolicy,
+        retry,
+        deadLetters:
+          deadLetter && new DeadLetters(transport, deadLetter, format ?? this.#format, group),
+      },
       concurrency,
       batch,
       fetch,

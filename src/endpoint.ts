@@ -5,14 +5,14 @@ import {
   NoReplyError,
   RpcError,
 } from './errors.ts';
-import { settlementFor, type AckPolicy, type Settlement } from './handle/acknowledge.ts';
+import type { Settlement } from './handle/acknowledge.ts';
 import type { ContextHost, MessageContext } from './handle/context.ts';
 import { failed, type Outcome } from './handle/outcome.ts';
+import { Settler, type SettlerOptions } from './handle/settler.ts';
 import { isAsyncIterable, type Pipeline, type Work } from './handle/pipeline.ts';
-import { backoff } from './internal/backoff.ts';
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
-import { AGAIN_KEY, CALL_KEY, GATHER_KEY } from './message/message.ts';
+import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from './message/message.ts';
 import { Response } from './message/response.ts';
 import type { Publishing } from './publish/publishing.ts';
 import type { AnswerLog } from './rpc/answer-log.ts';
@@ -43,7 +43,7 @@ export interface EndpointOptions {
   /** Told of a request that came too late to be handled. */
   readonly onExpired: () => void;
   readonly noReply: boolean;
-  readonly ackPolicy: AckPolicy;
+  readonly settling: Omit<SettlerOptions, 'log'>;
   readonly concurrency: number;
   /** Messages for one call of a batch handler, at most; undefined for one by one. */
   readonly batch: number | undefined;
@@ -64,6 +64,7 @@ export class Endpoint implements ContextHost {
   readonly #options: EndpointOptions;
   #pipeline!: Pipeline;
   #source!: Source;
+  #settler!: Settler;
   #subscription: Subscription | undefined;
   #stopping: Promise<void> | undefined;
   /** Of handlers that asked for their signal and still run. */
@@ -86,13 +87,15 @@ export class Endpoint implements ContextHost {
 
   /** Settles what somebody else reads from `source`. */
   attach(source: Source): void {
+    const { settling } = this.#options;
     this.#source = source;
+    this.#settler = new Settler({ ...settling, log: this.#log.bind(this) }, source);
   }
 
   /** Begins to read. */
   run(source: Source, pipeline: Pipeline): void {
     const { concurrency, batch, fetch } = this.#options;
-    this.#source = source;
+    this.attach(source);
     this.#pipeline = pipeline;
     this.#subscription = new Subscription({
       source,
@@ -146,7 +149,9 @@ export class Endpoint implements ContextHost {
     if (context.settlement !== undefined) return undefined;
     context.settlement = how;
     let last: Promise<void> | undefined;
-    for (const delivery of context.deliveries) last = this.#tell(delivery, how);
+    context.deliveries.forEach((delivery, i) => {
+      last = this.#settler.tell(context.messages[i] as Message, delivery, how);
+    });
     return last;
   }
 
@@ -205,7 +210,7 @@ export class Endpoint implements ContextHost {
 
   /** With `ack-first`, Redis has forgotten the entries before their handler runs. */
   #ackFirst(batch: readonly Work[]): Promise<void> | undefined {
-    if (this.#options.ackPolicy !== 'ack-first') return undefined;
+    if (this.#options.settling.policy !== 'ack-first') return undefined;
     let last: Promise<void> | undefined;
     for (const { delivery } of batch) last = this.#source.ack(delivery) ?? last;
     return last;
@@ -233,6 +238,7 @@ export class Endpoint implements ContextHost {
   #open(delivery: Delivery): Work {
     const { noReply } = this.#options;
     const work = this.#pipeline.open(delivery);
+    work.outcome ??= this.#settler.exhausted(delivery);
     if (noReply && work.outcome?.kind !== 'skipped') {
       this.#decline(work, new NoReplyError(`${this.#options.name} never answers (noReply)`));
     }
@@ -241,19 +247,16 @@ export class Endpoint implements ContextHost {
 
   /** Decides on an outcome: log, reply, publish on, acknowledge. Never throws; the promise, if any, holds back the next message. */
   #finish(work: Work, outcome: Outcome): Promise<void> | undefined {
-    const { context, delivery } = work;
+    const { context } = work;
     if (this.#watched.size > 0) this.#unwatch(context);
     if (outcome.kind === 'expired') this.#options.onExpired();
     if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError))
-      this.#log(work, outcome.error);
+      this.#log(work.message, outcome.error);
     const [final, replied] = this.#reply(work, outcome);
-    const { ackPolicy } = this.#options;
     const publishes =
       context.onward.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
     if (replied === undefined && !publishes) {
-      if (context.settlement === undefined)
-        void this.#tell(delivery, settlementFor(ackPolicy, final));
-      return undefined;
+      return this.#settle(work, final);
     }
     this.#settling++;
     if (replied !== undefined && !publishes && !this.#source.settles) {
@@ -282,20 +285,28 @@ export class Endpoint implements ContextHost {
       const receivers = await replied;
       if (receivers === 0) await this.#keep(work);
     } catch (error) {
-      this.#log(work, error, 'the reply could not be sent');
+      this.#log(work.message, error, 'the reply could not be sent');
     }
     if (publishes && final.kind === 'ok') {
       try {
         await this.#publishOn(work, final.result);
       } catch (error) {
-        this.#log(work, error, 'the result could not be published');
+        this.#log(work.message, error, 'the result could not be published');
         final = failed(error);
       }
     }
-    if (work.context.settlement === undefined) {
-      void this.#tell(work.delivery, settlementFor(this.#options.ackPolicy, final));
-    }
+    await this.#settle(work, final);
     this.#oneSettled();
+  }
+
+  /** As the policy has it, unless the handler has settled it. Holds back the next message only where a dead letter is on its way. */
+  #settle(work: Work, final: Outcome): Promise<void> | undefined {
+    const { context, message, delivery } = work;
+    if (context.settlement !== undefined) return undefined;
+    const how = this.#settler.decide(final, message, delivery);
+    const error = final.kind === 'failed' ? final.error : undefined;
+    const told = this.#settler.tell(message, delivery, how, error);
+    return how === 'reject' ? told : undefined;
   }
 
   #answered(work: Work, receivers: unknown): void {
@@ -307,13 +318,13 @@ export class Endpoint implements ContextHost {
     try {
       await this.#options.replier.keep(work.message);
     } catch (error) {
-      this.#log(work, error, 'the answer reached nobody, and could not be kept');
+      this.#log(work.message, error, 'the answer reached nobody, and could not be kept');
     }
   }
 
   #unanswered(work: Work, error: unknown): void {
     this.#oneSettled();
-    this.#log(work, error, 'the reply could not be sent');
+    this.#log(work.message, error, 'the reply could not be sent');
   }
 
   #oneSettled(): void {
@@ -340,7 +351,8 @@ export class Endpoint implements ContextHost {
       work.isAnswered === true ||
       noReply ||
       message.replyTo === undefined ||
-      context.settlement === 'nack'
+      context.settlement === 'nack' ||
+      this.#settler.retries(this.#settler.decide(outcome, message, work.delivery))
     )
       return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
@@ -353,7 +365,7 @@ export class Endpoint implements ContextHost {
       return [outcome, replier.reply(message, answer)];
     } catch (error) {
       // The result cannot be sent, which the caller is told instead.
-      this.#log(work, error);
+      this.#log(work.message, error);
       const instead = failed(error);
       return [instead, replier.reply(message, instead)];
     }
@@ -365,7 +377,7 @@ export class Endpoint implements ContextHost {
     const declined = isLast instanceof Promise ? isLast : Promise.resolve(isLast);
     declined
       .then((last) => (last ? this.#options.replier.reply(work.message, failed(error)) : undefined))
-      .catch((reason: unknown) => this.#log(work, reason, 'the reply could not be sent'));
+      .catch((reason: unknown) => this.#log(work.message, reason, 'the reply could not be sent'));
   }
 
   async #publishOn({ message, context }: Work, result: unknown): Promise<void> {
@@ -377,15 +389,7 @@ export class Endpoint implements ContextHost {
     for (const publisher of context.onward) await publisher.send(bodyOf(result), options);
   }
 
-  #tell(delivery: Delivery, how: Settlement | undefined): Promise<void> | undefined {
-    if (how === 'ack' || how === 'reject') return this.#source.ack(delivery);
-    if (how === 'nack') this.#source.nack(delivery, backoff(delivery.count - 1, 200, 30_000));
-    else this.#source.abandon(delivery);
-    return undefined;
-  }
-
-  #log({ message }: Work, error: unknown, what = 'the handler failed'): void {
-    const { correlationId, id } = message;
+  #log({ correlationId, id }: Message, error: unknown, what = 'the handler failed'): void {
     this.#options.logger.error({ err: error, correlationId, id }, `${this.#options.name}: ${what}`);
   }
 }

@@ -44,6 +44,13 @@ export type {
   SubscriberOptions,
 } from './options.ts';
 export type { AckPolicy } from './handle/acknowledge.ts';
+export type { DeadLetter, DeadLetterBox } from './dead-letters.ts';
+export type {
+  ClaimOptions,
+  DeadLetterAddress,
+  DeliveryOptions,
+  RetryOptions,
+} from './delivery-options.ts';
 export type {
   CallOptions,
   ChannelDestination,

@@ -1,9 +1,23 @@
 /** Every option that a user gives: its effect, its unit, its default, and the checks on what contradicts itself. */
 import { isContract, type Contract } from './contract.ts';
+import {
+  DELIVERY_KEYS,
+  checkDelivery,
+  type ClaimOptions,
+  type DeliveryOptions,
+  type NoDeliveryOptions,
+} from './delivery-options.ts';
 import { SetupError } from './errors.ts';
 import { ACK_POLICIES, type AckPolicy } from './handle/acknowledge.ts';
 import type { Middleware } from './handle/middleware.ts';
 import type { Filter } from './handle/pipeline.ts';
+import {
+  checkKeys,
+  expectCount,
+  expectMilliseconds,
+  expectType,
+  isObject,
+} from './internal/checks.ts';
 import type { Logger } from './internal/logger.ts';
 import type { Codec } from './message/codec.ts';
 import type { MessageFormat } from './message/format.ts';
@@ -94,6 +108,8 @@ interface NotStream {
   noAck?: never;
   maxlen?: never;
   declare?: never;
+  claim?: never;
+  deleteOnAck?: never;
 }
 
 interface Batching<B extends boolean> {
@@ -104,7 +120,7 @@ interface Batching<B extends boolean> {
 }
 
 export interface ChannelSubscription<S extends Schema, R extends Schema>
-  extends SubscriberOptions<S, R>, NotList, NotStream {
+  extends SubscriberOptions<S, R>, NotList, NotStream, NoDeliveryOptions {
   /** A channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
   channel: string;
   /** `true`: a raw glob, for PSUBSCRIBE. `false`: the exact name, whatever it contains. */
@@ -116,13 +132,13 @@ export interface ChannelSubscription<S extends Schema, R extends Schema>
 }
 
 export interface ListSubscription<S extends Schema, R extends Schema, B extends boolean>
-  extends SubscriberOptions<S, R>, Batching<B>, NotChannel, NotStream {
+  extends SubscriberOptions<S, R>, Batching<B>, NotChannel, NotStream, NoDeliveryOptions {
   /** Items are popped from the left (BLMPOP), so RPUSH makes a queue. */
   list: string;
 }
 
 export interface StreamSubscription<S extends Schema, R extends Schema, B extends boolean>
-  extends SubscriberOptions<S, R>, Batching<B>, NotChannel, NotList {
+  extends SubscriberOptions<S, R>, Batching<B>, NotChannel, NotList, DeliveryOptions {
   stream: string;
   /** Share the stream's entries with all who name the same group. Without one every reader gets all. */
   group?: string;
@@ -136,6 +152,10 @@ export interface StreamSubscription<S extends Schema, R extends Schema, B extend
   maxlen?: number;
   /** Create the stream where it is missing. Default true. */
   declare?: boolean;
+  /** When entries of consumers that died are taken over (XAUTOCLAIM). Needs a group. Default: after 30 s of silence. */
+  claim?: ClaimOptions;
+  /** Delete entries (XDEL) as they are acknowledged, for a stream that one group alone reads. Default false. */
+  deleteOnAck?: boolean;
 }
 
 /** Where a subscriber listens, and how. A bare string is a channel. */
@@ -193,7 +213,10 @@ const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
       'noAck',
       'maxlen',
       'declare',
+      'claim',
+      'deleteOnAck',
     ],
+    ...DELIVERY_KEYS,
     ...COMMON,
     ...ABOUT,
   ],
@@ -230,7 +253,7 @@ export function subscriberSpec(address: unknown, more: unknown, where: string): 
       );
     }
   }
-  for (const key of ['noReply', 'batch', 'noAck', 'declare', 'pattern'] as const) {
+  for (const key of ['noReply', 'batch', 'noAck', 'declare', 'pattern', 'deleteOnAck'] as const) {
     expectType(options[key], 'boolean', key, where);
   }
   for (const key of ['title', 'description', 'group', 'consumer', 'lastId'] as const) {
@@ -241,11 +264,12 @@ export function subscriberSpec(address: unknown, more: unknown, where: string): 
   expectCount(options.maxRecords, 'maxRecords', where);
   expectCount(options.maxlen, 'maxlen', where);
   checkPairs(options, where);
+  checkDelivery(options, options.group !== undefined, where);
   return { kind, name, options };
 }
 
 function checkPairs(options: SubscriberSpec['options'], where: string): void {
-  for (const key of ['consumer', 'noAck', 'maxlen'] as const) {
+  for (const key of ['consumer', 'noAck', 'maxlen', 'deleteOnAck'] as const) {
     if (options[key] !== undefined && options.group === undefined) {
       throw new SetupError(`${where}: '${key}' only means something together with 'group'`);
     }
@@ -308,29 +332,6 @@ export function checkMiddleware(middleware: unknown, where: string): void {
   }
 }
 
-/** Throws for a key that is not known, and guesses which was meant. */
-export function checkKeys(
-  given: object,
-  known: readonly string[],
-  where: string,
-  of: string,
-): void {
-  for (const key of Object.keys(given)) {
-    if (known.includes(key) || (given as Record<string, unknown>)[key] === undefined) continue;
-    const meant = known.find((other) => similar(key, other));
-    throw new SetupError(
-      `${where}: '${key}' is not an option of ${of}${meant === undefined ? '' : `, did you mean '${meant}'?`} (known: ${known.join(', ')})`,
-    );
-  }
-}
-
-export function expectMilliseconds(value: unknown, key: string, where: string): void {
-  if (value === undefined || (typeof value === 'number' && value >= 0 && value < Infinity)) return;
-  throw new SetupError(
-    `${where}: '${key}' must be a number of milliseconds, 0 or more, got ${String(value)}`,
-  );
-}
-
 function checkShared(options: SharedOptions, where: string): void {
   expectCount(options.concurrency, 'concurrency', where);
   expectType(options.prefix, 'string', 'prefix', where);
@@ -355,34 +356,4 @@ function checkCodecs(options: { codec?: unknown; format?: unknown }, where: stri
       throw new SetupError(`${where}: '${key}' must have the functions encode and decode`);
     }
   }
-}
-
-export function expectCount(value: unknown, key: string, where: string): void {
-  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return;
-  throw new SetupError(
-    `${where}: '${key}' must be a whole number, 1 or more, got ${String(value)}`,
-  );
-}
-
-function expectType(value: unknown, type: string, key: string, where: string): void {
-  if (value === undefined || typeof value === type) return;
-  throw new SetupError(`${where}: '${key}' must be a ${type}, got ${typeof value}`);
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Equal but for case, or one letter apart. */
-function similar(a: string, b: string): boolean {
-  const [x, y] = [a.toLowerCase(), b.toLowerCase()];
-  if (x === y || x.startsWith(y) || y.startsWith(x)) return true;
-  let same = 0;
-  while (same < x.length && x[same] === y[same]) same++;
-  const [p, q] = [x.slice(same), y.slice(same)];
-  return p.slice(1) === q || p === q.slice(1) || p.slice(1) === q.slice(1) || swapped(p) === q;
-}
-
-function swapped(text: string): string {
-  return text.slice(1, 2) + text.slice(0, 1) + text.slice(2);
 }

@@ -1,14 +1,20 @@
+import { deadLetterTarget, type RetryOptions } from './delivery-options.ts';
 import { SetupError } from './errors.ts';
 import type { AckPolicy } from './handle/acknowledge.ts';
 import type { Middleware } from './handle/middleware.ts';
+import type { Retry } from './handle/settler.ts';
+import { backoff } from './internal/backoff.ts';
 import { globMatcher } from './internal/glob.ts';
 import type { ErrorPolicy } from './options.ts';
 import type { Registrar, Located, Subscriber } from './registrar.ts';
-import { channelPattern, type ChannelPattern } from './transport/address.ts';
+import { channelPattern, type ChannelPattern, type Target } from './transport/address.ts';
 import type { SourceOptions } from './transport/transport.ts';
 
 /** Messages in one batch where the subscriber does not say. */
 const DEFAULT_BATCH = 100;
+
+/** Milliseconds of silence after which a consumer counts as dead. */
+const MIN_IDLE = 30_000;
 
 /** A subscriber, and what the routers that lead to it add. */
 export interface Member {
@@ -32,6 +38,8 @@ export interface Plan {
   readonly hears: (name: string) => boolean;
   readonly concurrency: number;
   readonly ackPolicy: AckPolicy;
+  readonly retry: Retry | undefined;
+  readonly deadLetter: Target | undefined;
   readonly noReply: boolean;
   readonly errors: ErrorPolicy;
   readonly batch: number | undefined;
@@ -72,6 +80,9 @@ function planOne({ subscriber, path }: Located): Plan {
     hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),
     concurrency: options.concurrency ?? nearest(path, 'concurrency') ?? 1,
     ackPolicy: options.ackPolicy ?? nearest(path, 'ackPolicy') ?? 'reject-on-error',
+    retry: retryOf(options.retry),
+    deadLetter:
+      options.deadLetter && deadLetterTarget(options.deadLetter, prefix, `@subscriber on ${name}`),
     noReply: options.noReply ?? false,
     errors: options.errors ?? nearest(path, 'errors') ?? 'send',
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
@@ -96,7 +107,19 @@ function sourceOf(
   }
   if (kind === 'list') return { kind, name: prefix + name };
   const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
-  return { kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen };
+  return {
+    ...{ kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen },
+    minIdle: options.claim?.minIdle ?? MIN_IDLE,
+    deleteOnAck: options.deleteOnAck ?? false,
+  };
+}
+
+function retryOf(options: RetryOptions | undefined): Retry | undefined {
+  if (options === undefined) return undefined;
+  const { maxDeliveries, backoff: given } = options;
+  if (typeof given === 'function') return { maxDeliveries, delay: given };
+  if (given !== undefined) return { maxDeliveries, delay: () => given };
+  return { maxDeliveries, delay: (deliveries) => backoff(deliveries - 1, 200, 30_000) };
 }
 
 function nearest<K extends 'concurrency' | 'ackPolicy' | 'errors'>(
@@ -117,8 +140,8 @@ function isFiltered({ members }: Plan): boolean {
 
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
-  for (const key of ['noReply', 'ackPolicy', 'errors', 'batch'] as const) {
-    if (first[key] === second[key]) continue;
+  for (const key of ['noReply', 'ackPolicy', 'errors', 'batch', 'retry', 'deadLetter'] as const) {
+    if (JSON.stringify(first[key]) === JSON.stringify(second[key])) continue;
     throw new SetupError(
       `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${key}'`,
     );

@@ -1,7 +1,7 @@
 import { SetupError } from './errors.ts';
 import type { HeadersInput } from './message/headers.ts';
 import { isSchema, type Schema } from './message/schema.ts';
-import { checkKeys, expectCount } from './options.ts';
+import { checkKeys, expectCount } from './internal/checks.ts';
 
 /** Everything that may stand beside the destination. */
 export interface AnyOptions {

@@ -3,7 +3,7 @@ import { RedstartError, SendError, SetupError } from './errors.ts';
 import { currentScope } from './handle/scope.ts';
 import { Message } from './message/message.ts';
 import { validator } from './message/schema.ts';
-import { expectCount, expectMilliseconds } from './options.ts';
+import { expectCount, expectMilliseconds } from './internal/checks.ts';
 import {
   composePublish,
   type PublishCommand,

@@ -1,7 +1,7 @@
 /** How one delivery ended. Reply, acknowledgement and logging are decisions taken on this value. */
 export type Outcome =
   | { readonly kind: 'ok'; readonly result: unknown }
-  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly isBadInput?: true }
   | { readonly kind: 'skipped' }
   | { readonly kind: 'expired' };
 
@@ -17,4 +17,9 @@ export function ok(result: unknown): Outcome {
 
 export function failed(error: unknown): Outcome {
   return { kind: 'failed', error };
+}
+
+/** The message is at fault and not the handler, which has not run: it would fail again. */
+export function badInput(error: unknown): Outcome {
+  return { kind: 'failed', error, isBadInput: true };
 }

@@ -9,7 +9,7 @@ import type { Validate } from '../message/schema.ts';
 import type { Delivery } from '../transport/transport.ts';
 import { MessageContext, type ContextHost, type Onward } from './context.ts';
 import type { Invoke } from './middleware.ts';
-import { EXPIRED, SKIPPED, failed, ok, type Outcome } from './outcome.ts';
+import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';
 import { runInScope } from './scope.ts';
 
 /** Whether a handler takes a message. The body is decoded and not yet validated. */
@@ -75,7 +75,7 @@ export class Pipeline {
     let outcome: Outcome | undefined;
     if (match !== undefined && path === undefined) outcome = SKIPPED;
     else if (deadline !== undefined && deadline < Date.now()) outcome = EXPIRED;
-    else if (problem !== undefined) outcome = failed(problem);
+    else if (problem !== undefined) outcome = badInput(problem);
     return { delivery, message, context, outcome };
   }
 
@@ -86,7 +86,7 @@ export class Pipeline {
     try {
       work.message.body = await validate(work.message.body);
     } catch (error) {
-      work.outcome = failed(error);
+      work.outcome = badInput(error);
     }
   }
 
@@ -94,7 +94,7 @@ export class Pipeline {
   handle({ context, outcome }: Work): Outcome | Promise<Outcome> {
     if (outcome !== undefined) return outcome;
     if (this.#only !== undefined) return this.#run(this.#only, context);
-    return this.#choose(context).then((route) => this.#run(route, context), failed);
+    return this.#choose(context).then((route) => this.#run(route, context), badInput);
   }
 
   /** Runs the handler once for a whole batch and fills in every outcome. One bad item does not spoil its neighbours. */
@@ -150,15 +150,16 @@ export class Pipeline {
 
   #run(route: Route, context: MessageContext): Outcome | Promise<Outcome> {
     if (route.validate === undefined) return this.#invoke(route, context, context.message.body);
+    let body: unknown;
     try {
-      const body = route.validate(context.message.body);
-      const later = promiseIn(body);
-      if (later !== undefined) return this.#runValidated(route, context, later);
-      context.message.body = body;
-      return this.#invoke(route, context, body);
+      body = route.validate(context.message.body);
     } catch (error) {
-      return failed(error);
+      return badInput(error);
     }
+    const later = promiseIn(body);
+    if (later !== undefined) return this.#runValidated(route, context, later);
+    context.message.body = body;
+    return this.#invoke(route, context, body);
   }
 
   async #runValidated(
@@ -169,7 +170,7 @@ export class Pipeline {
     try {
       context.message.body = await body;
     } catch (error) {
-      return failed(error);
+      return badInput(error);
     }
     return this.#invoke(route, context, context.message.body);
   }

@@ -31,6 +31,22 @@ export const FROM = 'redstart-from';
 /** `list` or `stream`: where `reply_to` is, when it is not a channel. */
 export const REPLY_KIND = 'redstart-reply-kind';
 
+/** In a dead letter: what went wrong, and the error's code where it has one. */
+export const ERROR = 'redstart-error';
+export const ERROR_CODE = 'redstart-error-code';
+/** In a dead letter: how often it was delivered. */
+export const DELIVERIES = 'redstart-deliveries';
+/** In a dead letter: `stream orders` or `list orders`, the entry's id there and the group that gave it up. */
+export const ORIGIN = 'redstart-origin';
+export const ORIGIN_ID = 'redstart-origin-id';
+export const ORIGIN_GROUP = 'redstart-origin-group';
+/** In a dead letter: `raw` or `fields`, where what came was no frame. */
+export const ORIGIN_FORM = 'redstart-origin-form';
+/** In a dead letter: where the sender wanted the result. */
+export const ORIGIN_REPLY_TO = 'redstart-origin-reply-to';
+/** In a dead letter: Unix milliseconds. */
+export const DIED_AT = 'redstart-died-at';
+
 /** The text of one header value. Throws {@link EncodeError} naming the header for anything but text, number or boolean. */
 export function headerText(name: string, value: unknown): string {
   if (typeof value === 'string') return value;

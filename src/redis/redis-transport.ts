@@ -1,11 +1,21 @@
 import { Command, type Cluster, type Redis } from 'ioredis';
 import type { Target } from '../transport/address.ts';
 import { Mailbox } from '../transport/mailbox.ts';
-import type { Listener, Report, Source, SourceOptions, Transport } from '../transport/transport.ts';
+import type {
+  Delivery,
+  Listener,
+  Report,
+  Source,
+  SourceOptions,
+  StreamFields,
+  Transport,
+} from '../transport/transport.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
-import { DATA_FIELD, GroupSource, StreamSource } from './stream.ts';
+import { DATA_FIELD, delivery, type Entry } from './entries.ts';
+import { GroupSource } from './group.ts';
+import { StreamSource } from './stream.ts';
 
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
@@ -39,14 +49,14 @@ export class RedisTransport implements Transport {
   }
 
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */
-  send(to: Target, frame: Uint8Array): Promise<number | string> {
+  send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
     if (to.kind === 'channel') {
-      return this.#run<number>(to.sharded === true ? 'spublish' : 'publish', [
-        to.name,
-        frame as Buffer,
-      ]);
+      const command = to.sharded === true ? 'spublish' : 'publish';
+      return this.#run<number>(command, [to.name, frame as Buffer]);
     }
     if (to.kind === 'list') return this.#run<number>('rpush', [to.name, frame as Buffer]);
+    if (!Buffer.isBuffer(frame) && Array.isArray(frame))
+      return this.#run<string>('xadd', [to.name, '*', ...(frame as Buffer[])]);
     const args =
       to.maxlen === undefined
         ? [to.name, '*', DATA_FIELD, frame as Buffer]
@@ -85,12 +95,39 @@ export class RedisTransport implements Transport {
   ): Promise<Listener> {
     // PUBLISH goes to the node of the channel's slot: who listens there is among those it counts.
     const pubsub = this.#homeOf(channel);
-    await pubsub.subscribe(channel, 'subscribe', onFrame);
+    // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
     pubsub.onRestored(onRestored);
+    await pubsub.subscribe(channel, 'subscribe', onFrame);
     return {
       ready: () => pubsub.restored(),
       close: () => pubsub.unsubscribe(channel, 'subscribe', onFrame),
     };
+  }
+
+  /** XRANGE or LRANGE. */
+  async peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
+    if (from.kind === 'stream') {
+      const start = after === undefined ? '-' : `(${after}`;
+      const entries = await this.#client.xrangeBuffer(from.name, start, '+', 'COUNT', max);
+      return (entries as Entry[]).map((entry) => delivery(from.name, entry, 1));
+    }
+    const first = after === undefined ? 0 : Number(after) + 1;
+    const items = await this.#client.lrangeBuffer(from.name, first, first + max - 1);
+    return items.map((frame, i) => ({ frame, name: from.name, id: String(first + i), count: 1 }));
+  }
+
+  /** XDEL, or LREM of the first that is equal. */
+  async remove(from: Target, { id, frame }: Delivery): Promise<boolean> {
+    const removed =
+      from.kind === 'stream'
+        ? await this.#client.xdel(from.name, id as string)
+        : await this.#client.lrem(from.name, 1, frame as Buffer);
+    return removed > 0;
+  }
+
+  /** XLEN or LLEN. */
+  count({ kind, name }: Target): Promise<number> {
+    return kind === 'stream' ? this.#client.xlen(name) : this.#client.llen(name);
   }
 
   /** RPUSH and PEXPIRE in one MULTI, so that nothing is ever kept for good. */

@@ -25,6 +25,13 @@ export class MemoryList {
     return this.#items.splice(0, max);
   }
 
+  /** Removes the first that is equal. */
+  remove(item: Buffer): boolean {
+    const at = this.#items.findIndex((other) => other.equals(item));
+    if (at >= 0) this.#items.splice(at, 1);
+    return at >= 0;
+  }
+
   get items(): readonly Buffer[] {
     return this.#items;
   }

@@ -11,6 +11,10 @@ interface Entry {
 export interface PendingEntry {
   readonly consumer: string;
   readonly count: number;
+  /** Whether a handler has it, or will have it. What nobody holds is taken over in time. */
+  held: boolean;
+  /** When it was delivered, or let go. */
+  since: number;
 }
 
 export interface MemoryGroup {
@@ -35,8 +39,19 @@ export class MemoryStream {
     const id = `${this.#time}-${this.#sequence}`;
     this.#entries.push({ id, time: this.#time, sequence: this.#sequence, frame });
     if (maxlen !== undefined) this.trim(maxlen);
-    for (const wake of [...this.#waiting]) wake();
+    this.wake();
     return id;
+  }
+
+  wake(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  delete(id: string): boolean {
+    const at = this.#after(id) - 1;
+    if (this.#entries[at]?.id !== id) return false;
+    this.#entries.splice(at, 1);
+    return true;
   }
 
   trim(maxlen: number): void {
@@ -125,6 +140,8 @@ export class MemoryStreamSource implements Source {
   readonly #consumer: string;
   readonly #noAck: boolean;
   readonly #maxlen: number | undefined;
+  readonly #minIdle: number;
+  readonly #deleteOnAck: boolean;
   /** Without a group: the last entry read. */
   #cursor: string;
   /** Ids that this source may still deliver from its consumer's pending entries. */
@@ -139,6 +156,8 @@ export class MemoryStreamSource implements Source {
     this.#stream = stream;
     this.#noAck = options.noAck;
     this.#maxlen = options.maxlen;
+    this.#minIdle = options.minIdle;
+    this.#deleteOnAck = options.deleteOnAck;
     this.#consumer = options.consumer ?? `memory-${++consumers}`;
     const start = options.lastId ?? (options.group === undefined ? '$' : '0');
     if (start !== '$') parse(start);
@@ -155,10 +174,14 @@ export class MemoryStreamSource implements Source {
       const deliveries =
         this.#group === undefined ? this.#readOn(max) : this.#readGroup(this.#group, max);
       if (deliveries.length > 0) return deliveries;
+      const stale = this.#group === undefined ? Infinity : this.#untilStale(this.#group);
+      let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         this.#stream.wait(resolve);
+        if (stale < 2 ** 31) timer = setTimeout(resolve, stale).unref();
       });
+      clearTimeout(timer);
       this.#stream.unwait(this.#wake as () => void);
       this.#wake = undefined;
     }
@@ -172,12 +195,24 @@ export class MemoryStreamSource implements Source {
     this.#wake?.();
   }
 
-  close(): Promise<void> {
-    return this.stop();
+  async close(unstarted: readonly Delivery[]): Promise<void> {
+    await this.stop();
+    const pending = this.#group?.pending;
+    for (const [id, entry] of pending ?? []) {
+      if (entry.consumer !== this.#consumer || !entry.held) continue;
+      const waits = unstarted.find((delivery) => delivery.id === id);
+      const { consumer, count } = entry;
+      // What was not started counts as not delivered, and is anybody's at once.
+      if (waits !== undefined)
+        pending?.set(id, { consumer, count: count - 1, held: false, since: -Infinity });
+      else this.#letGo(id);
+    }
+    this.#stream.wake();
   }
 
   ack(delivery: Delivery): undefined {
     this.#group?.pending.delete(delivery.id as string);
+    if (this.#deleteOnAck) this.#stream.delete(delivery.id as string);
     if (this.#group !== undefined && this.#maxlen !== undefined)
       this.#stream.trimHandled(this.#maxlen);
   }
@@ -192,8 +227,30 @@ export class MemoryStreamSource implements Source {
     this.#retries.add(timer);
   }
 
-  // What is not settled stays pending.
-  abandon(): void {}
+  abandon(delivery: Delivery): void {
+    this.#letGo(delivery.id as string);
+  }
+
+  #letGo(id: string): void {
+    const entry = this.#group?.pending.get(id);
+    if (entry === undefined) return;
+    entry.held = false;
+    entry.since = performance.now();
+  }
+
+  /** Ids that nobody has renewed for so long that their consumer counts as dead. */
+  #stale(group: MemoryGroup): string[] {
+    const limit = performance.now() - this.#minIdle;
+    return [...group.pending].filter(([, p]) => !p.held && p.since <= limit).map(([id]) => id);
+  }
+
+  /** Milliseconds until there is a stale one, if nothing changes. */
+  #untilStale(group: MemoryGroup): number {
+    let earliest = Infinity;
+    for (const { held, since } of group.pending.values())
+      if (!held) earliest = Math.min(earliest, since);
+    return Math.max(1, earliest + this.#minIdle - performance.now());
+  }
 
   #readOn(max: number): Delivery[] {
     const entries = this.#stream.after(this.#cursor, max);
@@ -203,6 +260,7 @@ export class MemoryStreamSource implements Source {
 
   #readGroup(group: MemoryGroup, max: number): Delivery[] {
     const again: Delivery[] = [];
+    if (this.#again.length === 0) this.#again = this.#stale(group);
     while (again.length < max) {
       const id = this.#again.shift();
       if (id === undefined) break;
@@ -211,16 +269,25 @@ export class MemoryStreamSource implements Source {
       // Trimmed or deleted meanwhile: there is nothing left to deliver.
       if (entry === undefined) group.pending.delete(id);
       if (pending === undefined || entry === undefined) continue;
-      group.pending.set(id, { consumer: this.#consumer, count: pending.count + 1 });
+      this.#hold(group, id, pending.count + 1);
       again.push(this.#delivery(entry, pending.count + 1));
     }
     if (again.length > 0) return again;
     const entries = this.#stream.after(group.lastId, max);
     group.lastId = entries.at(-1)?.id ?? group.lastId;
     if (!this.#noAck) {
-      for (const { id } of entries) group.pending.set(id, { consumer: this.#consumer, count: 1 });
+      for (const { id } of entries) this.#hold(group, id, 1);
     }
     return entries.map((entry) => this.#delivery(entry, 1));
+  }
+
+  #hold(group: MemoryGroup, id: string, count: number): void {
+    group.pending.set(id, {
+      consumer: this.#consumer,
+      count,
+      held: true,
+      since: performance.now(),
+    });
   }
 
   #delivery(entry: Entry, count: number): Delivery {

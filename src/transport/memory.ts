@@ -10,7 +10,15 @@ import { MemoryListSource } from './memory-list.ts';
 import { MemoryStreamSource } from './memory-stream.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { missingStream } from './transport.ts';
-import type { Listener, Report, Source, SourceOptions, Transport } from './transport.ts';
+import type {
+  Delivery,
+  Listener,
+  Report,
+  Source,
+  SourceOptions,
+  StreamFields,
+  Transport,
+} from './transport.ts';
 
 /** Receives what is published to a channel: the frame and the concrete channel. */
 type Sink = (frame: Buffer, channel: string) => void;
@@ -40,7 +48,9 @@ export class MemoryTransport implements Transport {
   }
 
   // Async, so that a mistake (a list that is a stream) rejects as it does with a server.
-  async send(to: Target, frame: Uint8Array): Promise<number | string> {
+  async send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
+    if (!(frame instanceof Uint8Array))
+      return this.hub.stream(to.name).add(frame.map((part) => Buffer.from(part)));
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
     if (to.kind === 'channel') return this.hub.publish(to.name, bytes, to.sharded);
     if (to.kind === 'list') return this.hub.list(to.name).push(bytes);
@@ -79,6 +89,26 @@ export class MemoryTransport implements Transport {
       ready: () => undefined,
       close: async () => this.#unsubscribe(channel, 'plain', sink),
     };
+  }
+
+  async peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
+    const { name } = from;
+    if (from.kind === 'stream') {
+      const entries = this.hub.stream(name).after(after ?? '0', max);
+      return entries.map(({ id, frame }) => ({ frame, name, id, count: 1 }));
+    }
+    const first = after === undefined ? 0 : Number(after) + 1;
+    const frames = this.hub.list(name).items.slice(first, first + max);
+    return frames.map((frame, i) => ({ frame, name, id: String(first + i), count: 1 }));
+  }
+
+  async remove(from: Target, { id, frame }: Delivery): Promise<boolean> {
+    if (from.kind === 'stream') return this.hub.stream(from.name).delete(id as string);
+    return this.hub.list(from.name).remove(frame as Buffer);
+  }
+
+  async count({ kind, name }: Target): Promise<number> {
+    return kind === 'stream' ? this.hub.stream(name).length : this.hub.list(name).items.length;
   }
 
   async keep(name: string, frame: Uint8Array, life: number): Promise<void> {

@@ -8,7 +8,7 @@ export interface Transport {
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */
   connect(): Promise<void>;
   /** Receivers of a channel, length of a list, id of a stream's entry. */
-  send(to: Target, frame: Uint8Array): Promise<number | string>;
+  send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string>;
   /** The same for many frames, in order and in one round trip. */
   sendBatch(to: Target, frames: readonly Uint8Array[]): Promise<number | number[] | string[]>;
   /** Opens a subscription; resolves when the server has confirmed it. */
@@ -19,6 +19,12 @@ export interface Transport {
     onFrame: (frame: Buffer) => void,
     onRestored: () => void,
   ): Promise<Listener>;
+  /** What lies in a list or stream, oldest first, without taking it: up to `max`, after the one with an id. A list's ids are places, from 0. */
+  peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]>;
+  /** Deletes one that was peeked at; false where it is gone. */
+  remove(from: Target, delivery: Delivery): Promise<boolean>;
+  /** How many a list or stream holds. */
+  count(from: Target): Promise<number>;
   /** Keeps a frame under a name for `life` milliseconds, for somebody who cannot be reached. */
   keep(name: string, frame: Uint8Array, life: number): Promise<void>;
   /** Whether any group reads the stream. */
@@ -30,6 +36,9 @@ export interface Transport {
   ping(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Fields and values of a stream entry that is no frame of ours, in turn. */
+export type StreamFields = readonly Uint8Array[];
 
 /** A place that messages come from, pulled in batches. */
 export interface Source {
@@ -94,6 +103,10 @@ export interface StreamSourceOptions {
   readonly declare: boolean;
   /** XREADGROUP NOACK: never pending. */
   readonly noAck: boolean;
+  /** Milliseconds after which an entry that its consumer neither settles nor renews is taken over. */
+  readonly minIdle: number;
+  /** Delete entries as they are acknowledged. */
+  readonly deleteOnAck: boolean;
   /** Trim the stream to about this many entries as they are acknowledged. */
   readonly maxlen: number | undefined;
 }

@@ -83,6 +83,8 @@ export function stream(name: string, options: Partial<StreamOptions> = {}): Stre
     declare: true,
     noAck: false,
     maxlen: undefined,
+    minIdle: 30_000,
+    deleteOnAck: false,
     ...options,
   };
 }

@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
+import { removeGone } from '../../src/redis/group-admin.ts';
 import { RedisTransport } from '../../src/redis/redis-transport.ts';
-import { redisUrl, unique } from '../support/redis.ts';
+import { rawClient, redisUrl, unique } from '../support/redis.ts';
 import { benchOf, frame, stream, take, type Backend } from './harness.ts';
 import { transportContract } from './transport.contract.ts';
 
@@ -76,4 +77,22 @@ it('a frame in a stream entry stands in the field that FastStream uses', async (
   const source = await open(stream(name, { lastId: '0' }));
   const found = await take(source, 2);
   expect(found.map((delivery) => String(delivery.frame))).toEqual(['ours', 'theirs']);
+});
+
+it('consumers with made-up names that are gone and own nothing are removed, and nobody else', async () => {
+  const client = rawClient();
+  const key = unique('gone');
+  await client.xgroup('CREATE', key, 'g', '0', 'MKSTREAM');
+  await client.xadd(key, '*', 'a', '1');
+  await client.xreadgroup('GROUP', 'g', 'host-12-owning', 'COUNT', 1, 'STREAMS', key, '>');
+  await client.xgroup('CREATECONSUMER', key, 'g', 'host-12-abc_-9');
+  await client.xgroup('CREATECONSUMER', key, 'g', 'named by its user');
+  const names = async (): Promise<unknown[]> =>
+    ((await client.xinfo('CONSUMERS', key, 'g')) as unknown[][]).map((row) => row[1]);
+
+  await removeGone(client, key, 'g', 60_000);
+  expect((await names()).length).toBe(3);
+  await removeGone(client, key, 'g', 0);
+  expect(new Set(await names())).toEqual(new Set(['host-12-owning', 'named by its user']));
+  await client.del(key);
 });

@@ -1,5 +1,6 @@
 import { describe } from 'vitest';
 import { channelContract } from './channels.ts';
+import { claimsContract } from './claims.ts';
 import { groupContract } from './groups.ts';
 import { benchOf, type Backend } from './harness.ts';
 import { listContract } from './lists.ts';
@@ -28,6 +29,9 @@ export function transportContract(title: string, start: () => Backend): void {
     });
     describe('streams with a group', () => {
       groupContract(bench);
+    });
+    describe('entries of consumers that are gone', () => {
+      claimsContract(bench);
     });
     describe('pending entries of a group', () => {
       pendingContract(bench);
