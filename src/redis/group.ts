@@ -30,6 +30,8 @@ export class GroupSource implements Source {
   readonly #inFlight = new Set<string>();
   /** Ids whose handler is done with them and has not said how: not renewed, so that another may take them. */
   readonly #abandoned = new Set<string>();
+  /** Ids whose XACK is on its way: until it has been answered, Redis may still call them pending. */
+  readonly #leaving = new Set<string>();
   /** Undefined where nothing is ever pending. */
   readonly #claims: Claims | undefined;
   /** Entries on their way into a `read`. */
@@ -51,7 +53,8 @@ export class GroupSource implements Source {
     report: Report,
   ): Promise<GroupSource> {
     await createGroup(connections.client, options, options.lastId ?? '0');
-    return new GroupSource(connections, options, report, await BlockingReader.open(connections));
+    const reader = await BlockingReader.open(connections, options.name);
+    return new GroupSource(connections, options, report, reader);
   }
 
   private constructor(
@@ -113,6 +116,7 @@ export class GroupSource implements Source {
   ack(settled: Delivery): Promise<void> | undefined {
     const id = settled.id as string;
     if (!this.#inFlight.delete(id) && !this.#abandoned.delete(id)) return undefined;
+    this.#leaving.add(id);
     this.#acks.push(id);
     // All that settles in one tick is acknowledged by one XACK.
     return (this.#acking ??= new Promise((resolve) => {
@@ -212,7 +216,8 @@ export class GroupSource implements Source {
 
   /** Entries that were delivered before, unless they are in hand. */
   async #deliver(entries: readonly Entry[]): Promise<void> {
-    const again = entries.filter((entry) => entry[1] !== null && !this.#inFlight.has(idOf(entry)));
+    const isOurs = (id: string): boolean => this.#inFlight.has(id) || this.#leaving.has(id);
+    const again = entries.filter((entry) => entry[1] !== null && !isOurs(idOf(entry)));
     const [first, last] = [again[0], again.at(-1)];
     if (first === undefined || last === undefined) return;
     const others = this.#inFlight.size + this.#abandoned.size;
@@ -267,13 +272,16 @@ export class GroupSource implements Source {
     this.#acks = [];
     this.#acking = undefined;
     try {
-      const acked = this.#client.xack(this.#key, this.#group, ...ids);
-      if (this.#options.deleteOnAck) await this.#client.xdel(this.#key, ...ids);
-      await acked;
+      // Together, so that where both fail neither is a rejection that nobody handles.
+      await Promise.all([
+        this.#client.xack(this.#key, this.#group, ...ids),
+        this.#options.deleteOnAck ? this.#client.xdel(this.#key, ...ids) : undefined,
+      ]);
       await this.#trim?.();
     } catch (error) {
       this.#report(`${ids.length} entries could not be acknowledged and stay pending`, error);
     }
+    for (const id of ids) this.#leaving.delete(id);
   }
 
   /** A group that went away (flush, failover, eviction) is made again, from the start of what there is now. */

@@ -1,4 +1,5 @@
 import { Command, type Cluster, type Redis } from 'ioredis';
+import { RedstartError, SetupError, messageOf } from '../errors.ts';
 import type { Target } from '../transport/address.ts';
 import { Mailbox } from '../transport/mailbox.ts';
 import type {
@@ -84,7 +85,7 @@ export class RedisTransport implements Transport {
     const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
     const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);
     const mailbox = new Mailbox(report, () => pubsub.unsubscribe(name, manner, push));
-    await pubsub.subscribe(name, manner, push);
+    await subscribed(pubsub.subscribe(name, manner, push), name);
     return mailbox;
   }
 
@@ -97,7 +98,7 @@ export class RedisTransport implements Transport {
     const pubsub = this.#homeOf(channel);
     // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
     pubsub.onRestored(onRestored);
-    await pubsub.subscribe(channel, 'subscribe', onFrame);
+    await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
     return {
       ready: () => pubsub.restored(),
       close: () => pubsub.unsubscribe(channel, 'subscribe', onFrame),
@@ -180,5 +181,17 @@ export class RedisTransport implements Transport {
     const home = this.#homes.get(slot) ?? new PubSub(this.#connections, this.#report, name);
     this.#homes.set(slot, home);
     return home;
+  }
+}
+
+/** Says which channel a server refuses: its own words name none. */
+async function subscribed(confirmed: Promise<void>, name: string): Promise<void> {
+  try {
+    await confirmed;
+  } catch (cause) {
+    if (cause instanceof RedstartError) throw cause;
+    throw new SetupError(`channel '${name}' cannot be subscribed to: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 }

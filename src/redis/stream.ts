@@ -23,7 +23,7 @@ export class StreamSource implements Source {
     const newest =
       lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
     const start = lastId === '$' ? newest : lastId;
-    return new StreamSource(name, await BlockingReader.open(connections), start);
+    return new StreamSource(name, await BlockingReader.open(connections, name), start);
   }
 
   private constructor(key: string, reader: BlockingReader, start: string) {
