@@ -88,7 +88,7 @@ export class ClusterNodes {
       ...redisOptions,
       retryStrategy: (attempt: number) => backoff(attempt, 10, RETRY_CAP),
       ...overrides,
-      Connector: connectorTo(place, redisOptions ?? {}) as never,
+      Connector: connectorTo(place, redisOptions ?? {}),
     });
     this.#places.set(client, place);
     client.once('end', () => this.#places.delete(client));
@@ -152,11 +152,11 @@ export class ClusterNodes {
       lazyConnect: true,
       retryStrategy: null,
       autoResubscribe: false,
-    } as RedisOptions);
+    });
     const failed = deferred<unknown>();
     probe.on('error', (error: unknown) => failed.resolve(error));
     probe.cluster('INFO').then(
-      (info) => failed.resolve(explainState(String(info))),
+      (info) => failed.resolve(explainState(info)),
       (error: unknown) => setImmediate(() => failed.resolve(error)),
     );
     const settled = await settledWithin(failed.promise, patience);

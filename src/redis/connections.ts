@@ -76,7 +76,7 @@ export class Connections {
     };
     const client =
       this.#cluster === undefined
-        ? (this.client.duplicate(options) as Redis)
+        ? this.client.duplicate(options)
         : this.#cluster.open(options, name);
     this.#others.add(client);
     try {

@@ -36,16 +36,16 @@ onBothBackends('a sharded channel', (bench) => {
     const { broker, name } = bench();
     const prefix = `${name()}:`;
     const services = [broker({ prefix }), broker({ prefix })];
-    const heard: unknown[] = [];
+    const heard: number[] = [];
     for (const service of services) {
-      service.subscriber({ channel: 'x', sharded: true }, (body) => void heard.push(body));
+      service.subscriber({ channel: 'x', sharded: true }, (body: number) => void heard.push(body));
       await service.start();
     }
     const caller = broker({ prefix });
     const publisher = caller.publisher({ channel: 'x', sharded: true });
     expect(await publisher.publish(1)).toBe(2);
     expect(await caller.publishBatch([2, 3], { channel: 'x', sharded: true })).toEqual([2, 2]);
-    await eventually(() => expect(heard.toSorted()).toEqual([1, 1, 2, 2, 3, 3]));
+    await eventually(() => expect(heard.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2, 3, 3]));
     const { answers, expected } = await caller.gather(4, { channel: 'x', sharded: true });
     expect([answers.length, expected]).toEqual([2, 2]);
   });

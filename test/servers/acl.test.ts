@@ -1,7 +1,7 @@
 // Rights are read from docs/connections.md: what is written there is enough, and no more than that.
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import { RedisBroker, type BrokerOptions } from 'redstart';
+import type { BrokerOptions, RedisBroker } from 'redstart';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { repository } from '../docs/program.ts';
 import { newBroker } from '../support/broker.ts';
@@ -85,12 +85,13 @@ function asUser(options: BrokerOptions = {}, at = port): RedisBroker {
   return newBroker(connection, { prefix: PREFIX, ...options });
 }
 
+const answer = (body: unknown): unknown => body;
+
 /** Uses all that redstart sends, rare commands included. */
 async function everything(): Promise<void> {
   const service = asUser();
   const caller = asUser();
   const heard: unknown[] = [];
-  const answer = (body: unknown): unknown => body;
   service.subscriber('price', answer);
   service.subscriber('logs.{level}', (_, { path }) => void heard.push(path['level']));
   service.subscriber({ channel: 'sharded', sharded: true }, answer);
@@ -133,7 +134,7 @@ async function lettersAreSeenTo(
   at: { stream: string } | { list: string },
 ): Promise<void> {
   if ('list' in at) await service.publish('an old one', at);
-  const letters = service.deadLetters(at as never);
+  const letters = service.deadLetters(at);
   await eventually(async () => expect(await letters.count()).toBe(1));
   const found = await letters.list();
   expect(found).toHaveLength(1);

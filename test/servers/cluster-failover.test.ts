@@ -1,5 +1,5 @@
 // A master of a cluster is killed under load, and its replica takes over.
-import { Cluster } from 'ioredis';
+import type { Cluster } from 'ioredis';
 import type { RedisBroker } from 'redstart';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { slotOf } from '../../src/redis/cluster.ts';

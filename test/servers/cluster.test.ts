@@ -35,9 +35,7 @@ describe('on a cluster', () => {
     'a call over a %s is answered, whichever node it goes to',
     async (structure) => {
       const [service, caller] = [broker(), broker()];
-      const places = await Promise.all(
-        (await spread(unique())).map((_) => everywhere(service, (body) => [body])),
-      );
+      const places = Array.from({ length: 5 }, () => everywhere(service, (body) => [body]));
       await service.start();
       for (const [n, place] of places.entries()) {
         const call = { ...place[structure], rpc: true, timeout: 10_000 } as const;
@@ -114,7 +112,7 @@ describe('on a cluster', () => {
       await service.start();
     }
     const { answers, missing } = await broker().gather('who?', { channel, timeout: 700 });
-    expect(answers.map(({ body }) => body).toSorted()).toEqual([0, 1, 2]);
+    expect(new Set(answers.map(({ body }) => body))).toEqual(new Set([0, 1, 2]));
     expect(missing).toEqual([]);
   });
 
@@ -191,9 +189,11 @@ describe('on a cluster', () => {
   it('a slot that moves to another node takes its readers with it', async () => {
     const service = broker();
     const name = unique();
-    const got: unknown[] = [];
-    service.subscriber({ list: `{${name}}:l` }, (body) => void got.push(body));
-    service.subscriber({ stream: `{${name}}:s`, group: 'g' }, (body) => void got.push(body));
+    const got: string[] = [];
+    service.subscriber({ list: `{${name}}:l` }, (body: string) => void got.push(body));
+    service.subscriber({ stream: `{${name}}:s`, group: 'g' }, (body: string) => {
+      got.push(body);
+    });
     await service.start();
     const publisher = broker();
     await publisher.publish('list before', { list: `{${name}}:l` });

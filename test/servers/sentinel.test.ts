@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { ConnectionError, RedisBroker, type RedisConnection } from 'redstart';
+import { ConnectionError, type RedisBroker, type RedisConnection } from 'redstart';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { STRUCTURES, everywhere } from '../faults/echo.ts';
@@ -52,7 +52,9 @@ describe('behind Sentinel', () => {
   it('master and replica swapped under load: writers, readers and subscriptions follow the master', async () => {
     const { set, connection } = await sentinelSet();
     const load = await underLoad(connection);
+    const before = await set.master();
     await set.swap();
+    expect(await set.master()).not.toBe(before);
     await load.goesOn(true);
     await load.check();
   }, 60_000);

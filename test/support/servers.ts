@@ -44,6 +44,10 @@ async function using<T>(options: RedisOptions, run: (client: Redis) => Promise<T
   }
 }
 
+/** Runs something on the node at that port. */
+const on = <T>(port: number, run: (client: Redis) => Promise<T>): Promise<T> =>
+  using({ port }, run);
+
 /** Three masters, and where asked for a replica of each. `nodeTimeout` is what a fail-over waits for. */
 export async function startCluster({
   replicas = false,
@@ -62,10 +66,8 @@ export async function startCluster({
   const stop = async (): Promise<void> => {
     await Promise.all(servers.map(({ server }) => server.stop()));
   };
-  const on = <T>(port: number, run: (client: Redis) => Promise<T>): Promise<T> =>
-    using({ port }, run);
   try {
-    await joinAll(servers, on);
+    await joinAll(servers);
   } catch (error) {
     await stop();
     throw error;
@@ -91,12 +93,14 @@ export async function startCluster({
   };
 }
 
+/** What a node says of the cluster. */
+function info(port: number, section: string): Promise<string> {
+  return on(port, async (client) => String(await client.call('CLUSTER', section)));
+}
+
 /** CLUSTER ADDSLOTSRANGE, MEET and REPLICATE; resolves when every node takes writes and knows all. */
-async function joinAll(
-  servers: { server: SpawnedRedis; bus: string }[],
-  on: TestCluster['on'],
-): Promise<void> {
-  const first = servers[0]!;
+async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promise<void> {
+  const first = servers[0] as (typeof servers)[0];
   await Promise.all(
     servers.map(({ server }, i) =>
       on(server.port, async (client) => {
@@ -110,8 +114,6 @@ async function joinAll(
     ),
   );
   const all = servers.length;
-  const info = (port: number, section: string): Promise<string> =>
-    on(port, async (client) => String(await client.call('CLUSTER', section)));
   const knowAll = async (): Promise<boolean> => {
     const infos = await Promise.all(servers.map(({ server }) => info(server.port, 'NODES')));
     return infos.every((text) => text.match(/ connected/g)?.length === all);
