@@ -66,6 +66,7 @@ export type {
   StreamDestination,
   StreamOptions,
 } from './publish/publishing.ts';
+export type { ClusterConnection } from './redis/cluster.ts';
 export type { RedisConnection } from './redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
 

@@ -23,7 +23,7 @@ export interface ClusterConnection extends ClusterOptions {
 const OF_A_NODE = ['username', 'password', 'tls', 'connectTimeout', 'db', 'commandTimeout'];
 
 /** Milliseconds between attempts to reach a node: one that is gone is replaced by another soon. */
-const RETRY_CAP = 500;
+export const RETRY_CAP = 500;
 /** Milliseconds that a look at where the slots are may take. */
 const REFRESH_PATIENCE = 2_000;
 

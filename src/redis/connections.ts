@@ -2,7 +2,13 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { ConnectionError, SetupError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { pause, settledWithin } from '../internal/deferred.ts';
-import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
+import {
+  ClusterNodes,
+  RETRY_CAP,
+  createCluster,
+  slotOf,
+  type ClusterConnection,
+} from './cluster.ts';
 import { coalesceWrites } from './coalesce.ts';
 import { watchOver } from './watchdog.ts';
 
@@ -188,10 +194,13 @@ function clientOf(connection: RedisConnection): Redis | Cluster {
 }
 
 function create(connection: string | RedisOptions): Redis {
+  const hasSentinels = typeof connection === 'object' && connection.sentinels != null;
+  // Where another server is to take over, it is looked for more often.
+  const cap = hasSentinels ? RETRY_CAP : 5_000;
   const options: RedisOptions = {
     connectTimeout: CONNECT_TIMEOUT,
-    retryStrategy: (attempt) => backoff(attempt, 10, 5_000),
-    ...(typeof connection === 'object' && connection.sentinels ? { reconnectOnError } : {}),
+    retryStrategy: (attempt) => backoff(attempt, 10, cap),
+    ...(hasSentinels ? { reconnectOnError } : {}),
     ...(typeof connection === 'string' ? {} : connection),
     lazyConnect: true,
     autoResubscribe: false,

@@ -16,7 +16,7 @@ export function openTransport(connection: RedisConnection, report: Report): Tran
     }
   } else if (typeof connection !== 'object' || connection === null) {
     throw new SetupError(
-      `RedisBroker: expected a URL, ioredis options or an ioredis client, got ${typeof connection}`,
+      `RedisBroker: expected a URL, ioredis options, { cluster: nodes } or an ioredis client, got ${typeof connection}`,
     );
   }
   return new RedisTransport(connection, report);

@@ -151,7 +151,7 @@ async function accepted(
   const { client } = broker;
   try {
     await broker.publish(n, { stream });
-    return !waits || (await (client as Redis).wait(1, 1_000)) >= 1;
+    return !waits || (await (client as Redis).wait(1, 200)) >= 1;
   } catch {
     return false;
   }
