@@ -121,9 +121,8 @@ async function everything(): Promise<void> {
   await caller.publish('x', { stream: 'doomed' });
   await lettersAreSeenTo(service, deadLetter);
   await lettersAreSeenTo(service, { list: 'buried' });
-  await answerIsKept(service);
   await itemsArePutBack(caller);
-  await service.stop();
+  await answerIsKept(service);
   await caller.stop();
   takeLogs(); // of what failed on purpose
 }
@@ -141,7 +140,7 @@ async function lettersAreSeenTo(
   await letters.remove(found);
 }
 
-/** A caller that cannot be reached when the answer comes finds it when it is back. */
+/** A caller that cannot be reached when the answer comes finds it when it is back, and the service gone. */
 async function answerIsKept(service: RedisBroker): Promise<void> {
   const proxy = await FaultProxy.to(port);
   const caller = asUser({ logger: false }, proxy.port);
@@ -155,6 +154,7 @@ async function answerIsKept(service: RedisBroker): Promise<void> {
   proxy.cutOff();
   release.resolve('late');
   await eventually(async () => expect(await admin.keys('*:kept')).toHaveLength(1));
+  await service.stop();
   proxy.heal();
   expect(await answered).toBe('late');
   await caller.stop();

@@ -297,7 +297,9 @@ describe('a cluster that cannot be used', () => {
   });
 
   it('fails the start where a node wants a password, and where it is no cluster', async () => {
-    const guarded = await ownServer(['--cluster-enabled', 'yes', '--requirepass', 'right']);
+    // By default the bus is 10 000 above the port, among those that the system hands out.
+    const bus = ['--cluster-port', String(await freePort())];
+    const guarded = await ownServer(['--cluster-enabled', 'yes', ...bus, '--requirepass', 'right']);
     const node = { host: '127.0.0.1', port: guarded.port };
     for (const redisOptions of [{}, { password: 'wr0ng' }]) {
       const error = await newBroker({ cluster: [node], redisOptions })
