@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
-import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
+import { backoff } from '../internal/backoff.ts';
+import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
 import { Subscriptions } from '../transport/subscriptions.ts';
 import type { Report } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
+import { adviceOn } from './trouble.ts';
 import { watchOver } from './watchdog.ts';
 
 /** Milliseconds that an unsubscription may take. */
@@ -26,14 +28,33 @@ export class PubSub {
   #restoring: Deferred<void> | undefined;
   #closed = false;
   readonly #listeners: (() => void)[] = [];
+  /** Who is told that the server will not let its subscription stand any more. */
+  readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
+  /** Counts connections: an attempt to restore on an earlier one gives up. */
+  #generation = 0;
 
   constructor(connections: Connections, report: Report) {
     this.#connections = connections;
     this.#report = report;
   }
 
-  /** Resolves when the server has confirmed the subscription; rejects where it refuses. */
-  async subscribe(name: string, isPattern: boolean, sink: ChannelSink): Promise<void> {
+  /** Why nothing may be arriving, while that is so. */
+  get trouble(): string | undefined {
+    return this.#restoring === undefined
+      ? undefined
+      : 'the connection was lost, and the subscription is not confirmed again yet';
+  }
+
+  /**
+   * Resolves when the server has confirmed the subscription; rejects where it refuses. Where it
+   * refuses later, after a reconnect, `onRefused` is told, and the subscription is over.
+   */
+  async subscribe(
+    name: string,
+    isPattern: boolean,
+    sink: ChannelSink,
+    onRefused?: (error: unknown) => void,
+  ): Promise<void> {
     const client = await (this.#client ??= this.#connect());
     const names = isPattern ? this.#patterns : this.#channels;
     names.add(name, sink);
@@ -41,6 +62,7 @@ export class PubSub {
       // Sent again where another sink has asked already: harmless, and its answer is our confirmation.
       await (isPattern ? client.psubscribe(name) : client.subscribe(name));
       await this.restored();
+      if (onRefused !== undefined) this.#refusals.set(sink, onRefused);
     } catch (error) {
       names.remove(name, sink);
       throw error;
@@ -49,6 +71,7 @@ export class PubSub {
 
   async unsubscribe(name: string, isPattern: boolean, sink: ChannelSink): Promise<void> {
     const names = isPattern ? this.#patterns : this.#channels;
+    this.#refusals.delete(sink);
     if (!names.remove(name, sink) || this.#closed) return;
     const client = await this.#client;
     // A connection that is down has no subscription to end, and will not restore this one.
@@ -91,6 +114,10 @@ export class PubSub {
         if (!this.#closed) this.#restoring ??= deferred();
       });
       client.on('ready', () => void this.#restore(client));
+      client.on('error', (error) => {
+        // Not let in at all.
+        if (adviceOn(error) !== undefined) this.#refuseAll(error);
+      });
       return client;
     } catch (error) {
       this.#client = undefined;
@@ -102,20 +129,70 @@ export class PubSub {
   async #restore(client: Redis): Promise<void> {
     const restoring = this.#restoring;
     if (restoring === undefined) return;
-    try {
-      const channels = this.#channels.names();
-      const patterns = this.#patterns.names();
-      await Promise.all([
-        channels.length > 0 ? client.subscribe(...channels) : undefined,
-        patterns.length > 0 ? client.psubscribe(...patterns) : undefined,
-      ]);
-    } catch (error) {
-      if (!this.#closed) this.#report('subscribing again after a reconnect was refused', error);
+    const generation = ++this.#generation;
+    for (let failures = 1; ; failures++) {
+      try {
+        const channels = this.#channels.names();
+        const patterns = this.#patterns.names();
+        await Promise.all([
+          channels.length > 0 ? client.subscribe(...channels) : undefined,
+          patterns.length > 0 ? client.psubscribe(...patterns) : undefined,
+        ]);
+        break;
+      } catch (error) {
+        if (this.#closed || generation !== this.#generation) return;
+        if (failures === 1) this.#report('subscribing again after a reconnect was refused', error);
+        if (adviceOn(error) !== undefined) {
+          await this.#sortOut(client);
+          break;
+        }
+        await pause(backoff(failures, 250, 5_000));
+        if (this.#closed || generation !== this.#generation) return;
+      }
     }
     if (this.#restoring === restoring && client.status === 'ready') {
       this.#restoring = undefined;
       restoring.resolve();
       for (const restored of this.#listeners) restored();
     }
+  }
+
+  /** One name that is refused has all refused that were asked for with it: each is asked for alone. */
+  async #sortOut(client: Redis): Promise<void> {
+    const asked = [
+      ...this.#channels.names().map((name) => ({ name, sinks: this.#channels, isPattern: false })),
+      ...this.#patterns.names().map((name) => ({ name, sinks: this.#patterns, isPattern: true })),
+    ];
+    await Promise.all(
+      asked.map(async ({ name, sinks, isPattern }) => {
+        try {
+          await (isPattern ? client.psubscribe(name) : client.subscribe(name));
+        } catch (error) {
+          for (const sink of sinks.get(name) ?? []) this.#refuse(sinks, name, sink, error);
+        }
+      }),
+    );
+  }
+
+  #refuseAll(error: unknown): void {
+    for (const sinks of [this.#channels, this.#patterns]) {
+      for (const name of sinks.names()) {
+        for (const sink of sinks.get(name) ?? []) this.#refuse(sinks, name, sink, error);
+      }
+    }
+  }
+
+  /** Who has not asked to be told stays, and is subscribed again with the next connection. */
+  #refuse(
+    sinks: Subscriptions<ChannelSink>,
+    name: string,
+    sink: ChannelSink,
+    error: unknown,
+  ): void {
+    const refused = this.#refusals.get(sink);
+    if (refused === undefined) return;
+    this.#refusals.delete(sink);
+    sinks.remove(name, sink);
+    refused(error);
   }
 }

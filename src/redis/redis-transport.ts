@@ -3,6 +3,7 @@ import type { Target } from '../transport/address.ts';
 import { Mailbox } from '../transport/mailbox.ts';
 import type {
   Delivery,
+  GroupState,
   Listener,
   Report,
   Source,
@@ -16,6 +17,7 @@ import { PubSub } from './pubsub.ts';
 import { DATA_FIELD, delivery, type Entry } from './entries.ts';
 import { GroupSource } from './group.ts';
 import { StreamSource } from './stream.ts';
+import { adviceOn } from './trouble.ts';
 
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
@@ -23,11 +25,14 @@ export class RedisTransport implements Transport {
   readonly #connections: Connections;
   readonly #client: Redis;
   readonly #pubsub: PubSub;
+  #downSince: number | undefined;
 
   constructor(connection: RedisConnection, report: Report) {
     this.#connections = new Connections(connection);
     this.#client = this.#connections.client;
     this.#pubsub = new PubSub(this.#connections, report);
+    this.#client.on('close', () => (this.#downSince ??= performance.now()));
+    this.#client.on('ready', () => (this.#downSince = undefined));
   }
 
   /** The command connection. */
@@ -37,6 +42,10 @@ export class RedisTransport implements Transport {
 
   get address(): string {
     return this.#connections.address;
+  }
+
+  get downFor(): number {
+    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
   }
 
   connect(): Promise<void> {
@@ -73,8 +82,12 @@ export class RedisTransport implements Transport {
     }
     const { name, isPattern } = source;
     const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);
-    const mailbox = new Mailbox(report, () => this.#pubsub.unsubscribe(name, isPattern, push));
-    await this.#pubsub.subscribe(name, isPattern, push);
+    const mailbox = new Mailbox(
+      report,
+      () => this.#pubsub.unsubscribe(name, isPattern, push),
+      () => this.#pubsub.trouble,
+    );
+    await this.#pubsub.subscribe(name, isPattern, push, (error) => mailbox.fail(error));
     return mailbox;
   }
 
@@ -136,6 +149,26 @@ export class RedisTransport implements Transport {
   async hasGroups(stream: string): Promise<boolean> {
     const groups = (await this.#client.xinfo('GROUPS', stream)) as unknown[];
     return groups.length > 0;
+  }
+
+  /** XINFO GROUPS, which knows the lag since Redis 7. */
+  async groupState(stream: string, name: string): Promise<GroupState> {
+    const rows = (await this.#client.xinfo('GROUPS', stream)) as unknown[][];
+    for (const row of rows) {
+      const field = (key: string): unknown => row[row.indexOf(key) + 1];
+      if (field('name') !== name) continue;
+      const lag = row.includes('lag') ? field('lag') : undefined;
+      return {
+        pending: Number(field('pending')),
+        lag: typeof lag === 'number' ? lag : undefined,
+        consumers: Number(field('consumers')),
+      };
+    }
+    throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
+  }
+
+  adviceOn(error: unknown): string | undefined {
+    return adviceOn(error);
   }
 
   /** Replies come in order: once PING is answered, so is all that was sent before it. */

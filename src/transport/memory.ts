@@ -12,6 +12,7 @@ import { Subscriptions } from './subscriptions.ts';
 import { missingStream } from './transport.ts';
 import type {
   Delivery,
+  GroupState,
   Listener,
   Report,
   Source,
@@ -25,6 +26,7 @@ type Sink = (frame: Buffer, channel: string) => void;
 
 export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
+  readonly downFor = 0;
   readonly #name: string;
   #hub: MemoryHub | undefined;
   readonly #channels = new Subscriptions<Sink>();
@@ -120,6 +122,17 @@ export class MemoryTransport implements Transport {
   async hasGroups(stream: string): Promise<boolean> {
     return this.hub.stream(stream).groups.size > 0;
   }
+
+  async groupState(stream: string, name: string): Promise<GroupState> {
+    const { groups } = this.hub.stream(stream);
+    const group = groups.get(name);
+    if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
+    const lag = this.hub.stream(stream).after(group.lastId, Infinity).length;
+    return { pending: group.pending.size, lag, consumers: undefined };
+  }
+
+  // Nothing here can be refused once it is open.
+  adviceOn(): undefined {}
 
   async flush(): Promise<void> {}
 
