@@ -20,7 +20,7 @@ export interface Health {
   /**
    * - `green`: connected, and every subscriber reads.
    * - `yellow`: it should pass by itself, or needs a look: reconnecting for less than 10 s, a
-   *   subscriber `retrying` or `stuck`, messages dropped during the last minute.
+   *   subscriber `starting`, `retrying` or `stuck`, messages dropped during the last minute.
    * - `red`: a subscriber has `failed`, or there is no connection: for 10 s, or at all.
    */
   readonly status: 'green' | 'yellow' | 'red';
@@ -37,13 +37,14 @@ export interface SubscriberHealth {
   readonly address: string;
   readonly title: string;
   /**
+   * - `starting`: its subscription is not confirmed yet.
    * - `running`: reads, or handles what it has read.
    * - `retrying`: reading failed, and is tried again until it succeeds.
    * - `failed`: it has stopped for good, over an error that trying again does not end.
    * - `stuck`: a handler has run for more than 60 s, and messages wait behind it. It may be slow, or hang.
    * - `stopped`: not started yet, or stopped.
    */
-  readonly state: 'running' | 'retrying' | 'failed' | 'stopped' | 'stuck';
+  readonly state: 'starting' | 'running' | 'retrying' | 'failed' | 'stuck' | 'stopped';
   /** The last trouble with reading, which may be over: see `state`. Failures of handlers are not among these. */
   readonly lastError?: { readonly message: string; readonly at?: string };
   /** Handlers that run now. */
@@ -178,6 +179,7 @@ function problemOf(
   vitals: SubscriberVitals,
 ): string | undefined {
   const reason = lastError === undefined ? '' : `: ${lastError.message}`;
+  if (state === 'starting') return 'its subscription is not confirmed yet';
   if (state === 'failed') return `it has stopped for good${reason}`;
   if (state === 'retrying') return `it cannot read just now${reason}`;
   if (state === 'stuck') return `a handler has run for ${longest} ms, and messages wait behind it`;

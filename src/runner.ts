@@ -28,7 +28,9 @@ export interface RunnerHost {
 }
 
 /** How one subscriber is doing: {@link Vitals}, or that it does not run, and perhaps why. */
-export type SubscriberVitals = Vitals | { readonly state: 'stopped' | 'failed'; error?: string };
+export type SubscriberVitals =
+  | Vitals
+  | { readonly state: 'starting' | 'stopped' | 'failed'; error?: string };
 
 /** Runs plans: opens their sources, and stops them again. */
 export class Runner {
@@ -46,8 +48,8 @@ export class Runner {
   }
 
   vitalsOf(subscriber: Subscriber): SubscriberVitals {
-    const vitals = this.#running.get(subscriber)?.endpoint.vitals;
-    if (vitals !== undefined) return vitals;
+    const running = this.#running.get(subscriber);
+    if (running !== undefined) return running.endpoint.vitals ?? { state: 'starting' };
     if (!this.#failures.has(subscriber)) return { state: 'stopped' };
     return { state: 'failed', error: messageOf(this.#failures.get(subscriber)) };
   }

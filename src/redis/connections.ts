@@ -3,6 +3,7 @@ import { ConnectionError, SetupError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { coalesceWrites } from './coalesce.ts';
+import { adviceOn, withoutPassword } from './trouble.ts';
 import { watchOver } from './watchdog.ts';
 
 /** How to reach Redis: a URL, ioredis options (Sentinel's among them), or a client that the caller owns. */
@@ -19,12 +20,15 @@ export class Connections {
   readonly address: string;
   readonly #owned: boolean;
   readonly #others = new Set<Redis>();
+  /** The last attempt to connect was turned away: the password is wrong, or there is none. */
+  #isRefused = false;
   /** Whether the server has answered lately on the command connection. */
   readonly #answers: (() => boolean) | undefined;
 
   constructor(connection: RedisConnection) {
     this.#owned = !(connection instanceof Redis);
-    this.client = connection instanceof Redis ? connection : create(connection);
+    this.client =
+      connection instanceof Redis ? connection : create(connection, () => this.#isRefused);
     if (this.client.options.keyPrefix) {
       throw new SetupError(
         "ioredis's keyPrefix covers keys and not channels: give the broker its own option 'prefix' instead",
@@ -86,11 +90,13 @@ export class Connections {
   async #establish(client: Redis): Promise<void> {
     if (client.status === 'ready') return;
     let cause: unknown;
-    const remember = (error: unknown): void => {
-      cause = error;
+    const remember = (error: Error): void => {
+      cause = withoutPassword(error);
+      this.#isRefused = adviceOn(error) !== undefined;
     };
     // Stays on as a listener: without one, ioredis prints every later reconnect to stderr.
     client.on('error', remember);
+    client.on('ready', () => (this.#isRefused = false));
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     const settled = await settledWithin(connecting, this.connectTimeout);
     if (settled && (client.status as string) === 'ready') return;
@@ -110,10 +116,12 @@ export class Connections {
   }
 }
 
-function create(connection: string | RedisOptions): Redis {
+function create(connection: string | RedisOptions, isRefused: () => boolean): Redis {
   const options: RedisOptions = {
     connectTimeout: CONNECT_TIMEOUT,
-    retryStrategy: (attempt) => backoff(attempt, 10, 5_000),
+    // Every attempt costs the server four commands or so, and one that was refused is so again.
+    retryStrategy: (attempt) =>
+      isRefused() ? backoff(attempt, 2_000, 15_000) : backoff(attempt, 10, 5_000),
     ...(typeof connection === 'string' ? {} : connection),
     lazyConnect: true,
     autoResubscribe: false,

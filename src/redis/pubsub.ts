@@ -4,7 +4,7 @@ import { deferred, pause, settledWithin, type Deferred } from '../internal/defer
 import { Subscriptions } from '../transport/subscriptions.ts';
 import type { Report } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
-import { adviceOn } from './trouble.ts';
+import { adviceOn, withoutPassword } from './trouble.ts';
 import { watchOver } from './watchdog.ts';
 
 /** Milliseconds that an unsubscription may take. */
@@ -116,7 +116,7 @@ export class PubSub {
       client.on('ready', () => void this.#restore(client));
       client.on('error', (error) => {
         // Not let in at all.
-        if (adviceOn(error) !== undefined) this.#refuseAll(error);
+        if (adviceOn(error) !== undefined) this.#refuseAll(withoutPassword(error));
       });
       return client;
     } catch (error) {

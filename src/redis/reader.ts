@@ -3,7 +3,7 @@ import { messageOf } from '../errors.ts';
 import { pause, settledWithin } from '../internal/deferred.ts';
 import { DisconnectedError } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
-import { adviceOn } from './trouble.ts';
+import { adviceOn, withoutPassword } from './trouble.ts';
 
 /** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
 export const BLOCK = 3_000;
@@ -52,7 +52,7 @@ export class BlockingReader {
       this.#abort?.(new Error('the connection was lost'));
     });
     client.on('error', (error) => {
-      this.#problem = error;
+      this.#problem = withoutPassword(error);
       if (adviceOn(error) !== undefined) this.#wakeReady?.();
     });
     client.on('ready', () => {

@@ -15,3 +15,10 @@ const ADVICE: Readonly<Record<string, string>> = {
 export function adviceOn(error: unknown): string | undefined {
   return ADVICE[/^[A-Z]+/.exec(messageOf(error))?.[0] ?? ''];
 }
+
+/** Takes the password out of what a login was refused with: ioredis keeps the command in the error, and loggers show it. */
+export function withoutPassword(error: Error): Error {
+  const { command } = error as { command?: { name: string; args: unknown[] } };
+  if (command !== undefined && /^(auth|hello)$/i.test(command.name)) command.args = [];
+  return error;
+}
