@@ -84,8 +84,11 @@ export class Settler {
     delivery: Delivery,
     error: unknown,
   ): Promise<void> {
+    const { retry } = this.#options;
+    // The delivery that found it exhausted was not handled, and does not count.
+    const count = Math.min(delivery.count, retry?.maxDeliveries ?? Infinity);
     try {
-      await deadLetters.bury(message, delivery, error);
+      await deadLetters.bury(message, { ...delivery, count }, error);
     } catch (failure) {
       this.#options.log(message, failure, 'the message could not be sent to its dead letters');
       this.#source.nack(delivery, backoff(delivery.count, 200, 30_000));

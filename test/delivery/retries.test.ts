@@ -29,6 +29,11 @@ function setUp(
   return { broker, stream, dead, seen, box: broker.deadLetters({ stream: dead }) };
 }
 
+function refuse(body: unknown, ctx: MessageContext): unknown {
+  if (body === 'reject') return ctx.reject();
+  throw new Error('no');
+}
+
 onBothBackends('a stream group with retries', (bench) => {
   it('delivers what failed again, and counts the deliveries', async () => {
     const { broker, stream, seen, box } = setUp(bench(), (_body, ctx) => {
@@ -148,11 +153,7 @@ onBothBackends('a stream group with retries', (bench) => {
 
 onBothBackends('a stream group with dead letters and no retries', (bench) => {
   it('buries what fails at once, and what ctx.reject() refuses', async () => {
-    const fail = (body: unknown, ctx: MessageContext): unknown => {
-      if (body === 'reject') return ctx.reject();
-      throw new Error('no');
-    };
-    const { broker, stream, box } = setUp(bench(), fail, {});
+    const { broker, stream, box } = setUp(bench(), refuse, {});
     await broker.start();
     await broker.publish('fail', { stream });
     await broker.publish('reject', { stream });

@@ -1,0 +1,111 @@
+import { expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { rawClient, redisUrl, unique } from '../support/redis.ts';
+import { startProgram, type Child } from './child.ts';
+
+interface Said {
+  began?: unknown;
+  handled?: unknown;
+  count?: number;
+}
+
+async function consumer(address: object, how: string): Promise<Child> {
+  const child = await startProgram('consumer', redisUrl(), JSON.stringify(address), how);
+  await child.next(); // ready
+  return child;
+}
+
+/** Everything that a consumer says from now on. */
+function listen(child: Child): Said[] {
+  const said: Said[] = [];
+  void (async () => {
+    for (;;) said.push((await child.next()) as Said);
+  })().catch(() => undefined); // it has ended, as it was to
+  return said;
+}
+
+function handledBy(said: readonly Said[]): unknown[] {
+  return said.flatMap(({ handled }) => (handled === undefined ? [] : [handled]));
+}
+
+it('what a killed consumer had in hand is handled by another after claim.minIdle', async () => {
+  const stream = unique();
+  const address = { stream, group: 'g', concurrency: 5, claim: { minIdle: 1_000 } };
+  const broker = newBroker(redisUrl());
+  const dying = await consumer(address, 'slow');
+  await broker.publishBatch([60_000, 60_001, 60_002], { stream });
+  for (let n = 0; n < 3; n++) await dying.next(); // began
+  await dying.kill();
+  const heir = listen(await consumer(address, 'work'));
+  await eventually(
+    () => expect(new Set(handledBy(heir))).toEqual(new Set([60_000, 60_001, 60_002])),
+    10_000,
+  );
+  expect(heir.find(({ began }) => began === 60_000)?.count).toBe(2);
+});
+
+it('a handler that runs for longer than claim.minIdle is not run twice', async () => {
+  const stream = unique();
+  const address = { stream, group: 'g', claim: { minIdle: 500 } };
+  const broker = newBroker(redisUrl());
+  const slow = listen(await consumer(address, 'slow'));
+  await broker.publish(3_000, { stream });
+  await eventually(() => expect(slow).toHaveLength(1));
+  const other = listen(await consumer(address, 'work'));
+  await eventually(() => expect(handledBy(slow)).toEqual([3_000]), 10_000);
+  await broker.publish('marker', { stream });
+  await eventually(() => expect([...handledBy(slow), ...handledBy(other)]).toContain('marker'));
+  expect(other.filter(({ began }) => began === 3_000)).toEqual([]);
+});
+
+it(
+  'a message that ends the process of each of its consumers is buried after maxDeliveries',
+  { timeout: 40_000 },
+  async () => {
+    const [stream, dead] = [unique('poison'), unique('dead')];
+    const address = {
+      ...{ stream, group: 'g', claim: { minIdle: 300 } },
+      ...{ retry: { maxDeliveries: 2 }, deadLetter: { stream: dead } },
+    };
+    const broker = newBroker(redisUrl());
+    const id = await broker.publish('poison', { stream });
+    for (let n = 1; n <= 2; n++) {
+      const victim = await consumer(address, 'die');
+      expect(await victim.next()).toEqual({ began: 'poison', count: n });
+      await victim.kill();
+    }
+    const survivor = listen(await consumer(address, 'work'));
+    const box = broker.deadLetters({ stream: dead });
+    await eventually(async () => expect(await box.count()).toBe(1), 10_000);
+    expect(await box.list()).toMatchObject([
+      { body: 'poison', originId: id, errorCode: 'EXHAUSTED', deliveries: 2 },
+    ]);
+    expect(survivor).toEqual([]);
+    const [pending] = (await rawClient().xpending(stream, 'g')) as [number];
+    expect(pending).toBe(0);
+  },
+);
+
+it('what was fetched and not started when a process gets SIGTERM is another’s at once', async () => {
+  const stream = unique();
+  // Far longer than the test: nothing here is claimed for being stale.
+  const address = { stream, group: 'g', maxRecords: 20, claim: { minIdle: 600_000 } };
+  const broker = newBroker(redisUrl());
+  const bodies = Array.from({ length: 20 }, (_, n) => 500 + n);
+  const first = await consumer(address, 'slow');
+  await broker.publishBatch(bodies, { stream });
+  const saidByFirst = listen(first);
+  await eventually(() => expect(saidByFirst).not.toEqual([]));
+  first.process.kill('SIGTERM');
+  await new Promise((resolve) => void first.process.once('exit', resolve));
+  const second = listen(await consumer(address, 'work'));
+  await eventually(
+    () =>
+      expect(new Set([...handledBy(saidByFirst), ...handledBy(second)])).toEqual(new Set(bodies)),
+    10_000,
+  );
+  // Nothing twice, and nothing counted as delivered that was not started.
+  expect(handledBy(saidByFirst).length + handledBy(second).length).toBe(20);
+  expect(second.filter(({ count }) => count !== undefined && count !== 1)).toEqual([]);
+});
