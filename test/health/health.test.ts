@@ -5,6 +5,12 @@ import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
 import { ownServer, rawClient } from '../support/redis.ts';
 
+function stopped(health: Health): void {
+  expect(health).toMatchObject({ status: 'red', connected: false });
+  expect(health.subscribers).toMatchObject([{ state: 'stopped' }]);
+  expect(health.problems).toHaveLength(1);
+}
+
 onBothBackends("a broker's health", (bench) => {
   it('is green while all is well, says what each subscriber has done, and is plain data', async () => {
     const { broker, name } = bench();
@@ -42,11 +48,6 @@ onBothBackends("a broker's health", (bench) => {
     const { broker, name } = bench();
     const service = broker();
     service.subscriber(name(), () => undefined);
-    const stopped = (health: Health): void => {
-      expect(health).toMatchObject({ status: 'red', connected: false });
-      expect(health.subscribers).toMatchObject([{ state: 'stopped' }]);
-      expect(health.problems).toHaveLength(1);
-    };
     stopped(await service.health());
     await service.start();
     expect((await service.health()).status).toBe('green');
@@ -205,7 +206,7 @@ it('takes three seconds at most while the server is silent, and never rejects', 
   const broker = newBroker(server.url);
   broker.subscriber({ stream: 's', group: 'g' }, () => undefined);
   await broker.start();
-  process.kill(server.pid as number, 'SIGSTOP');
+  process.kill(server.pid, 'SIGSTOP');
   try {
     const began = performance.now();
     const health = await broker.health();
@@ -213,7 +214,7 @@ it('takes three seconds at most while the server is silent, and never rejects', 
     expect(health).toMatchObject({ status: 'yellow', connected: false });
     expect(health.problems.join()).toContain('did not answer');
   } finally {
-    process.kill(server.pid as number, 'SIGCONT');
+    process.kill(server.pid, 'SIGCONT');
   }
   await eventually(async () => expect((await broker.health()).status).toBe('green'), 15_000);
   await broker.stop();
