@@ -270,7 +270,9 @@ describe.each(TROUBLES)('$code passes', ({ code, args, stops, begin, end }) => {
       expect(health).toMatchObject({ status: 'yellow', connected: true });
       expect(health.problems).toHaveLength(stops.length);
     }, 10_000);
-    expect(await told(code, commandRate(client, 3_000))).toBeLessThan(LIMIT * stops.length);
+    // The watchdog's PINGs are sent on good days, too.
+    const rate = await told(code, commandRate(client, 3_000, ['ping']));
+    expect(rate).toBeLessThan(LIMIT * stops.length);
     logs.push(...takeLogs());
     expect(logs.map(({ error }) => String(error)).join()).toContain(code);
     expect(errorsIn(logs)).toEqual([]);
