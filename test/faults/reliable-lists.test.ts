@@ -158,9 +158,9 @@ it(
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);
     const list = unique();
-    const seen: unknown[] = [];
+    const seen: string[] = [];
     const service = newBroker(proxy.url, { logger: false });
-    service.subscriber({ list, reliable: true }, (body) => void seen.push(body));
+    service.subscriber({ list, reliable: true }, (body: string) => void seen.push(body));
     await service.start();
     const raw = rawClient(server.url);
     await eventually(async () => expect(await raw.info('clients')).toMatch(/blocked_clients:1/));
@@ -168,7 +168,7 @@ it(
     await raw.rpush(list, '"lost on its way"');
     await eventually(async () => expect(await raw.llen(list)).toBe(0));
     await raw.rpush(list, '"later"');
-    await eventually(() => expect([...seen].sort()).toEqual(['later', 'lost on its way']), 40_000);
+    await eventually(() => expect(seen.toSorted()).toEqual(['later', 'lost on its way']), 40_000);
   },
 );
 
