@@ -7,7 +7,7 @@ import type { Report } from '../transport/transport.ts';
 const BEAT = 3_000;
 /** Milliseconds of silence after which a consumer's items are given back. */
 export const EXPIRY = 9_000;
-/** Milliseconds of silence after which a consumer that holds nothing is forgotten. Until then a move that Redis, the network or a frozen process held up may still arrive. */
+/** Milliseconds of silence after which a consumer is forgotten, its items given back. Until then a move that Redis, the network or a frozen process held up may still arrive. */
 const FORGET = 60_000;
 /** Milliseconds between two looks at a consumer that is known to be dead. */
 const LOOK_AGAIN = 30_000;
@@ -17,24 +17,19 @@ const CLOCK_LIFE = 60_000;
 const JUMP = 500;
 /** Consumers looked at, those first that have been silent for longest. */
 const MANY = 256;
-/** Items that one script moves, so that it does not hold up the server. */
-const STEP = 1_000;
-
 /** Milliseconds on the server's clock, as Lua. */
 const NOW = `local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** Gives a dead consumer's items back, the newest first and so in order. Says how many, or -1 where it lives after all. */
+/** Gives a dead consumer's items back, the newest first and so in order: all in one step, or those given back first would be taken first. Says how many, or -1 where it lives after all. */
 const GIVE_BACK = `${NOW}
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score then return 0 end
 local silence = now - score
 if silence < tonumber(ARGV[2]) then return -1 end
 local moved = 0
-while moved < tonumber(ARGV[4]) and redis.call('LMOVE', KEYS[3], KEYS[1], 'RIGHT', 'LEFT') do
-  moved = moved + 1
-end
-if moved == 0 and silence >= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[2], ARGV[1]) end
+while redis.call('LMOVE', KEYS[3], KEYS[1], 'RIGHT', 'LEFT') do moved = moved + 1 end
+if silence >= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[2], ARGV[1]) end
 return moved`;
 
 /** Gives back all but what is still being handled, in order; a consumer that is left with nothing, and expects nothing, is forgotten. */
@@ -190,12 +185,9 @@ export class Membership {
   /** True when all was given back; false where it turned out to live. */
   async #giveBack(consumer: string): Promise<boolean> {
     const keys = [this.#list, this.#registry, this.#processingOf(consumer)];
-    const limits = [EXPIRY, FORGET, STEP].map(String);
-    for (;;) {
-      const reply = await this.#client.eval(GIVE_BACK, 3, ...keys, consumer, ...limits);
-      const moved = Number(reply);
-      if (moved < STEP) return moved >= 0;
-    }
+    const limits = [EXPIRY, FORGET].map(String);
+    const moved = await this.#client.eval(GIVE_BACK, 3, ...keys, consumer, ...limits);
+    return Number(moved) >= 0;
   }
 }
 

@@ -239,3 +239,24 @@ it(
     expect(await keysOf(raw, list)).toEqual([]);
   },
 );
+
+it('a consumer that died long ago gives back what it held, however much, and is forgotten', async () => {
+  const list = unique();
+  const raw = rawClient();
+  const key = `redstart:list:{${list}}`;
+  const bodies = numbers(10_000, 2_500);
+  await raw.rpush(`${key}:dead`, ...bodies.map(String));
+  await raw.rpush(list, 'rest');
+  const [now] = await raw.time();
+  await raw.zadd(`${key}:consumers`, Number(now) * 1_000 - 61_000, 'dead');
+  const seen: unknown[] = [];
+  const service = newBroker(redisUrl());
+  service.subscriber({ list, reliable: true }, (body) => void seen.push(body));
+  await service.start();
+  await eventually(() => expect(seen).toHaveLength(2_501));
+  // In order; only what was on the list already may have come first.
+  expect(seen.filter((body) => typeof body === 'number')).toEqual(bodies);
+  expect(await raw.zrange(`${key}:consumers`, '0', '-1')).not.toContain('dead');
+  await service.stop();
+  expect(await keysOf(raw, list)).toEqual([]);
+});
