@@ -5,8 +5,8 @@ import type { Connections } from './connections.ts';
 import { EXPIRY, Membership } from './membership.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
 
-/** Milliseconds that putting items back may take. */
-const PATIENCE = 5_000;
+/** Milliseconds that tidying up at the end may take, each step of it: what is not given back by then is given back by others. */
+const PATIENCE = 1_000;
 /** Milliseconds after a lost connection in which Redis may still serve the move that was waiting on it. */
 const AFTERMATH = 2 * BLOCK;
 /** Milliseconds between two attempts to acknowledge. */
