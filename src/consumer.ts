@@ -4,7 +4,7 @@ import type { Logger } from './internal/logger.ts';
 import type { Message } from './message/message.ts';
 import { DisconnectedError, type Delivery, type Source } from './transport/transport.ts';
 
-/** A message that whoever took it settles. On channels, lists and streams without a group these do nothing. */
+/** A message that whoever took it settles. On channels, plain lists and streams without a group these do nothing. */
 export interface ConsumedMessage<Body = unknown> extends Message<Body> {
   ack(): Promise<void>;
   nack(): Promise<void>;

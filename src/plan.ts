@@ -97,7 +97,7 @@ function sourceOf(
 ): SourceOptions {
   if (pattern !== undefined)
     return { kind: 'channel', name: pattern.name, isPattern: pattern.isPattern };
-  if (kind === 'list') return { kind, name: prefix + name };
+  if (kind === 'list') return { kind, name: prefix + name, reliable: options.reliable ?? false };
   const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
   return {
     ...{ kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen },

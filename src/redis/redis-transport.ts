@@ -16,6 +16,7 @@ import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
 import { DATA_FIELD, delivery, type Entry } from './entries.ts';
 import { GroupSource } from './group.ts';
+import { ReliableListSource } from './reliable-list.ts';
 import { StreamSource } from './stream.ts';
 import { adviceOn } from './trouble.ts';
 
@@ -75,7 +76,10 @@ export class RedisTransport implements Transport {
   }
 
   async open(source: SourceOptions, report: Report): Promise<Source> {
-    if (source.kind === 'list') return ListSource.open(this.#connections, source.name);
+    if (source.kind === 'list') {
+      if (source.reliable) return ReliableListSource.open(this.#connections, source.name, report);
+      return ListSource.open(this.#connections, source.name);
+    }
     if (source.kind === 'stream') {
       if (source.group === undefined) return StreamSource.open(this.#connections, source);
       return GroupSource.open(this.#connections, source, report);

@@ -7,11 +7,13 @@ import type { Target } from './address.ts';
 import { Mailbox } from './mailbox.ts';
 import { MemoryHub } from './memory-hub.ts';
 import { MemoryListSource } from './memory-list.ts';
+import { MemoryReliableListSource } from './memory-reliable-list.ts';
 import { MemoryStreamSource } from './memory-stream.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { missingStream } from './transport.ts';
 import type {
   Delivery,
+  ListSourceOptions,
   GroupState,
   Listener,
   Report,
@@ -31,6 +33,7 @@ export class MemoryTransport implements Transport {
   #hub: MemoryHub | undefined;
   readonly #channels = new Subscriptions<Sink>();
   readonly #patterns = new Subscriptions<Sink>();
+  readonly #reliable = new Set<MemoryReliableListSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
   constructor(name: string) {
@@ -68,8 +71,7 @@ export class MemoryTransport implements Transport {
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
-    if (options.kind === 'list')
-      return new MemoryListSource(this.hub.list(options.name), options.name);
+    if (options.kind === 'list') return this.#openList(options);
     if (options.kind === 'stream') {
       if (!options.declare && !this.hub.has(options.name)) throw missingStream(options.name);
       return new MemoryStreamSource(this.hub.stream(options.name), options);
@@ -142,10 +144,20 @@ export class MemoryTransport implements Transport {
 
   async close(): Promise<void> {
     if (this.#hub === undefined) return;
+    for (const source of this.#reliable) source.die();
     for (const name of this.#channels.names()) this.hub.unsubscribe(this.#channels, name, false);
     for (const name of this.#patterns.names()) this.hub.unsubscribe(this.#patterns, name, true);
     this.hub.detach();
     this.#hub = undefined;
+  }
+
+  #openList({ name, reliable }: ListSourceOptions): Source {
+    const list = this.hub.list(name);
+    if (!reliable) return new MemoryListSource(list, name);
+    for (const source of this.#reliable) if (source.isOver) this.#reliable.delete(source);
+    const source = new MemoryReliableListSource(list, name);
+    this.#reliable.add(source);
+    return source;
   }
 
   #subscribe(name: string, isPattern: boolean, sink: Sink): void {

@@ -50,7 +50,7 @@ export type StreamFields = readonly Uint8Array[];
 export interface Source {
   /** Whether `close` can give deliveries back; a channel's are lost unless they are handled. */
   readonly takesBack: boolean;
-  /** Whether deliveries are acknowledged: those of a stream group. */
+  /** Whether deliveries are acknowledged: those of stream groups and reliable lists. */
   readonly settles: boolean;
   /** Why nothing arrives just now, where the source knows and `read` waits for it to pass. */
   readonly trouble?: string | undefined;
@@ -62,7 +62,7 @@ export interface Source {
   stop(): Promise<void>;
   /** Closes for good; `unstarted` deliveries go back to where they came from. */
   close(unstarted: readonly Delivery[]): Promise<void>;
-  /** Settles a delivery of a stream group; does nothing for others. */
+  /** Settles a delivery; does nothing where nothing is acknowledged. */
   ack(delivery: Delivery): Promise<void> | undefined;
   /** Leaves it pending and delivers it again after `delay` milliseconds. */
   nack(delivery: Delivery, delay: number): void;
@@ -108,14 +108,21 @@ export interface Delivery {
   readonly name: string;
   /** The stream entry. */
   readonly id: string | undefined;
-  /** How often it has been delivered to its group, this time included. */
+  /** How often it has been delivered to its group, this time included. Of a list's item only the deliveries by this source are known. */
   readonly count: number;
 }
 
 export type SourceOptions =
   | { readonly kind: 'channel'; readonly name: string; readonly isPattern: boolean }
-  | { readonly kind: 'list'; readonly name: string }
+  | ListSourceOptions
   | StreamSourceOptions;
+
+export interface ListSourceOptions {
+  readonly kind: 'list';
+  readonly name: string;
+  /** Items stay on the server until they are acknowledged, and are given back when their source is gone. */
+  readonly reliable: boolean;
+}
 
 export interface StreamSourceOptions {
   readonly kind: 'stream';
