@@ -34,7 +34,18 @@ export default defineConfig({
           ...common,
           name: 'redstart',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/standard/**'],
+          exclude: ['test/standard/**', 'test/faults/**'],
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          ...common,
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          // They measure how soon trouble is noticed: one after the other, when the rest is done.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
       {
