@@ -37,6 +37,8 @@ interface PendingCall extends Expiring {
   receivers: number | undefined;
   /** Receivers that said that they will not answer. */
   declined: number;
+  /** What the last of them said. */
+  refusal: Error | undefined;
   /** Inboxes of those whose handlers can be cancelled. */
   responders: string[] | undefined;
   onAbort: (() => void) | undefined;
@@ -121,6 +123,7 @@ export class Calls {
         reject,
         receivers: command.to.kind === 'channel' ? undefined : 1,
         declined: 0,
+        refusal: undefined,
         responders: undefined,
         onAbort: undefined,
         ownReply: undefined,
@@ -186,6 +189,7 @@ export class Calls {
     if (!this.#transport.countsReceivers) return;
     call.receivers = receivers;
     if (receivers === 0) this.#fail(call, new NoRespondersError(describe(call.command.to)));
+    else if (call.declined >= receivers) this.#fail(call, call.refusal);
   }
 
   #frame(call: PendingCall, extra: Record<string, string>): Uint8Array {
@@ -322,21 +326,11 @@ export class Calls {
     }
   }
 
-  /** Somebody else may still answer, unless this was everybody. */
+  /** Somebody else may still answer, unless this was everybody; PUBLISH's count may come after the answer. */
   #decline(call: PendingCall, message: Message): void {
     call.declined++;
-    if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, fromWire(message.body));
-    // PUBLISH's count comes on another connection, and may come after the answer.
-    else if (call.receivers === undefined) {
-      const reached = this.#transport.flush();
-      reached.then(
-        () => {
-          if (call.declined >= (call.receivers ?? Infinity))
-            this.#fail(call, fromWire(message.body));
-        },
-        () => undefined, // the connection was lost; the call's own deadline ends it
-      );
-    }
+    call.refusal = fromWire(message.body);
+    if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, call.refusal);
   }
 
   async #resolveValid(call: PendingCall, validate: Validate, message: Message): Promise<void> {
