@@ -43,8 +43,7 @@ export default defineConfig({
           ...common,
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
-          // They measure how soon trouble is noticed: one after the other, when the rest is done.
-          maxWorkers: 1,
+          // They measure how soon trouble is noticed, and mostly wait: when the rest is done.
           sequence: { groupOrder: 1 },
         },
       },
