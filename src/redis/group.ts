@@ -267,9 +267,11 @@ export class GroupSource implements Source {
     this.#acks = [];
     this.#acking = undefined;
     try {
-      const acked = this.#client.xack(this.#key, this.#group, ...ids);
-      if (this.#options.deleteOnAck) await this.#client.xdel(this.#key, ...ids);
-      await acked;
+      // Together, so that where both fail neither is a rejection that nobody handles.
+      await Promise.all([
+        this.#client.xack(this.#key, this.#group, ...ids),
+        this.#options.deleteOnAck ? this.#client.xdel(this.#key, ...ids) : undefined,
+      ]);
       await this.#trim?.();
     } catch (error) {
       this.#report(`${ids.length} entries could not be acknowledged and stay pending`, error);
