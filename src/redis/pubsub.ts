@@ -27,7 +27,7 @@ export class PubSub {
   /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */
   #restoring: Deferred<void> | undefined;
   #closed = false;
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
   /** Who is told that the server will not let its subscription stand any more. */
   readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
   /** Counts connections: an attempt to restore on an earlier one gives up. */
@@ -81,9 +81,12 @@ export class PubSub {
     await settledWithin(told, PATIENCE);
   }
 
-  /** Has `restored` called whenever all subscriptions stand again after a reconnect. */
-  onRestored(restored: () => void): void {
-    this.#listeners.push(restored);
+  /** Has `restored` called whenever all subscriptions stand again after a reconnect, until what is returned is called. */
+  onRestored(restored: () => void): () => void {
+    // Of its own, so that who gives one function twice is told twice, and ends each by itself.
+    const listener = (): void => restored();
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Undefined while every subscription stands, else a promise for when it does again. */

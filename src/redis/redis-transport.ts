@@ -101,11 +101,19 @@ export class RedisTransport implements Transport {
     onRestored: () => void,
   ): Promise<Listener> {
     // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
-    this.#pubsub.onRestored(onRestored);
-    await this.#pubsub.subscribe(channel, false, onFrame);
+    const forget = this.#pubsub.onRestored(onRestored);
+    try {
+      await this.#pubsub.subscribe(channel, false, onFrame);
+    } catch (error) {
+      forget();
+      throw error;
+    }
     return {
       ready: () => this.#pubsub.restored(),
-      close: () => this.#pubsub.unsubscribe(channel, false, onFrame),
+      close: () => {
+        forget();
+        return this.#pubsub.unsubscribe(channel, false, onFrame);
+      },
     };
   }
 
