@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { randomId } from '../internal/ids.ts';
+import { Timers } from '../internal/timers.ts';
 import type { Delivery, Report, Source, StreamSourceOptions } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { Claims, type ClaimsOptions } from './claims.ts';
@@ -39,7 +40,7 @@ export class GroupSource implements Source {
   #reading = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Timers();
   #acks: string[] = [];
   #acking: Promise<void> | undefined;
   readonly #trim: (() => Promise<void>) | undefined;
@@ -95,7 +96,6 @@ export class GroupSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#retries) clearTimeout(timer);
     this.#retries.clear();
     await this.#reader.stop();
     this.#wake?.();
@@ -123,11 +123,7 @@ export class GroupSource implements Source {
   nack(settled: Delivery, delay: number): void {
     const id = settled.id as string;
     if (!this.#inFlight.has(id) || this.#stopped) return;
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
-      void this.#redeliver(settled);
-    }, delay);
-    this.#retries.add(timer);
+    this.#retries.after(delay, () => void this.#redeliver(settled));
   }
 
   abandon(left: Delivery): void {

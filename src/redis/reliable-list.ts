@@ -1,5 +1,6 @@
 import { SetupError, messageOf } from '../errors.ts';
 import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
+import { Timers } from '../internal/timers.ts';
 import type { Delivery, Report, Source } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { EXPIRY, Membership } from './membership.ts';
@@ -47,7 +48,7 @@ export class ReliableListSource implements Source {
   #fetching: Promise<void> | undefined;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Timers();
   #acks: Delivery[] = [];
   /** Acknowledgements that wait for the end of the tick, and those on their way. */
   #acking: Promise<void> | undefined;
@@ -127,7 +128,6 @@ export class ReliableListSource implements Source {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopping.resolve();
-    for (const timer of this.#retries) clearTimeout(timer);
     this.#retries.clear();
     await this.#reader.stop();
     this.#wake?.();
@@ -157,14 +157,12 @@ export class ReliableListSource implements Source {
   nack(settled: Delivery, delay: number): void {
     if (this.#held.get(settled) !== 'running' || this.#stopped) return;
     this.#held.set(settled, 'idle');
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
+    this.#retries.after(delay, () => {
       if (this.#held.get(settled) !== 'idle') return; // acknowledged meanwhile
       this.#held.delete(settled);
       this.#deliver({ ...settled, count: settled.count + 1 });
       this.#wake?.();
-    }, delay);
-    this.#retries.add(timer);
+    });
   }
 
   abandon(left: Delivery): void {

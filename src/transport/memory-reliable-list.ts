@@ -1,3 +1,4 @@
+import { Timers } from '../internal/timers.ts';
 import type { MemoryList } from './memory-list.ts';
 import type { Delivery, Source } from './transport.ts';
 
@@ -22,7 +23,7 @@ export class MemoryReliableListSource implements Source {
   readonly #taken = new WeakMap<Delivery, Item>();
   /** To be delivered again. */
   #again: Delivery[] = [];
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Timers();
   #wake: (() => void) | undefined;
   #stopped = false;
 
@@ -53,7 +54,6 @@ export class MemoryReliableListSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#retries) clearTimeout(timer);
     this.#retries.clear();
     if (this.#wake === undefined) return;
     this.#list.unblock(this.#wake);
@@ -83,13 +83,11 @@ export class MemoryReliableListSource implements Source {
     const item = this.#taken.get(delivery);
     if (item?.isRunning !== true || this.#stopped) return;
     item.isRunning = false;
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
+    this.#retries.after(delay, () => {
       if (!this.#items.has(item)) return; // acknowledged meanwhile
       this.#again.push(this.#deliver(item, delivery.count + 1));
       this.#wake?.();
-    }, delay);
-    this.#retries.add(timer);
+    });
   }
 
   abandon(delivery: Delivery): void {

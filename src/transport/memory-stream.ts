@@ -1,3 +1,4 @@
+import { Timers } from '../internal/timers.ts';
 import type { Delivery, Source, StreamSourceOptions } from './transport.ts';
 
 interface Entry {
@@ -146,7 +147,7 @@ export class MemoryStreamSource implements Source {
   #cursor: string;
   /** Ids that this source may still deliver from its consumer's pending entries. */
   #again: string[];
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Timers();
   #wake: (() => void) | undefined;
   #stopped = false;
 
@@ -190,7 +191,6 @@ export class MemoryStreamSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#retries) clearTimeout(timer);
     this.#retries.clear();
     this.#wake?.();
   }
@@ -219,12 +219,10 @@ export class MemoryStreamSource implements Source {
 
   nack(delivery: Delivery, delay: number): void {
     if (this.#group === undefined || this.#stopped) return;
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
+    this.#retries.after(delay, () => {
       this.#again.push(delivery.id as string);
       this.#wake?.();
-    }, delay);
-    this.#retries.add(timer);
+    });
   }
 
   abandon(delivery: Delivery): void {
