@@ -16,6 +16,7 @@ import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
 import { DATA_FIELD, delivery, type Entry } from './entries.ts';
 import { GroupSource } from './group.ts';
+import { fieldIn } from './info.ts';
 import { ReliableListSource } from './reliable-list.ts';
 import { StreamSource } from './stream.ts';
 import { adviceOn } from './trouble.ts';
@@ -167,13 +168,12 @@ export class RedisTransport implements Transport {
   async groupState(stream: string, name: string): Promise<GroupState> {
     const rows = (await this.#client.xinfo('GROUPS', stream)) as unknown[][];
     for (const row of rows) {
-      const field = (key: string): unknown => row[row.indexOf(key) + 1];
-      if (field('name') !== name) continue;
-      const lag = row.includes('lag') ? field('lag') : undefined;
+      if (fieldIn(row, 'name') !== name) continue;
+      const lag = fieldIn(row, 'lag');
       return {
-        pending: Number(field('pending')),
+        pending: Number(fieldIn(row, 'pending')),
         lag: typeof lag === 'number' ? lag : undefined,
-        consumers: Number(field('consumers')),
+        consumers: Number(fieldIn(row, 'consumers')),
       };
     }
     throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);

@@ -119,3 +119,13 @@ it('a listener that was closed is not told of reconnects any more', async () => 
   await eventually(() => expect(told).toContain('open'));
   expect(told).toEqual(['open']);
 });
+
+it('a group that is called like a field of XINFO is told apart from it', async () => {
+  const { name: newName, connect, open } = benchOf(start);
+  const name = newName();
+  const transport = await connect();
+  await transport.sendBatch({ kind: 'stream', name }, [frame('a'), frame('b')]);
+  const source = await open(stream(name, { group: 'pending' }));
+  await take(source, 1);
+  expect(await transport.groupState(name, 'pending')).toEqual({ pending: 1, lag: 1, consumers: 1 });
+});
