@@ -357,7 +357,7 @@ export class Endpoint implements ContextHost {
       noReply ||
       message.replyTo === undefined ||
       context.settlement === 'nack' ||
-      this.#settler.retries(this.#settler.decide(outcome, message, work.delivery))
+      this.#settler.retries(outcome, message, work.delivery)
     )
       return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
@@ -378,9 +378,7 @@ export class Endpoint implements ContextHost {
 
   #decline(work: Work, error: Error): void {
     if (!Replier.isCall(work.message)) return;
-    const isLast = this.#options.isLastResort(work.delivery);
-    const declined = isLast instanceof Promise ? isLast : Promise.resolve(isLast);
-    declined
+    Promise.resolve(this.#options.isLastResort(work.delivery))
       .then((last) => (last ? this.#options.replier.reply(work.message, failed(error)) : undefined))
       .catch((reason: unknown) => this.#log(work.message, reason, 'the reply could not be sent'));
   }
