@@ -208,6 +208,7 @@ export function reliableContract(bench: () => Bench): void {
       const source = await open(reliableList(name));
       const reading = source.read(10);
       const stopping = i % 2 === 0 ? source.stop() : undefined;
+      // Before the stop has reached Redis, while it is on its way, and after.
       await pause(i % 3);
       const [, , some] = await Promise.all([
         sender.send(to(name), frame(`${i}`)),

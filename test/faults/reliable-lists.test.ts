@@ -4,31 +4,7 @@ import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
-import { startProgram, type Child } from './child.ts';
-
-interface Said {
-  began?: unknown;
-  handled?: unknown;
-}
-
-async function consumer(address: object, how: string, url = redisUrl()): Promise<Child> {
-  const child = await startProgram('consumer', url, JSON.stringify(address), how);
-  await child.next(); // ready
-  return child;
-}
-
-/** Everything that a consumer says from now on. */
-function listen(child: Child): Said[] {
-  const said: Said[] = [];
-  void (async () => {
-    for (;;) said.push((await child.next()) as Said);
-  })().catch(() => undefined); // it has ended, as it was to
-  return said;
-}
-
-function handledBy(...said: readonly Said[][]): unknown[] {
-  return said.flat().flatMap(({ handled }) => (handled === undefined ? [] : [handled]));
-}
+import { consumer, handledBy, listen, type Said } from './consumers.ts';
 
 function beganBy(said: readonly Said[]): unknown[] {
   return said.flatMap(({ began }) => (began === undefined ? [] : [began]));
@@ -112,6 +88,7 @@ it(
     const services = [0, 1].map(() => {
       const service = newBroker(server.url, { logger: false });
       service.subscriber({ list, reliable: true, concurrency: 20 }, async (body: number) => {
+        // So that items are in hand, and acknowledgements come due, while connections are down.
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
         seen.set(body, (seen.get(body) ?? 0) + 1);
       });
@@ -132,6 +109,7 @@ it(
       const sender = numbers(0, 50).map((i) => numbers(i * 100, 100));
       for (const bodies of sender) {
         await raw.rpush(list, ...bodies.map(String));
+        // Spread over as many kills.
         await new Promise((resolve) => setTimeout(resolve, 40));
       }
       await eventually(() => seen.size >= 4_000, 60_000);
@@ -207,6 +185,7 @@ it(
       await raw.rpush(list, String(n));
       await eventually(() => arrived.length === n);
       wakes.push((arrived.at(-1) as number) - sent);
+      // Blocked again: what is there already when a read begins wakes nobody.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     process.stderr.write(

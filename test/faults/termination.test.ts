@@ -73,6 +73,7 @@ it(
     }, 10_000);
     const ended = once(child.process, 'exit');
     child.process.kill('SIGTERM');
+    // That it goes on working after the first signal can only be seen by waiting.
     const isEarly = await Promise.race([
       ended.then(() => true),
       new Promise((resolve) => setTimeout(resolve, 500, false)),

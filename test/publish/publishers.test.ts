@@ -1,6 +1,5 @@
-import { InvalidMessageError, Response, publisher, subscriber } from 'redstart';
+import { Response, publisher, subscriber } from 'redstart';
 import { expect, it } from 'vitest';
-import { z } from 'zod';
 import { onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -43,48 +42,6 @@ onBothBackends('publishers', (bench) => {
       { place: 'first', ...expected },
       { place: 'second', ...expected },
     ]);
-  });
-
-  it('as objects publish, also where made after the start, with defaults that a message may replace', async () => {
-    const { broker, name } = bench();
-    const service = broker();
-    const tenants: unknown[] = [];
-    service.subscriber({ list: name('a') }, (body: unknown, { message }) => {
-      tenants.push([body, message.headers['tenant'], message.headers['kind']]);
-    });
-    await service.start();
-    const made = service.publisher(
-      { list: name('a') },
-      { headers: { tenant: 'default', kind: 'order' } },
-    );
-    await made.publish(1);
-    await made.publish(2, { headers: { tenant: 'other' } });
-    await eventually(() => expect(tenants).toHaveLength(2));
-    expect(tenants).toEqual([
-      [1, 'default', 'order'],
-      [2, 'other', 'order'],
-    ]);
-  });
-
-  it('as objects call, and resolve with the answer', async () => {
-    const { broker, name } = bench();
-    const service = broker();
-    service.subscriber({ channel: name('double') }, (n: number) => n * 2);
-    await service.start();
-    const answer = await service.publisher({ channel: name('double') }).request(21);
-    expect(answer.body).toBe(42);
-  });
-
-  it('refuse what does not fit their schema, before anything is sent', async () => {
-    const { broker, name } = bench();
-    const service = broker();
-    const bodies: unknown[] = [];
-    service.subscriber({ list: name('a') }, (body: unknown) => void bodies.push(body));
-    await service.start();
-    const made = service.publisher({ list: name('a') }, { schema: z.object({ sku: z.string() }) });
-    await expect(made.publish({ sku: 7 } as never)).rejects.toBeInstanceOf(InvalidMessageError);
-    await made.publish({ sku: 'A' });
-    await eventually(() => expect(bodies).toEqual([{ sku: 'A' }]));
   });
 
   it('cap their stream at maxlen', async () => {
