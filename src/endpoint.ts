@@ -380,6 +380,7 @@ export class Endpoint implements ContextHost {
     if (!Replier.isCall(work.message)) return;
     Promise.resolve(this.#options.isLastResort(work.delivery))
       .then((last) => (last ? this.#options.replier.reply(work.message, failed(error)) : undefined))
+      .then((receivers) => (receivers === 0 ? this.#keep(work) : undefined))
       .catch((reason: unknown) => this.#log(work.message, reason, 'the reply could not be sent'));
   }
 

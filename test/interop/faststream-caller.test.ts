@@ -1,6 +1,6 @@
 // The real FastStream calls handlers of redstart.
 import { RedisResponse, Response, subscriber, type Filter, type MessageContext } from 'redstart';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -16,12 +16,17 @@ const fail = (): never => {
   throw Object.assign(new Error('no'), { code: 'E_NO', data: { secret: 1 } });
 };
 
-/** The names of all channels on which something is published from now on. */
+/**
+ * The names of all channels on which something is published from now on. Not by PSUBSCRIBE `*`,
+ * which would be one receiver more for every call of the tests that run beside this one.
+ */
 async function publishedChannels(): Promise<string[]> {
-  const client = rawClient();
+  const monitor = await rawClient().monitor();
+  onTestFinished(() => monitor.disconnect());
   const channels: string[] = [];
-  client.on('pmessage', (_pattern: string, channel: string) => channels.push(channel));
-  await client.psubscribe('*');
+  monitor.on('monitor', (_time: string, [command, channel]: string[]) => {
+    if (command?.toLowerCase() === 'publish' && channel !== undefined) channels.push(channel);
+  });
   return channels;
 }
 
