@@ -34,7 +34,17 @@ export default defineConfig({
           ...common,
           name: 'redstart',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/standard/**'],
+          exclude: ['test/standard/**', 'test/faults/**'],
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          ...common,
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          // They measure how soon trouble is noticed, and mostly wait: when the rest is done.
+          sequence: { groupOrder: 1 },
         },
       },
       {

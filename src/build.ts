@@ -110,6 +110,7 @@ export class Builder {
       batch,
       fetch,
       isLastResort: (delivery) => isLastResort(planned, delivery),
+      adviceOn: (error) => transport.adviceOn(error),
       report: this.#host.reportFor(name),
     });
   }

@@ -2,9 +2,9 @@ import type { Pipeline } from './handle/pipeline.ts';
 import { settledWithin } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
 import type { Message } from './message/message.ts';
-import type { Delivery, Source } from './transport/transport.ts';
+import { DisconnectedError, type Delivery, type Source } from './transport/transport.ts';
 
-/** A message that whoever took it settles. On channels, lists and streams without a group these do nothing. */
+/** A message that whoever took it settles. On channels, plain lists and streams without a group these do nothing. */
 export interface ConsumedMessage<Body = unknown> extends Message<Body> {
   ack(): Promise<void>;
   nack(): Promise<void>;
@@ -75,6 +75,9 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
     try {
       const deliveries = await this.#source.read(1);
       this.#waiting.push(...deliveries);
+    } catch (error) {
+      // The next read goes on waiting, for as long as somebody wants it to.
+      if (!(error instanceof DisconnectedError)) throw error;
     } finally {
       this.#reading = undefined;
     }

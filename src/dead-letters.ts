@@ -101,13 +101,13 @@ export class DeadLetterBox {
   async *#all(): AsyncGenerator<DeadLetter> {
     let left = await this.count();
     let after: string | undefined;
-    let isSkipped = 0;
+    let skipped = 0;
     while (left > 0) {
       // A list's places move up as its items are taken away.
-      const from = this.#at.kind === 'list' ? listPlace(isSkipped) : after;
+      const from = this.#at.kind === 'list' ? listPlace(skipped) : after;
       const page = await this.list({ count: Math.min(left, PAGE), ...(from && { after: from }) });
       if (page.length === 0) return;
-      isSkipped += page.filter(({ origin }) => origin === undefined).length;
+      skipped += page.filter(({ origin }) => origin === undefined).length;
       left -= page.length;
       after = page.at(-1)?.id;
       yield* page;

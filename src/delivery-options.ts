@@ -1,5 +1,6 @@
 /** What a subscriber says about deliveries that fail: how often, how soon, and where they end. */
 import { SetupError } from './errors.ts';
+import { requireCount } from './internal/checks.ts';
 import { targetOf, type Target } from './transport/address.ts';
 
 /** Repeated deliveries of what failed. */
@@ -76,11 +77,7 @@ function checkRetry(
   policy: unknown,
   where: string,
 ): void {
-  if (!Number.isSafeInteger(maxDeliveries) || maxDeliveries < 1) {
-    throw new SetupError(
-      `${where}: 'retry.maxDeliveries' must be a whole number, 1 or more, got ${String(maxDeliveries)}`,
-    );
-  }
+  requireCount(maxDeliveries, 'retry.maxDeliveries', where);
   const isTime = typeof backoff === 'number' && backoff >= 0;
   if (backoff !== undefined && !isTime && typeof backoff !== 'function') {
     throw new SetupError(

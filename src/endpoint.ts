@@ -13,14 +13,14 @@ import { isAsyncIterable, type Pipeline, type Work } from './handle/pipeline.ts'
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from './message/message.ts';
-import { Response } from './message/response.ts';
+import { bodyOf, Response } from './message/response.ts';
 import type { Publishing } from './publish/publishing.ts';
 import type { AnswerLog } from './rpc/answer-log.ts';
 import { Replier } from './rpc/reply.ts';
 import type { StreamAnswers } from './rpc/stream-answers.ts';
 import type { TakenCalls } from './rpc/taken-calls.ts';
 import type { Sender } from './sender.ts';
-import { Subscription } from './subscribe/subscription.ts';
+import { Subscription, type Vitals } from './subscribe/subscription.ts';
 import type { Delivery, Report, Source } from './transport/transport.ts';
 
 /** Replies and acknowledgements that may be under way before the next message has to wait. */
@@ -50,6 +50,7 @@ export interface EndpointOptions {
   readonly fetch: number | undefined;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
+  readonly adviceOn: (error: unknown) => string | undefined;
   readonly report: Report;
 }
 
@@ -103,9 +104,15 @@ export class Endpoint implements ContextHost {
       batch: batch ?? 1,
       fetch,
       process: batch === undefined ? this.#processOne.bind(this) : this.#processBatch.bind(this),
+      adviceOn: this.#options.adviceOn,
       report: this.#options.report,
     });
     this.#subscription.start();
+  }
+
+  /** Undefined before `run`. */
+  get vitals(): Vitals | undefined {
+    return this.#subscription?.vitals;
   }
 
   /** Starts no further handler, also not one whose message has been fetched. */
@@ -255,9 +262,7 @@ export class Endpoint implements ContextHost {
     const [final, replied] = this.#reply(work, outcome);
     const publishes =
       context.onward.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
-    if (replied === undefined && !publishes) {
-      return this.#settle(work, final);
-    }
+    if (replied === undefined && !publishes) return this.#settle(work, final);
     this.#settling++;
     if (replied !== undefined && !publishes && !this.#source.settles) {
       // The ordinary answer to a call over a channel or a list: nothing comes after it.
@@ -352,7 +357,7 @@ export class Endpoint implements ContextHost {
       noReply ||
       message.replyTo === undefined ||
       context.settlement === 'nack' ||
-      this.#settler.retries(this.#settler.decide(outcome, message, work.delivery))
+      this.#settler.retries(outcome, message, work.delivery)
     )
       return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
@@ -373,10 +378,9 @@ export class Endpoint implements ContextHost {
 
   #decline(work: Work, error: Error): void {
     if (!Replier.isCall(work.message)) return;
-    const isLast = this.#options.isLastResort(work.delivery);
-    const declined = isLast instanceof Promise ? isLast : Promise.resolve(isLast);
-    declined
+    Promise.resolve(this.#options.isLastResort(work.delivery))
       .then((last) => (last ? this.#options.replier.reply(work.message, failed(error)) : undefined))
+      .then((receivers) => (receivers === 0 ? this.#keep(work) : undefined))
       .catch((reason: unknown) => this.#log(work.message, reason, 'the reply could not be sent'));
   }
 
@@ -392,8 +396,4 @@ export class Endpoint implements ContextHost {
   #log({ correlationId, id }: Message, error: unknown, what = 'the handler failed'): void {
     this.#options.logger.error({ err: error, correlationId, id }, `${this.#options.name}: ${what}`);
   }
-}
-
-function bodyOf(result: unknown): unknown {
-  return result instanceof Response ? result.body : result;
 }

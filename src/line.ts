@@ -29,7 +29,9 @@ export function openLine(
   format: MessageFormat,
   report: Report,
 ): Line {
-  const inbox = new Inbox(transport, inboxPrefix + randomId(22), format, report);
+  // In braces: on a cluster all that belongs to one inbox is on one node.
+  const name = `${inboxPrefix}{${randomId(22)}}`;
+  const inbox = new Inbox(transport, name, format, report);
   const recovery = new Recovery(transport, inboxPrefix, report);
   const answers = new AnswerLog(transport, inbox, recovery, report);
   const conversations = new Conversations(transport, inbox, codec);

@@ -33,7 +33,7 @@ export type ErrorPolicy = 'send' | 'hide';
 export interface SharedOptions {
   /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
   concurrency?: number;
-  /** What becomes of a stream group's entry when its handler is done. Default `reject-on-error`. */
+  /** What becomes of a message of a stream group or reliable list when its handler is done. Default `reject-on-error`. */
   ackPolicy?: AckPolicy;
   /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
   errors?: ErrorPolicy;
@@ -74,7 +74,7 @@ export interface SubscriberOptions<S extends Schema = Schema, R extends Schema =
   noReply?: boolean;
   /** Messages handled at once. Default: the router's, or 1. */
   concurrency?: number;
-  /** For stream groups. Default: the router's, or `reject-on-error`. */
+  /** For stream groups and reliable lists. Default: the router's, or `reject-on-error`. */
   ackPolicy?: AckPolicy;
   /** Default: the router's, or `send`. */
   errors?: ErrorPolicy;
@@ -98,6 +98,7 @@ interface NotChannel {
 
 interface NotList {
   list?: never;
+  reliable?: never;
 }
 
 interface NotStream {
@@ -132,9 +133,11 @@ export interface ChannelSubscription<S extends Schema, R extends Schema>
 }
 
 export interface ListSubscription<S extends Schema, R extends Schema, B extends boolean>
-  extends SubscriberOptions<S, R>, Batching<B>, NotChannel, NotStream, NoDeliveryOptions {
-  /** Items are popped from the left (BLMPOP), so RPUSH makes a queue. */
+  extends SubscriberOptions<S, R>, Batching<B>, NotChannel, NotStream, DeliveryOptions {
+  /** Items are taken from the left, so RPUSH makes a queue. */
   list: string;
+  /** At least once: an item stays in Redis until it is acknowledged, and comes again where its consumer dies. Needs Redis 6.2. Default false: at most once. */
+  reliable?: boolean;
 }
 
 export interface StreamSubscription<S extends Schema, R extends Schema, B extends boolean>
@@ -189,8 +192,12 @@ export interface SubscriberSpec {
     SubscriberOptions &
       Omit<
         StreamSubscription<Schema, Schema, boolean>,
-        'channel' | 'pattern' | 'sharded' | 'list' | 'stream'
-      > & { pattern?: boolean; sharded?: boolean }
+        'channel' | 'pattern' | 'sharded' | 'list' | 'stream' | 'reliable'
+      > & {
+        pattern?: boolean;
+        sharded?: boolean;
+        reliable?: boolean;
+      }
   >;
 }
 
@@ -201,7 +208,7 @@ const COMMON = [
 const ABOUT = ['title', 'description', 'codec', 'format'];
 const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
   channel: ['channel', 'pattern', 'sharded', ...COMMON, ...ABOUT],
-  list: ['list', 'batch', 'maxRecords', ...COMMON, ...ABOUT],
+  list: ['list', 'reliable', 'batch', 'maxRecords', ...DELIVERY_KEYS, ...COMMON, ...ABOUT],
   stream: [
     ...[
       'stream',
@@ -253,7 +260,15 @@ export function subscriberSpec(address: unknown, more: unknown, where: string): 
       );
     }
   }
-  for (const key of ['noReply', 'batch', 'noAck', 'declare', 'pattern', 'deleteOnAck'] as const) {
+  for (const key of [
+    'noReply',
+    'reliable',
+    'batch',
+    'noAck',
+    'declare',
+    'pattern',
+    'deleteOnAck',
+  ] as const) {
     expectType(options[key], 'boolean', key, where);
   }
   for (const key of ['title', 'description', 'group', 'consumer', 'lastId'] as const) {
@@ -264,7 +279,7 @@ export function subscriberSpec(address: unknown, more: unknown, where: string): 
   expectCount(options.maxRecords, 'maxRecords', where);
   expectCount(options.maxlen, 'maxlen', where);
   checkPairs(options, where);
-  checkDelivery(options, options.group !== undefined, where);
+  checkDelivery(options, options.group !== undefined || options.reliable === true, where);
   return { kind, name, options };
 }
 

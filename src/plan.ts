@@ -105,7 +105,7 @@ function sourceOf(
     }
     return { kind: 'channel', name: channel, isPattern, sharded };
   }
-  if (kind === 'list') return { kind, name: prefix + name };
+  if (kind === 'list') return { kind, name: prefix + name, reliable: options.reliable ?? false };
   const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
   return {
     ...{ kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen },

@@ -51,7 +51,7 @@ export function checked(
   // Asked for every message, so the list of known keys is only spelled out for an unknown one.
   for (const key in to) if (!known.has(key)) checkKeys(to, [...known], where, where);
   const { headers, maxlen, reply } = to as AnyOptions;
-  if (maxlen !== undefined) expectCount(maxlen, 'maxlen', where);
+  expectCount(maxlen, 'maxlen', where);
   if (reply !== undefined && !isSchema(reply)) {
     throw new SetupError(
       `${where}: 'reply' must implement Standard Schema, as those of zod, valibot and arktype do`,

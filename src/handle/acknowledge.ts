@@ -1,7 +1,7 @@
 import type { Outcome } from './outcome.ts';
 
 /**
- * What becomes of a stream group's entry when its handler is done.
+ * What becomes of a stream group's entry, or a reliable list's item, when its handler is done.
  *
  * - `ack`: acknowledged, whatever happened.
  * - `ack-first`: acknowledged before the handler runs.
@@ -19,7 +19,7 @@ export const ACK_POLICIES = [
   'manual',
 ] as const;
 
-/** How an entry is settled: `ack` and `reject` tell Redis XACK, `nack` has it delivered again. */
+/** How an entry is settled: `ack` and `reject` tell Redis (XACK, LREM), `nack` has it delivered again. */
 export type Settlement = 'ack' | 'nack' | 'reject';
 
 /** The settlement that a policy takes for an outcome; undefined leaves the entry pending. */

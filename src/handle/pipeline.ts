@@ -4,7 +4,7 @@ import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import { Message, type MessageSource } from '../message/message.ts';
-import { Response } from '../message/response.ts';
+import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
 import type { Delivery } from '../transport/transport.ts';
 import { MessageContext, type ContextHost, type Onward } from './context.ts';
@@ -195,7 +195,7 @@ export class Pipeline {
   #conclude(route: Route, result: unknown): Outcome | Promise<Outcome> {
     // Each item of a stream is checked as it is sent.
     if (route.validateReply === undefined || isAsyncIterable(result)) return ok(result);
-    const body = result instanceof Response ? result.body : result;
+    const body = bodyOf(result);
     const accept = (checked: unknown): Outcome =>
       ok(
         result instanceof Response

@@ -40,8 +40,9 @@ export class Settler {
   }
 
   /** Whether the outcome is to be followed by another, so that a caller waits for that one. */
-  retries(how: Settlement | undefined): boolean {
-    return how === 'nack' && this.#options.retry !== undefined;
+  retries(outcome: Outcome, message: Message, delivery: Delivery): boolean {
+    if (this.#options.retry === undefined) return false;
+    return this.decide(outcome, message, delivery) === 'nack';
   }
 
   /** What a delivery that was delivered too often ends with, unhandled: its handler has ended the process each time. */

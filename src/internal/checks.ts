@@ -25,7 +25,12 @@ export function expectMilliseconds(value: unknown, key: string, where: string): 
 }
 
 export function expectCount(value: unknown, key: string, where: string): void {
-  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return;
+  if (value !== undefined) requireCount(value, key, where);
+}
+
+/** The same for what must be given. */
+export function requireCount(value: unknown, key: string, where: string): void {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return;
   throw new SetupError(
     `${where}: '${key}' must be a whole number, 1 or more, got ${String(value)}`,
   );

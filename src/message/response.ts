@@ -34,3 +34,8 @@ export class RedisResponse<T = unknown> extends Response<T> {
     this.maxlen = options.maxlen;
   }
 }
+
+/** What a handler's result is to be sent as. */
+export function bodyOf(result: unknown): unknown {
+  return result instanceof Response ? result.body : result;
+}

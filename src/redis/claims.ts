@@ -61,7 +61,8 @@ export class Claims {
       const reply = (await reader.run('xautoclaim', args)) as [Buffer, (Entry | null)[]] | null;
       if (reply === null) return [];
       const cursor = reply[0].toString('latin1');
-      if (cursor === '0-0') await this.#finish();
+      // Not waited for: it goes over the command connection, whose troubles are not this reader's.
+      if (cursor === '0-0') void this.#finish();
       else this.#cursor = cursor;
       // Deleted ones are nil before Redis 7, which removes them from the pending entries itself.
       return reply[1].filter((entry) => entry !== null && entry[1] !== null) as Entry[];

@@ -10,6 +10,7 @@ import {
   type ClusterConnection,
 } from './cluster.ts';
 import { coalesceWrites } from './coalesce.ts';
+import { adviceOn, withoutPassword } from './trouble.ts';
 import { watchOver } from './watchdog.ts';
 
 /** How to reach Redis: a URL, ioredis options (Sentinel's among them), a cluster's nodes, or a client that the caller owns. */
@@ -35,12 +36,14 @@ export class Connections {
   readonly #owned: boolean;
   readonly #cluster: ClusterNodes | undefined;
   readonly #others = new Set<Redis>();
+  /** The last attempt to connect was turned away: the password is wrong, or there is none. */
+  #isRefused = false;
   /** Whether the server has answered lately on the command connection. */
   readonly #answers: (() => boolean) | undefined;
 
   constructor(connection: RedisConnection) {
     this.#owned = !(connection instanceof Redis || connection instanceof Cluster);
-    const client = clientOf(connection);
+    const client = clientOf(connection, () => this.#isRefused);
     this.client = client as Redis;
     if (client.options.keyPrefix) {
       throw new SetupError(
@@ -156,11 +159,13 @@ export class Connections {
     if (client.status === 'ready') return;
     let cause: unknown;
     let failure: unknown;
-    const remember = (error: unknown): void => {
-      cause = error;
+    const remember = (error: Error): void => {
+      cause = withoutPassword(error);
+      this.#isRefused = adviceOn(error) !== undefined;
     };
     // Stays on as a listener: without one, ioredis prints every later reconnect to stderr.
     client.on('error', remember);
+    client.on('ready', () => (this.#isRefused = false));
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
     const settled = await settledWithin(connecting, this.connectTimeout);
@@ -186,20 +191,22 @@ export class Connections {
   }
 }
 
-function clientOf(connection: RedisConnection): Redis | Cluster {
+function clientOf(connection: RedisConnection, isRefused: () => boolean): Redis | Cluster {
   if (connection instanceof Redis || connection instanceof Cluster) return connection;
   if (typeof connection === 'object' && 'cluster' in connection)
     return createCluster(connection, CONNECT_TIMEOUT);
-  return create(connection);
+  return create(connection, isRefused);
 }
 
-function create(connection: string | RedisOptions): Redis {
+function create(connection: string | RedisOptions, isRefused: () => boolean): Redis {
   const hasSentinels = typeof connection === 'object' && connection.sentinels != null;
   // Where another server is to take over, it is looked for more often.
   const cap = hasSentinels ? RETRY_CAP : 5_000;
   const options: RedisOptions = {
     connectTimeout: CONNECT_TIMEOUT,
-    retryStrategy: (attempt) => backoff(attempt, 10, cap),
+    // Every attempt costs the server four commands or so, and one that was refused is so again.
+    retryStrategy: (attempt) =>
+      isRefused() ? backoff(attempt, 2_000, 15_000) : backoff(attempt, 10, cap),
     ...(hasSentinels ? { reconnectOnError } : {}),
     ...(typeof connection === 'string' ? {} : connection),
     lazyConnect: true,

@@ -1,6 +1,9 @@
+import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../errors.ts';
+import { randomId } from '../internal/ids.ts';
 import { missingStream, type StreamSourceOptions } from '../transport/transport.ts';
+import { fieldIn } from './info.ts';
 
 /** XGROUP CREATE; a group that is there already stays as it is. */
 export async function createGroup(
@@ -21,8 +24,13 @@ export async function createGroup(
   }
 }
 
-/** Names that this library made up: host, process and a random end. */
+/** Names that {@link makeUpName} made up. */
 const MADE_UP = /-\d+-[\w-]{6}$/;
+
+/** A consumer's name that is unique to this reader: host, process and a random end. */
+export function makeUpName(): string {
+  return `${hostname()}-${process.pid}-${randomId(6)}`;
+}
 
 /** Deletes a consumer that has nothing pending: checked and done in one step, or an entry delivered between the two would be lost. */
 const REMOVE = `
@@ -40,9 +48,9 @@ export async function removeGone(
 ): Promise<void> {
   const rows = (await client.xinfo('CONSUMERS', key, group)) as unknown[][];
   for (const row of rows) {
-    const field = (name: string): unknown => row[row.indexOf(name) + 1];
-    const name = String(field('name'));
-    if (field('pending') !== 0 || Number(field('idle')) < idle || !MADE_UP.test(name)) continue;
+    const name = String(fieldIn(row, 'name'));
+    const isSilent = Number(fieldIn(row, 'idle')) >= idle;
+    if (fieldIn(row, 'pending') !== 0 || !isSilent || !MADE_UP.test(name)) continue;
     await client.eval(REMOVE, 1, key, group, name);
   }
 }

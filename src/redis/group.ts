@@ -1,13 +1,12 @@
-import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import { randomId } from '../internal/ids.ts';
+import { Timers } from '../internal/timers.ts';
 import type { Delivery, Report, Source, StreamSourceOptions } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { Claims, type ClaimsOptions } from './claims.ts';
 import { delivery, entriesOf, idOf, type Entry } from './entries.ts';
-import { createGroup, handBack } from './group-admin.ts';
+import { createGroup, handBack, makeUpName } from './group-admin.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
 import { trimmer } from './trim.ts';
 
@@ -41,7 +40,7 @@ export class GroupSource implements Source {
   #reading = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Timers();
   #acks: string[] = [];
   #acking: Promise<void> | undefined;
   readonly #trim: (() => Promise<void>) | undefined;
@@ -67,7 +66,7 @@ export class GroupSource implements Source {
     this.#options = options;
     this.#key = options.name;
     this.#group = options.group as string;
-    this.#consumer = options.consumer ?? `${hostname()}-${process.pid}-${randomId(6)}`;
+    this.#consumer = options.consumer ?? makeUpName();
     this.#report = report;
     const { maxlen } = options;
     if (maxlen !== undefined) this.#trim = trimmer(connections.client, options.name, maxlen);
@@ -98,7 +97,6 @@ export class GroupSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#retries) clearTimeout(timer);
     this.#retries.clear();
     await this.#reader.stop();
     this.#wake?.();
@@ -127,11 +125,7 @@ export class GroupSource implements Source {
   nack(settled: Delivery, delay: number): void {
     const id = settled.id as string;
     if (!this.#inFlight.has(id) || this.#stopped) return;
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
-      void this.#redeliver(settled);
-    }, delay);
-    this.#retries.add(timer);
+    this.#retries.after(delay, () => void this.#redeliver(settled));
   }
 
   abandon(left: Delivery): void {
@@ -152,27 +146,17 @@ export class GroupSource implements Source {
     this.#wake?.();
   }
 
-  /** New entries that are there already. */
-  async #fetchWaiting(max: number): Promise<void> {
-    this.#take(await this.#reader.run('xreadgroup', this.#newArgs(max, [])));
-  }
-
   async #fetchNew(max: number): Promise<void> {
-    const block = Math.max(1, Math.min(BLOCK, this.#claims?.wait ?? BLOCK));
-    const args = this.#newArgs(max, ['BLOCK', Math.ceil(block)]);
-    this.#take(await this.#reader.run('xreadgroup', args));
-  }
-
-  #newArgs(max: number, block: (string | number)[]): (string | number)[] {
-    const noAck = this.#options.noAck ? ['NOACK'] : [];
-    const group = ['GROUP', this.#group, this.#consumer];
-    return [...group, 'COUNT', max, ...block, ...noAck, 'STREAMS', this.#key, '>'];
-  }
-
-  #take(reply: unknown): void {
-    for (const entry of entriesOf(reply)) {
+    const { noAck } = this.#options;
+    const args: (string | number)[] = ['GROUP', this.#group, this.#consumer, 'COUNT', max];
+    // Where stale entries are to be looked for, only what is there already is taken.
+    const wait = Math.min(BLOCK, this.#claims?.wait ?? BLOCK);
+    if (wait > 0) args.push('BLOCK', Math.ceil(wait));
+    if (noAck) args.push('NOACK');
+    args.push('STREAMS', this.#key, '>');
+    for (const entry of entriesOf(await this.#reader.run('xreadgroup', args))) {
       const fresh = delivery(this.#key, entry, 1);
-      if (!this.#options.noAck) this.#inFlight.add(fresh.id as string);
+      if (!noAck) this.#inFlight.add(fresh.id as string);
       this.#ready.push(fresh);
     }
   }
@@ -211,7 +195,7 @@ export class GroupSource implements Source {
     for (const entry of entries) this.#abandoned.delete(idOf(entry));
     await this.#deliver(entries);
     // A long scan does not hold up what is new.
-    if (this.#claims?.isScanning === true && entries.length === 0) await this.#fetchWaiting(max);
+    if (this.#claims?.isScanning === true && entries.length === 0) await this.#fetchNew(max);
   }
 
   /** Entries that were delivered before, unless they are in hand. */

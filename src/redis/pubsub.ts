@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
-import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
+import { backoff } from '../internal/backoff.ts';
+import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
 import { Subscriptions } from '../transport/subscriptions.ts';
 import type { Report } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
+import { adviceOn, withoutPassword } from './trouble.ts';
 import { watchOver } from './watchdog.ts';
 
 /** Milliseconds that an unsubscription may take. */
@@ -35,7 +37,11 @@ export class PubSub {
   /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */
   #restoring: Deferred<void> | undefined;
   #closed = false;
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
+  /** Who is told that the server will not let its subscription stand any more. */
+  readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
+  /** Counts connections: an attempt to restore on an earlier one gives up. */
+  #generation = 0;
 
   constructor(connections: Connections, report: Report, home?: string) {
     this.#connections = connections;
@@ -43,8 +49,23 @@ export class PubSub {
     this.#home = home;
   }
 
-  /** Resolves when the server has confirmed the subscription; rejects where it refuses. */
-  async subscribe(name: string, manner: Manner, sink: ChannelSink): Promise<void> {
+  /** Why nothing may be arriving, while that is so. */
+  get trouble(): string | undefined {
+    return this.#restoring === undefined
+      ? undefined
+      : 'the connection was lost, and the subscription is not confirmed again yet';
+  }
+
+  /**
+   * Resolves when the server has confirmed the subscription; rejects where it refuses. Where it
+   * refuses later, after a reconnect, `onRefused` is told, and the subscription is over.
+   */
+  async subscribe(
+    name: string,
+    manner: Manner,
+    sink: ChannelSink,
+    onRefused?: (error: unknown) => void,
+  ): Promise<void> {
     const client = await (this.#client ??= this.#connect());
     const names = this.#sinks[manner];
     names.add(name, sink);
@@ -52,6 +73,7 @@ export class PubSub {
       // Sent again where another sink has asked already: harmless, and its answer is our confirmation.
       await this.#ask(client, manner, [name]);
       await this.restored();
+      if (onRefused !== undefined) this.#refusals.set(sink, onRefused);
     } catch (error) {
       names.remove(name, sink);
       throw error;
@@ -59,6 +81,7 @@ export class PubSub {
   }
 
   async unsubscribe(name: string, manner: Manner, sink: ChannelSink): Promise<void> {
+    this.#refusals.delete(sink);
     if (!this.#sinks[manner].remove(name, sink) || this.#closed) return;
     const client = await this.#client;
     // A connection that is down has no subscription to end, and will not restore this one.
@@ -73,9 +96,12 @@ export class PubSub {
     await settledWithin(told, PATIENCE);
   }
 
-  /** Has `restored` called whenever all subscriptions stand again after a reconnect. */
-  onRestored(restored: () => void): void {
-    this.#listeners.push(restored);
+  /** Has `restored` called whenever all subscriptions stand again after a reconnect, until what is returned is called. */
+  onRestored(restored: () => void): () => void {
+    // Of its own, so that who gives one function twice is told twice, and ends each by itself.
+    const listener = (): void => restored();
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Undefined while every subscription stands, else a promise for when it does again. */
@@ -114,6 +140,10 @@ export class PubSub {
         if (!this.#closed) this.#restoring ??= deferred();
       });
       client.on('ready', () => void this.#restore(client));
+      client.on('error', (error) => {
+        // Not let in at all.
+        if (adviceOn(error) !== undefined) this.#refuseAll(withoutPassword(error));
+      });
       return client;
     } catch (error) {
       this.#client = undefined;
@@ -125,12 +155,25 @@ export class PubSub {
   async #restore(client: Redis): Promise<void> {
     const restoring = this.#restoring;
     if (restoring === undefined) return;
-    try {
-      await Promise.all(
-        MANNERS.map((manner) => this.#ask(client, manner, this.#sinks[manner].names())),
-      );
-    } catch (error) {
-      if (!this.#closed) this.#report('subscribing again after a reconnect was refused', error);
+    const generation = ++this.#generation;
+    for (let failures = 1; ; failures++) {
+      try {
+        await Promise.all(
+          MANNERS.map((manner) => this.#ask(client, manner, this.#sinks[manner].names())),
+        );
+        // While a node sent us elsewhere, the connection was made anew: the next attempt does it all.
+        if (generation !== this.#generation) return;
+        break;
+      } catch (error) {
+        if (this.#closed || generation !== this.#generation) return;
+        if (failures === 1) this.#report('subscribing again after a reconnect was refused', error);
+        if (adviceOn(error) !== undefined) {
+          await this.#sortOut(client);
+          break;
+        }
+        await pause(backoff(failures, 250, 5_000));
+        if (this.#closed || generation !== this.#generation) return;
+      }
     }
     if (this.#restoring === restoring && client.status === 'ready') {
       this.#restoring = undefined;
@@ -148,6 +191,41 @@ export class PubSub {
       } catch (error) {
         if (this.#closed || !(await this.#connections.followed(client, error))) throw error;
       }
+    }
+  }
+
+  /** One name that is refused has all refused that were asked for with it: each is asked for alone. */
+  async #sortOut(client: Redis): Promise<void> {
+    await Promise.all(
+      this.#all().map(async ([manner, name]) => {
+        try {
+          await this.#ask(client, manner, [name]);
+        } catch (error) {
+          this.#refuse(manner, name, error);
+        }
+      }),
+    );
+  }
+
+  #refuseAll(error: unknown): void {
+    for (const [manner, name] of this.#all()) this.#refuse(manner, name, error);
+  }
+
+  #all(): [manner: Manner, name: string][] {
+    return MANNERS.flatMap((manner) =>
+      this.#sinks[manner].names().map((name): [Manner, string] => [manner, name]),
+    );
+  }
+
+  /** Who has not asked to be told stays, and is subscribed again with the next connection. */
+  #refuse(manner: Manner, name: string, error: unknown): void {
+    const sinks = this.#sinks[manner];
+    for (const sink of sinks.get(name) ?? []) {
+      const refused = this.#refusals.get(sink);
+      if (refused === undefined) continue;
+      this.#refusals.delete(sink);
+      sinks.remove(name, sink);
+      refused(error);
     }
   }
 }

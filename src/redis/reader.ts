@@ -1,11 +1,16 @@
 import { Command, type Redis } from 'ioredis';
+import { messageOf } from '../errors.ts';
 import { pause, settledWithin } from '../internal/deferred.ts';
+import { DisconnectedError } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
+import { adviceOn, withoutPassword } from './trouble.ts';
 
 /** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
 export const BLOCK = 3_000;
 /** Milliseconds beyond that before a silent connection is taken for dead. */
 const GRACE = 1_500;
+/** Milliseconds that a read waits for its connection before it says so. */
+const RECONNECT_PATIENCE = 1_000;
 /** Milliseconds between two looks at whether the server answers elsewhere. */
 const SUSPICION = 100;
 
@@ -22,6 +27,8 @@ export class BlockingReader {
   #abort: ((reason: Error) => void) | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** What the last attempt to connect met. */
+  #problem: unknown;
   /** Called after every reconnect, before the next read. */
   onReconnect: (() => void) | undefined;
 
@@ -45,7 +52,12 @@ export class BlockingReader {
       // ioredis leaves the promise of a command that it does not send again unsettled for ever.
       this.#abort?.(new Error('the connection was lost'));
     });
+    client.on('error', (error) => {
+      this.#problem = withoutPassword(error);
+      if (adviceOn(error) !== undefined) this.#wakeReady?.();
+    });
     client.on('ready', () => {
+      this.#problem = undefined;
       this.onReconnect?.();
       client.client('ID').then(
         (newId) => (this.#id = newId),
@@ -114,12 +126,24 @@ export class BlockingReader {
   #wakeReady: (() => void) | undefined;
 
   async #ready(): Promise<void> {
-    while (this.#client.status !== 'ready' && !this.#stopped) {
-      await new Promise<void>((resolve) => {
-        this.#wakeReady = resolve;
-        this.#client.once('ready', resolve);
-      });
-      this.#wakeReady = undefined;
-    }
+    if (this.#client.status === 'ready' || this.#stopped) return;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#client.off('ready', wake);
+        this.#wakeReady = undefined;
+        resolve();
+      };
+      const timer = setTimeout(wake, RECONNECT_PATIENCE);
+      this.#client.once('ready', wake);
+      this.#wakeReady = wake;
+    });
+    if ((this.#client.status as string) === 'ready' || this.#stopped) return;
+    const problem = this.#problem;
+    if (adviceOn(problem) !== undefined) throw problem;
+    const why = problem === undefined ? '' : `: ${messageOf(problem)}`;
+    throw new DisconnectedError(`not connected to ${this.#connections.address}${why}`, {
+      cause: problem,
+    });
   }
 }

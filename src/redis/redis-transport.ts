@@ -4,6 +4,7 @@ import type { Target } from '../transport/address.ts';
 import { Mailbox } from '../transport/mailbox.ts';
 import type {
   Delivery,
+  GroupState,
   Listener,
   Report,
   Source,
@@ -16,7 +17,10 @@ import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
 import { DATA_FIELD, delivery, type Entry } from './entries.ts';
 import { GroupSource } from './group.ts';
+import { fieldIn } from './info.ts';
+import { ReliableListSource } from './reliable-list.ts';
 import { StreamSource } from './stream.ts';
+import { adviceOn } from './trouble.ts';
 
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
@@ -27,6 +31,7 @@ export class RedisTransport implements Transport {
   readonly #pubsub: PubSub;
   /** On a cluster: subscriptions that must be on the node of their slot, a connection for each slot. */
   readonly #homes = new Map<number, PubSub>();
+  #downSince: number | undefined;
 
   constructor(connection: RedisConnection, report: Report) {
     this.#connections = new Connections(connection);
@@ -34,6 +39,8 @@ export class RedisTransport implements Transport {
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.countsReceivers = !this.#connections.isCluster;
+    this.#client.on('close', () => (this.#downSince ??= performance.now()));
+    this.#client.on('ready', () => (this.#downSince = undefined));
   }
 
   /** The command connection. */
@@ -43,6 +50,10 @@ export class RedisTransport implements Transport {
 
   get address(): string {
     return this.#connections.address;
+  }
+
+  get downFor(): number {
+    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
   }
 
   connect(): Promise<void> {
@@ -75,7 +86,10 @@ export class RedisTransport implements Transport {
   }
 
   async open(source: SourceOptions, report: Report): Promise<Source> {
-    if (source.kind === 'list') return ListSource.open(this.#connections, source.name);
+    if (source.kind === 'list') {
+      if (source.reliable) return ReliableListSource.open(this.#connections, source.name, report);
+      return ListSource.open(this.#connections, source.name);
+    }
     if (source.kind === 'stream') {
       if (source.group === undefined) return StreamSource.open(this.#connections, source);
       return GroupSource.open(this.#connections, source, report);
@@ -84,8 +98,13 @@ export class RedisTransport implements Transport {
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
     const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
     const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);
-    const mailbox = new Mailbox(report, () => pubsub.unsubscribe(name, manner, push));
-    await subscribed(pubsub.subscribe(name, manner, push), name);
+    const mailbox = new Mailbox(
+      report,
+      () => pubsub.unsubscribe(name, manner, push),
+      () => pubsub.trouble,
+    );
+    const refused = (error: unknown): void => mailbox.fail(error);
+    await subscribed(pubsub.subscribe(name, manner, push, refused), name);
     return mailbox;
   }
 
@@ -97,11 +116,19 @@ export class RedisTransport implements Transport {
     // PUBLISH goes to the node of the channel's slot: who listens there is among those it counts.
     const pubsub = this.#homeOf(channel);
     // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
-    pubsub.onRestored(onRestored);
-    await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
+    const forget = pubsub.onRestored(onRestored);
+    try {
+      await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
+    } catch (error) {
+      forget();
+      throw error;
+    }
     return {
       ready: () => pubsub.restored(),
-      close: () => pubsub.unsubscribe(channel, 'subscribe', onFrame),
+      close: () => {
+        forget();
+        return pubsub.unsubscribe(channel, 'subscribe', onFrame);
+      },
     };
   }
 
@@ -149,6 +176,25 @@ export class RedisTransport implements Transport {
   async hasGroups(stream: string): Promise<boolean> {
     const groups = (await this.#client.xinfo('GROUPS', stream)) as unknown[];
     return groups.length > 0;
+  }
+
+  /** XINFO GROUPS, which knows the lag since Redis 7. */
+  async groupState(stream: string, name: string): Promise<GroupState> {
+    const rows = (await this.#client.xinfo('GROUPS', stream)) as unknown[][];
+    for (const row of rows) {
+      if (fieldIn(row, 'name') !== name) continue;
+      const lag = fieldIn(row, 'lag');
+      return {
+        pending: Number(fieldIn(row, 'pending')),
+        lag: typeof lag === 'number' ? lag : undefined,
+        consumers: Number(fieldIn(row, 'consumers')),
+      };
+    }
+    throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
+  }
+
+  adviceOn(error: unknown): string | undefined {
+    return adviceOn(error);
   }
 
   /** Replies come in order: once PING is answered, so is all that was sent before it. */

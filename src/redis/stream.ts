@@ -8,6 +8,7 @@ import {
 } from '../transport/transport.ts';
 import type { Connections } from './connections.ts';
 import { delivery, entriesOf } from './entries.ts';
+import { fieldIn } from './info.ts';
 import { BLOCK, BlockingReader } from './reader.ts';
 
 /** A stream read on from an id, by everybody who does so: XREAD. */
@@ -66,7 +67,7 @@ export class StreamSource implements Source {
 async function newestId(client: Redis, { name, declare }: StreamSourceOptions): Promise<string> {
   try {
     const info = (await client.xinfo('STREAM', name)) as unknown[];
-    return String(info[info.indexOf('last-generated-id') + 1]);
+    return String(fieldIn(info, 'last-generated-id'));
   } catch (cause) {
     const reason = messageOf(cause);
     if (!reason.includes('no such key')) {

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { fieldIn } from './info.ts';
 
 /** Milliseconds between two XTRIMs of one subscriber. */
 const INTERVAL = 1_000;
@@ -24,7 +25,7 @@ async function lowestNeeded(client: Redis, key: string): Promise<string> {
   const groups = (await client.xinfo('GROUPS', key)) as unknown[][];
   const ids = await Promise.all(
     groups.map(async (group) => {
-      const field = (name: string): unknown => group[group.indexOf(name) + 1];
+      const field = (name: string): unknown => fieldIn(group, name);
       if (field('pending') === 0) return String(field('last-delivered-id'));
       const summary = await client.xpending(key, field('name') as string);
       return String(summary[1] ?? field('last-delivered-id'));

@@ -35,7 +35,10 @@ class Watchdog {
     this.#expect();
     this.#client.ping().then(
       () => this.#alive(),
-      () => undefined, // the connection was closed for good, and `end` stops us
+      () => {
+        // LOADING, BUSY, NOPERM … are answers. Where it was the connection that broke, `close` was told.
+        if (this.#client.status === 'ready') this.#alive();
+      },
     );
   }
 

@@ -12,7 +12,7 @@ import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
 import { describe } from '../transport/address.ts';
-import { counts, type Report, type Transport } from '../transport/transport.ts';
+import { counts, type Listener, type Report, type Transport } from '../transport/transport.ts';
 import type { CallCommand } from './conversation.ts';
 import type { Conversations } from './conversations.ts';
 import type { Inbox } from './inbox.ts';
@@ -37,9 +37,19 @@ interface PendingCall extends Expiring {
   receivers: number | undefined;
   /** Receivers that said that they will not answer. */
   declined: number;
+  /** What the last of them said. */
+  refusal: Error | undefined;
   /** Inboxes of those whose handlers can be cancelled. */
   responders: string[] | undefined;
   onAbort: (() => void) | undefined;
+  /** Where its answer comes, if not to the inbox that all share. */
+  ownReply: OwnReply | undefined;
+}
+
+/** A reply channel of one call alone. */
+interface OwnReply {
+  readonly address: { readonly name: string; readonly kind: 'channel' };
+  readonly listening: Promise<Listener>;
 }
 
 /**
@@ -113,8 +123,10 @@ export class Calls {
         reject,
         receivers: command.to.kind === 'channel' ? undefined : 1,
         declined: 0,
+        refusal: undefined,
         responders: undefined,
         onAbort: undefined,
+        ownReply: undefined,
         timeout: command.timeout ?? 0,
         expiresAt: 0,
         queue: undefined,
@@ -122,11 +134,14 @@ export class Calls {
         next: undefined,
       };
       this.#pending.set(command.call, call);
-      if (call.isNamed) this.#name(call);
+      // Somebody who echoes nothing but the correlation id could not tell the two apart.
+      if (call.isNamed && this.#isTaken(command.correlationId))
+        call.ownReply = this.#listenFor(call);
+      else if (call.isNamed) this.#name(call);
       if (command.timeout !== null) this.#deadlines.add(call);
       if (command.signal !== undefined) this.#watch(call, command.signal);
       this.#recovery.listen();
-      const ready = this.#inbox.ready();
+      const ready = call.ownReply?.listening ?? this.#inbox.ready();
       if (ready === undefined) this.#send(call);
       else
         ready.then(
@@ -175,13 +190,31 @@ export class Calls {
     // Where they cannot be counted, one more may always be there.
     call.receivers = isCounted ? receivers : Infinity;
     if (call.receivers === 0) this.#fail(call, new NoRespondersError(describe(call.command.to)));
+    else if (call.declined >= call.receivers) this.#fail(call, call.refusal);
   }
 
   #frame(call: PendingCall, extra: Record<string, string>): Uint8Array {
     const { command } = call;
     extra[CALL] = String(command.call);
     if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(this.#deadlineOf(call)));
-    return command.encoder.encode(command, this.#inbox.address, extra);
+    return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
+  }
+
+  /** Whether another call with this correlation id waits for its answer. */
+  #isTaken(correlationId: string): boolean {
+    if (this.#named.has(correlationId)) return true;
+    if (!correlationId.startsWith(this.#prefix)) return false;
+    return this.#pending.get(Number(correlationId.slice(this.#prefix.length)))?.isNamed === false;
+  }
+
+  #listenFor(call: PendingCall): OwnReply {
+    const name = `${this.#inbox.address.name}:${call.command.call}`;
+    const receive = (frame: Buffer): void =>
+      this.#inbox.receiveFor(frame, (message) => {
+        if (this.#pending.get(call.command.call) === call) this.#answer(call, message, 'value');
+      });
+    const listening = this.#transport.listen(name, receive, () => {});
+    return { address: { name, kind: 'channel' }, listening };
   }
 
   /** What is left of a call's time, as a time of day. */
@@ -294,21 +327,11 @@ export class Calls {
     }
   }
 
-  /** Somebody else may still answer, unless this was everybody. */
+  /** Somebody else may still answer, unless this was everybody; PUBLISH's count may come after the answer. */
   #decline(call: PendingCall, message: Message): void {
     call.declined++;
-    if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, fromWire(message.body));
-    // PUBLISH's count comes on another connection, and may come after the answer.
-    else if (call.receivers === undefined) {
-      const reached = this.#transport.flush();
-      reached.then(
-        () => {
-          if (call.declined >= (call.receivers ?? Infinity))
-            this.#fail(call, fromWire(message.body));
-        },
-        () => undefined, // the connection was lost; the call's own deadline ends it
-      );
-    }
+    call.refusal = fromWire(message.body);
+    if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, call.refusal);
   }
 
   async #resolveValid(call: PendingCall, validate: Validate, message: Message): Promise<void> {
@@ -335,10 +358,19 @@ export class Calls {
     this.#pending.delete(call.command.call);
     if (call.command.timeout !== null) this.#deadlines.remove(call);
     if (call.onAbort !== undefined) call.command.signal?.removeEventListener('abort', call.onAbort);
+    if (call.ownReply !== undefined) this.#leave(call.ownReply);
     if (!call.isNamed) return;
     const sharing = this.#named.get(call.command.correlationId);
     sharing?.delete(call);
     if (sharing?.size === 0) this.#named.delete(call.command.correlationId);
+  }
+
+  #leave({ listening }: OwnReply): void {
+    listening
+      .then((listener) => listener.close())
+      .catch((error: unknown) => {
+        if (!this.#closed) this.#options.report('a reply channel could not be left', error);
+      });
   }
 
   #name(call: PendingCall): void {

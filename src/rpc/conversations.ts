@@ -32,7 +32,15 @@ export class Conversations {
   }
 
   find(message: Message): Conversation | undefined {
-    return this.#open.size === 0 ? undefined : this.#open.get(Number(message.header(CALL_KEY)));
+    if (this.#open.size === 0) return undefined;
+    const call = message.header(CALL_KEY);
+    if (call !== undefined) return this.#open.get(Number(call));
+    // FastStream answers with nothing but the correlation id.
+    const { correlationId } = message;
+    const same = [...this.#open.values()].filter(
+      ({ command }) => command.correlationId === correlationId,
+    );
+    return same.length === 1 ? same[0] : undefined;
   }
 
   /** Calls for a stream. Nothing is sent before the first item is asked for. */

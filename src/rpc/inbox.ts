@@ -1,7 +1,7 @@
 import { encodeFrame, pair } from '../message/envelope.ts';
 import { openFrame, type MessageFormat } from '../message/format.ts';
 import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
-import { Message, STATUS_KEY } from '../message/message.ts';
+import { CALL_KEY, Message, STATUS_KEY } from '../message/message.ts';
 import type { Listener, Report, Transport } from '../transport/transport.ts';
 
 /** `redstart-status` of what comes to an inbox; an answer with a value has none. */
@@ -85,19 +85,23 @@ export class Inbox {
   }
 
   /** One frame from the inbox, or one that was kept for it. Nothing that a stranger can send here may throw. */
-  readonly receive = (bytes: Buffer): void => {
+  readonly receive = (bytes: Buffer): void => this.receiveFor(bytes, this.#receiveAnswer);
+
+  /** The same for a channel of one call: `receive` takes what does not say whose answer it is. */
+  receiveFor(bytes: Buffer, receiveUnmarked: (message: Message) => void): void {
     try {
       const message = new Message(bytes, openFrame(bytes, this.#format), {
         channel: this.address.name,
       });
       const status = message.header(STATUS_KEY);
       const receive = status === undefined ? undefined : this.#receivers.get(status);
-      if (receive === undefined) this.#receiveAnswer(message);
-      else receive(message);
+      if (receive !== undefined) receive(message);
+      else if (message.header(CALL_KEY) === undefined) receiveUnmarked(message);
+      else this.#receiveAnswer(message);
     } catch (error) {
       this.#report('an answer could not be read', error);
     }
-  };
+  }
 
   async close(): Promise<void> {
     await this.#listener?.close();

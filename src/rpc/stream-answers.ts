@@ -1,4 +1,4 @@
-import { RpcError, StreamBrokenError } from '../errors.ts';
+import { CancelledError, RpcError, StreamBrokenError } from '../errors.ts';
 import type { MessageContext } from '../handle/context.ts';
 import { failed, ok, type Outcome } from '../handle/outcome.ts';
 import { runInScope } from '../handle/scope.ts';
@@ -95,6 +95,8 @@ export class StreamAnswers {
         const next = await advance(iterator, deadline);
         if (next.done === true) {
           isDone = true;
+          // Ended because its caller's time was over, which is no end of the stream for the caller.
+          if (signal.reason instanceof CancelledError) return;
           await replier.end(message, sent);
           return;
         }

@@ -1,4 +1,4 @@
-import type { Delivery, Report, Source } from './transport.ts';
+import type { Backlog, Delivery, Report, Source } from './transport.ts';
 
 /**
  * Messages that wait for a channel subscriber that is busy. Redis does not wait for slow
@@ -17,18 +17,46 @@ export class Mailbox implements Source {
   #wake: (() => void) | undefined;
   #stopped = false;
   #overflowing = false;
+  #droppedAt = -Infinity;
+  #failure: { readonly error: unknown } | undefined;
   readonly #report: Report;
   readonly #unsubscribe: () => Promise<void>;
+  readonly #trouble: () => string | undefined;
 
-  constructor(report: Report, unsubscribe: () => Promise<void>) {
+  /** `trouble` says why nothing may be arriving, while that is so. */
+  constructor(
+    report: Report,
+    unsubscribe: () => Promise<void>,
+    trouble: () => string | undefined = () => undefined,
+  ) {
     this.#report = report;
     this.#unsubscribe = unsubscribe;
+    this.#trouble = trouble;
+  }
+
+  get trouble(): string | undefined {
+    return this.#trouble();
+  }
+
+  get backlog(): Backlog {
+    return {
+      waiting: this.#waiting.length,
+      dropped: this.dropped,
+      droppedAgo: performance.now() - this.#droppedAt,
+    };
+  }
+
+  /** Nothing will arrive any more: once what has arrived is read, `read` throws. */
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.#wake?.();
   }
 
   push(frame: Buffer, name: string): void {
     if (this.#stopped) return;
     if (this.#waiting.length >= CAPACITY) {
       this.dropped++;
+      this.#droppedAt = performance.now();
       if (this.#overflowing) return;
       this.#overflowing = true;
       this.#report(
@@ -43,6 +71,7 @@ export class Mailbox implements Source {
 
   async read(max: number): Promise<Delivery[]> {
     while (this.#waiting.length === 0 && !this.#stopped) {
+      if (this.#failure !== undefined) throw this.#failure.error;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

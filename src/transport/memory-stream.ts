@@ -1,3 +1,4 @@
+import { Timers } from '../internal/timers.ts';
 import type { Delivery, Source, StreamSourceOptions } from './transport.ts';
 
 interface Entry {
@@ -11,16 +12,14 @@ interface Entry {
 export interface PendingEntry {
   readonly consumer: string;
   readonly count: number;
-  /** Whether a handler has it, or will have it. What nobody holds is taken over in time. */
-  held: boolean;
-  /** When it was delivered, or let go. */
-  since: number;
 }
 
 export interface MemoryGroup {
   /** The last entry delivered to the group. */
   lastId: string;
   readonly pending: Map<string, PendingEntry>;
+  /** Ids of pending entries that no handler has or will have, and since when: they are taken over in time. */
+  readonly idle: Map<string, number>;
 }
 
 /** A stream key: entries in order of their ids, groups, and readers that wait for news. */
@@ -88,7 +87,11 @@ export class MemoryStream {
   group(name: string, lastId: string): MemoryGroup {
     let group = this.groups.get(name);
     if (group === undefined) {
-      group = { lastId: lastId === '$' ? this.lastId : lastId, pending: new Map() };
+      group = {
+        lastId: lastId === '$' ? this.lastId : lastId,
+        pending: new Map(),
+        idle: new Map(),
+      };
       this.groups.set(name, group);
     }
     return group;
@@ -146,7 +149,7 @@ export class MemoryStreamSource implements Source {
   #cursor: string;
   /** Ids that this source may still deliver from its consumer's pending entries. */
   #again: string[];
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Timers();
   #wake: (() => void) | undefined;
   #stopped = false;
 
@@ -190,28 +193,26 @@ export class MemoryStreamSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#retries) clearTimeout(timer);
     this.#retries.clear();
     this.#wake?.();
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
-    const pending = this.#group?.pending;
-    for (const [id, entry] of pending ?? []) {
-      if (entry.consumer !== this.#consumer || !entry.held) continue;
-      const waits = unstarted.find((delivery) => delivery.id === id);
-      const { consumer, count } = entry;
+    if (this.#group === undefined) return;
+    const { pending, idle } = this.#group;
+    const waiting = new Set(unstarted.map(({ id }) => id));
+    for (const [id, { consumer, count }] of pending) {
+      if (consumer !== this.#consumer || idle.has(id)) continue;
       // What was not started counts as not delivered, and is anybody's at once.
-      if (waits !== undefined)
-        pending?.set(id, { consumer, count: count - 1, held: false, since: -Infinity });
-      else this.#letGo(id);
+      if (waiting.has(id)) pending.set(id, { consumer, count: count - 1 });
+      idle.set(id, waiting.has(id) ? -Infinity : performance.now());
     }
     this.#stream.wake();
   }
 
   ack(delivery: Delivery): undefined {
-    this.#group?.pending.delete(delivery.id as string);
+    if (this.#group !== undefined) this.#forget(this.#group, delivery.id as string);
     if (this.#deleteOnAck) this.#stream.delete(delivery.id as string);
     if (this.#group !== undefined && this.#maxlen !== undefined)
       this.#stream.trimHandled(this.#maxlen);
@@ -219,36 +220,32 @@ export class MemoryStreamSource implements Source {
 
   nack(delivery: Delivery, delay: number): void {
     if (this.#group === undefined || this.#stopped) return;
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
+    this.#retries.after(delay, () => {
       this.#again.push(delivery.id as string);
       this.#wake?.();
-    }, delay);
-    this.#retries.add(timer);
+    });
   }
 
   abandon(delivery: Delivery): void {
-    this.#letGo(delivery.id as string);
+    const id = delivery.id as string;
+    if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, performance.now());
   }
 
-  #letGo(id: string): void {
-    const entry = this.#group?.pending.get(id);
-    if (entry === undefined) return;
-    entry.held = false;
-    entry.since = performance.now();
+  #forget(group: MemoryGroup, id: string): void {
+    group.pending.delete(id);
+    group.idle.delete(id);
   }
 
   /** Ids that nobody has renewed for so long that their consumer counts as dead. */
   #stale(group: MemoryGroup): string[] {
     const limit = performance.now() - this.#minIdle;
-    return [...group.pending].filter(([, p]) => !p.held && p.since <= limit).map(([id]) => id);
+    return [...group.pending.keys()].filter((id) => (group.idle.get(id) ?? Infinity) <= limit);
   }
 
   /** Milliseconds until there is a stale one, if nothing changes. */
   #untilStale(group: MemoryGroup): number {
     let earliest = Infinity;
-    for (const { held, since } of group.pending.values())
-      if (!held) earliest = Math.min(earliest, since);
+    for (const since of group.idle.values()) earliest = Math.min(earliest, since);
     return Math.max(1, earliest + this.#minIdle - performance.now());
   }
 
@@ -260,14 +257,14 @@ export class MemoryStreamSource implements Source {
 
   #readGroup(group: MemoryGroup, max: number): Delivery[] {
     const again: Delivery[] = [];
-    if (this.#again.length === 0) this.#again = this.#stale(group);
+    if (this.#again.length === 0 && group.idle.size > 0) this.#again = this.#stale(group);
     while (again.length < max) {
       const id = this.#again.shift();
       if (id === undefined) break;
       const pending = group.pending.get(id);
       const entry = this.#stream.entry(id);
       // Trimmed or deleted meanwhile: there is nothing left to deliver.
-      if (entry === undefined) group.pending.delete(id);
+      if (entry === undefined) this.#forget(group, id);
       if (pending === undefined || entry === undefined) continue;
       this.#hold(group, id, pending.count + 1);
       again.push(this.#delivery(entry, pending.count + 1));
@@ -282,12 +279,8 @@ export class MemoryStreamSource implements Source {
   }
 
   #hold(group: MemoryGroup, id: string, count: number): void {
-    group.pending.set(id, {
-      consumer: this.#consumer,
-      count,
-      held: true,
-      since: performance.now(),
-    });
+    group.pending.set(id, { consumer: this.#consumer, count });
+    group.idle.delete(id);
   }
 
   #delivery(entry: Entry, count: number): Delivery {

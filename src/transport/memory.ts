@@ -7,11 +7,14 @@ import type { Target } from './address.ts';
 import { Mailbox } from './mailbox.ts';
 import { MemoryHub, type Manner } from './memory-hub.ts';
 import { MemoryListSource } from './memory-list.ts';
+import { MemoryReliableListSource } from './memory-reliable-list.ts';
 import { MemoryStreamSource } from './memory-stream.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { missingStream } from './transport.ts';
 import type {
   Delivery,
+  ListSourceOptions,
+  GroupState,
   Listener,
   Report,
   Source,
@@ -25,11 +28,13 @@ type Sink = (frame: Buffer, channel: string) => void;
 
 export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
+  readonly downFor = 0;
   readonly #name: string;
   #hub: MemoryHub | undefined;
   readonly #channels = new Subscriptions<Sink>();
   readonly #patterns = new Subscriptions<Sink>();
   readonly #sharded = new Subscriptions<Sink>();
+  readonly #reliable = new Set<MemoryReliableListSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
   constructor(name: string) {
@@ -67,8 +72,7 @@ export class MemoryTransport implements Transport {
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
-    if (options.kind === 'list')
-      return new MemoryListSource(this.hub.list(options.name), options.name);
+    if (options.kind === 'list') return this.#openList(options);
     if (options.kind === 'stream') {
       if (!options.declare && !this.hub.has(options.name)) throw missingStream(options.name);
       return new MemoryStreamSource(this.hub.stream(options.name), options);
@@ -123,6 +127,17 @@ export class MemoryTransport implements Transport {
     return this.hub.stream(stream).groups.size > 0;
   }
 
+  async groupState(stream: string, name: string): Promise<GroupState> {
+    const { groups } = this.hub.stream(stream);
+    const group = groups.get(name);
+    if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
+    const lag = this.hub.stream(stream).after(group.lastId, Infinity).length;
+    return { pending: group.pending.size, lag, consumers: undefined };
+  }
+
+  // Nothing here can be refused once it is open.
+  adviceOn(): undefined {}
+
   async flush(): Promise<void> {}
 
   async ping(): Promise<void> {
@@ -131,12 +146,22 @@ export class MemoryTransport implements Transport {
 
   async close(): Promise<void> {
     if (this.#hub === undefined) return;
+    for (const source of this.#reliable) source.die();
     for (const manner of ['plain', 'pattern', 'sharded'] as const) {
       const subscriptions = this.#of(manner);
       for (const name of subscriptions.names()) this.hub.unsubscribe(subscriptions, name, manner);
     }
     this.hub.detach();
     this.#hub = undefined;
+  }
+
+  #openList({ name, reliable }: ListSourceOptions): Source {
+    const list = this.hub.list(name);
+    if (!reliable) return new MemoryListSource(list, name);
+    for (const source of this.#reliable) if (source.isOver) this.#reliable.delete(source);
+    const source = new MemoryReliableListSource(list, name);
+    this.#reliable.add(source);
+    return source;
   }
 
   #subscribe(name: string, manner: Manner, sink: Sink): void {

@@ -3,6 +3,8 @@ import type { Target } from './address.ts';
 
 /** What a transport must be able to do. It moves bytes and knows no message; Redis and memory both implement it. */
 export interface Transport {
+  /** Milliseconds that the connection has been down for; 0 while it stands, as far as is known. */
+  readonly downFor: number;
   /** False where a channel's receivers cannot be counted: a cluster's PUBLISH counts one node's. See {@link counts}. */
   readonly countsReceivers: boolean;
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */
@@ -29,6 +31,10 @@ export interface Transport {
   keep(name: string, frame: Uint8Array, life: number): Promise<void>;
   /** Whether any group reads the stream. */
   hasGroups(stream: string): Promise<boolean>;
+  /** How far a group has come; rejects where it cannot be told. */
+  groupState(stream: string, group: string): Promise<GroupState>;
+  /** What to do about an error of a source that will not pass by itself; undefined where trying again helps. */
+  adviceOn(error: unknown): string | undefined;
   /** Takes what was kept under a name, in order. */
   collect(name: string): Promise<Buffer[]>;
   /** Resolves when everything sent and acknowledged so far has been answered by the server. */
@@ -44,15 +50,19 @@ export type StreamFields = readonly Uint8Array[];
 export interface Source {
   /** Whether `close` can give deliveries back; a channel's are lost unless they are handled. */
   readonly takesBack: boolean;
-  /** Whether deliveries are acknowledged: those of a stream group. */
+  /** Whether deliveries are acknowledged: those of stream groups and reliable lists. */
   readonly settles: boolean;
+  /** Why nothing arrives just now, where the source knows and `read` waits for it to pass. */
+  readonly trouble?: string | undefined;
+  /** What has arrived without being asked for: channels only. */
+  readonly backlog?: Backlog;
   /** At least one and at most `max` deliveries, waiting for the first; none once stopped. Throws on trouble, and may then be called again. */
   read(max: number): Promise<Delivery[]>;
   /** Ends a waiting `read` and fetches no more. */
   stop(): Promise<void>;
   /** Closes for good; `unstarted` deliveries go back to where they came from. */
   close(unstarted: readonly Delivery[]): Promise<void>;
-  /** Settles a delivery of a stream group; does nothing for others. */
+  /** Settles a delivery; does nothing where nothing is acknowledged. */
   ack(delivery: Delivery): Promise<void> | undefined;
   /** Leaves it pending and delivers it again after `delay` milliseconds. */
   nack(delivery: Delivery, delay: number): void;
@@ -60,14 +70,36 @@ export interface Source {
   abandon(delivery: Delivery): void;
 }
 
+/** Messages that were pushed to us. */
+export interface Backlog {
+  /** Arrived and not taken by `read` yet. */
+  readonly waiting: number;
+  /** Found no room, ever. */
+  readonly dropped: number;
+  /** Milliseconds since the last one was dropped. */
+  readonly droppedAgo: number;
+}
+
+export interface GroupState {
+  /** Delivered and not acknowledged. */
+  readonly pending: number;
+  /** Not delivered yet; undefined where the server does not know (before Redis 7, after deletions). */
+  readonly lag: number | undefined;
+  /** Undefined where nobody counts them: in memory. */
+  readonly consumers: number | undefined;
+}
+
+/** What `read` throws, after waiting for a while, where the connection is down. The next `read` goes on waiting. */
+export class DisconnectedError extends Error {}
+
 export interface Listener {
   /** Resolves once the subscription is confirmed on the current connection. */
   ready(): Promise<void> | undefined;
   close(): Promise<void>;
 }
 
-/** Trouble that nobody is waiting for: where, and what. */
-export type Report = (problem: string, error: unknown) => void;
+/** Trouble that nobody is waiting for: where, and what. `level` is `warn` unless it is said. */
+export type Report = (problem: string, error: unknown, level?: 'warn' | 'error') => void;
 
 export interface Delivery {
   /** The frame, or for a stream entry that is not ours its fields and values, in turn. */
@@ -76,7 +108,7 @@ export interface Delivery {
   readonly name: string;
   /** The stream entry. */
   readonly id: string | undefined;
-  /** How often it has been delivered to its group, this time included. */
+  /** How often it has been delivered to its group, this time included. Of a list's item only the deliveries by this source are known. */
   readonly count: number;
 }
 
@@ -88,8 +120,15 @@ export type SourceOptions =
       /** Of the slot's node alone; a namespace of its own. */
       readonly sharded?: boolean | undefined;
     }
-  | { readonly kind: 'list'; readonly name: string }
+  | ListSourceOptions
   | StreamSourceOptions;
+
+export interface ListSourceOptions {
+  readonly kind: 'list';
+  readonly name: string;
+  /** Items stay on the server until they are acknowledged, and are given back when their source is gone. */
+  readonly reliable: boolean;
+}
 
 export interface StreamSourceOptions {
   readonly kind: 'stream';

@@ -49,6 +49,7 @@ export function claimsContract(bench: () => Bench): void {
     const [slow] = (await take(busy, 1)) as [Delivery];
     const idle = await open(reader(name, 'idle'));
     const other = take(idle, 1);
+    // Long enough for several scans to find it stale, were it not renewed.
     await pause(MIN_IDLE * 4);
     await sender.sendBatch(to(name), frames('marker'));
     expect(textsOf(await other)).toEqual(['marker']);

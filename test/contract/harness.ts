@@ -70,7 +70,11 @@ export function pattern(name: string): SourceOptions {
 }
 
 export function list(name: string): SourceOptions {
-  return { kind: 'list', name };
+  return { kind: 'list', name, reliable: false };
+}
+
+export function reliableList(name: string): SourceOptions {
+  return { kind: 'list', name, reliable: true };
 }
 
 export function stream(name: string, options: Partial<StreamOptions> = {}): StreamOptions {

@@ -90,6 +90,7 @@ export function listContract(bench: () => Bench): void {
       const source = await open(list(name));
       const reading = source.read(10);
       const stopping = i % 2 === 0 ? source.stop() : undefined;
+      // Before the stop has reached Redis, while it is on its way, and after.
       await pause(i % 3);
       await Promise.all([
         sender.send(to(name), frame(`${i}`)),

@@ -1,8 +1,9 @@
 import { Redis } from 'ioredis';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { removeGone } from '../../src/redis/group-admin.ts';
 import { RedisTransport } from '../../src/redis/redis-transport.ts';
-import { rawClient, redisUrl, unique } from '../support/redis.ts';
+import { eventually } from '../support/eventually.ts';
+import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 import { benchOf, frame, stream, take, type Backend } from './harness.ts';
 import { transportContract } from './transport.contract.ts';
 
@@ -95,4 +96,36 @@ it('consumers with made-up names that are gone and own nothing are removed, and 
   await removeGone(client, key, 'g', 0);
   expect(new Set(await names())).toEqual(new Set(['host-12-owning', 'named by its user']));
   await client.del(key);
+});
+
+it('a listener that was closed is not told of reconnects any more', async () => {
+  const server = await ownServer();
+  const transport = new RedisTransport(server.url, () => undefined);
+  onTestFinished(() => transport.close());
+  await transport.connect();
+  const told: string[] = [];
+  const closed = await transport.listen(
+    'closed',
+    () => undefined,
+    () => told.push('closed'),
+  );
+  await transport.listen(
+    'open',
+    () => undefined,
+    () => told.push('open'),
+  );
+  await closed.close();
+  await rawClient(server.url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await eventually(() => expect(told).toContain('open'));
+  expect(told).toEqual(['open']);
+});
+
+it('a group that is called like a field of XINFO is told apart from it', async () => {
+  const { name: newName, connect, open } = benchOf(start);
+  const name = newName();
+  const transport = await connect();
+  await transport.sendBatch({ kind: 'stream', name }, [frame('a'), frame('b')]);
+  const source = await open(stream(name, { group: 'pending' }));
+  await take(source, 1);
+  expect(await transport.groupState(name, 'pending')).toEqual({ pending: 1, lag: 1, consumers: 1 });
 });

@@ -9,6 +9,7 @@ import {
   frames,
   list,
   pattern,
+  reliableList,
   stream,
   take,
   textsOf,
@@ -25,6 +26,7 @@ const KINDS: [
   ['a channel', channel, (name) => ({ kind: 'channel', name })],
   ['a pattern', (name) => pattern(`${name}*`), (name) => ({ kind: 'channel', name })],
   ['a list', list, (name) => ({ kind: 'list', name })],
+  ['a reliable list', reliableList, (name) => ({ kind: 'list', name })],
   ['a stream', (name) => stream(name), (name) => ({ kind: 'stream', name })],
   ['a group', (name) => stream(name, { group: 'g' }), (name) => ({ kind: 'stream', name })],
 ];
@@ -173,6 +175,7 @@ export function sharedContract(bench: () => Bench): void {
     const read = async (options: SourceOptions): Promise<unknown> =>
       (await openOn(transport, options)).read(1);
     await expect(read(list(aStream))).rejects.toThrow('WRONGTYPE');
+    await expect(read(reliableList(aStream))).rejects.toThrow('WRONGTYPE');
     await expect(read(stream(aList))).rejects.toThrow('WRONGTYPE');
     await expect(read(stream(aList, { group: 'g' }))).rejects.toThrow('WRONGTYPE');
   });

@@ -5,6 +5,7 @@ import { groupContract } from './groups.ts';
 import { benchOf, type Backend } from './harness.ts';
 import { listContract } from './lists.ts';
 import { pendingContract } from './pending.ts';
+import { reliableContract } from './reliable.ts';
 import { sharedContract } from './shared.ts';
 import { streamContract } from './streams.ts';
 
@@ -23,6 +24,9 @@ export function transportContract(title: string, start: () => Backend): void {
     });
     describe('lists', () => {
       listContract(bench);
+    });
+    describe('reliable lists', () => {
+      reliableContract(bench);
     });
     describe('streams without a group', () => {
       streamContract(bench);

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { ConnectionError, RedisBroker, SetupError } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
@@ -49,7 +50,8 @@ describe('a server that cannot be used', () => {
       expect(error).toBeInstanceOf(ConnectionError);
       expect(error.message).toContain(new URL(server.url).host);
       expect(error.message).toMatch(/WRONGPASS|NOAUTH/);
-      expect(error.message).not.toContain('s3cret');
+      // The cause, too, which loggers show with all its properties.
+      expect(inspect(error, { depth: 9 })).not.toContain('s3cret');
       expect(performance.now() - began).toBeLessThan(5_000);
     }
   });

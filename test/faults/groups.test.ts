@@ -2,32 +2,7 @@ import { expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
-import { startProgram, type Child } from './child.ts';
-
-interface Said {
-  began?: unknown;
-  handled?: unknown;
-  count?: number;
-}
-
-async function consumer(address: object, how: string): Promise<Child> {
-  const child = await startProgram('consumer', redisUrl(), JSON.stringify(address), how);
-  await child.next(); // ready
-  return child;
-}
-
-/** Everything that a consumer says from now on. */
-function listen(child: Child): Said[] {
-  const said: Said[] = [];
-  void (async () => {
-    for (;;) said.push((await child.next()) as Said);
-  })().catch(() => undefined); // it has ended, as it was to
-  return said;
-}
-
-function handledBy(said: readonly Said[]): unknown[] {
-  return said.flatMap(({ handled }) => (handled === undefined ? [] : [handled]));
-}
+import { consumer, handledBy, listen } from './consumers.ts';
 
 it('what a killed consumer had in hand is handled by another after claim.minIdle', async () => {
   const stream = unique();

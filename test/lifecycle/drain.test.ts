@@ -97,6 +97,31 @@ onBothBackends('a stop', (bench) => {
     expect(takeLogs().map(({ level }) => level)).toContain('error');
   });
 
+  it('is one stop, however often it is asked for while handlers run', async () => {
+    const { broker, name } = bench();
+    const service = broker({ gracefulTimeout: 10_000 });
+    let end: (() => void) | undefined;
+    let isDone = false;
+    service.subscriber({ list: name() }, async () => {
+      await new Promise<void>((resolve) => void (end = resolve));
+      isDone = true;
+    });
+    await service.start();
+    await service.publish(1, { list: name() });
+    await eventually(() => expect(end).toBeDefined());
+    const doneAtEnd = [service.stop(), service.stop(), service[Symbol.asyncDispose]()].map(
+      async (stopping) => {
+        await stopping;
+        return isDone;
+      },
+    );
+    await later(20);
+    doneAtEnd.push(service.stop().then(() => isDone));
+    await later(20);
+    end?.();
+    expect(await Promise.all(doneAtEnd)).toEqual([true, true, true, true]);
+  });
+
   it('takes as long as the slowest of its subscribers, not as their sum', async () => {
     const { broker, name } = bench();
     const service = broker({ gracefulTimeout: 10_000 });

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { RedisBroker } from 'redstart';
+import { NoMatchingHandlerError, type RedisBroker } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -134,6 +134,24 @@ describe('after all connections were cut', () => {
       takeLogs();
     },
   );
+
+  it('a call that was under way is still told that no handler takes it', async () => {
+    const { url } = await ownServer();
+    const [service, caller, client] = [newBroker(url), newBroker(url), rawClient(url)];
+    let refuse: (() => void) | undefined;
+    const filter = (): Promise<boolean> =>
+      new Promise((resolve) => void (refuse = () => resolve(false)));
+    service.subscriber({ channel: 'x', filter }, () => 'never');
+    await service.start();
+    const answer = caller
+      .publish(1, { channel: 'x', rpc: true, timeout: 15_000 })
+      .catch((error: unknown) => error);
+    await eventually(() => expect(refuse).toBeDefined());
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    refuse?.(); // at once: it is said before the caller is back
+    expect(await answer).toBeInstanceOf(NoMatchingHandlerError);
+    takeLogs();
+  });
 
   it('the broker goes on when the server was away for a while', async () => {
     const first = await ownServer();

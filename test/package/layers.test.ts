@@ -24,6 +24,8 @@ const LAYERS = [
   ['registrar', 'endpoint'],
   ['plan'],
   ['build'],
+  ['runner'],
+  ['health'],
   ['broker'],
   ['index'],
 ];

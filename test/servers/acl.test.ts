@@ -96,6 +96,11 @@ async function everything(): Promise<void> {
   service.subscriber('logs.{level}', (_, { path }) => void heard.push(path['level']));
   service.subscriber({ channel: 'sharded', sharded: true }, answer);
   service.subscriber({ list: 'orders' }, answer);
+  service.subscriber({ list: 'safe', reliable: true }, (body) => {
+    heard.push(body);
+    return body;
+  });
+  await leaveBehind('left behind');
   service.subscriber({ stream: 'all' }, (body) => void heard.push(body));
   service.subscriber({ stream: 'events', group: 'g', deleteOnAck: true }, answer);
   service.subscriber({ stream: 'trimmed', group: 'g', maxlen: 1 }, answer);
@@ -109,6 +114,7 @@ async function everything(): Promise<void> {
     { channel: 'price' },
     { channel: 'sharded', sharded: true },
     { list: 'orders' },
+    { list: 'safe' },
     { stream: 'all' },
     { stream: 'events' },
     { stream: 'trimmed' },
@@ -118,6 +124,7 @@ async function everything(): Promise<void> {
   }
   await caller.publish('', 'logs.warn');
   await eventually(() => expect(heard).toContain('warn'));
+  await eventually(() => expect(heard).toContain('left behind'));
   await caller.publish('x', { stream: 'doomed' });
   await lettersAreSeenTo(service, deadLetter);
   await lettersAreSeenTo(service, { list: 'buried' });
@@ -125,6 +132,13 @@ async function everything(): Promise<void> {
   await answerIsKept(service);
   await caller.stop();
   takeLogs(); // of what failed on purpose
+}
+
+/** A consumer of the reliable list that died with an item in hand. */
+async function leaveBehind(item: string): Promise<void> {
+  const keys = `redstart:list:{${PREFIX}safe}`;
+  await admin.zadd(`${keys}:consumers`, 0, 'dead');
+  await admin.rpush(`${keys}:dead`, item);
 }
 
 /** Counts, lists and removes a dead letter. */

@@ -16,6 +16,10 @@ export class Handlers {
   @subscriber({ list: 'a', group: 'g' })
   groupOnList(_body: unknown): void {}
 
+  // @ts-expect-error: only lists need to be made reliable
+  @subscriber({ stream: 'a', reliable: true })
+  reliableStream(_body: unknown): void {}
+
   // @ts-expect-error: a channel has no batches
   @subscriber({ channel: 'a', batch: true })
   batchOnChannel(_body: unknown[]): void {}

@@ -1,0 +1,241 @@
+import { expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { consumer, handledBy, listen, type Said } from './consumers.ts';
+
+function beganBy(said: readonly Said[]): unknown[] {
+  return said.flatMap(({ began }) => (began === undefined ? [] : [began]));
+}
+
+function numbers(from: number, count: number): number[] {
+  return Array.from({ length: count }, (_, n) => from + n);
+}
+
+/** What the library keeps beside the list. */
+function keysOf(raw: Redis, list: string): Promise<string[]> {
+  return raw.keys(`redstart:list:*${list}*`);
+}
+
+it(
+  'what a killed consumer held is handled by another within about ten seconds, in order',
+  { timeout: 40_000 },
+  async () => {
+    const list = unique();
+    const address = { list, reliable: true, concurrency: 3, maxRecords: 20 };
+    const broker = newBroker(redisUrl());
+    const dying = await consumer(address, 'slow');
+    await broker.publishBatch(numbers(60_000, 20), { list });
+    for (let n = 0; n < 3; n++) await dying.next(); // began
+    await eventually(async () => expect(await rawClient().llen(list)).toBe(0));
+    await dying.kill();
+    const killed = performance.now();
+    await broker.publishBatch(numbers(70_000, 5), { list });
+    // Busy with what is left there until the dead one is missed.
+    const heir = listen(await consumer({ list, reliable: true, maxRecords: 1 }, 'work'));
+    await eventually(() => expect(beganBy(heir)).toHaveLength(25), 20_000);
+    const waited = performance.now() - killed;
+    process.stderr.write(`a killed consumer's items came after ${Math.round(waited)} ms\n`);
+    expect(waited).toBeLessThan(14_000);
+    const returned = beganBy(heir).filter((body) => Number(body) < 70_000);
+    expect(returned).toEqual(numbers(60_000, 20));
+  },
+);
+
+it(
+  'a consumer that was frozen loses what it held to another, and takes part again when it wakes',
+  { timeout: 60_000 },
+  async () => {
+    const list = unique();
+    const broker = newBroker(redisUrl());
+    const frozen = await consumer({ list, reliable: true, maxRecords: 10 }, 'slow');
+    await broker.publishBatch([3_000, ...numbers(5, 9)], { list });
+    const saidByFrozen = listen(frozen);
+    await eventually(() => expect(beganBy(saidByFrozen)).toEqual([3_000]));
+    await eventually(async () => expect(await rawClient().llen(list)).toBe(0));
+    frozen.process.kill('SIGSTOP');
+    const other = await consumer({ list, reliable: true }, 'work');
+    const saidByOther = listen(other);
+    await eventually(
+      () => expect(new Set(handledBy(saidByOther))).toEqual(new Set([3_000, ...numbers(5, 9)])),
+      20_000,
+    );
+    await other.kill();
+    frozen.process.kill('SIGCONT');
+    await broker.publishBatch(numbers(100, 20), { list });
+    await eventually(
+      () => expect(handledBy(saidByFrozen)).toEqual(expect.arrayContaining(numbers(100, 20))),
+      20_000,
+    );
+    // All that it handled was acknowledged, although somebody else had taken some of it.
+    const raw = rawClient();
+    await eventually(async () => {
+      const lists = (await keysOf(raw, list)).filter((key) => !key.endsWith(':consumers'));
+      expect(lists).toEqual([]);
+    });
+  },
+);
+
+it(
+  'while all connections are killed every 50 ms, each of 5 000 items is handled',
+  { timeout: 90_000 },
+  async () => {
+    const server = await ownServer();
+    const list = unique();
+    const seen = new Map<number, number>();
+    const services = [0, 1].map(() => {
+      const service = newBroker(server.url, { logger: false });
+      service.subscriber({ list, reliable: true, concurrency: 20 }, async (body: number) => {
+        // So that items are in hand, and acknowledgements come due, while connections are down.
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+        seen.set(body, (seen.get(body) ?? 0) + 1);
+      });
+      return service;
+    });
+    for (const service of services) await service.start();
+    const raw = rawClient(server.url);
+    let killed = 0;
+    const killing = setInterval(() => {
+      raw.call('CLIENT', 'KILL', 'TYPE', 'NORMAL', 'SKIPME', 'yes').then(
+        (count) => (killed += Number(count)),
+        () => {},
+      );
+    }, 50);
+    const started = performance.now();
+    try {
+      // By the connection that is spared: what is sent is sent once.
+      const sender = numbers(0, 50).map((i) => numbers(i * 100, 100));
+      for (const bodies of sender) {
+        await raw.rpush(list, ...bodies.map(String));
+        // Spread over as many kills.
+        await new Promise((resolve) => setTimeout(resolve, 40));
+      }
+      await eventually(() => seen.size >= 4_000, 60_000);
+    } finally {
+      clearInterval(killing);
+    }
+    await eventually(() => expect(seen.size).toBe(5_000), 30_000);
+    const repeated = [...seen.values()].reduce((sum, count) => sum + count - 1, 0);
+    process.stderr.write(
+      `kills over a reliable list: 5 000 sent, ${seen.size} handled, ${repeated} repeated, ${killed} connections killed, ${((performance.now() - started) / 1_000).toFixed(1)} s\n`,
+    );
+    expect(killed).toBeGreaterThan(20);
+    await Promise.all(services.map((service) => service.stop()));
+    // No item is left anywhere.
+    const lists = (await raw.keys('*')).filter((key) => !key.endsWith(':consumers'));
+    expect(lists).toEqual([]);
+  },
+);
+
+it(
+  'a move whose answer never arrived, on a connection that died without a word, is delivered',
+  { timeout: 60_000 },
+  async () => {
+    const server = await ownServer();
+    const proxy = await FaultProxy.to(server.port);
+    const list = unique();
+    const seen: string[] = [];
+    const service = newBroker(proxy.url, { logger: false });
+    service.subscriber({ list, reliable: true }, (body: string) => void seen.push(body));
+    await service.start();
+    const raw = rawClient(server.url);
+    await eventually(async () => expect(await raw.info('clients')).toMatch(/blocked_clients:1/));
+    expect(proxy.halfOpen()).toBeGreaterThan(0);
+    await raw.rpush(list, '"lost on its way"');
+    await eventually(async () => expect(await raw.llen(list)).toBe(0));
+    await raw.rpush(list, '"later"');
+    await eventually(() => expect(seen.toSorted()).toEqual(['later', 'lost on its way']), 40_000);
+  },
+);
+
+it(
+  'an idle subscriber costs less than one command a second, and wakes within 20 ms',
+  { timeout: 60_000 },
+  async () => {
+    const server = await ownServer();
+    const list = unique();
+    const raw = rawClient(server.url);
+    /** Commands so far, those of scripts too; not those that watch over the connections of any broker, or the test's. */
+    const commands = async (): Promise<number> => {
+      const stats = await raw.info('commandstats');
+      let total = 0;
+      for (const [, name = '', calls] of stats.matchAll(/cmdstat_(\S+?):calls=(\d+)/g)) {
+        if (!['ping', 'info', 'rpush'].includes(name)) total += Number(calls);
+      }
+      return total;
+    };
+    const arrived: number[] = [];
+    const services = [0, 1].map(() => {
+      const service = newBroker(server.url);
+      service.subscriber({ list, reliable: true }, () => void arrived.push(performance.now()));
+      return service;
+    });
+    for (const service of services) await service.start();
+    await eventually(async () => expect(await raw.info('clients')).toMatch(/blocked_clients:2/));
+    const [before, began] = [await commands(), performance.now()];
+    // Idleness is what is measured.
+    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    const seconds = (performance.now() - began) / 1_000;
+    const perSecond = ((await commands()) - before) / seconds / services.length;
+    const wakes: number[] = [];
+    for (let n = 1; n <= 7; n++) {
+      const sent = performance.now();
+      await raw.rpush(list, String(n));
+      await eventually(() => arrived.length === n);
+      wakes.push((arrived.at(-1) as number) - sent);
+      // Blocked again: what is there already when a read begins wakes nobody.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    process.stderr.write(
+      `an idle reliable list: ${perSecond.toFixed(2)} commands/s, wakes after ${wakes.map((ms) => ms.toFixed(1)).join(', ')} ms\n`,
+    );
+    expect(perSecond).toBeLessThan(1);
+    // The best of them: a busy machine delays some, polling would delay all.
+    expect(Math.min(...wakes)).toBeLessThan(20);
+  },
+);
+
+it(
+  'SIGTERM under load: items that were fetched and not started are another’s at once, in order, and nothing is left behind',
+  { timeout: 30_000 },
+  async () => {
+    const list = unique();
+    const raw = rawClient();
+    const broker = newBroker(redisUrl());
+    const bodies = numbers(500, 20);
+    const first = await consumer({ list, reliable: true, maxRecords: 20 }, 'slow');
+    await broker.publishBatch(bodies, { list });
+    const saidByFirst = listen(first);
+    await eventually(() => expect(saidByFirst).not.toEqual([]));
+    first.process.kill('SIGTERM');
+    await new Promise((resolve) => void first.process.once('exit', resolve));
+    const done = handledBy(saidByFirst);
+    const left = (await raw.lrange(list, 0, -1)).map((item) => Number(item.slice(-3)));
+    expect([...done, ...left]).toEqual(bodies);
+    expect(left.length).toBeGreaterThan(0);
+    expect(await keysOf(raw, list)).toEqual([]);
+  },
+);
+
+it('a consumer that died long ago gives back what it held, however much, and is forgotten', async () => {
+  const list = unique();
+  const raw = rawClient();
+  const key = `redstart:list:{${list}}`;
+  const bodies = numbers(10_000, 2_500);
+  await raw.rpush(`${key}:dead`, ...bodies.map(String));
+  await raw.rpush(list, 'rest');
+  const [now] = await raw.time();
+  await raw.zadd(`${key}:consumers`, Number(now) * 1_000 - 61_000, 'dead');
+  const seen: unknown[] = [];
+  const service = newBroker(redisUrl());
+  service.subscriber({ list, reliable: true }, (body) => void seen.push(body));
+  await service.start();
+  await eventually(() => expect(seen).toHaveLength(2_501));
+  // In order; only what was on the list already may have come first.
+  expect(seen.filter((body) => typeof body === 'number')).toEqual(bodies);
+  expect(await raw.zrange(`${key}:consumers`, '0', '-1')).not.toContain('dead');
+  await service.stop();
+  expect(await keysOf(raw, list)).toEqual([]);
+});

@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest';
+import { newBroker } from '../support/broker.ts';
+import { commandRate } from '../support/commands.ts';
+import { eventually } from '../support/eventually.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
+
+const PLACES = [
+  ['channel', { channel: 'x' }, { channel: 'x' }],
+  ['list', { list: 'x' }, { list: 'x' }],
+  ['stream', { stream: 'x' }, { stream: 'x' }],
+  ['group', { stream: 'x', group: 'g' }, { stream: 'x' }],
+] as const;
+
+it.each(PLACES)(
+  'an idle %s subscriber costs less than one command a second, and wakes within 20 ms',
+  { timeout: 40_000 },
+  async (kind, from, to) => {
+    const server = await ownServer();
+    const client = rawClient(server.url);
+    const [service, sender] = [newBroker(server.url), newBroker(server.url)];
+    const woken: number[] = [];
+    service.subscriber(from as { list: string }, (sent: number) => {
+      woken.push(performance.now() - sent);
+    });
+    await service.start();
+    await client.ping();
+    // The watchdog's PING, which is the connection's and not the subscriber's, is counted apart.
+    const rate = await commandRate(client, 7_000, ['ping']);
+    expect(rate).toBeLessThan(1);
+
+    await sender.connect();
+    for (let n = 1; n <= 21; n++) {
+      await sender.publish(performance.now(), to as { list: string });
+      await eventually(() => expect(woken).toHaveLength(n));
+      // Idle again: a read that begins while the next message is there already would prove little.
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    const median = woken.toSorted((a, b) => a - b)[10] as number;
+    process.stderr.write(
+      `idle ${kind}: ${rate.toFixed(2)} commands a second, wakes in ${median.toFixed(1)} ms\n`,
+    );
+    expect(median).toBeLessThan(20);
+  },
+);
+
+it('a broker with ten idle subscribers sends fewer than ten commands a second in all', async () => {
+  const server = await ownServer();
+  const client = rawClient(server.url);
+  const broker = newBroker(server.url);
+  for (let n = 0; n < 5; n++) {
+    broker.subscriber({ list: `list:${n}` }, () => undefined);
+    broker.subscriber({ stream: `stream:${n}`, group: 'g' }, () => undefined);
+  }
+  await broker.start();
+  await client.ping();
+  expect(await commandRate(client, 6_000)).toBeLessThan(10);
+});
