@@ -7,7 +7,7 @@ const documents = [
   'README.md',
   'examples/README.md',
   ...readdirSync(repository('docs')).map((file) => `docs/${file}`),
-];
+].filter((file) => file.endsWith('.md'));
 
 /** Rows of FastStream's acceptance list that concern what redstart does by now. */
 const ROWS = [

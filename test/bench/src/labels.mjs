@@ -1,0 +1,29 @@
+// What contenders and structures are called where people read it.
+
+export const LABELS = {
+  redstart: 'redstart',
+  coalesced: 'ioredis by hand, coalesced',
+  plain: 'ioredis by hand, plain',
+  moleculer: 'Moleculer',
+  nestjs: 'NestJS',
+  bullmq: 'BullMQ',
+  faststream: 'FastStream (Python)',
+  bare: 'plain path',
+  equipped: 'schema, five middlewares, deadline',
+};
+
+export const STRUCTURES = { channel: 'channel', list: 'list', stream: 'stream group' };
+
+export const sizeLabel = (bytes) => (bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KiB`);
+
+/** 512 · 1 530 · 51.2 k · 1.20 M */
+export function short(value) {
+  if (value === 0) return '0';
+  if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
+  if (value >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
+  if (value >= 100) return value.toFixed(0).replace(/(\d)(\d{3})$/, '$1 $2');
+  return value.toFixed(value < 10 ? 1 : 0);
+}
+
+/** A ratio: two digits behind the point where they matter. */
+export const times = (value) => (value >= 10 ? value.toFixed(0) : value.toFixed(2));

@@ -1,0 +1,34 @@
+// How much is measured: everything in about three minutes, or a glance in less than 40 seconds.
+
+export const SMALL = 100;
+export const LARGE = 4_096;
+export const KINDS = ['channel', 'list', 'stream'];
+
+const FULL = {
+  rounds: 5,
+  /** Milliseconds of one measurement, and of warming up before the first. */
+  milliseconds: 200,
+  warmUp: 300,
+  sizes: [SMALL, LARGE],
+  consumption: { rounds: 3, count: 200_000 },
+  features: { rounds: 5 },
+  memory: { rounds: 3, count: 50_000 },
+  clients: { rounds: 3, counts: [1, 4, 16, 64] },
+  subscribers: { rounds: 5, counts: [0, 100, 1_000] },
+  bodies: { rounds: 5, sizes: [100, 1_024, 4_096, 16_384, 65_536] },
+};
+
+const QUICK = {
+  rounds: 2,
+  milliseconds: 80,
+  warmUp: 200,
+  sizes: [SMALL],
+  consumption: { rounds: 1, count: 40_000 },
+  features: { rounds: 2 },
+  memory: { rounds: 1, count: 20_000 },
+  clients: { rounds: 1, counts: [1, 64] },
+  subscribers: { rounds: 2, counts: [0, 1_000] },
+  bodies: { rounds: 1, sizes: [100, 4_096] },
+};
+
+export const planFor = (isQuick) => (isQuick ? QUICK : FULL);

@@ -1,0 +1,168 @@
+// The tables that a run ends in: `{ id, title, columns, rows }`, for the terminal and for the docs.
+import { LABELS, STRUCTURES, short, sizeLabel, times } from './labels.mjs';
+import { KINDS, LARGE, SMALL } from './plan.mjs';
+import { find } from './rows.mjs';
+import { median, ratio } from './statistics.mjs';
+
+export function tables({ groups, verdicts }) {
+  const { calls, consumption, features, clients, subscribers, bodies, memory } = groups;
+  const all = [
+    ...[SMALL, LARGE].flatMap((size) => KINDS.map((kind) => callsTable(calls, kind, size))),
+    consumptionTable(consumption),
+    featuresTable(features),
+    clientsTable(clients),
+    subscribersTable(subscribers),
+    bodiesTable(bodies),
+    memoryTable(memory),
+    verdictsTable(verdicts),
+  ];
+  return all.filter((table) => table !== undefined && table.rows.length > 0);
+}
+
+function callsTable(all, kind, size) {
+  const rows = all?.filter((row) => row.kind === kind && row.size === size) ?? [];
+  const at = (contender, inFlight) => find(rows, { contender, inFlight });
+  const contenders = [...new Set(rows.map(({ contender }) => contender))];
+  const cells = (contender, inFlight) => {
+    const row = at(contender, inFlight);
+    const over = (floor) => times(ratio(row.rate, at(floor, inFlight).rate));
+    const cpu = ['requester', 'responder', 'redis'].map((side) => short(median(row[side])));
+    return [short(median(row.rate)), over('coalesced'), over('plain'), cpu.join(' / ')];
+  };
+  const latency = (contender) => {
+    const { p50, p99 } = at(contender, 1);
+    return `${short(median(p50))} / ${short(median(p99))}`;
+  };
+  return {
+    id: `calls-${kind}-${size}`,
+    title: `Calls over a ${STRUCTURES[kind]}, ${sizeLabel(size)}`,
+    columns: ['', '1: p50 / p99 µs', ...columns(64), ...columns(512)],
+    rows: contenders.map((contender) => [
+      LABELS[contender],
+      latency(contender),
+      ...cells(contender, 64),
+      ...cells(contender, 512),
+    ]),
+  };
+}
+
+const columns = (inFlight) => [`${inFlight}: calls/s`, '× coalesced', '× plain', 'CPU µs'];
+
+function consumptionTable(rows = []) {
+  return {
+    id: 'consumption',
+    title: 'Consumption, 100 B',
+    columns: ['', '', 'messages/s', '× coalesced', 'CPU µs'],
+    rows: rows.map(({ kind, batch, contender, rate, cpu }) => [
+      `${STRUCTURES[kind]}, ${batch ? 'batches' : 'one by one'}`,
+      LABELS[contender],
+      short(median(rate)),
+      times(ratio(rate, find(rows, { kind, batch, contender: 'coalesced' }).rate)),
+      short(median(cpu)),
+    ]),
+  };
+}
+
+function featuresTable(rows = []) {
+  return {
+    id: 'features',
+    title: 'What features cost: calls/s, 100 B',
+    columns: ['', 'in flight', LABELS.bare, LABELS.equipped, 'ratio'],
+    rows: rows
+      .filter(({ contender }) => contender === 'bare')
+      .map(({ kind, inFlight, rate }) => {
+        const equipped = find(rows, { kind, inFlight, contender: 'equipped' }).rate;
+        const rates = [rate, equipped].map((values) => short(median(values)));
+        return [STRUCTURES[kind], inFlight, ...rates, times(ratio(equipped, rate))];
+      }),
+  };
+}
+
+function clientsTable(rows = []) {
+  const counts = [...new Set(rows.map(({ clients }) => clients))].sort((a, b) => a - b);
+  const contenders = [...new Set(rows.map(({ contender }) => contender))];
+  return {
+    id: 'clients',
+    title: 'More clients, 64 calls in flight among them: bytes that Redis sends per call (calls/s)',
+    columns: ['clients', ...contenders.map((contender) => LABELS[contender])],
+    rows: counts.map((clients) => [
+      clients,
+      ...contenders.map((contender) => {
+        const { sent, rate } = find(rows, { clients, contender });
+        return `${short(median(sent))} (${short(median(rate))})`;
+      }),
+    ]),
+  };
+}
+
+function subscribersTable(rows = []) {
+  return {
+    id: 'subscribers',
+    title: 'More subscribers beside the one that is called',
+    columns: ['subscribed to', 'how many', 'calls/s', '× none', "Redis's CPU µs per call"],
+    rows: rows
+      .toSorted((a, b) => a.what.localeCompare(b.what) || a.count - b.count)
+      .map(({ what, count, rate, redis }) => [
+        what === 'channels' ? 'other channels' : 'patterns that do not match',
+        count,
+        short(median(rate)),
+        times(ratio(rate, find(rows, { what, count: 0 }).rate)),
+        short(median(redis)),
+      ]),
+  };
+}
+
+function bodiesTable(rows = []) {
+  return {
+    id: 'bodies',
+    title: 'redstart alone: both sides in one process over memory://, 64 in flight',
+    columns: ['body', 'calls/s', 'CPU µs per call', 'of it JSON', 'the rest'],
+    rows: rows
+      .toSorted((a, b) => a.size - b.size)
+      .map(({ size, rate, cpu, json }) => {
+        const rest = Math.max(0, median(cpu) - median(json));
+        return [
+          sizeLabel(size),
+          short(median(rate)),
+          ...[median(cpu), median(json), rest].map(short),
+        ];
+      }),
+  };
+}
+
+function memoryTable(rows = []) {
+  return {
+    id: 'memory',
+    title: 'Memory of a call that waits',
+    columns: ['', 'bytes'],
+    rows: rows.map(({ contender, bytes }) => [LABELS[contender], short(median(bytes))]),
+  };
+}
+
+function verdictsTable(verdicts) {
+  return {
+    id: 'verdicts',
+    title: 'What must be true',
+    columns: ['', 'ratio', 'must be', ''],
+    rows: verdicts.map(({ what, value, limit, pass }) => [
+      what,
+      times(value),
+      limit,
+      pass ? 'PASS' : 'MISS',
+    ]),
+  };
+}
+
+export function toText({ title, columns, rows }) {
+  const lines = [columns, ...rows].map((cells) => cells.map(String));
+  const widths = columns.map((_, i) => Math.max(...lines.map((cells) => cells[i].length)));
+  const pad = (cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]));
+  return [`\n${title}`, ...lines.map((cells) => `  ${cells.map(pad).join('  ')}`)].join('\n');
+}
+
+const line = (cells) => `| ${cells.join(' | ')} |`;
+
+export function toMarkdown({ columns, rows }) {
+  const rule = columns.map((_, i) => (i === 0 ? '---' : '--:'));
+  return [columns, rule, ...rows].map(line).join('\n');
+}

@@ -1,0 +1,132 @@
+// What must be true, as ratios within one run, and whether it is.
+import { LABELS, STRUCTURES, sizeLabel } from './labels.mjs';
+import { KINDS, LARGE, SMALL } from './plan.mjs';
+import { find } from './rows.mjs';
+import { ratio } from './statistics.mjs';
+
+/** At least so many times the calls per second of each, at 64 and at 512 in flight. */
+const CALLS = {
+  coalesced: [0.85, 0.85],
+  plain: [1.3, 1.7],
+  nestjs: [1.8, 2.5],
+  moleculer: [1.6, 2.2],
+  faststream: [30, 30],
+};
+const IN_FLIGHT = [64, 512];
+const SERIAL = { p50: 1.15, p99: 1.3 };
+const CPU = 1.25;
+const CONSUMPTION = { coalesced: 0.6, bullmq: 5 };
+const FEATURES = 0.6;
+/** "Does not grow" and "costs nothing", with room for noise. */
+const GROWTH = 1.05;
+const NOTHING = 0.9;
+
+/** As it is shown: a third digit is noise. */
+const rounded = (value) => Math.round(value * 100) / 100;
+const atLeast = (limit, value) => ({ limit: `≥ ${limit}`, value, pass: rounded(value) >= limit });
+const atMost = (limit, value) => ({ limit: `≤ ${limit}`, value, pass: rounded(value) <= limit });
+
+/** `{ group, what, limit, value, pass }` for everything that was measured. */
+export function verdicts(groups) {
+  const all = [
+    ...calls(groups.calls),
+    ...serial(groups.calls),
+    ...cpu(groups.calls),
+    ...consumption(groups.consumption),
+    ...features(groups.features),
+    ...growth(groups),
+  ];
+  return all.filter(({ value }) => value !== undefined);
+}
+
+/** redstart's column over another's; undefined where either was not measured. */
+function compare(rows, point, contender, column) {
+  const own = find(rows, { ...point, contender: 'redstart' });
+  const other = find(rows, { ...point, contender });
+  return own && other && ratio(own[column], other[column]);
+}
+
+function calls(rows) {
+  return [SMALL, LARGE].flatMap((size) =>
+    KINDS.flatMap((kind) =>
+      IN_FLIGHT.flatMap((inFlight, i) =>
+        Object.entries(CALLS)
+          // With large bodies everybody mostly reads and writes JSON.
+          .filter(([contender]) => size === SMALL || contender === 'coalesced')
+          .map(([contender, limits]) => ({
+            group: 'calls',
+            what: `${where(kind, size)}, ${inFlight} in flight: calls/s of ${LABELS[contender]}`,
+            ...atLeast(limits[i], compare(rows, { kind, size, inFlight }, contender, 'rate')),
+          })),
+      ),
+    ),
+  );
+}
+
+function serial(rows) {
+  return KINDS.flatMap((kind) =>
+    Object.entries(SERIAL).map(([column, limit]) => ({
+      group: 'calls',
+      what: `${where(kind, SMALL)}, one at a time: ${column} of ${LABELS.coalesced}`,
+      ...atMost(limit, compare(rows, { kind, size: SMALL, inFlight: 1 }, 'coalesced', column)),
+    })),
+  );
+}
+
+function cpu(rows) {
+  return KINDS.flatMap((kind) =>
+    IN_FLIGHT.flatMap((inFlight) =>
+      ['requester', 'responder'].map((side) => ({
+        group: 'calls',
+        what: `${where(kind, SMALL)}, ${inFlight} in flight: ${side}'s CPU per call of ${LABELS.coalesced}`,
+        ...atMost(CPU, compare(rows, { kind, size: SMALL, inFlight }, 'coalesced', side)),
+      })),
+    ),
+  );
+}
+
+function consumption(rows) {
+  return KINDS.flatMap((kind) =>
+    [false, true].flatMap((batch) =>
+      Object.entries(CONSUMPTION).map(([contender, limit]) => ({
+        group: 'consumption',
+        what: `${STRUCTURES[kind]}, ${batch ? 'batches' : 'one by one'}: messages/s of ${LABELS[contender]}`,
+        ...atLeast(limit, compare(rows, { kind, batch }, contender, 'rate')),
+      })),
+    ),
+  );
+}
+
+function features(rows) {
+  return KINDS.flatMap((kind) =>
+    IN_FLIGHT.map((inFlight) => {
+      const [plain, equipped] = ['bare', 'equipped'].map((contender) =>
+        find(rows, { kind, inFlight, contender }),
+      );
+      const value = plain && equipped && ratio(equipped.rate, plain.rate);
+      const what = `${STRUCTURES[kind]}, ${inFlight} in flight: ${LABELS.equipped}, calls/s of the plain path`;
+      return { group: 'features', what, ...atLeast(FEATURES, value) };
+    }),
+  );
+}
+
+function growth({ clients, subscribers }) {
+  const own = (clients ?? []).filter(({ contender }) => contender === 'redstart');
+  const [one, many] = [own.at(0), own.at(-1)];
+  const channels = (subscribers ?? []).filter(({ what }) => what === 'channels');
+  const [none, most] = [channels.at(0), channels.at(-1)];
+  return [
+    {
+      group: 'clients',
+      what: `1 → ${many?.clients} clients: bytes that Redis sends per call`,
+      ...atMost(GROWTH, one && ratio(many.sent, one.sent)),
+    },
+    {
+      group: 'subscribers',
+      what: `${most?.count} subscribers of other channels: calls/s of none`,
+      ...atLeast(NOTHING, none && ratio(most.rate, none.rate)),
+    },
+  ];
+}
+
+const where = (kind, size) => `${STRUCTURES[kind]}, ${sizeLabel(size)}`;
