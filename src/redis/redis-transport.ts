@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { Command, type Cluster, type Redis } from 'ioredis';
 import { RedstartError, SetupError, messageOf } from '../errors.ts';
 import type { Target } from '../transport/address.ts';
@@ -6,6 +7,7 @@ import type {
   Delivery,
   GroupState,
   Listener,
+  Receipt,
   Report,
   Source,
   SourceOptions,
@@ -15,12 +17,16 @@ import type {
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list.ts';
 import { PubSub } from './pubsub.ts';
-import { DATA_FIELD, delivery, type Entry } from './entries.ts';
+import { delivery, type Entry } from './entries.ts';
 import { GroupSource } from './group.ts';
 import { fieldIn } from './info.ts';
 import { ReliableListSource } from './reliable-list.ts';
+import { argumentsOf, nameOf, sendCommand } from './send-command.ts';
 import { StreamSource } from './stream.ts';
 import { adviceOn } from './trouble.ts';
+
+/** Where ioredis tells of the commands that it sends. */
+const COMMANDS = tracingChannel('ioredis:command');
 
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
@@ -62,18 +68,21 @@ export class RedisTransport implements Transport {
 
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */
   send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
-    if (to.kind === 'channel') {
-      const command = to.sharded === true ? 'spublish' : 'publish';
-      return this.#run<number>(command, [to.name, frame as Buffer]);
-    }
-    if (to.kind === 'list') return this.#run<number>('rpush', [to.name, frame as Buffer]);
-    if (!Buffer.isBuffer(frame) && Array.isArray(frame))
+    if (!(frame instanceof Uint8Array))
       return this.#run<string>('xadd', [to.name, '*', ...(frame as Buffer[])]);
-    const args =
-      to.maxlen === undefined
-        ? [to.name, '*', DATA_FIELD, frame as Buffer]
-        : [to.name, 'MAXLEN', '~', to.maxlen, '*', DATA_FIELD, frame as Buffer];
-    return this.#run<string>('xadd', args);
+    return new Promise((sent, refused) => this.post(to, frame, { sent, refused }));
+  }
+
+  post(to: Target, frame: Uint8Array, receipt: Receipt): void {
+    if (COMMANDS.hasSubscribers) {
+      // Somebody traces what ioredis sends.
+      this.#run<number | string>(nameOf(to), argumentsOf(to, frame as Buffer)).then(
+        (reply) => receipt.sent(reply),
+        (error: unknown) => receipt.refused(error),
+      );
+      return;
+    }
+    void this.#client.sendCommand(this.#placed(sendCommand(to, frame as Buffer, receipt)));
   }
 
   /** One RPUSH with all frames, or one PUBLISH or XADD each, written together. */
@@ -212,12 +221,15 @@ export class RedisTransport implements Transport {
   }
 
   #run<T>(name: string, args: (string | number | Buffer)[]): Promise<T> {
-    // Less than half the cost of `client.publish(…)` and its kin, which look up options per call.
-    const command = new Command(name, args, { replyEncoding: 'utf8' });
-    // A cluster's PUBLISH has no key: by itself it takes a node at random, and two would overtake each other.
-    if (!this.countsReceivers && name === 'publish')
-      Object.assign(command, { slot: this.#connections.slotOf(args[0] as string) });
+    const command = this.#placed(new Command(name, args, { replyEncoding: 'utf8' }));
     return this.#client.sendCommand(command) as Promise<T>;
+  }
+
+  /** A cluster's PUBLISH has no key: by itself it takes a node at random, and two would overtake each other. */
+  #placed(command: Command): Command {
+    if (!this.countsReceivers && command.name === 'publish')
+      Object.assign(command, { slot: this.#connections.slotOf(command.args[0] as string) });
+    return command;
   }
 
   /** Where to subscribe on the node of a name's slot; without slots, where all subscriptions are. */

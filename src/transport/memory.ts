@@ -16,6 +16,7 @@ import type {
   ListSourceOptions,
   GroupState,
   Listener,
+  Receipt,
   Report,
   Source,
   SourceOptions,
@@ -60,6 +61,13 @@ export class MemoryTransport implements Transport {
     if (to.kind === 'channel') return this.hub.publish(to.name, bytes, to.sharded);
     if (to.kind === 'list') return this.hub.list(to.name).push(bytes);
     return this.hub.stream(to.name).add(bytes, to.maxlen);
+  }
+
+  post(to: Target, frame: Uint8Array, receipt: Receipt): void {
+    this.send(to, frame).then(
+      (reply) => receipt.sent(reply),
+      (error: unknown) => receipt.refused(error),
+    );
   }
 
   async sendBatch(

@@ -11,6 +11,8 @@ export interface Transport {
   connect(): Promise<void>;
   /** Receivers of a channel, length of a list, id of a stream's entry. */
   send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string>;
+  /** The same without a promise, for what is sent with every message; `receipt` may be told before this returns. */
+  post(to: Target, frame: Uint8Array, receipt: Receipt): void;
   /** The same for many frames, in order and in one round trip. */
   sendBatch(to: Target, frames: readonly Uint8Array[]): Promise<number | number[] | string[]>;
   /** Opens a subscription; resolves when the server has confirmed it. */
@@ -41,6 +43,13 @@ export interface Transport {
   flush(): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Who is told what became of a frame that was sent. */
+export interface Receipt {
+  /** Receivers of a channel, length of a list, id of a stream's entry. */
+  sent(reply: number | string): void;
+  refused(error: unknown): void;
 }
 
 /** Fields and values of a stream entry that is no frame of ours, in turn. */
