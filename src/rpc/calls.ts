@@ -3,19 +3,19 @@ import {
   NoRespondersError,
   OverloadedError,
   RpcTimeoutError,
-  SendError,
 } from '../errors.ts';
-import { Deadlines, type Expiring } from '../internal/deadlines.ts';
+import { Deadlines } from '../internal/deadlines.ts';
 import { randomId } from '../internal/ids.ts';
 import type { Codec } from '../message/codec.ts';
 import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
 import { describe } from '../transport/address.ts';
-import { counts, type Listener, type Report, type Transport } from '../transport/transport.ts';
+import { counts, type Report, type Transport } from '../transport/transport.ts';
 import type { CallCommand } from './conversation.ts';
 import type { Conversations } from './conversations.ts';
 import type { Inbox } from './inbox.ts';
+import { PendingCall, type CallOwner, type OwnReply } from './pending-call.ts';
 import type { Recovery } from './recovery.ts';
 import { fromWire } from './remote-error.ts';
 import { keptFor } from './reply.ts';
@@ -25,31 +25,6 @@ export interface CallsOptions {
   readonly maxPending: number;
   readonly codec: Codec;
   readonly report: Report;
-}
-
-interface PendingCall extends Expiring {
-  readonly command: CallCommand;
-  /** Whether the correlation id is the caller's own choice. */
-  readonly isNamed: boolean;
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (reason: unknown) => void;
-  /** Receivers that PUBLISH reached, once known; 1 for a list or a stream. */
-  receivers: number | undefined;
-  /** Receivers that said that they will not answer. */
-  declined: number;
-  /** What the last of them said. */
-  refusal: Error | undefined;
-  /** Inboxes of those whose handlers can be cancelled. */
-  responders: string[] | undefined;
-  onAbort: (() => void) | undefined;
-  /** Where its answer comes, if not to the inbox that all share. */
-  ownReply: OwnReply | undefined;
-}
-
-/** A reply channel of one call alone. */
-interface OwnReply {
-  readonly address: { readonly name: string; readonly kind: 'channel' };
-  readonly listening: Promise<Listener>;
 }
 
 /**
@@ -70,6 +45,10 @@ export class Calls {
   readonly #named = new Map<string, Set<PendingCall>>();
   readonly #conversations: Conversations;
   readonly #deadlines = new Deadlines<PendingCall>((call) => this.#expire(call));
+  readonly #owner: CallOwner = {
+    reached: (call, receivers) => this.#reached(call, receivers),
+    fail: (call, reason) => this.#fail(call, reason),
+  };
   #count = 0;
   #closed = false;
 
@@ -116,23 +95,8 @@ export class Calls {
     if (refusal !== undefined) return Promise.reject(refusal);
     if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
     return new Promise((resolve, reject) => {
-      const call: PendingCall = {
-        command,
-        isNamed: command.correlationId !== this.correlationId(command.call),
-        resolve,
-        reject,
-        receivers: command.to.kind === 'channel' ? undefined : 1,
-        declined: 0,
-        refusal: undefined,
-        responders: undefined,
-        onAbort: undefined,
-        ownReply: undefined,
-        timeout: command.timeout ?? 0,
-        expiresAt: 0,
-        queue: undefined,
-        previous: undefined,
-        next: undefined,
-      };
+      const isNamed = command.correlationId !== this.correlationId(command.call);
+      const call = new PendingCall(this.#owner, command, isNamed, resolve, reject);
       this.#pending.set(command.call, call);
       // Somebody who echoes nothing but the correlation id could not tell the two apart.
       if (call.isNamed && this.#isTaken(command.correlationId))
@@ -172,14 +136,8 @@ export class Calls {
 
   #send(call: PendingCall): void {
     if (!this.#pending.has(call.command.call)) return; // ended while the inbox was being confirmed
-    const { command } = call;
     try {
-      this.#transport.send(command.to, this.#frame(call, {})).then(
-        (receivers) => {
-          if (command.to.kind === 'channel') this.#reached(call, receivers as number);
-        },
-        (error: unknown) => this.#fail(call, new SendError(describe(command.to), error)),
-      );
+      this.#transport.post(call.command.to, this.#frame(call, {}), call);
     } catch (error) {
       this.#fail(call, error);
     }
