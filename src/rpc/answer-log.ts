@@ -13,14 +13,19 @@ export class AnswerLog {
   readonly #inbox: Inbox;
   readonly #recovery: Recovery;
   readonly #report: Report;
-  /** Rings: an answer's inbox, call and frame stand at the same place. */
+  /** Rings: an answer's inbox, call and place among the bytes are at the same index. */
   readonly #inboxes: string[] = [];
   readonly #calls: string[] = [];
-  readonly #frames: (Uint8Array | undefined)[] = [];
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+  /** All frames, copied: kept one by one they would outlive a collection each, and cost more than all else here. */
+  #frames: Buffer | undefined;
+  /** Where the next frame goes. */
+  #free = 0;
   readonly #running = new Set<string>();
+  #lastInbox = '';
   #next = 0;
   #oldest = 0;
-  #bytes = 0;
 
   constructor(transport: Transport, inbox: Inbox, recovery: Recovery, report: Report) {
     this.#transport = transport;
@@ -34,14 +39,21 @@ export class AnswerLog {
   /** Remembers an answer that is being sent. */
   remember(inbox: string, call: string, frame: Uint8Array): void {
     this.#recovery.listen();
-    const at = this.#next % CAPACITY;
-    if (this.#next - this.#oldest === CAPACITY) this.#forgetOldest();
-    this.#next++;
-    this.#inboxes[at] = inbox;
+    if (frame.length > MAX_BYTES) return;
+    const frames = (this.#frames ??= Buffer.allocUnsafeSlow(MAX_BYTES));
+    if (this.#next - this.#oldest === CAPACITY) this.#oldest++;
+    if (this.#free + frame.length > MAX_BYTES) this.#beginAgain();
+    const start = this.#free;
+    const end = start + frame.length;
+    while (this.#isUsed(start, end)) this.#oldest++;
+    frames.set(frame, start);
+    const at = this.#next++ % CAPACITY;
+    // Few inboxes ask; one text stands for all that are equal.
+    this.#inboxes[at] = this.#lastInbox === inbox ? this.#lastInbox : (this.#lastInbox = inbox);
     this.#calls[at] = call;
-    this.#frames[at] = frame;
-    this.#bytes += frame.length;
-    while (this.#bytes > MAX_BYTES) this.#forgetOldest();
+    this.#starts[at] = start;
+    this.#ends[at] = end;
+    this.#free = end;
   }
 
   /** The answer to a call, if it is remembered. */
@@ -49,7 +61,7 @@ export class AnswerLog {
     // Most likely it was among the last.
     for (let i = this.#next - 1; i >= this.#oldest; i--) {
       const at = i % CAPACITY;
-      if (this.#calls[at] === call && this.#inboxes[at] === inbox) return this.#frames[at];
+      if (this.#calls[at] === call && this.#inboxes[at] === inbox) return this.#frame(at);
     }
     return undefined;
   }
@@ -72,13 +84,13 @@ export class AnswerLog {
     let found = 0;
     for (let i = this.#oldest; i < this.#next; i++) {
       const at = i % CAPACITY;
-      const frame = this.#frames[at];
-      if (this.#inboxes[at] !== inbox || frame === undefined) continue;
-      if (!calls.has(this.#calls[at] as string)) continue;
+      if (this.#inboxes[at] !== inbox || !calls.has(this.#calls[at] as string)) continue;
       found++;
-      this.#transport.send({ kind: 'channel', name: inbox }, frame).catch((error: unknown) => {
-        this.#report('an answer could not be sent again', error);
-      });
+      this.#transport
+        .send({ kind: 'channel', name: inbox }, this.#frame(at))
+        .catch((error: unknown) => {
+          this.#report('an answer could not be sent again', error);
+        });
     }
     return found;
   }
@@ -90,9 +102,21 @@ export class AnswerLog {
     });
   }
 
-  #forgetOldest(): void {
-    const at = this.#oldest++ % CAPACITY;
-    this.#bytes -= this.#frames[at]?.length ?? 0;
-    this.#frames[at] = undefined;
+  /** A copy: the place may be taken before it is sent. */
+  #frame(at: number): Buffer {
+    return Buffer.from((this.#frames as Buffer).subarray(this.#starts[at], this.#ends[at]));
+  }
+
+  /** The next frame goes to the front; what is left behind is older than all there. */
+  #beginAgain(): void {
+    while (this.#isUsed(this.#free, MAX_BYTES)) this.#oldest++;
+    this.#free = 0;
+  }
+
+  /** Whether the oldest answer stands in these bytes. */
+  #isUsed(start: number, end: number): boolean {
+    if (this.#oldest === this.#next) return false;
+    const at = this.#starts[this.#oldest % CAPACITY] as number;
+    return at >= start && at < end;
   }
 }
