@@ -7,7 +7,7 @@ import {
 } from './errors.ts';
 import type { Settlement } from './handle/acknowledge.ts';
 import type { ContextHost, MessageContext } from './handle/context.ts';
-import { failed, type Outcome } from './handle/outcome.ts';
+import { failed, ok, type Outcome } from './handle/outcome.ts';
 import { Settler, type SettlerOptions } from './handle/settler.ts';
 import { isAsyncIterable, type Pipeline, type Work } from './handle/pipeline.ts';
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
@@ -264,44 +264,45 @@ export class Endpoint implements ContextHost {
       context.onward.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
     if (replied === undefined && !publishes) return this.#settle(work, final);
     this.#settling++;
-    if (replied !== undefined && !publishes && !this.#source.settles) {
-      // The ordinary answer to a call over a channel or a list: nothing comes after it.
-      replied.then(
-        (receivers) => this.#answered(work, receivers),
-        (error: unknown) => this.#unanswered(work, error),
-      );
-    } else {
-      void this.#settleLater(work, final, replied, publishes);
-    }
+    if (publishes) void this.#publishThenEnd(work, final.result, replied);
+    else void this.#endWhenReplied(work, final, replied as Promise<unknown>);
     if (this.#settling < MAX_SETTLING) return undefined;
     this.#settled ??= deferred();
     return this.#settled.promise;
   }
 
   /** Acknowledges when the reply is out: a crash between the two repeats work, and loses none. */
-  async #settleLater(
+  #endWhenReplied(work: Work, outcome: Outcome, replied: Promise<unknown>): Promise<void> {
+    return replied.then(
+      (receivers) => {
+        if (receivers === 0) return this.#keep(work).then(() => this.#end(work, outcome));
+        return this.#end(work, outcome);
+      },
+      (error: unknown) => {
+        this.#log(work.message, error, 'the reply could not be sent');
+        return this.#end(work, outcome);
+      },
+    );
+  }
+
+  async #publishThenEnd(
     work: Work,
-    outcome: Outcome,
+    result: unknown,
     replied: Promise<unknown> | undefined,
-    publishes: boolean,
   ): Promise<void> {
-    let final = outcome;
     try {
-      const receivers = await replied;
-      if (receivers === 0) await this.#keep(work);
+      if ((await replied) === 0) await this.#keep(work);
     } catch (error) {
       this.#log(work.message, error, 'the reply could not be sent');
     }
-    if (publishes && final.kind === 'ok') {
-      try {
-        await this.#publishOn(work, final.result);
-      } catch (error) {
-        this.#log(work.message, error, 'the result could not be published');
-        final = failed(error);
-      }
+    let final = ok(result);
+    try {
+      await this.#publishOn(work, result);
+    } catch (error) {
+      this.#log(work.message, error, 'the result could not be published');
+      final = failed(error);
     }
-    await this.#settle(work, final);
-    this.#oneSettled();
+    await this.#end(work, final);
   }
 
   /** As the policy has it, unless the handler has settled it. Holds back the next message only where a dead letter is on its way. */
@@ -314,9 +315,11 @@ export class Endpoint implements ContextHost {
     return how === 'reject' ? told : undefined;
   }
 
-  #answered(work: Work, receivers: unknown): void {
-    if (receivers === 0) void this.#keep(work).then(() => this.#oneSettled());
-    else this.#oneSettled();
+  #end(work: Work, outcome: Outcome): Promise<void> | undefined {
+    const told = this.#source.settles ? this.#settle(work, outcome) : undefined;
+    if (told !== undefined) return told.then(() => this.#oneSettled());
+    this.#oneSettled();
+    return undefined;
   }
 
   async #keep(work: Work): Promise<void> {
@@ -325,11 +328,6 @@ export class Endpoint implements ContextHost {
     } catch (error) {
       this.#log(work.message, error, 'the answer reached nobody, and could not be kept');
     }
-  }
-
-  #unanswered(work: Work, error: unknown): void {
-    this.#oneSettled();
-    this.#log(work.message, error, 'the reply could not be sent');
   }
 
   #oneSettled(): void {

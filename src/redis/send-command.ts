@@ -62,8 +62,10 @@ class SendCommand {
   #settle(): void {
     this.isSettled = true;
     // Of `commandTimeout`, where a client of the user's has it.
+    /* oxlint-disable no-underscore-dangle -- ioredis's names */
     const self = this as unknown as { _commandTimeoutTimer?: unknown; _clearTimers(): void };
     if (self._commandTimeoutTimer !== undefined) self._clearTimers();
+    /* oxlint-enable no-underscore-dangle */
   }
 }
 
