@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { removeGone } from '../../src/redis/group-admin.ts';
@@ -128,4 +129,41 @@ it('a group that is called like a field of XINFO is told apart from it', async (
   const source = await open(stream(name, { group: 'pending' }));
   await take(source, 1);
   expect(await transport.groupState(name, 'pending')).toEqual({ pending: 1, lag: 1, consumers: 1 });
+});
+
+it('what is sent can be traced, as all that ioredis sends', async () => {
+  const { name: newName, connect } = benchOf(start);
+  const name = newName();
+  const sender = await connect();
+  const seen: unknown[] = [];
+  const trace = (message: unknown): void => {
+    const { command, args } = message as { command: string; args: string[] };
+    seen.push([command, args[0]]);
+  };
+  subscribe('tracing:ioredis:command:start', trace);
+  try {
+    expect(await sender.send({ kind: 'list', name }, frame('x'))).toBe(1);
+    expect(await sender.send({ kind: 'channel', name }, frame('x'))).toBe(0);
+  } finally {
+    unsubscribe('tracing:ioredis:command:start', trace);
+  }
+  expect(seen).toEqual([
+    ['rpush', name],
+    ['publish', name],
+  ]);
+  expect(await sender.send({ kind: 'list', name }, frame('y'))).toBe(2);
+});
+
+it('a time limit for commands that a user’s own client has ends what is sent, and nothing else', async () => {
+  const server = await ownServer();
+  const client = new Redis(server.url, { commandTimeout: 200 });
+  onTestFinished(() => client.disconnect());
+  const transport = new RedisTransport(client, () => undefined);
+  onTestFinished(() => transport.close());
+  await transport.connect();
+  const to = { kind: 'list', name: 'x' } as const;
+  expect(await transport.send(to, frame('in time'))).toBe(1);
+  await rawClient(server.url).call('CLIENT', 'PAUSE', 1_000, 'WRITE');
+  await expect(transport.send(to, frame('too late'))).rejects.toThrow('Command timed out');
+  await eventually(async () => expect(await transport.send(to, frame('again'))).toBeGreaterThan(1));
 });
