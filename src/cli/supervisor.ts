@@ -84,10 +84,10 @@ class Supervisor {
   }
 
   #start(place: Place): void {
-    const { path, exportName } = this.#supervision.target;
+    const { file, exportName } = this.#supervision.target;
     const child = fork(
       fileURLToPath(new URL('./worker.js', import.meta.url)),
-      [`${path}:${exportName}`],
+      [`${file}:${exportName}`],
       {
         env: { ...process.env, REDSTART_WORKER: String(place.index) },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

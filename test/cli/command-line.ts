@@ -13,6 +13,7 @@ export interface Options {
   /** Default: the folder of the test's files. */
   readonly cwd?: string;
   readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Started {
@@ -51,10 +52,10 @@ export class CommandLine {
   }
 
   /** Starts a command in a process group of its own, which is gone when the test ends. */
-  start(args: readonly string[], { url, cwd, input = '' }: Options = {}): Started {
+  start(args: readonly string[], { url, cwd, env, input = '' }: Options = {}): Started {
     const child = spawn(process.execPath, [join(this.path, 'dist/cli/main.js'), ...args], {
       cwd: cwd ?? this.path,
-      env: { ...process.env, REDIS_URL: url ?? redisUrl() },
+      env: { ...process.env, REDIS_URL: url ?? redisUrl(), ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });
