@@ -49,6 +49,7 @@ export class App {
   #stopping: Promise<void> | undefined;
   /** Ends `run`; its value is the exit code. */
   #over: Deferred<number> | undefined;
+  #hasRun = false;
 
   /** @internal */
   constructor(brokers: readonly RedisBroker[], hooks: AppOptions) {
@@ -70,6 +71,11 @@ export class App {
     ];
   }
 
+  /** Whether `run` was ever called. @internal */
+  get hasRun(): boolean {
+    return this.#hasRun;
+  }
+
   /**
    * Starts, waits for SIGINT, SIGTERM, {@link exit} or {@link stop}, and resolves when all is
    * stopped. A second signal ends the process at once, with 128 and the signal's number. Signal
@@ -78,6 +84,7 @@ export class App {
   async run({ signals = SIGNALS }: RunOptions = {}): Promise<void> {
     if (this.#over !== undefined) throw new SetupError('run: the app runs already');
     const over = (this.#over = deferred<number>());
+    this.#hasRun = true;
     let isTold = false;
     const onSignal = (signal: NodeJS.Signals): void => {
       if (isTold) process.exit(128 + constants.signals[signal]);

@@ -40,6 +40,7 @@ export interface Failure {
 export class AppError extends RedstartError {
   declare readonly code: 'STARTUP' | 'SHUTDOWN';
 
+  /** @internal */
   constructor(code: 'STARTUP' | 'SHUTDOWN', failures: readonly Failure[]) {
     const what = code === 'STARTUP' ? 'could not be started' : 'did not stop cleanly';
     const told = failures.map(({ step, error }) => `${step}: ${messageOf(error)}`).join('; ');

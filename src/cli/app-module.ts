@@ -28,7 +28,12 @@ export async function loadApp({ file, path, exportName }: ModuleTarget): Promise
   const { createApp } = await import('../app.ts');
   const exported = exportsOf(await import(pathToFileURL(path).href));
   const value = exported[exportName];
-  if (isApp(value)) return value;
+  if (isApp(value)) {
+    if (!value.hasRun) return value;
+    throw new UsageError(
+      `run: ${file} calls run() on its app: leave that to 'redstart run', or start it by 'node ${file}'`,
+    );
+  }
   if (isBroker(value)) return createApp(value);
   const fitting = Object.keys(exported).filter((name) => {
     return isApp(exported[name]) || isBroker(exported[name]);

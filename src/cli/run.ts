@@ -1,7 +1,7 @@
 import { command, wholeNumber } from './command.ts';
 import { loadApp, moduleTarget } from './app-module.ts';
 import { note } from './output.ts';
-import { leave, serve } from './service.ts';
+import { leaveSoon, serve } from './service.ts';
 import { supervise } from './supervisor.ts';
 
 export const run = command({
@@ -27,9 +27,11 @@ each finds its number, from 0, in REDSTART_WORKER.
     if (url !== undefined) process.env['REDIS_URL'] = url;
     if (count !== undefined || watch) return supervise({ target, workers: count ?? 1, watch });
     process.env['REDSTART_WORKER'] ??= '0';
-    const app = await loadApp(target);
-    const code = await serve(app, () => note(`${file} runs, process ${process.pid}`));
-    leave(code);
-    return code;
+    try {
+      const app = await loadApp(target);
+      return await serve(app, () => note(`${file} runs, process ${process.pid}`));
+    } finally {
+      leaveSoon();
+    }
   },
 });

@@ -19,11 +19,10 @@ export async function serve(app: App, onReady: () => void, options?: RunOptions)
   }
 }
 
-/** Ends the process, at once where nothing keeps it open, and soon where something of the app's does. */
-export function leave(code: number): void {
-  process.exitCode = code;
+/** Has the process end soon where something of the app's keeps it open. */
+export function leaveSoon(): void {
   setTimeout(() => {
-    note('the app has stopped and something keeps its process open (see onShutdown): ending it');
+    note('the app is over and something keeps its process open (see onShutdown): ending it');
     process.exit();
   }, LINGER).unref();
 }

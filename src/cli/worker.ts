@@ -2,7 +2,7 @@
 import { loadApp, moduleTarget } from './app-module.ts';
 import { EXIT, UsageError, tell } from './failure.ts';
 import { note } from './output.ts';
-import { leave, serve } from './service.ts';
+import { leaveSoon, serve } from './service.ts';
 
 /** What a worker tells its supervisor: it has started, or never will. */
 export type WorkerMessage = 'ready' | 'unusable';
@@ -31,4 +31,5 @@ async function main(target: string): Promise<number> {
 const code = await main(process.argv[2] ?? '');
 process.removeAllListeners('disconnect');
 if (process.connected) process.disconnect();
-leave(code);
+process.exitCode = code;
+leaveSoon();

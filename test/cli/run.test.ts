@@ -190,6 +190,30 @@ describe('redstart run', () => {
     }
   });
 
+  it.each(['', 'await '])(
+    'ends with 2 for a module that says `%sapp.run()` itself',
+    async (wait) => {
+      const name = `own${wait.trim()}.mjs`;
+      cli.write(
+        name,
+        `import { RedisBroker, createApp } from 'redstart';
+      const app = createApp(new RedisBroker('memory://'), { afterStartup: () => app.exit() });
+      ${wait}app.run();
+      export default app;`,
+      );
+      const { code, stderr } = await cli.run(['run', name]);
+      expect(stderr).toContain(`${name} calls run() on its app`);
+      expect(code).toBe(2);
+    },
+  );
+
+  it('ends although a module that fails has left something open', async () => {
+    cli.write('half.mjs', "setInterval(() => {}, 1000); throw new Error('half-way');");
+    const { code, stderr } = await cli.run(['run', 'half.mjs']);
+    expect(stderr).toContain('half-way');
+    expect(code).toBe(1);
+  });
+
   it('ends with 2 for TypeScript where tsx is not installed, naming what to install', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'redstart-no-tsx-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
