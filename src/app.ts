@@ -81,7 +81,8 @@ export class App {
    * stopped. A second signal ends the process at once, with 128 and the signal's number. Signal
    * handlers are there only meanwhile. Rejects as {@link start} and {@link stop} do.
    */
-  async run({ signals = SIGNALS }: RunOptions = {}): Promise<void> {
+  async run(options: RunOptions = {}): Promise<void> {
+    const signals = signalsIn(options);
     if (this.#over !== undefined) throw new SetupError('run: the app runs already');
     const over = (this.#over = deferred<number>());
     this.#hasRun = true;
@@ -233,6 +234,17 @@ export function createApp(
       throw new SetupError(`createApp: '${name}' must be a function, got ${typeof hook}`);
   }
   return new App(all, options);
+}
+
+function signalsIn(options: RunOptions): readonly NodeJS.Signals[] {
+  checkKeys(options, ['signals'], 'run', 'run');
+  const { signals = SIGNALS } = options;
+  for (const signal of signals) {
+    // Node would listen for one that there is not, and hear nothing.
+    if (signal in constants.signals && signal !== 'SIGKILL' && signal !== 'SIGSTOP') continue;
+    throw new SetupError(`run: '${signal}' is not a signal that a process can handle`);
+  }
+  return signals;
 }
 
 async function attempt({ name, run }: Step, failures: Failure[]): Promise<void> {

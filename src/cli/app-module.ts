@@ -38,7 +38,7 @@ export async function loadApp({ file, path, exportName }: ModuleTarget): Promise
   const fitting = Object.keys(exported).filter((name) => {
     return isApp(exported[name]) || isBroker(exported[name]);
   });
-  const wanted = exportName === 'default' ? 'default export' : `export '${exportName}'`;
+  const wanted = exportName === 'default' ? 'default export' : `export named '${exportName}'`;
   const found =
     value === undefined
       ? `${file} has no ${wanted}`

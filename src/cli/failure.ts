@@ -49,7 +49,9 @@ export function tell(error: unknown): string {
     return remote(remoteCode ?? remoteName, message, data);
   }
   const isPlain = error instanceof UsageError || error instanceof NotThereError;
-  const isKnown = error instanceof RedstartError && !(error instanceof AppError);
+  // A hook of the app's is its author's code: where it failed is of interest.
+  const origin = error instanceof AppError ? error.cause : error;
+  const isKnown = origin instanceof RedstartError;
   return isPlain || isKnown || isRefusal(error) ? messageOf(error) : inspect(error);
 }
 

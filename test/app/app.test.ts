@@ -316,7 +316,7 @@ describe('run()', () => {
   });
 });
 
-describe('createApp refuses', () => {
+describe('an app refuses', () => {
   it('what is no broker', () => {
     expect(() => createApp([])).toThrow('expected a broker or several, got none');
     // @ts-expect-error: a URL is no broker
@@ -327,6 +327,21 @@ describe('createApp refuses', () => {
     expect(() => createApp(null)).toThrow('got null');
     const broker = memory();
     expect(() => createApp([broker, broker])).toThrow('given twice');
+  });
+
+  it('signals that there are not, or that nobody can handle, and other options of run()', async () => {
+    const before = handlers();
+    const app = createApp(memory());
+    // @ts-expect-error: it is called SIGTERM
+    await expect(app.run({ signals: ['SIGTERM', 'TERM'] })).rejects.toThrow(
+      "'TERM' is not a signal",
+    );
+    await expect(app.run({ signals: ['SIGKILL'] })).rejects.toThrow(
+      "'SIGKILL' is not a signal that",
+    );
+    // @ts-expect-error: there may be several
+    await expect(app.run({ signal: 'SIGTERM' })).rejects.toThrow("did you mean 'signals'?");
+    expect(handlers()).toBe(before);
   });
 
   it('unknown hooks, and hooks that are no functions', () => {

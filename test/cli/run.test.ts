@@ -157,7 +157,8 @@ describe('redstart run', () => {
     const port = await freePort();
     const lost = await cli.run(['run', 'app.mjs'], { url: `redis://127.0.0.1:${port}` });
     expect(lost).toMatchObject({ code: 1, stdout: 'onStartup\nonShutdown\n' });
-    expect(lost.stderr).toContain(`cannot connect to Redis at 127.0.0.1:${port}`);
+    expect(lost.stderr).toContain(`start: cannot connect to Redis at 127.0.0.1:${port}`);
+    expect(lost.stderr).not.toContain('    at '); // our own stack helps nobody
     cli.write('throws.mjs', "throw new TypeError('while it is imported');");
     const broken = await cli.run(['run', 'throws.mjs']);
     expect(broken).toMatchObject({ code: 1, stdout: '' });
@@ -178,8 +179,14 @@ describe('redstart run', () => {
   });
 
   it.each([
-    ['app.mjs:missing', "app.mjs has no export 'missing'; did you mean app.mjs:broker or app.mjs?"],
-    ['app.mjs:nothing', "the export 'nothing' of app.mjs is neither an App nor a RedisBroker"],
+    [
+      'app.mjs:missing',
+      "app.mjs has no export named 'missing'; did you mean app.mjs:broker or app.mjs?",
+    ],
+    [
+      'app.mjs:nothing',
+      "the export named 'nothing' of app.mjs is neither an App nor a RedisBroker",
+    ],
     ['other.mjs', 'other.mjs has no default export; export what createApp() returned'],
   ])('ends with 2 for %s, alone and with workers', async (file, told) => {
     cli.write('other.mjs', 'export const nothing = 1;');
