@@ -173,6 +173,12 @@ export class RedisBroker extends Registrar implements Publishing {
     return this.stop();
   }
 
+  /** The first half of `stop`: no handler runs any more, and the connection stays for handlers of other brokers. @internal */
+  async drain(): Promise<void> {
+    this.#isStarted = false;
+    this.#logTrouble(await this.#runner.stop());
+  }
+
   /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
   async ping(): Promise<boolean> {
     try {
@@ -315,6 +321,10 @@ export class RedisBroker extends Registrar implements Publishing {
     }
     results.push(...(await Promise.allSettled([this.#transport?.close()])));
     this.#transport = undefined;
+    this.#logTrouble(results);
+  }
+
+  #logTrouble(results: readonly PromiseSettledResult<unknown>[]): void {
     for (const result of results) {
       if (result.status === 'rejected')
         this.#logger.error({ err: result.reason as unknown }, 'stopping met trouble');

@@ -27,6 +27,33 @@ export class SetupError extends RedstartError {
   }
 }
 
+/** One step that failed. @internal */
+export interface Failure {
+  readonly step: string;
+  readonly error: unknown;
+}
+
+/**
+ * An app could not be started (code `STARTUP`), or not stopped without trouble (`SHUTDOWN`). `cause`
+ * is what failed; where cleaning up failed, too, an `AggregateError` of all of it.
+ */
+export class AppError extends RedstartError {
+  declare readonly code: 'STARTUP' | 'SHUTDOWN';
+
+  /** @internal */
+  constructor(code: 'STARTUP' | 'SHUTDOWN', failures: readonly Failure[]) {
+    const what = code === 'STARTUP' ? 'could not be started' : 'did not stop cleanly';
+    const told = failures.map(({ step, error }) => `${step}: ${messageOf(error)}`).join('; ');
+    const errors = failures.map(({ error }) => error);
+    const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, told);
+    super(code, `the app ${what}: ${told}`, { cause });
+  }
+
+  static {
+    this.prototype.name = 'AppError';
+  }
+}
+
 /** The server cannot be reached, or refused us; `address` names it and `cause` says why. */
 export class ConnectionError extends RedstartError {
   readonly address: string;

@@ -6,6 +6,9 @@ export type { Health, SubscriberHealth } from './health.ts';
 export type { Publisher } from './publisher.ts';
 export type { ConsumedMessage, Consumer } from './consumer.ts';
 
+// Application
+export { createApp, type App, type AppOptions, type RunOptions } from './app.ts';
+
 // Decorators
 export { publisher, subscriber, type HandlerDecorator } from './decorators/subscriber.ts';
 export { fromType } from './decorators/from-type.ts';
@@ -79,6 +82,7 @@ export type { Schema } from './message/schema.ts';
 
 // Errors
 export {
+  AppError,
   BrokerClosedError,
   CancelledError,
   ConnectionError,

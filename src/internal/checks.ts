@@ -46,7 +46,7 @@ export function isObject(value: unknown): value is object {
 }
 
 /** Equal but for case, or one letter apart. */
-function similar(a: string, b: string): boolean {
+export function similar(a: string, b: string): boolean {
   const [x, y] = [a.toLowerCase(), b.toLowerCase()];
   if (x === y || x.startsWith(y) || y.startsWith(x)) return true;
   let same = 0;

@@ -27,7 +27,9 @@ const LAYERS = [
   ['runner'],
   ['health'],
   ['broker'],
+  ['app'],
   ['index'],
+  ['cli'],
 ];
 
 const MAX_LINES = 400;

@@ -43,13 +43,40 @@ const scratch = new Scratch();
 beforeAll(async () => {
   await scratch.pack();
   const nodes = VERSIONS.map((version) => [`node-${version}`, `npm:${NODE_PACKAGE}@${version}`]);
-  await scratch.install(Object.fromEntries(nodes) as Record<string, string>);
+  await scratch.install({
+    ...(Object.fromEntries(nodes) as Record<string, string>),
+    tsx: '4.23.15',
+  });
   scratch.write('imported.mjs', `${PROGRAM}\nmain(await import('redstart'));`);
   scratch.write('static.mjs', `import * as redstart from 'redstart';\n${PROGRAM}\nmain(redstart);`);
+  scratch.write('app.ts', APP);
+  scratch.write('app.mts', APP);
   scratch.write('required.cjs', `${PROGRAM}\nmain(require('redstart'));`);
 }, 180_000);
 
 afterAll(() => scratch.remove());
+
+/** An app as its author writes it: with types and decorators. */
+const APP = `
+import { RedisBroker, createApp, subscriber } from 'redstart';
+
+class Prices {
+  @subscriber('prices')
+  price(sku: string): object {
+    return { sku, cents: 1999 };
+  }
+}
+const broker = new RedisBroker(process.env['REDIS_URL'] ?? 'memory://app');
+broker.register(new Prices());
+const app = createApp(broker, {
+  afterStartup: async () => {
+    const answer = await broker.publish('A-1', { channel: 'prices', rpc: true, timeout: 5_000 });
+    console.log(JSON.stringify([process.versions.node, answer]));
+    app.exit();
+  },
+});
+export default app;
+`;
 
 describe.each(VERSIONS)('the packed tarball, installed, under Node %s', (version) => {
   const file = platform === 'win32' ? 'node.exe' : 'node';
@@ -66,6 +93,22 @@ describe.each(VERSIONS)('the packed tarball, installed, under Node %s', (version
         answer: { sku: 'A-1', cents: 1999 },
         error: [true, 'RangeError'],
       });
+    },
+    60_000,
+  );
+
+  // Without "type": "module", app.ts is CommonJS, and its redstart another copy than the command's.
+  it.each(['app.ts', 'app.mts'])(
+    "has a command that runs %s with the project's tsx",
+    async (file) => {
+      const command = join('node_modules', '.bin', 'redstart');
+      const printed = await scratch.node(
+        ['--disable-warning=ExperimentalWarning', command, 'run', file],
+        { binary },
+      );
+      const [answer, ...notes] = printed.trimEnd().split('\n');
+      expect(JSON.parse(answer as string)).toEqual([version, { sku: 'A-1', cents: 1999 }]);
+      expect(notes).toEqual([expect.stringMatching(`redstart: ${file} runs, process \\d+`)]);
     },
     60_000,
   );

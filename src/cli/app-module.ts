@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { App } from '../app.ts';
+import type { RedisBroker } from '../broker.ts';
+import { UsageError } from './failure.ts';
+
+/** `dist/app.js` or `dist/app.js:exportName`, as it is given to `redstart run`. */
+export interface ModuleTarget {
+  readonly file: string;
+  readonly path: string;
+  readonly exportName: string;
+}
+
+/** Reads a target, and fails where there is no such file. */
+export function moduleTarget(text: string): ModuleTarget {
+  const [, file = text, exportName = 'default'] = /^(.+):([\w$]+)$/.exec(text) ?? [];
+  const path = resolve(file);
+  if (existsSync(path)) return { file, path, exportName };
+  const hint = /\.[cm]?js$/.test(file) ? '; has it been compiled?' : '';
+  throw new UsageError(`run: there is no file ${path}${hint}`);
+}
+
+/** Imports a module and returns the app that it exports; of a broker it makes one. */
+export async function loadApp({ file, path, exportName }: ModuleTarget): Promise<App> {
+  if (/\.[cm]?tsx?$/.test(path)) await compileTypeScript(file);
+  const { createApp } = await import('../app.ts');
+  const exported = exportsOf(await import(pathToFileURL(path).href));
+  const value = exported[exportName];
+  if (isApp(value)) {
+    if (!value.hasRun) return value;
+    throw new UsageError(
+      `run: ${file} calls run() on its app: leave that to 'redstart run', or start it by 'node ${file}'`,
+    );
+  }
+  if (isBroker(value)) return createApp(value);
+  const fitting = Object.keys(exported).filter((name) => {
+    return isApp(exported[name]) || isBroker(exported[name]);
+  });
+  const wanted = exportName === 'default' ? 'default export' : `export named '${exportName}'`;
+  const found =
+    value === undefined
+      ? `${file} has no ${wanted}`
+      : `the ${wanted} of ${file} is neither an App nor a RedisBroker`;
+  const hint =
+    fitting.length === 0
+      ? 'export what createApp() returned, or a RedisBroker'
+      : `did you mean ${fitting.map((name) => (name === 'default' ? file : `${file}:${name}`)).join(' or ')}?`;
+  throw new UsageError(`run: ${found}; ${hint}`);
+}
+
+/** A compiled CommonJS module has its exports on its default one. */
+function exportsOf(namespace: unknown): Readonly<Record<string, unknown>> {
+  const exported = namespace as Record<string, unknown>;
+  const inner = exported['default'] as Record<string, unknown> | undefined;
+  return inner?.['__esModule'] === true ? inner : exported;
+}
+
+/** Decorators need a compiler: the project's own tsx, which registers itself as it is imported. */
+async function compileTypeScript(file: string): Promise<void> {
+  const project = createRequire(join(process.cwd(), 'package.json'));
+  let tsx: string;
+  try {
+    tsx = project.resolve('tsx');
+  } catch (error) {
+    throw new UsageError(
+      `run: ${file} is TypeScript, and tsx is not installed in ${process.cwd()}: npm install --save-dev tsx, or run what the compiler makes of it`,
+      { cause: error },
+    );
+  }
+  await import(pathToFileURL(tsx).href);
+}
+
+// Not `instanceof`: the module may import another copy of this package than the command line is.
+
+function isApp(value: unknown): value is App {
+  return hasMethods(value, ['run', 'start', 'stop', 'exit']);
+}
+
+function isBroker(value: unknown): value is RedisBroker {
+  return hasMethods(value, ['start', 'stop', 'register', 'publish']);
+}
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+}

@@ -1,0 +1,24 @@
+import { command } from './command.ts';
+import { URL_OPTION, shownUrl, withBroker } from './connection.ts';
+import { EXIT } from './failure.ts';
+import { note, print } from './output.ts';
+
+export const ping = command({
+  name: 'ping',
+  operands: [],
+  summary: 'see whether Redis answers',
+  text: 'Prints the URL and the milliseconds that PING took. Exit code 4: it does not answer.',
+  options: URL_OPTION,
+  run: (_operands, { url }) =>
+    withBroker(url, async (broker) => {
+      await broker.connect(); // says why it cannot, where ping() has only yes and no
+      const began = performance.now();
+      if (!(await broker.ping())) {
+        note(`${shownUrl(url)} does not answer`);
+        return EXIT.redis;
+      }
+      const ms = Math.round((performance.now() - began) * 100) / 100;
+      print({ url: shownUrl(url), ms });
+      return EXIT.ok;
+    }),
+});

@@ -1,0 +1,37 @@
+import { command, wholeNumber } from './command.ts';
+import { loadApp, moduleTarget } from './app-module.ts';
+import { note } from './output.ts';
+import { leaveSoon, serve } from './service.ts';
+import { supervise } from './supervisor.ts';
+
+export const run = command({
+  name: 'run',
+  operands: ['<file[:export]>'],
+  summary: 'run an app until SIGINT or SIGTERM',
+  text: `The file exports, as its default or under the name given, what createApp() returned, or a
+RedisBroker. It is JavaScript, or TypeScript where tsx is installed in the project.
+The first signal stops the app when its handlers are done, the second one at once.
+With --workers, processes that die are started again after a pause that grows from 0.25 to 10 s;
+each finds its number, from 0, in REDSTART_WORKER.
+
+  redstart run dist/app.js --workers 4
+  redstart run src/app.ts:app --watch --url redis://localhost:6379`,
+  options: {
+    workers: { type: 'string', value: 'n', text: 'run n processes and keep them running' },
+    watch: { type: 'boolean', text: "start again when code in the file's folder changes" },
+    url: { type: 'string', value: 'url', text: 'is REDIS_URL for the app' },
+  },
+  async run([file = ''], { workers, watch = false, url }) {
+    const count = wholeNumber(workers, 'workers');
+    const target = moduleTarget(file);
+    if (url !== undefined) process.env['REDIS_URL'] = url;
+    if (count !== undefined || watch) return supervise({ target, workers: count ?? 1, watch });
+    process.env['REDSTART_WORKER'] ??= '0';
+    try {
+      const app = await loadApp(target);
+      return await serve(app, () => note(`${file} runs, process ${process.pid}`));
+    } finally {
+      leaveSoon();
+    }
+  },
+});

@@ -1,0 +1,90 @@
+// The command line as it is built, in processes of its own.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { repository, workFolder, type Ended } from '../docs/program.ts';
+import { eventually } from '../support/eventually.ts';
+import { redisUrl } from '../support/redis.ts';
+
+export interface Options {
+  /** REDIS_URL of the process. Default: that of the run. */
+  readonly url?: string;
+  /** Default: the folder of the test's files. */
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Started {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** What it and its workers have written so far. */
+  readonly said: { stdout: string; stderr: string };
+  /** Resolves when `text` has been written `times` times, on either of the two. */
+  hears(text: string, times?: number): Promise<void>;
+}
+
+/** A package as it is installed, built from what the sources are now; `import 'redstart'` in its folder finds it. */
+export class CommandLine {
+  readonly #folder = workFolder();
+  readonly path = this.#folder.path;
+
+  constructor() {
+    cpSync(repository('package.json'), join(this.path, 'package.json'));
+    const tsc = repository('node_modules/typescript/bin/tsc');
+    const build = ['-p', repository('tsconfig.build.json'), '--outDir', join(this.path, 'dist')];
+    const { status, stdout } = spawnSync(process.execPath, [tsc, ...build], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`tsc failed:\n${stdout}`);
+  }
+
+  /** Writes a file beside the package. */
+  write(name: string, text: string): string {
+    const path = join(this.path, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+    return path;
+  }
+
+  /** Runs a command to its end. */
+  run(args: readonly string[], options?: Options): Promise<Ended> {
+    return this.start(args, options).ended;
+  }
+
+  /** Starts a command in a process group of its own, which is gone when the test ends. */
+  start(args: readonly string[], { url, cwd, env, input = '' }: Options = {}): Started {
+    const child = spawn(process.execPath, [join(this.path, 'dist/cli/main.js'), ...args], {
+      cwd: cwd ?? this.path,
+      env: { ...process.env, REDIS_URL: url ?? redisUrl(), ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const said = { stdout: '', stderr: '' };
+    child.stdin.on('error', () => undefined).end(input); // most commands do not read it
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text));
+    const ended = new Promise<Ended>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code) => resolve({ code, ...said }));
+    });
+    onTestFinished(() => {
+      try {
+        process.kill(-(child.pid as number), 'SIGKILL');
+      } catch {
+        // it has ended, with all its workers
+      }
+    });
+    const hears = async (text: string, times = 1): Promise<void> => {
+      await eventually(() => {
+        const found = `${said.stdout}${said.stderr}`.split(text).length - 1;
+        if (found < times)
+          throw new Error(`'${text}' ${found} times in:\n${said.stdout}${said.stderr}`);
+      }, 10_000);
+    };
+    return { process: child, ended, said, hears };
+  }
+
+  remove(): void {
+    this.#folder.remove();
+  }
+}
