@@ -1,6 +1,6 @@
 /** What a subscriber says about deliveries that fail: how often, how soon, and where they end. */
 import { SetupError } from './errors.ts';
-import { requireCount } from './internal/checks.ts';
+import { checkKeys, isObject, requireCount } from './internal/checks.ts';
 import { targetOf, type Target } from './transport/address.ts';
 
 /** Repeated deliveries of what failed. */
@@ -41,6 +41,12 @@ export interface NoDeliveryOptions {
 
 export const DELIVERY_KEYS = ['retry', 'deadLetter'];
 
+const KEYS_OF = {
+  retry: ['maxDeliveries', 'backoff'],
+  deadLetter: ['stream', 'list', 'maxlen'],
+  claim: ['minIdle'],
+};
+
 /** Checks what `settles` (acknowledged) subscribers may say. Throws {@link SetupError}. */
 export function checkDelivery(
   options: DeliveryOptions & { ackPolicy?: unknown; noAck?: unknown; claim?: ClaimOptions },
@@ -51,10 +57,13 @@ export function checkDelivery(
   for (const key of ['retry', 'deadLetter', 'claim'] as const) {
     const value: unknown = options[key];
     if (value === undefined) continue;
-    if (typeof value !== 'object' || value === null)
-      throw new SetupError(
-        `${where}: '${key}' must be an object, got ${value === null ? 'null' : typeof value}`,
-      );
+    if (!isObject(value)) {
+      const came = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
+      throw new SetupError(`${where}: '${key}' must be an object, got ${came}`);
+    }
+    // What no address can be is said better where addresses are read.
+    if (!(key === 'deadLetter' && 'channel' in value))
+      checkKeys(value, KEYS_OF[key], where, `'${key}'`);
     if (!settles || options.noAck === true) {
       const needs =
         key === 'claim'

@@ -369,3 +369,22 @@ describe('at the latest, the start finds', () => {
     expect(() => service.use((_, next) => next())).toThrow(/before/);
   });
 });
+
+it.each([
+  [{ claim: { minidle: 500 } }, /'minidle' is not an option of 'claim', did you mean 'minIdle'\?/],
+  [{ claim: [500] }, /'claim' must be an object, got an array/],
+  [
+    { retry: { maxDeliveries: 3, backof: 10 } },
+    /'backof' is not an option of 'retry', did you mean 'backoff'\?/,
+  ],
+  [
+    { deadLetter: { stream: 'dead', maxLen: 10 } },
+    /'maxLen' is not an option of 'deadLetter', did you mean 'maxlen'\?/,
+  ],
+])('a slip inside of an option is found when it is registered: %o', (options, text) => {
+  const broker = new RedisBroker('memory://slips');
+  const subscribe = (): unknown =>
+    broker.subscriber({ stream: 's', group: 'g', ...(options as object) }, () => undefined);
+  expect(subscribe).toThrow(SetupError);
+  expect(subscribe).toThrow(text);
+});
