@@ -117,6 +117,7 @@ describe('the rules of a call', () => {
       return `late ${String(body)}`;
     });
     await eventually(async () => expect(await caller.publish(0, { channel: slow })).toBe(1));
+    await caller.publish(0, { channel, rpc: true }); // the way for answers is open
     const call = caller.publish(1, { channel: slow, rpc: true, timeout: 80 });
     await expect(call).rejects.toBeInstanceOf(RpcTimeoutError);
     for (let i = 0; caller.stats.lateAnswers === 0; i++) {
