@@ -7,6 +7,8 @@ import type { AnySchema } from './decorators/subscriber.ts';
 import type { DeadLetterBox } from './dead-letters.ts';
 import type { DeadLetterAddress } from './delivery-options.ts';
 import { BrokerClosedError, SetupError } from './errors.ts';
+import type { Dependency, MessageContext, ValueOf } from './handle/context.ts';
+import type { ErrorClass } from './handle/error-handlers.ts';
 import type { Middleware } from './handle/middleware.ts';
 import { assess, type Health } from './health.ts';
 import { settledWithin } from './internal/deferred.ts';
@@ -15,13 +17,8 @@ import { openLine, type Line } from './line.ts';
 import { defaultCodec } from './message/codec.ts';
 import { binaryFormat } from './message/format.ts';
 import type { OutputOf, Schema } from './message/schema.ts';
-import {
-  checkBrokerOptions,
-  subscriberSpec,
-  type BrokerOptions,
-  type PublisherOptions,
-  type SubscriberAddress,
-} from './options.ts';
+import { type BrokerOptions, type ConsumerAddress, type PublisherOptions } from './options.ts';
+import { checkBrokerOptions, consumerSpec } from './specs.ts';
 import { plan, type Plan } from './plan.ts';
 import type {
   ChannelDestination,
@@ -30,6 +27,7 @@ import type {
   Publishing,
   StreamDestination,
 } from './publish/publishing.ts';
+import type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
 import { publisherSpec, type Publisher } from './publisher.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
@@ -85,6 +83,7 @@ export class RedisBroker extends Registrar implements Publishing {
   #isStarted = false;
   #isClosed = false;
   readonly #consumers = new Set<Consumer>();
+  readonly #overrides = new Map<Dependency, Dependency>();
 
   constructor(connection: RedisConnection = 'redis://localhost:6379', options: BrokerOptions = {}) {
     checkBrokerOptions(options);
@@ -94,8 +93,7 @@ export class RedisBroker extends Registrar implements Publishing {
     this.#logger = options.logger === false ? silentLogger : (options.logger ?? stderrLogger);
     this.#builder = new Builder({
       options,
-      logger: this.#logger,
-      broker: this,
+      surroundings: { logger: this.#logger, broker: this, overrides: this.#overrides },
       line: () => this.#openLine(),
       reportFor: (name) => this.#reportFor(name),
       onExpired: () => this.#expired++,
@@ -203,9 +201,26 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */
   override use(middleware: Middleware): void {
-    if (this.#line !== undefined)
-      throw new SetupError('use: middleware must be added before the broker connects');
+    this.#refuseLate('use: middleware');
     super.use(middleware);
+  }
+
+  /** As on a router. Throws `SetupError` once the broker is connected. */
+  override onError<E extends Error>(
+    type: ErrorClass<E>,
+    handle: (error: E, ctx: MessageContext) => unknown,
+  ): void {
+    this.#refuseLate('onError: handlers');
+    super.onError(type, handle);
+  }
+
+  /** Has handlers get what `replacement` makes where they ask for `dependency`: for tests. Disposing of the result undoes it. */
+  override<D extends Dependency>(
+    dependency: D,
+    replacement: Dependency<ValueOf<D> | Promise<ValueOf<D>> | ReturnType<D>>,
+  ): Disposable {
+    this.#overrides.set(dependency, replacement);
+    return { [Symbol.dispose]: () => void this.#overrides.delete(dependency) };
   }
 
   readonly publish: Publishing['publish'] = (body: unknown, to: unknown, more?: object) =>
@@ -222,6 +237,10 @@ export class RedisBroker extends Registrar implements Publishing {
 
   readonly gather: Publishing['gather'] = (body: unknown, to: unknown) =>
     this.#sender.gather(body, to);
+
+  /** Collects messages for any addresses, to be sent in one round trip by its `send()`. */
+  readonly pipeline = (options?: PipelineOptions): PublishPipeline =>
+    this.#sender.pipeline(options);
 
   /** One typed function for each contract; `client`, without contracts, is the raw ioredis client. */
   clientFor<Contracts extends Readonly<Record<string, Contract>>>(
@@ -254,9 +273,9 @@ export class RedisBroker extends Registrar implements Publishing {
    * `for await`. Close it, or let `await using` do so; `stop` closes what is left.
    */
   async subscribe<S extends Schema = AnySchema>(
-    address: SubscriberAddress<S, Schema, false>,
+    address: ConsumerAddress<S>,
   ): Promise<Consumer<OutputOf<S>>> {
-    const spec = subscriberSpec(address, undefined, 'subscribe');
+    const spec = consumerSpec(address);
     const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
     const [planned] = plan([{ subscriber, path: [this] }]) as [Plan];
     const line = await this.#openLine();
@@ -269,6 +288,11 @@ export class RedisBroker extends Registrar implements Publishing {
     );
     this.#consumers.add(consumer);
     return consumer;
+  }
+
+  #refuseLate(what: string): void {
+    if (this.#line !== undefined)
+      throw new SetupError(`${what} must be added before the broker connects`);
   }
 
   async #start(): Promise<void> {

@@ -1,18 +1,19 @@
 import { DeadLetterBox } from './dead-letters.ts';
 import { deadLetterTarget, type DeadLetterAddress } from './delivery-options.ts';
 import { Endpoint } from './endpoint.ts';
+import type { Surroundings } from './handle/context.ts';
 import { DeadLetters } from './handle/dead-letters.ts';
+import { injecting } from './handle/inject.ts';
+import { errorHandlersBy } from './handle/error-handlers.ts';
 import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
 import { Pipeline, type Route } from './handle/pipeline.ts';
 import { isAsyncFunction } from './handle/scope.ts';
-import type { Logger } from './internal/logger.ts';
 import { defaultCodec, type Codec } from './message/codec.ts';
 import { binaryFormat, type MessageFormat } from './message/format.ts';
 import { validator, type Schema } from './message/schema.ts';
 import type { BrokerOptions } from './options.ts';
 import type { Member, Plan } from './plan.ts';
 import { Encoder } from './publish/encoder.ts';
-import type { Publishing } from './publish/publishing.ts';
 import { Publisher, type PublisherSpec } from './publisher.ts';
 import { Replier } from './rpc/reply.ts';
 import { Sender } from './sender.ts';
@@ -22,8 +23,7 @@ import type { Delivery, Report } from './transport/transport.ts';
 /** What a builder needs of the broker that it builds for. */
 export interface BuilderHost {
   readonly options: BrokerOptions;
-  readonly logger: Logger;
-  readonly broker: Publishing;
+  readonly surroundings: Surroundings;
   readonly line: () => Line | Promise<Line>;
   readonly reportFor: (name: string) => Report;
   readonly onExpired: () => void;
@@ -88,11 +88,10 @@ export class Builder {
       middlewares: publishersIn(middlewares),
       hidesErrors: errors === 'hide',
     });
-    const { logger, broker, options, onExpired, isLastResort } = this.#host;
+    const { surroundings, options, onExpired, isLastResort } = this.#host;
     return new Endpoint({
       name,
-      logger,
-      broker,
+      surroundings,
       sender: this.sender({}, options.prefix ?? '', () => middlewares),
       replier,
       takenCalls,
@@ -125,21 +124,23 @@ export class Builder {
       codec: options.codec ?? this.#codec,
       format: options.format ?? this.#format,
       routes: members.map((member) => this.#route(member, address)),
+      errorHandlers: errorHandlersBy((members[0] as Member).outerErrorHandlers),
       host: endpoint,
     });
   }
 
-  #route({ subscriber, middlewares, prefix }: Member, address: string): Route {
-    const { filter, schema, reply } = subscriber.spec.options;
+  #route({ subscriber, middlewares, prefix, outerErrorHandlers }: Member, address: string): Route {
+    const { filter, schema, reply, inject, onError = [] } = subscriber.spec.options;
     const consumers = consumersIn(middlewares);
     return {
       filter:
         filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
       validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
       validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
-      invoke: composeConsume(consumers, subscriber.handler),
+      invoke: composeConsume(consumers, injecting(inject, subscriber.handler)),
       isAsync: subscriber.isAsync || consumers.some(isAsyncFunction),
       onward: subscriber.publishers.map((spec) => this.publisher(spec, prefix, () => middlewares)),
+      errorHandlers: errorHandlersBy([...onError, ...outerErrorHandlers]),
     };
   }
 

@@ -6,15 +6,13 @@ import {
   RpcError,
 } from './errors.ts';
 import type { Settlement } from './handle/acknowledge.ts';
-import type { ContextHost, MessageContext } from './handle/context.ts';
+import type { ContextHost, MessageContext, Surroundings } from './handle/context.ts';
 import { failed, ok, type Outcome } from './handle/outcome.ts';
 import { Settler, type SettlerOptions } from './handle/settler.ts';
 import { isAsyncIterable, type Pipeline, type Work } from './handle/pipeline.ts';
 import { deferred, settledWithin, type Deferred } from './internal/deferred.ts';
-import type { Logger } from './internal/logger.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from './message/message.ts';
 import { bodyOf, Response } from './message/response.ts';
-import type { Publishing } from './publish/publishing.ts';
 import type { AnswerLog } from './rpc/answer-log.ts';
 import { Replier } from './rpc/reply.ts';
 import type { StreamAnswers } from './rpc/stream-answers.ts';
@@ -32,8 +30,7 @@ const LAST_CHANCE = 1_000;
 export interface EndpointOptions {
   /** For logs: `list 'orders' (Orders.place)`. */
   readonly name: string;
-  readonly logger: Logger;
-  readonly broker: Publishing;
+  readonly surroundings: Surroundings;
   /** Sends what handlers publish, with the subscriber's own middleware. */
   readonly sender: Sender;
   readonly replier: Replier;
@@ -74,16 +71,11 @@ export class Endpoint implements ContextHost {
   #settling = 0;
   #settled: Deferred<void> | undefined;
 
+  readonly surroundings: Surroundings;
+
   constructor(options: EndpointOptions) {
     this.#options = options;
-  }
-
-  get logger(): Logger {
-    return this.#options.logger;
-  }
-
-  get broker(): Publishing {
-    return this.#options.broker;
+    this.surroundings = options.surroundings;
   }
 
   /** Settles what somebody else reads from `source`. */
@@ -130,7 +122,7 @@ export class Endpoint implements ContextHost {
     if (subscription === undefined) return;
     const isDone = await subscription.stop(patience);
     if (!isDone) {
-      this.#options.logger.warn(
+      this.surroundings.logger.warn(
         `${this.#options.name}: handlers still run after ${patience} ms, their signals abort`,
       );
       const reason = new BrokerClosedError('the broker is stopping');
@@ -138,7 +130,7 @@ export class Endpoint implements ContextHost {
     }
     const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
     if (!ended && !isDone) {
-      this.#options.logger.error(
+      this.surroundings.logger.error(
         `${this.#options.name}: handlers ignored their signal and were left behind`,
       );
     }
@@ -392,6 +384,9 @@ export class Endpoint implements ContextHost {
   }
 
   #log({ correlationId, id }: Message, error: unknown, what = 'the handler failed'): void {
-    this.#options.logger.error({ err: error, correlationId, id }, `${this.#options.name}: ${what}`);
+    this.surroundings.logger.error(
+      { err: error, correlationId, id },
+      `${this.#options.name}: ${what}`,
+    );
   }
 }

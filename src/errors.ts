@@ -93,6 +93,26 @@ export class SendError extends RedstartError {
   }
 }
 
+/** Redis refused some messages of a pipeline. `results` says how each fared, in order; `cause` is the first refusal. */
+export class PipelineError extends RedstartError {
+  readonly results: readonly PromiseSettledResult<number | string>[];
+
+  constructor(results: readonly PromiseSettledResult<number | string>[]) {
+    const refused = results.filter((result) => result.status === 'rejected');
+    const cause: unknown = refused[0]?.reason;
+    super(
+      'PIPELINE',
+      `${refused.length} of ${results.length} messages were refused: ${messageOf(cause)}`,
+      { cause },
+    );
+    this.results = results;
+  }
+
+  static {
+    this.prototype.name = 'PipelineError';
+  }
+}
+
 /** A value cannot be sent: not serialisable, a header of the wrong type, headers too long. */
 export class EncodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {

@@ -31,6 +31,11 @@ export type { RedisResponseOptions, ResponseOptions } from './message/response.t
 
 // Middleware and filters
 export type { ConsumeMiddleware, Middleware } from './handle/middleware.ts';
+export { onError, type ErrorClass, type ErrorHandler } from './handle/error-handlers.ts';
+export type { Dependency, ValueOf } from './handle/context.ts';
+export type { InjectedBy, Injections } from './handle/inject.ts';
+// As a whole, or the interface could not be added to by `declare module 'redstart'`.
+export * from './handle/state.ts';
 export type { PublishCommand, PublishMiddleware } from './publish/command.ts';
 export type { Filter } from './handle/pipeline.ts';
 
@@ -38,6 +43,7 @@ export type { Filter } from './handle/pipeline.ts';
 export type {
   BrokerOptions,
   ChannelSubscription,
+  ConsumerAddress,
   ErrorPolicy,
   ListSubscription,
   PublisherOptions,
@@ -74,6 +80,8 @@ export type { ClusterConnection } from './redis/cluster.ts';
 export type { RedisConnection } from './redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
 
+export type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
+
 // Bodies, headers and frames
 export { defaultCodec, type Codec, type EncodedBody } from './message/codec.ts';
 export { binaryFormat, type MessageFormat } from './message/format.ts';
@@ -93,6 +101,7 @@ export {
   NoReplyError,
   NoRespondersError,
   OverloadedError,
+  PipelineError,
   RedstartError,
   RemoteError,
   RpcError,

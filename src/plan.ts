@@ -1,6 +1,7 @@
 import { deadLetterTarget, type RetryOptions } from './delivery-options.ts';
 import { SetupError } from './errors.ts';
 import type { AckPolicy } from './handle/acknowledge.ts';
+import type { ErrorHandler } from './handle/error-handlers.ts';
 import type { Middleware } from './handle/middleware.ts';
 import type { Retry } from './handle/settler.ts';
 import { backoff } from './internal/backoff.ts';
@@ -23,6 +24,8 @@ export interface Member {
   readonly middlewares: readonly Middleware[];
   /** All routers' prefixes, outermost first. */
   readonly prefix: string;
+  /** All routers', the innermost first. */
+  readonly outerErrorHandlers: readonly ErrorHandler[];
 }
 
 /** One source to open, and the subscribers that share it: several only where filters choose among them. */
@@ -66,6 +69,7 @@ function planOne({ subscriber, path }: Located): Plan {
   const prefix = path.map((router) => router.shared.prefix ?? '').join('');
   const outer = path.flatMap((router) => router.middlewares);
   const middlewares = [...outer, ...(options.middlewares ?? [])];
+  const outerErrorHandlers = path.toReversed().flatMap((router) => router.errorHandlers);
   const address = `${spec.kind} '${prefix + spec.name}'`;
   const pattern =
     spec.kind === 'channel'
@@ -74,7 +78,7 @@ function planOne({ subscriber, path }: Located): Plan {
   return {
     name: `${address} (${name})`,
     address,
-    members: [{ subscriber, middlewares, prefix }],
+    members: [{ subscriber, middlewares, prefix, outerErrorHandlers }],
     source: sourceOf(subscriber, prefix, pattern),
     pattern,
     hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),

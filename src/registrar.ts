@@ -22,19 +22,19 @@ import {
   type RpcContract,
 } from './contract.ts';
 import { SetupError } from './errors.ts';
-import type { MessageContext } from './handle/context.ts';
+import type { MessageContext, NoInjections } from './handle/context.ts';
+import type { InjectedBy, Injections } from './handle/inject.ts';
 import { isAsyncFunction } from './handle/scope.ts';
-import type { HandlerFunction, Middleware } from './handle/middleware.ts';
-import type { OutputOf, Schema } from './message/schema.ts';
 import {
-  checkMiddleware,
-  checkRouterOptions,
-  subscriberSpec,
-  type SharedOptions,
-  type SubscriberAddress,
-  type SubscriberOptions,
-  type SubscriberSpec,
-} from './options.ts';
+  checkErrorHandlers,
+  onError,
+  type ErrorClass,
+  type ErrorHandler,
+} from './handle/error-handlers.ts';
+import { checkMiddleware, type HandlerFunction, type Middleware } from './handle/middleware.ts';
+import type { OutputOf, Schema } from './message/schema.ts';
+import { type SharedOptions, type SubscriberAddress, type SubscriberOptions } from './options.ts';
+import { checkRouterOptions, subscriberSpec, type SubscriberSpec } from './specs.ts';
 import { publisherSpec, type PublisherSpec } from './publisher.ts';
 
 /** A subscription that stands, or is being made, on one broker. */
@@ -99,6 +99,8 @@ export abstract class Registrar {
   readonly shared: SharedOptions;
   /** @internal */
   readonly middlewares: Middleware[];
+  /** @internal */
+  readonly errorHandlers: ErrorHandler[];
   /** Called whenever something is added, here or below. @internal */
   changed: () => void = () => {};
   readonly #subscribers: Subscriber[] = [];
@@ -110,6 +112,7 @@ export abstract class Registrar {
   constructor(options: SharedOptions) {
     this.shared = options;
     this.middlewares = [...(options.middlewares ?? [])];
+    this.errorHandlers = [...(options.onError ?? [])];
   }
 
   /**
@@ -141,24 +144,40 @@ export abstract class Registrar {
     handler: (body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown,
   ): Subscriber;
   /** Subscribes a function. After the broker's start it is connected at once. */
-  subscriber<S extends Schema = AnySchema, B extends boolean = false>(
+  subscriber<
+    S extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(
     // Said apart: with a reply schema to be inferred, `() => new Promise(…)` is a Promise<never>.
-    address: SubscriberAddress<S, AnySchema, B> & (string | { reply?: never }),
-    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>>) => unknown,
+    address: SubscriberAddress<S, AnySchema, B, I> & (string | { reply?: never }),
+    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedBy<I>>) => unknown,
   ): Subscriber;
-  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
-    address: SubscriberAddress<S, R, B>,
-    handler: Handler<S, R, B>,
-  ): Subscriber;
+  subscriber<
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(address: SubscriberAddress<S, R, B, I>, handler: Handler<S, R, B, I>): Subscriber;
   /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
-  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
-    address: SubscriberAddress<S, R, B>,
-    options?: SubscriberOptions<S, R>,
-  ): HandlerDecorator<Handler<S, R, B>>;
-  subscriber<S extends Schema = AnySchema, R extends Schema = AnySchema, B extends boolean = false>(
-    address: SubscriberAddress<S, R, B>,
-    options: SubscriberOptions<S, R> | undefined,
-    handler: Handler<S, R, B>,
+  subscriber<
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(
+    address: SubscriberAddress<S, R, B, I>,
+    options?: SubscriberOptions<S, R, I>,
+  ): HandlerDecorator<Handler<S, R, B, I>>;
+  subscriber<
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(
+    address: SubscriberAddress<S, R, B, I>,
+    options: SubscriberOptions<S, R, I> | undefined,
+    handler: Handler<S, R, B, I>,
   ): Subscriber;
   subscriber(address: unknown, ...rest: unknown[]): unknown {
     const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
@@ -203,6 +222,21 @@ export abstract class Registrar {
   use(middleware: Middleware): void {
     checkMiddleware(middleware, 'use');
     this.middlewares.push(middleware);
+  }
+
+  /**
+   * Answers for errors of a class and its subclasses in all handlers here and below, and for messages
+   * that cannot be read (`DecodeError`, `InvalidMessageError`). Of several handlers that fit, that of the most specific class
+   * runs. Must come before `start`. Throws `SetupError` for what is no class of errors, and for a
+   * second handler of one class.
+   */
+  onError<E extends Error>(
+    type: ErrorClass<E>,
+    handle: (error: E, ctx: MessageContext) => unknown,
+  ): void {
+    const added = onError(type, handle);
+    checkErrorHandlers([...this.errorHandlers, added], 'onError');
+    this.errorHandlers.push(added);
   }
 
   /** Every subscriber here and below. Throws for decorated methods that nobody registered. @internal */

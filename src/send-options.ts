@@ -73,11 +73,15 @@ export function checked(
 
 /** Throws for options that only a call has. */
 export function forbidCall(options: AnyOptions, where: string): void {
+  if (options.rpc === true) {
+    throw new SetupError(
+      `${where}: a batch waits for no answers: leave 'rpc' out, and call one by one with publish`,
+    );
+  }
   const key = (['timeout', 'signal', 'reply'] as const).find((name) => options[name] !== undefined);
   if (key !== undefined) {
     throw new SetupError(
       `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
     );
   }
-  if (options.rpc === true) throw new SetupError(`${where}: a batch cannot wait for answers`);
 }

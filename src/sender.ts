@@ -1,3 +1,4 @@
+import { PublishPipeline, type Collected, type PipelineOptions } from './publish-pipeline.ts';
 import { isContract, isRpc, placeOf, rethrow, type Contract } from './contract.ts';
 import { RedstartError, SendError, SetupError } from './errors.ts';
 import { currentScope } from './handle/scope.ts';
@@ -13,6 +14,7 @@ import {
 import type { Encoder } from './publish/encoder.ts';
 import type { Gathered, Publishing } from './publish/publishing.ts';
 import type { Line } from './line.ts';
+import { sendTogether, type Replies } from './publish/together.ts';
 import { LateStream } from './publish/late-stream.ts';
 import type { Calls } from './rpc/calls.ts';
 import type { CallCommand } from './rpc/conversation.ts';
@@ -26,7 +28,7 @@ import {
   type AnyOptions,
 } from './send-options.ts';
 import { describe, targetOf, type Target } from './transport/address.ts';
-import type { Transport } from './transport/transport.ts';
+import type { Outbound, Transport } from './transport/transport.ts';
 
 export interface SenderOptions {
   /** The line where it is open, a promise of it where it is not. Throws or rejects when there will be none. */
@@ -130,6 +132,44 @@ export class Sender implements Publishing {
     const through = this.#middleware()?.gather;
     const gathered = through === undefined ? conversations.gather(command) : through(command);
     return (await gathered) as Gathered<never>;
+  }
+
+  /** Collects messages, to be sent in one go. */
+  pipeline(options: PipelineOptions = {}): PublishPipeline {
+    return new PublishPipeline(options, (messages, transaction) =>
+      this.#sendAll(messages, transaction),
+    );
+  }
+
+  async #sendAll(messages: readonly Collected[], transaction: boolean): Promise<Replies> {
+    const plain = await Promise.all(
+      messages.map(async ({ body, to, more }) => {
+        if (!isContract(to)) return { body, options: checked(to, 'pipeline') };
+        const options = checked({ ...expand(to, 'publish'), ...more }, 'pipeline');
+        return { body: await validated(to, body), options };
+      }),
+    );
+    for (const { options } of plain) forbidCall(options, 'pipeline');
+    const { transport, calls } = await this.#options.line();
+    return sendTogether(
+      plain.map(({ body, options }) => this.#command(calls, body, options, undefined, 'pipeline')),
+      this.#options.middlewares(),
+      (command) => ({
+        to: command.to,
+        frame: this.#options.encoder.encode(command, command.replyTo),
+      }),
+      async (outbound) => {
+        const replies = await transport.sendAll(outbound, transaction);
+        return replies.map((reply, i) =>
+          reply.status === 'fulfilled'
+            ? reply
+            : {
+                status: 'rejected',
+                reason: asSendError((outbound[i] as Outbound).to, reply.reason),
+              },
+        );
+      },
+    );
   }
 
   /** `publish`, with the correlation id of the message that is being handled. */
@@ -342,5 +382,9 @@ interface Composed {
 }
 
 function refused(to: Target, error: unknown): never {
-  throw error instanceof RedstartError ? error : new SendError(describe(to), error);
+  throw asSendError(to, error);
+}
+
+function asSendError(to: Target, error: unknown): RedstartError {
+  return error instanceof RedstartError ? error : new SendError(describe(to), error);
 }

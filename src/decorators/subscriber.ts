@@ -1,5 +1,6 @@
 import type { ErrorSchemas, EventContract, RpcContract } from '../contract.ts';
-import type { MessageContext } from '../handle/context.ts';
+import type { InjectedBy, Injections } from '../handle/inject.ts';
+import type { MessageContext, NoInjections } from '../handle/context.ts';
 import type { Response } from '../message/response.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { PublisherOptions, SubscriberAddress, SubscriberOptions } from '../options.ts';
@@ -24,10 +25,12 @@ export type ResultOf<R extends Schema, B extends boolean> = MaybePromise<
 >;
 
 /** A function that handles what a schema describes and answers what another does. */
-export type Handler<S extends Schema, R extends Schema, B extends boolean> = (
-  body: BodyOf<S, B>,
-  ctx: MessageContext<OutputOf<S>>,
-) => ResultOf<R, B>;
+export type Handler<
+  S extends Schema,
+  R extends Schema,
+  B extends boolean,
+  I extends Injections = NoInjections,
+> = (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedBy<I>>) => ResultOf<R, B>;
 
 /** A method decorator in both dialects; the compiler checks the method against the schemas in either. */
 // oxlint-disable-next-line typescript/no-explicit-any -- as the standard's own decorator types have it
@@ -77,10 +80,11 @@ export function subscriber<
   S extends Schema = AnySchema,
   R extends Schema = AnySchema,
   B extends boolean = false,
+  I extends Injections = NoInjections,
 >(
-  address: SubscriberAddress<S, R, B>,
-  options?: SubscriberOptions<S, R>,
-): HandlerDecorator<Handler<S, R, B>>;
+  address: SubscriberAddress<S, R, B, I>,
+  options?: SubscriberOptions<S, R, I>,
+): HandlerDecorator<Handler<S, R, B, I>>;
 export function subscriber(address: unknown, options?: unknown) {
   return (...args: unknown[]): void => {
     const intent = { type: 'subscriber', address, options, owner: undefined } as const;

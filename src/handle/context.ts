@@ -4,16 +4,41 @@ import type { Message } from '../message/message.ts';
 import type { MessageOptions, Publishing } from '../publish/publishing.ts';
 import type { Delivery } from '../transport/transport.ts';
 import type { Settlement } from './acknowledge.ts';
+import { Dependencies, type Overrides } from './dependencies.ts';
+import type { MessageState } from './state.ts';
 
 /** Somewhere that results are sent on to. */
 export interface Onward {
   send(body: unknown, options: MessageOptions): Promise<unknown>;
 }
 
-/** What a context needs from the subscriber that it belongs to. */
-export interface ContextHost {
+/**
+ * Makes something that a handler needs, once for each message (a batch counts as one): returns it, a
+ * promise of it, or is a generator that yields it once. A generator goes on when the handler is
+ * done, before its answer is sent; where the handler failed, its error is thrown at the `yield`, as if the
+ * handler had been called there.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- what it reads of the body is its own to check
+export type Dependency<T = unknown> = (ctx: MessageContext<any, any>) => T;
+
+/** What a dependency makes. */
+export type ValueOf<D extends Dependency> =
+  ReturnType<D> extends AsyncGenerator<infer T> | Generator<infer T> ? T : Awaited<ReturnType<D>>;
+
+/** Nothing is injected. */
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- what a mapped type over nothing is
+export type NoInjections = Record<never, never>;
+
+/** What a broker gives to all its handlers. */
+export interface Surroundings {
   readonly logger: Logger;
   readonly broker: Publishing;
+  readonly overrides: Overrides<MessageContext>;
+}
+
+/** What a context needs from the subscriber that it belongs to. */
+export interface ContextHost {
+  readonly surroundings: Surroundings;
   publish(context: MessageContext, body: unknown, to: unknown, more?: object): Promise<unknown>;
   settle(context: MessageContext, how: Settlement): Promise<void> | undefined;
   /** Told when the first handler asks for its signal, so that `stop` can abort it. */
@@ -23,7 +48,7 @@ export interface ContextHost {
 const NO_PATH: Readonly<Record<string, string>> = Object.freeze({});
 
 /** The second argument of every handler and the first of every middleware. */
-export class MessageContext<Body = unknown> {
+export class MessageContext<Body = unknown, State extends object = NoInjections> {
   /** The message; in a batch, its first. */
   readonly message: Message<Body>;
   /** All messages of a batch, in order; otherwise the one. */
@@ -39,11 +64,13 @@ export class MessageContext<Body = unknown> {
   onward: readonly Onward[] = [];
   /** Checks each item, where the handler answers with a stream. @internal */
   validateItem: ((value: unknown) => unknown) | undefined = undefined;
+  /** What was made for the handler. @internal */
+  dependencies: Dependencies<MessageContext> | undefined = undefined;
   /** What stands behind the messages, in the same order. @internal */
   readonly deliveries: readonly Delivery[];
   private readonly host: ContextHost;
   private controller: AbortController | undefined = undefined;
-  private bag: Record<string, unknown> | undefined = undefined;
+  private bag: object | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -76,16 +103,27 @@ export class MessageContext<Body = unknown> {
   }
 
   get logger(): Logger {
-    return this.host.logger;
+    return this.host.surroundings.logger;
   }
 
   get broker(): Publishing {
-    return this.host.broker;
+    return this.host.surroundings.broker;
   }
 
-  /** What middleware wants to hand on: a plain object of this message's own. */
-  get state(): Record<string, unknown> {
-    return (this.bag ??= {});
+  /** What middleware hands on and `inject` makes: a plain object of this message's own. */
+  get state(): MessageState & State {
+    return (this.bag ??= {}) as MessageState & State;
+  }
+
+  /** What a dependency makes for this message, as `inject` gives it: made once, cleaned up when the handler is done. */
+  async resolve<D extends Dependency>(dependency: D): Promise<ValueOf<D>> {
+    return (await this.need(dependency)) as ValueOf<D>;
+  }
+
+  /** The same without a promise where none is needed. @internal */
+  need(dependency: Dependency): unknown {
+    this.dependencies ??= new Dependencies(this.host.surroundings.overrides);
+    return this.dependencies.resolve(dependency, this);
   }
 
   /** Publishes as the broker does, and keeps this message's correlation id. */

@@ -1,3 +1,5 @@
+import { SetupError } from '../errors.ts';
+import { isObject } from '../internal/checks.ts';
 import type { PublishMiddleware } from '../publish/command.ts';
 import type { MessageContext } from './context.ts';
 
@@ -40,4 +42,18 @@ export function publishersIn(middlewares: readonly Middleware[]): PublishMiddlew
   return middlewares
     .map((middleware) => (typeof middleware === 'function' ? undefined : middleware.publish))
     .filter((publish) => publish !== undefined);
+}
+
+/** Throws for what is no middleware. */
+export function checkMiddleware(middleware: unknown, where: string): void {
+  if (typeof middleware === 'function') return;
+  const given = isObject(middleware) ? Object.entries(middleware) : [];
+  const isFine = given.every(
+    ([key, value]) => (key === 'consume' || key === 'publish') && typeof value === 'function',
+  );
+  if (given.length === 0 || !isFine) {
+    throw new SetupError(
+      `${where}: a middleware must be a function (ctx, next) or an object { consume, publish } of functions`,
+    );
+  }
 }

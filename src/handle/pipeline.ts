@@ -8,6 +8,8 @@ import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
 import type { Delivery } from '../transport/transport.ts';
 import { MessageContext, type ContextHost, type Onward } from './context.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { FindErrorHandler } from './error-handlers.ts';
 import type { Invoke } from './middleware.ts';
 import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';
 import { runInScope } from './scope.ts';
@@ -26,6 +28,8 @@ export interface Route {
   isAsync: boolean;
   /** Where the result is sent on to. */
   readonly onward: readonly Onward[];
+  /** Undefined where no error is handled. */
+  readonly errorHandlers: FindErrorHandler | undefined;
 }
 
 export interface PipelineOptions {
@@ -37,6 +41,8 @@ export interface PipelineOptions {
   readonly codec: Codec;
   readonly format: MessageFormat;
   readonly routes: readonly Route[];
+  /** For messages that no handler was chosen for. */
+  readonly errorHandlers: FindErrorHandler | undefined;
   readonly host: ContextHost;
 }
 
@@ -57,11 +63,17 @@ export class Pipeline {
   readonly #options: PipelineOptions;
   /** The handler, where no filter has to choose it. */
   readonly #only: Route | undefined;
+  /** Who answers for messages that no handler was chosen for: the handler without a filter, or the routers around. */
+  readonly #unchosen: Pick<Route, 'errorHandlers' | 'validateReply'>;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
     const [first] = options.routes;
     if (options.routes.length === 1 && first?.filter === undefined) this.#only = first;
+    this.#unchosen = options.routes.find(({ filter }) => filter === undefined) ?? {
+      errorHandlers: options.errorHandlers,
+      validateReply: undefined,
+    };
   }
 
   /** Reads the frame and decodes the body. Never throws: what is wrong is in the outcome. */
@@ -92,15 +104,22 @@ export class Pipeline {
 
   /** Runs the handler for what {@link open} opened. Synchronous where the handler is. */
   handle({ context, outcome }: Work): Outcome | Promise<Outcome> {
-    if (outcome !== undefined) return outcome;
+    if (outcome !== undefined) return this.#answerFor(this.#unchosen, context, outcome);
     if (this.#only !== undefined) return this.#run(this.#only, context);
-    return this.#choose(context).then((route) => this.#run(route, context), badInput);
+    return this.#choose(context).then(
+      (route) => this.#run(route, context),
+      (error: unknown) => this.#answerFor(this.#unchosen, context, badInput(error)),
+    );
   }
 
   /** Runs the handler once for a whole batch and fills in every outcome. One bad item does not spoil its neighbours. */
   async handleBatch(batch: readonly Work[]): Promise<void> {
     const route = this.#options.routes[0] as Route;
     if (route.validate !== undefined) await Promise.all(batch.map((work) => this.validate(work)));
+    for (const work of batch) {
+      if (work.outcome !== undefined)
+        work.outcome = await this.#answerFor(route, work.context, work.outcome);
+    }
     const good = batch.filter((work) => work.outcome === undefined);
     if (good.length === 0) return;
     const context = new MessageContext(
@@ -154,7 +173,7 @@ export class Pipeline {
     try {
       body = route.validate(context.message.body);
     } catch (error) {
-      return badInput(error);
+      return this.#answerFor(route, context, badInput(error));
     }
     const later = promiseIn(body);
     if (later !== undefined) return this.#runValidated(route, context, later);
@@ -170,7 +189,7 @@ export class Pipeline {
     try {
       context.message.body = await body;
     } catch (error) {
-      return badInput(error);
+      return this.#answerFor(route, context, badInput(error));
     }
     return this.#invoke(route, context, context.message.body);
   }
@@ -184,15 +203,64 @@ export class Pipeline {
           ? route.invoke(context, body)
           : runInScope(context, route.isAsync, route.invoke, context, body);
       const later = promiseIn(result);
-      if (later === undefined) return this.#conclude(route, result);
+      if (later === undefined) return this.#end(route, context, result);
       route.isAsync = true;
-      return later.then((value) => this.#conclude(route, value), failed);
+      return later.then(
+        (value) => this.#end(route, context, value),
+        (error: unknown) => this.#fail(route, context, error),
+      );
     } catch (error) {
-      return failed(error);
+      return this.#fail(route, context, error);
     }
   }
 
-  #conclude(route: Route, result: unknown): Outcome | Promise<Outcome> {
+  #end(route: Route, context: MessageContext, result: unknown): Outcome | Promise<Outcome> {
+    const { dependencies } = context;
+    if (dependencies === undefined) return this.#conclude(route, result);
+    // What the stream's items are made with stays until the last.
+    if (isAsyncIterable(result)) return ok(releasing(result, dependencies));
+    return this.#release(route, context, dependencies, this.#conclude(route, result));
+  }
+
+  #fail(route: Route, context: MessageContext, error: unknown): Outcome | Promise<Outcome> {
+    const { dependencies } = context;
+    if (dependencies === undefined) return this.#answerFor(route, context, failed(error));
+    return this.#release(route, context, dependencies, failed(error));
+  }
+
+  async #release(
+    route: Route,
+    context: MessageContext,
+    dependencies: Dependencies<MessageContext>,
+    ended: Outcome | Promise<Outcome>,
+  ): Promise<Outcome> {
+    const outcome = await ended;
+    const failure = await dependencies.release(outcome.kind === 'failed' ? outcome : undefined);
+    return failure === undefined ? outcome : this.#answerFor(route, context, failed(failure.error));
+  }
+
+  /** What a failure's own handler answers in its place; every other outcome as it is. */
+  #answerFor(
+    route: Pick<Route, 'errorHandlers' | 'validateReply'>,
+    context: MessageContext,
+    outcome: Outcome,
+  ): Outcome | Promise<Outcome> {
+    if (outcome.kind !== 'failed') return outcome;
+    const handle = route.errorHandlers?.(outcome.error) as Answer | undefined;
+    if (handle === undefined) return outcome;
+    // One that throws the same error again leaves it as it was: bad input is not tried again.
+    const again = (error: unknown): Outcome => (error === outcome.error ? outcome : failed(error));
+    try {
+      const result = handle(outcome.error, context);
+      const later = promiseIn(result);
+      if (later === undefined) return this.#conclude(route, result);
+      return later.then((value) => this.#conclude(route, value), again);
+    } catch (error) {
+      return again(error);
+    }
+  }
+
+  #conclude(route: Pick<Route, 'validateReply'>, result: unknown): Outcome | Promise<Outcome> {
     // Each item of a stream is checked as it is sent.
     if (route.validateReply === undefined || isAsyncIterable(result)) return ok(result);
     const body = bodyOf(result);
@@ -209,6 +277,24 @@ export class Pipeline {
       return failed(error);
     }
   }
+}
+
+type Answer = (error: unknown, ctx: MessageContext) => unknown;
+
+/** The items as they come, and after the last, or where somebody leaves early, the cleaning up. */
+async function* releasing(
+  items: AsyncIterable<unknown>,
+  dependencies: Dependencies<MessageContext>,
+): AsyncGenerator<unknown, void> {
+  let failure: { error: unknown } | undefined;
+  try {
+    yield* items;
+  } catch (error) {
+    failure = { error };
+  } finally {
+    failure = await dependencies.release(failure);
+  }
+  if (failure !== undefined) throw failure.error;
 }
 
 /** An entry that somebody else wrote to a stream: its fields as an object, text where they are text. */

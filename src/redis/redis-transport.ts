@@ -7,6 +7,7 @@ import type {
   Delivery,
   GroupState,
   Listener,
+  Outbound,
   Receipt,
   Report,
   Source,
@@ -92,6 +93,24 @@ export class RedisTransport implements Transport {
   ): Promise<number | number[] | string[]> {
     if (to.kind === 'list') return this.#run<number>('rpush', [to.name, ...(frames as Buffer[])]);
     return Promise.all(frames.map((frame) => this.send(to, frame))) as Promise<number[] | string[]>;
+  }
+
+  /** Written together; as a transaction in one MULTI. */
+  async sendAll(
+    outbound: readonly Outbound[],
+    transaction: boolean,
+  ): Promise<PromiseSettledResult<number | string>[]> {
+    if (!transaction)
+      return Promise.allSettled(outbound.map(({ to, frame }) => this.send(to, frame)));
+    const multi = this.#client.multi();
+    for (const { to, frame } of outbound)
+      multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
+    const replies = (await multi.exec()) ?? [];
+    return replies.map(([error, value]) =>
+      error === null
+        ? { status: 'fulfilled', value: value as number | string }
+        : { status: 'rejected', reason: error },
+    );
   }
 
   async open(source: SourceOptions, report: Report): Promise<Source> {

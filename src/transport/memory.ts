@@ -16,6 +16,7 @@ import type {
   ListSourceOptions,
   GroupState,
   Listener,
+  Outbound,
   Receipt,
   Report,
   Source,
@@ -77,6 +78,11 @@ export class MemoryTransport implements Transport {
     const replies = await Promise.all(frames.map((frame) => this.send(to, frame)));
     if (to.kind === 'list') return replies.at(-1) as number;
     return replies as number[] | string[];
+  }
+
+  // All are carried out in this tick: nothing comes between them, transaction or not.
+  sendAll(outbound: readonly Outbound[]): Promise<PromiseSettledResult<number | string>[]> {
+    return Promise.allSettled(outbound.map(({ to, frame }) => this.send(to, frame)));
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {

@@ -15,6 +15,11 @@ export interface Transport {
   post(to: Target, frame: Uint8Array, receipt: Receipt): void;
   /** The same for many frames, in order and in one round trip. */
   sendBatch(to: Target, frames: readonly Uint8Array[]): Promise<number | number[] | string[]>;
+  /** For any targets, written together; each fares for itself. As a `transaction` nothing comes between them, and where the server takes one for a mistake none is carried out: then it rejects. */
+  sendAll(
+    outbound: readonly Outbound[],
+    transaction: boolean,
+  ): Promise<PromiseSettledResult<number | string>[]>;
   /** Opens a subscription; resolves when the server has confirmed it. */
   open(source: SourceOptions, report: Report): Promise<Source>;
   /** Listens to one channel, confirmed before it resolves and, with a call of `onRestored`, after every reconnect. */
@@ -43,6 +48,12 @@ export interface Transport {
   flush(): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A frame on its way out. */
+export interface Outbound {
+  readonly to: Target;
+  readonly frame: Uint8Array;
 }
 
 /** Who is told what became of a frame that was sent. */

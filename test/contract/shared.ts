@@ -32,6 +32,34 @@ const KINDS: [
 ];
 
 export function sharedContract(bench: () => Bench): void {
+  it.each([false, true])(
+    'many for any targets are sent together, in order, each with its own reply (transaction: %s)',
+    async (transaction) => {
+      const { name: newName, connect, open } = bench();
+      const [items, entries, nobody] = [newName(), newName(), newName()];
+      const sender = await connect();
+      const replies = await sender.sendAll(
+        [
+          { to: { kind: 'list', name: items }, frame: frame('a') },
+          { to: { kind: 'stream', name: items }, frame: frame('not a stream') },
+          { to: { kind: 'stream', name: entries, maxlen: 5 }, frame: frame('c') },
+          { to: { kind: 'channel', name: nobody }, frame: frame('d') },
+          { to: { kind: 'list', name: items }, frame: frame('b') },
+        ],
+        transaction,
+      );
+      expect(replies).toEqual([
+        { status: 'fulfilled', value: 1 },
+        { status: 'rejected', reason: expect.any(Error) },
+        { status: 'fulfilled', value: expect.stringMatching(/^\d+-\d+$/) },
+        { status: 'fulfilled', value: 0 },
+        { status: 'fulfilled', value: 2 },
+      ]);
+      expect(textsOf(await take(await open(list(items)), 2))).toEqual(['a', 'b']);
+      expect(textsOf(await take(await open(stream(entries, { lastId: '0' })), 1))).toEqual(['c']);
+    },
+  );
+
   it.each(KINDS)('bytes arrive as they were sent: %s', async (_kind, options, target) => {
     const { name: newName, connect, open } = bench();
     const name = newName();

@@ -4,6 +4,7 @@ import {
   RedisRouter,
   RedstartError,
   SetupError,
+  onError,
   subscriber,
   type BrokerOptions,
 } from 'redstart';
@@ -144,6 +145,50 @@ const setup: Row[] = [
     () => subscribe('a', { middlewares: [5] }),
     'middleware',
     'function',
+  ],
+  [
+    'an error handler that onError did not make',
+    () => subscribe('a', { onError: [handler] }),
+    "'onError'",
+    'onError(ErrorClass',
+  ],
+  [
+    'two error handlers for one class',
+    () => brokerWith({ onError: [onError(TypeError, handler), onError(TypeError, handler)] }),
+    'two',
+    'TypeError',
+  ],
+  [
+    'a second error handler for one class, later',
+    () => {
+      const router = new RedisRouter();
+      router.onError(TypeError, handler);
+      router.onError(TypeError, handler);
+    },
+    'two',
+    'TypeError',
+  ],
+  ['an error handler for no class of errors', () => onError(Map as never, handler), 'Error', 'Map'],
+  [
+    'an error handler without a function',
+    () => onError(Error, 5 as never),
+    '(error, ctx)',
+    'number',
+  ],
+  ['an injection of a value', () => subscribe('a', { inject: { db: 5 } }), "'inject.db'", 'number'],
+  ['an injection of nothing', () => subscribe('a', { inject: 5 }), "'inject'", 'object', 'number'],
+  ['a pipeline with an unknown option', () => broker.pipeline({ atomic: true } as never), 'atomic'],
+  [
+    'a pipeline whose transaction is no boolean',
+    () => broker.pipeline({ transaction: 1 } as never),
+    "'transaction'",
+    'boolean',
+  ],
+  [
+    'middleware for messages taken by hand',
+    () => broker.subscribe({ list: 'a', middlewares: [] } as never),
+    "'middlewares'",
+    'by hand',
   ],
   [
     'a handler that is no function',

@@ -17,7 +17,7 @@ const LAYERS = [
   ['rpc'],
   ['delivery-options'],
   ['options', 'consumer'],
-  ['dead-letters'],
+  ['dead-letters', 'specs', 'publish-pipeline'],
   ['decorators', 'line', 'send-options', 'client'],
   ['sender'],
   ['publisher'],

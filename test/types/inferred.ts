@@ -1,5 +1,5 @@
 // What the compiler must infer. Compiled by inferred.test.ts, and never run.
-import { RedisBroker, type Message, type MessageContext } from 'redstart';
+import { RedisBroker, onError, type Message, type MessageContext } from 'redstart';
 import { expectTypeOf } from 'vitest';
 import { z } from 'zod';
 
@@ -40,6 +40,40 @@ export async function results(): Promise<void> {
   expectTypeOf(orders.publish).parameter(0).toEqualTypeOf<{ sku: string; at: string }>();
   expectTypeOf(await orders.publish({ sku: 'a', at: '' })).toEqualTypeOf<string>();
   expectTypeOf(await broker.publisher('a').publish(1)).toEqualTypeOf<number>();
+}
+
+declare module 'redstart' {
+  interface MessageState {
+    declaredForTypes: Date;
+  }
+}
+
+function* connection(): Generator<{ open: boolean }> {
+  yield { open: true };
+}
+
+const user = async (): Promise<string> => Promise.resolve('user');
+
+export function injected(): void {
+  // The handler's state holds what the functions make, and what the program declares.
+
+  const inject = { user, connection, count: () => 1 };
+  broker.subscriber({ list: 'a', schema: Order, inject }, async (body, ctx) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+    expectTypeOf(ctx.state.user).toEqualTypeOf<string>();
+    expectTypeOf(ctx.state.connection).toEqualTypeOf<{ open: boolean }>();
+    expectTypeOf(ctx.state.count).toEqualTypeOf<number>();
+    expectTypeOf(ctx.state.declaredForTypes).toEqualTypeOf<Date>();
+    expectTypeOf(ctx.state['other']).toEqualTypeOf<unknown>();
+    expectTypeOf(await ctx.resolve(user)).toEqualTypeOf<string>();
+    expectTypeOf(await ctx.resolve(connection)).toEqualTypeOf<{ open: boolean }>();
+  });
+  broker.override(user, () => 'another');
+  broker.onError(RangeError, (error) => expectTypeOf(error).toEqualTypeOf<RangeError>());
+  onError(TypeError, (error, { state }) => {
+    expectTypeOf(error).toEqualTypeOf<TypeError>();
+    expectTypeOf(state.declaredForTypes).toEqualTypeOf<Date>();
+  });
 }
 
 export function handlers(): void {

@@ -70,6 +70,23 @@ export class Handlers {
   @subscriber('a')
   field = 1;
 
+  // @ts-expect-error: nothing of the kind is injected
+  @subscriber({ list: 'a', inject: { user: () => 'name' } })
+  wrongInjection(_body: unknown, _ctx: MessageContext<unknown, { user: number }>): void {}
+
+  // @ts-expect-error: nothing is injected
+  @subscriber({ list: 'a' })
+  noInjection(_body: unknown, _ctx: MessageContext<unknown, { user: string }>): void {}
+
+  // @ts-expect-error: a value is no function that makes one
+  @subscriber({ list: 'a', inject: { user: 'name' } })
+  fixedInjection(_body: unknown): void {}
+
+  @subscriber({ list: 'a', inject: { user: async () => Promise.resolve('name') } })
+  rightInjection(_body: unknown, { state }: MessageContext<unknown, { user: string }>): string {
+    return state.user;
+  }
+
   @subscriber({ list: 'a', schema: Order })
   right(order: Order, ctx: MessageContext<Order>): number {
     return order.quantity + ctx.message.body.quantity;

@@ -1,0 +1,75 @@
+import { SetupError } from '../errors.ts';
+import type { MessageContext } from './context.ts';
+
+/** A class of errors, abstract ones included. */
+export type ErrorClass<E extends Error = Error> = abstract new (...args: never[]) => E;
+
+/** What answers for errors of one class. Made by {@link onError}. */
+export interface ErrorHandler {
+  readonly type: ErrorClass;
+  readonly handle: (error: never, ctx: MessageContext) => unknown;
+}
+
+/**
+ * Answers for errors of a class and its subclasses, for the option `onError` of a subscriber, router
+ * or broker. What `handle` returns takes the place of what the handler would have returned: it is
+ * answered, sent on, and the message is acknowledged. What it throws is the failure instead. Throws
+ * `SetupError` where `type` is no class of errors.
+ */
+export function onError<E extends Error>(
+  type: ErrorClass<E>,
+  handle: (error: E, ctx: MessageContext) => unknown,
+): ErrorHandler {
+  if (typeof type !== 'function' || !isErrorPrototype(type.prototype)) {
+    throw new SetupError(
+      `onError: expected Error or a class that extends it, got ${typeof type === 'function' ? type.name : typeof type}`,
+    );
+  }
+  if (typeof handle !== 'function') {
+    throw new SetupError(
+      `onError: expected a function (error, ctx) for ${type.name}, got ${typeof handle}`,
+    );
+  }
+  return { type, handle };
+}
+
+/** Throws where one of the handlers was not made by {@link onError}, or two are for one class. */
+export function checkErrorHandlers(given: unknown, where: string): void {
+  if (given === undefined) return;
+  if (!Array.isArray(given)) throw new SetupError(`${where}: 'onError' must be an array`);
+  const types = new Set<ErrorClass>();
+  for (const one of given as (Partial<ErrorHandler> | null | undefined)[]) {
+    if (typeof one?.type !== 'function' || typeof one.handle !== 'function') {
+      throw new SetupError(
+        `${where}: each of 'onError' must be made by onError(ErrorClass, (error, ctx) => …)`,
+      );
+    }
+    if (types.has(one.type))
+      throw new SetupError(`${where}: 'onError' has two handlers for ${one.type.name}`);
+    types.add(one.type);
+  }
+}
+
+/** Finds who answers for an error: of all classes that fit, the most specific. */
+export type FindErrorHandler = (error: unknown) => ErrorHandler['handle'] | undefined;
+
+/** For handlers with the nearest first, which wins where two are for the same class. */
+export function errorHandlersBy(handlers: readonly ErrorHandler[]): FindErrorHandler | undefined {
+  if (handlers.length === 0) return undefined;
+  const byPrototype = new Map<unknown, ErrorHandler['handle']>();
+  for (const { type, handle } of handlers.toReversed()) byPrototype.set(type.prototype, handle);
+  return (error) => {
+    if (!(error instanceof Error)) return undefined;
+    let prototype: unknown = Object.getPrototypeOf(error);
+    while (prototype !== null) {
+      const found = byPrototype.get(prototype);
+      if (found !== undefined) return found;
+      prototype = Object.getPrototypeOf(prototype);
+    }
+    return undefined;
+  };
+}
+
+function isErrorPrototype(prototype: unknown): boolean {
+  return prototype === Error.prototype || prototype instanceof Error;
+}
