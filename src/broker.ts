@@ -14,7 +14,6 @@ import { assess, type Health } from './health.ts';
 import { settledWithin } from './internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from './internal/logger.ts';
 import { openLine, type Line } from './line.ts';
-import { defaultCodec } from './message/codec.ts';
 import { binaryFormat } from './message/format.ts';
 import type { OutputOf, Schema } from './message/schema.ts';
 import { type BrokerOptions, type ConsumerAddress, type PublisherOptions } from './options.ts';
@@ -377,8 +376,8 @@ export class RedisBroker extends Registrar implements Publishing {
       await transport.close();
       throw error;
     }
-    const { rpc = {}, codec = defaultCodec, format = binaryFormat } = this.#options;
-    return (this.#line = openLine(transport, rpc, codec, format, this.#reportFor('calls')));
+    const { rpc = {}, format = binaryFormat } = this.#options;
+    return (this.#line = openLine(transport, rpc, format, this.#reportFor('calls')));
   }
 
   #openTransport(): Transport {

@@ -82,6 +82,7 @@ export class Builder {
     const { format, group } = subscriber.spec.options;
     const replier = new Replier({
       encoder: this.#encoder(subscriber.spec.options),
+      errorEncoder: new Encoder(defaultCodec, format ?? this.#format),
       transport,
       inbox,
       answers,

@@ -1,5 +1,4 @@
 import { randomId } from './internal/ids.ts';
-import type { Codec } from './message/codec.ts';
 import type { MessageFormat } from './message/format.ts';
 import type { RpcDefaults } from './options.ts';
 import { AnswerLog } from './rpc/answer-log.ts';
@@ -25,7 +24,6 @@ export interface Line {
 export function openLine(
   transport: Transport,
   { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' }: RpcDefaults,
-  codec: Codec,
   format: MessageFormat,
   report: Report,
 ): Line {
@@ -34,8 +32,8 @@ export function openLine(
   const inbox = new Inbox(transport, name, format, report);
   const recovery = new Recovery(transport, inboxPrefix, report);
   const answers = new AnswerLog(transport, inbox, recovery, report);
-  const conversations = new Conversations(transport, inbox, codec);
-  const calls = new Calls(transport, inbox, recovery, conversations, { maxPending, codec, report });
+  const conversations = new Conversations(transport, inbox);
+  const calls = new Calls(transport, inbox, recovery, conversations, { maxPending, report });
   const takenCalls = new TakenCalls(transport, inbox, report);
   const streams = new StreamAnswers(inbox);
   return { transport, calls, conversations, inbox, takenCalls, answers, streams };

@@ -23,7 +23,8 @@ export type ExtraHeaders = Readonly<Record<string, string>> | undefined;
 
 /** Values → frames, in one codec and one format. */
 export class Encoder {
-  readonly #codec: Codec;
+  /** Reads the answers to what is written here, too. */
+  readonly codec: Codec;
   readonly #format: MessageFormat;
   #lastType: string | undefined;
   #lastTypePair = '';
@@ -31,13 +32,13 @@ export class Encoder {
   #lastReplyPairs = '';
 
   constructor(codec: Codec, format: MessageFormat) {
-    this.#codec = codec;
+    this.codec = codec;
     this.#format = format;
   }
 
   /** Throws `EncodeError` for what cannot be sent; nothing has been sent then. */
   encode(message: Outgoing, replyTo?: ReplyAddress, extra?: ExtraHeaders): Uint8Array {
-    const { body, contentType } = this.#codec.encode(message.body);
+    const { body, contentType } = this.codec.encode(message.body);
     if (message.headers !== undefined || this.#format !== binaryFormat) {
       return this.#encodeAny(message, body, contentType, replyTo, extra);
     }

@@ -3,10 +3,10 @@ import {
   NoRespondersError,
   OverloadedError,
   RpcTimeoutError,
+  type RedstartError,
 } from '../errors.ts';
 import { Deadlines } from '../internal/deadlines.ts';
 import { randomId } from '../internal/ids.ts';
-import type { Codec } from '../message/codec.ts';
 import { AGAIN, CALL, DEADLINE } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, FROM_KEY, type Message } from '../message/message.ts';
 import type { Validate } from '../message/schema.ts';
@@ -17,13 +17,12 @@ import type { Conversations } from './conversations.ts';
 import type { Inbox } from './inbox.ts';
 import { PendingCall, type CallOwner, type OwnReply } from './pending-call.ts';
 import type { Recovery } from './recovery.ts';
-import { fromWire } from './remote-error.ts';
+import { errorIn } from './remote-error.ts';
 import { keptFor } from './reply.ts';
 
 export interface CallsOptions {
   /** Calls that may wait for an answer at once. */
   readonly maxPending: number;
-  readonly codec: Codec;
   readonly report: Report;
 }
 
@@ -267,16 +266,13 @@ export class Calls {
 
   #answer(call: PendingCall, message: Message, kind: 'value' | 'error' | 'declined'): void {
     try {
-      message.body = this.#options.codec.decode(message.payload, message.contentType);
+      if (kind === 'error') return this.#fail(call, errorIn(message));
+      if (kind === 'declined') return this.#decline(call, errorIn(message));
+      message.body = call.command.encoder.codec.decode(message.payload, message.contentType);
     } catch (error) {
-      this.#fail(call, error);
-      return;
+      return this.#fail(call, error);
     }
-    if (kind === 'error') {
-      this.#fail(call, fromWire(message.body));
-    } else if (kind === 'declined') {
-      this.#decline(call, message);
-    } else if (call.command.validate === undefined) {
+    if (call.command.validate === undefined) {
       this.#forget(call);
       call.resolve(call.command.whole ? message : message.body);
     } else {
@@ -286,10 +282,10 @@ export class Calls {
   }
 
   /** Somebody else may still answer, unless this was everybody; PUBLISH's count may come after the answer. */
-  #decline(call: PendingCall, message: Message): void {
+  #decline(call: PendingCall, refusal: RedstartError): void {
     call.declined++;
-    call.refusal = fromWire(message.body);
-    if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, call.refusal);
+    call.refusal = refusal;
+    if (call.declined >= (call.receivers ?? Infinity)) this.#fail(call, refusal);
   }
 
   async #resolveValid(call: PendingCall, validate: Validate, message: Message): Promise<void> {

@@ -1,5 +1,4 @@
 import { NoRespondersError, SendError } from '../errors.ts';
-import type { Codec } from '../message/codec.ts';
 import { CALL, DEADLINE, GATHER, WINDOW } from '../message/headers.ts';
 import { CALL_KEY, type Message } from '../message/message.ts';
 import type { Gathered } from '../publish/publishing.ts';
@@ -16,13 +15,11 @@ export class Conversations {
   refusal: () => Error | undefined = () => undefined;
   readonly #transport: Transport;
   readonly #inbox: Inbox;
-  readonly #codec: Codec;
   readonly #open = new Map<number, Conversation>();
 
-  constructor(transport: Transport, inbox: Inbox, codec: Codec) {
+  constructor(transport: Transport, inbox: Inbox) {
     this.#transport = transport;
     this.#inbox = inbox;
-    this.#codec = codec;
     inbox.on('item', (message) => this.find(message)?.item(message));
     inbox.on('end', (message) => this.find(message)?.end(message));
   }
@@ -47,7 +44,6 @@ export class Conversations {
   stream(command: StreamCommand): StreamCall {
     const call = String(command.call);
     return new StreamCall(command, {
-      codec: this.#codec,
       send: (stream) => this.#begin(stream, { [WINDOW]: String(command.window) }),
       credit: (responder, taken) => this.#inbox.say(responder, 'credit', call, String(taken)),
       cancel: (responder) => this.#inbox.say(responder, 'cancel', call),
@@ -57,7 +53,7 @@ export class Conversations {
 
   /** Asks everybody on a channel, and resolves with all answers or when time is up. */
   gather(command: GatherCommand): Promise<Gathered> {
-    const gathering = new Gathering(command, this.#codec, () => this.#open.delete(command.call));
+    const gathering = new Gathering(command, () => this.#open.delete(command.call));
     this.#begin(gathering, { [GATHER]: '1' }).then(
       // Where nobody can say how many, all who answer in time are all there are.
       (receivers) => receivers !== undefined && gathering.reached(receivers),

@@ -1,9 +1,8 @@
 import { deferred } from '../internal/deferred.ts';
-import type { Codec } from '../message/codec.ts';
 import { FROM_KEY, NAME_KEY, type Message } from '../message/message.ts';
 import type { CallCommand, Conversation } from './conversation.ts';
 import type { Gathered } from '../publish/publishing.ts';
-import { fromWire } from './remote-error.ts';
+import { errorIn } from './remote-error.ts';
 
 export interface GatherCommand extends CallCommand {
   /** Enough answers. */
@@ -13,7 +12,6 @@ export interface GatherCommand extends CallCommand {
 /** A question to every subscriber of a channel, and the answers that have come. */
 export class Gathering implements Conversation {
   readonly command: GatherCommand;
-  readonly #codec: Codec;
   readonly #forget: () => void;
   readonly #done = deferred<Gathered>();
   readonly #answers: Message[] = [];
@@ -25,9 +23,8 @@ export class Gathering implements Conversation {
   readonly #waiting = new Map<string, string>();
   #checking = 0;
 
-  constructor(command: GatherCommand, codec: Codec, forget: () => void) {
+  constructor(command: GatherCommand, forget: () => void) {
     this.command = command;
-    this.#codec = codec;
     this.#forget = forget;
     const { timeout, signal } = command;
     if (timeout !== null) this.#timer = setTimeout(() => this.#finish(), timeout);
@@ -53,7 +50,7 @@ export class Gathering implements Conversation {
   value(message: Message): void {
     this.#answered(message);
     try {
-      message.body = this.#codec.decode(message.payload, message.contentType);
+      message.body = this.command.encoder.codec.decode(message.payload, message.contentType);
     } catch (error) {
       this.#errors.push(error as Error);
       this.#check();
@@ -80,7 +77,7 @@ export class Gathering implements Conversation {
 
   error(message: Message): void {
     this.#answered(message);
-    this.#errors.push(fromWire(this.#codec.decode(message.payload, message.contentType)));
+    this.#errors.push(errorIn(message));
     this.#check();
   }
 

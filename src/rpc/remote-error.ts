@@ -1,3 +1,5 @@
+import { defaultCodec } from '../message/codec.ts';
+import type { Message } from '../message/message.ts';
 import type { RedstartError } from '../errors.ts';
 import {
   DecodeError,
@@ -48,7 +50,11 @@ export function toWire(error: unknown): WireError {
 }
 
 /** What a caller's promise rejects with. Bodies that are no error of ours still make one. */
-export function fromWire(body: unknown): RedstartError {
+export function errorIn(message: Message): RedstartError {
+  return fromWire(defaultCodec.decode(message.payload, message.contentType));
+}
+
+function fromWire(body: unknown): RedstartError {
   const { name, message, code, data, cause } = (body ?? {}) as Partial<
     Record<keyof WireError, unknown>
   >;

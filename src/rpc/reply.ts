@@ -25,10 +25,13 @@ const HIDDEN = { name: 'Error', message: 'Internal error' };
 interface ReplyCommand extends PublishCommand {
   /** Headers that tell the caller whose answer this is. */
   readonly extra: ExtraHeaders;
+  readonly encoder: Encoder;
 }
 
 export interface ReplierOptions {
   readonly encoder: Encoder;
+  /** Errors are JSON whatever codec the values have, so that every caller can read them. */
+  readonly errorEncoder: Encoder;
   readonly transport: Transport;
   readonly inbox: Inbox;
   readonly answers: AnswerLog;
@@ -64,16 +67,18 @@ export class Replier {
       return undefined;
     }
     const call = message.header(CALL_KEY);
+    const { encoder, errorEncoder, hidesErrors } = this.#options;
     if (outcome.kind === 'ok') {
       const extra = call === undefined ? undefined : this.#mark(message, call);
-      return this.#answer(message, replyTo, outcome.result, extra);
+      return this.#answer(message, replyTo, outcome.result, extra, encoder);
     }
     if (call === undefined) return undefined;
     const { error } = outcome;
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
     const status: Status = declined ? 'declined' : 'error';
-    const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
-    return this.#answer(message, replyTo, body, { ...this.#mark(message, call), [STATUS]: status });
+    const body = hidesErrors ? HIDDEN : toWire(error);
+    const extra = { ...this.#mark(message, call), [STATUS]: status };
+    return this.#answer(message, replyTo, body, extra, errorEncoder);
   }
 
   /** Whose answer it is, and for a question to all, who answers. */
@@ -119,6 +124,7 @@ export class Replier {
     replyTo: string,
     result: unknown,
     extra: ExtraHeaders,
+    encoder: Encoder,
   ): Promise<unknown> {
     const response = result instanceof Response ? result : undefined;
     const maxlen = response instanceof RedisResponse ? response.maxlen : undefined;
@@ -131,13 +137,14 @@ export class Replier {
       correlationId: response?.correlationId ?? message.correlationId,
       replyTo: undefined,
       extra,
+      encoder,
     };
     return this.#through === undefined ? this.#transmit(command) : this.#through(command);
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    const { encoder, transport, answers } = this.#options;
-    const frame = encoder.encode(command, undefined, command.extra);
+    const { transport, answers } = this.#options;
+    const frame = command.encoder.encode(command, undefined, command.extra);
     const sent = transport.send(command.to, frame);
     if (command.extra === undefined || command.to.kind !== 'channel') return sent;
     answers.remember(command.to.name, command.extra[CALL] as string, frame);

@@ -1,9 +1,8 @@
 import { RpcTimeoutError, StreamBrokenError } from '../errors.ts';
-import type { Codec } from '../message/codec.ts';
 import { FROM_KEY, SEQUENCE_KEY, type Message } from '../message/message.ts';
 import { describe } from '../transport/address.ts';
 import type { CallCommand, Conversation } from './conversation.ts';
-import { fromWire } from './remote-error.ts';
+import { errorIn } from './remote-error.ts';
 
 /** A call for a stream. */
 export interface StreamCommand extends CallCommand {
@@ -15,7 +14,6 @@ export interface StreamCommand extends CallCommand {
 
 /** What a stream needs of those who carry it. */
 export interface StreamHost {
-  readonly codec: Codec;
   /** Sends the request. */
   send(stream: StreamCall): Promise<unknown>;
   /** Tells the responder how many items were taken. */
@@ -101,13 +99,13 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
   /** A handler that returned one value is a stream of one. */
   value(message: Message): void {
     if (this.#end !== undefined) return;
-    this.#items.push(this.#host.codec.decode(message.payload, message.contentType));
+    this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
     this.#finish('done');
   }
 
   error(message: Message): void {
     this.#finish({
-      error: fromWire(this.#host.codec.decode(message.payload, message.contentType)),
+      error: errorIn(message),
     });
   }
 
@@ -145,7 +143,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     }
     this.#sequence = sequence;
     try {
-      this.#items.push(this.#host.codec.decode(message.payload, message.contentType));
+      this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
       this.#wake?.();
     } catch (error) {
       this.#stop(error);

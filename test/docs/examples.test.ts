@@ -27,6 +27,8 @@ const OUTPUT: Record<string, readonly (string | RegExp)[]> = {
   ],
   '06-standard-decorators': ['alarm: attic: 35 °C', 'count: 2'],
   '07-without-decorators': ['upper: QUIET', 'logs: warn: disk full', 'sum: 6'],
+  '08-messagepack': ['application/msgpack: {"year":2026,"highest":200}'],
+  '09-superjson': ['2 kinds, 9007199254740997 pieces'],
 };
 
 const files = readdirSync(repository('examples')).filter((file) => file.endsWith('.ts'));

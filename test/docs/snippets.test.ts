@@ -18,7 +18,7 @@ interface Snippet {
 
 const documents = [
   'README.md',
-  ...readdirSync(repository('docs')).map((file) => `docs/${file}`),
+  ...readdirSync(repository('docs'), { recursive: true }).map((file) => `docs/${String(file)}`),
 ].filter((file) => file.endsWith('.md'));
 const snippets = documents.flatMap(snippetsIn);
 const prefix = `${unique('docs')}:`;
@@ -95,7 +95,7 @@ function snippetsIn(file: string): Snippet[] {
     ),
   ];
   return found.map(([, code = '', output], i) => ({
-    name: `${file.replace('.md', '').replace('/', '-')}-${i + 1}`,
+    name: `${file.replace('.md', '').replaceAll('/', '-')}-${i + 1}`,
     code,
     output,
     isService: code.includes("process.once('SIGTERM'"),

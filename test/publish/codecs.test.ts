@@ -1,4 +1,4 @@
-import { binaryFormat, type Codec, type MessageFormat } from 'redstart';
+import { RpcError, binaryFormat, type Codec, type MessageFormat } from 'redstart';
 import { expect, it } from 'vitest';
 import { onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -55,6 +55,22 @@ onBothBackends('a codec of the user’s', (bench) => {
     await service.publish(2, { list: name() });
     await eventually(() => expect(takeLogs()).toMatchObject([{ level: 'error' }]));
     expect(bodies).toEqual([1]);
+  });
+
+  it('of a publisher reads the answers to its calls, and errors reach every caller', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name(), codec: marked('A') }, (body: string) => {
+      if (body === 'bad') throw new RpcError('BAD', 'very', { n: 1 });
+      return body;
+    });
+    await service.start();
+    const loud = service.publisher({ list: name() }, { codec: marked('A') });
+    expect((await loud.request('hello')).body).toBe('hello');
+    const failure = { code: 'BAD', message: 'very', data: { n: 1 } };
+    await expect(loud.request('bad')).rejects.toMatchObject(failure);
+    const plain = service.request(Buffer.from('A"bad"'), { list: name(), timeout: 5_000 });
+    await expect(plain).rejects.toMatchObject(failure);
   });
 
   it('reads messages that are taken by hand', async () => {
