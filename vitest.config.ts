@@ -2,7 +2,10 @@ import { fileURLToPath } from 'node:url';
 import { transform } from 'esbuild';
 import { defineConfig, type Plugin } from 'vitest/config';
 
-const alias = { redstart: fileURLToPath(new URL('src/index.ts', import.meta.url)) };
+const alias = {
+  'redstart/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
+  redstart: fileURLToPath(new URL('src/index.ts', import.meta.url)),
+};
 
 /** Vitest's own compiler knows the older decorator dialect alone; esbuild lowers the standard one. */
 const standardDecorators: Plugin = {

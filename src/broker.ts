@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { Builder } from './build.ts';
+import { Builder, type Tap } from './build.ts';
 import { clientFor, type Client } from './client.ts';
 import { Consumer } from './consumer.ts';
 import type { Contract } from './contract.ts';
@@ -10,7 +10,7 @@ import { BrokerClosedError, SetupError } from './errors.ts';
 import type { Dependency, MessageContext, ValueOf } from './handle/context.ts';
 import type { ErrorClass } from './handle/error-handlers.ts';
 import type { Middleware } from './handle/middleware.ts';
-import { assess, type Health } from './health.ts';
+import { assess, type BrokerStats, type Health, type SubscriberInfo } from './health.ts';
 import { settledWithin } from './internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from './internal/logger.ts';
 import { openLine, type Line } from './line.ts';
@@ -41,23 +41,6 @@ const FLUSH_PATIENCE = 1_000;
 /** Milliseconds that `ping` waits. */
 const PING_PATIENCE = 3_000;
 
-/** What one broker is doing, for people and for monitoring. */
-export interface BrokerStats {
-  /** Calls that wait for an answer. */
-  readonly pendingCalls: number;
-  /** Answers that came when nobody waited for them any more: late, or second ones. */
-  readonly lateAnswers: number;
-  /** Requests that were dropped unhandled, because their caller had stopped waiting. */
-  readonly expiredRequests: number;
-}
-
-/** What one subscriber is. */
-export interface SubscriberInfo {
-  readonly address: string;
-  readonly title: string;
-  readonly description: string | undefined;
-}
-
 /**
  * Connects handler classes to Redis channels, lists and streams, and publishes to them.
  *
@@ -81,6 +64,7 @@ export class RedisBroker extends Registrar implements Publishing {
   #expired = 0;
   #isStarted = false;
   #isClosed = false;
+  #elsewhere: (() => Transport) | undefined;
   readonly #consumers = new Set<Consumer>();
   readonly #overrides = new Map<Dependency, Dependency>();
 
@@ -174,6 +158,16 @@ export class RedisBroker extends Registrar implements Publishing {
   async drain(): Promise<void> {
     this.#isStarted = false;
     this.#logTrouble(await this.#runner.stop());
+  }
+
+  /** Connects elsewhere from now on, or where it was to: for tests. @internal */
+  async reroute(elsewhere: (() => Transport) | undefined, tap: Tap | undefined): Promise<void> {
+    if (this.#line !== undefined || this.#connecting !== undefined)
+      throw new SetupError('testBroker: the broker is connected already: call it before start');
+    await this.#transport?.close();
+    this.#transport = undefined;
+    this.#elsewhere = elsewhere;
+    this.#builder.tap = tap;
   }
 
   /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
@@ -381,7 +375,7 @@ export class RedisBroker extends Registrar implements Publishing {
   }
 
   #openTransport(): Transport {
-    return openTransport(this.#connection, this.#reportFor('subscriptions'));
+    return this.#elsewhere?.() ?? openTransport(this.#connection, this.#reportFor('subscriptions'));
   }
 
   #reportFor(name: string): Report {

@@ -5,7 +5,13 @@ import type { Surroundings } from './handle/context.ts';
 import { DeadLetters } from './handle/dead-letters.ts';
 import { injecting } from './handle/inject.ts';
 import { errorHandlersBy } from './handle/error-handlers.ts';
-import { composeConsume, consumersIn, publishersIn, type Middleware } from './handle/middleware.ts';
+import {
+  composeConsume,
+  consumersIn,
+  publishersIn,
+  type HandlerFunction,
+  type Middleware,
+} from './handle/middleware.ts';
 import { Pipeline, type Route } from './handle/pipeline.ts';
 import { isAsyncFunction } from './handle/scope.ts';
 import { defaultCodec, type Codec } from './message/codec.ts';
@@ -13,8 +19,10 @@ import { binaryFormat, type MessageFormat } from './message/format.ts';
 import { validator, type Schema } from './message/schema.ts';
 import type { BrokerOptions } from './options.ts';
 import type { Member, Plan } from './plan.ts';
+import type { PublishCommand, PublishMiddleware } from './publish/command.ts';
 import { Encoder } from './publish/encoder.ts';
 import { Publisher, type PublisherSpec } from './publisher.ts';
+import type { Subscriber } from './registrar.ts';
 import { Replier } from './rpc/reply.ts';
 import { Sender } from './sender.ts';
 import type { Line } from './line.ts';
@@ -31,6 +39,12 @@ export interface BuilderHost {
   readonly isLastResort: (planned: Plan, delivery: Delivery) => boolean | Promise<boolean>;
 }
 
+/** Sees what is handled and sent, from inside all middleware: for tests. */
+export interface Tap {
+  handler(subscriber: Subscriber, handler: HandlerFunction): HandlerFunction;
+  publish(command: PublishCommand, next: () => Promise<unknown>): Promise<unknown>;
+}
+
 interface Formats {
   codec?: Codec;
   format?: MessageFormat;
@@ -38,6 +52,8 @@ interface Formats {
 
 /** Puts the layers together: senders, publishers, and for every plan its endpoint and pipeline. */
 export class Builder {
+  /** Undefined but in tests. What is built while there is one asks it, or its successor. */
+  tap: Tap | undefined;
   readonly #host: BuilderHost;
   readonly #codec: Codec;
   readonly #format: MessageFormat;
@@ -48,13 +64,21 @@ export class Builder {
     this.#format = host.options.format ?? binaryFormat;
   }
 
+  readonly #tapped: PublishMiddleware = (command, next) =>
+    this.tap === undefined ? next() : this.tap.publish(command, next);
+
+  #publishers(middlewares: readonly Middleware[]): PublishMiddleware[] {
+    const publishers = publishersIn(middlewares);
+    return this.tap === undefined ? publishers : [...publishers, this.#tapped];
+  }
+
   sender(formats: Formats, prefix: string, middlewares: () => readonly Middleware[]): Sender {
     const { timeout } = this.#host.options.rpc ?? {};
     return new Sender({
       line: this.#host.line,
       encoder: this.#encoder(formats),
       prefix,
-      middlewares: () => publishersIn(middlewares()),
+      middlewares: () => this.#publishers(middlewares()),
       timeout: timeout === undefined ? 30_000 : timeout,
     });
   }
@@ -86,7 +110,7 @@ export class Builder {
       transport,
       inbox,
       answers,
-      middlewares: publishersIn(middlewares),
+      middlewares: this.#publishers(middlewares),
       hidesErrors: errors === 'hide',
     });
     const { surroundings, options, onExpired, isLastResort } = this.#host;
@@ -138,7 +162,10 @@ export class Builder {
         filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
       validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
       validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
-      invoke: composeConsume(consumers, injecting(inject, subscriber.handler)),
+      invoke: composeConsume(
+        consumers,
+        injecting(inject, this.tap?.handler(subscriber, subscriber.handler) ?? subscriber.handler),
+      ),
       isAsync: subscriber.isAsync || consumers.some(isAsyncFunction),
       onward: subscriber.publishers.map((spec) => this.publisher(spec, prefix, () => middlewares)),
       errorHandlers: errorHandlersBy([...onError, ...outerErrorHandlers]),

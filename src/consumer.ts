@@ -1,3 +1,4 @@
+import { monotonicTime } from './internal/clock.ts';
 import type { Pipeline } from './handle/pipeline.ts';
 import { settledWithin } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
@@ -37,7 +38,7 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
 
   /** The next message; `null` when none came within `timeout` milliseconds (default: wait), or after `close`. */
   async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
-    const until = timeout === undefined ? Infinity : performance.now() + timeout;
+    const until = timeout === undefined ? Infinity : monotonicTime() + timeout;
     for (;;) {
       const delivery = this.#waiting.shift();
       const message = delivery === undefined ? undefined : await this.#take(delivery);
@@ -46,7 +47,7 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
       if (this.#closed) return null;
       // A read that outlives our patience goes on, and its message is the next call's.
       const reading = (this.#reading ??= this.#read());
-      const patience = Math.max(0, until - performance.now());
+      const patience = Math.max(0, until - monotonicTime());
       if (until < Infinity && !(await settledWithin(reading, patience))) return null;
       await reading;
     }

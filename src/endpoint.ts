@@ -1,3 +1,4 @@
+import { clearTimer, setTimer, unixTime } from './internal/clock.ts';
 import {
   BrokerClosedError,
   CancelledError,
@@ -162,8 +163,8 @@ export class Endpoint implements ContextHost {
     if (context.messages.length > 1) return;
     this.#options.takenCalls.take(context.message, controller);
     if (context.deadline === undefined) return;
-    const left = Math.min(context.deadline - Date.now(), 2_147_483_647);
-    watch.timer = setTimeout(
+    const left = Math.min(context.deadline - unixTime(), 2_147_483_647);
+    watch.timer = setTimer(
       () => controller.abort(new CancelledError('the caller waits no longer')),
       left,
     );
@@ -173,7 +174,7 @@ export class Endpoint implements ContextHost {
     const watch = this.#watched.get(context);
     if (watch === undefined) return;
     this.#watched.delete(context);
-    clearTimeout(watch.timer);
+    clearTimer(watch.timer);
     this.#options.takenCalls.release(context.message);
   }
 

@@ -6,6 +6,23 @@ import type { SubscriberVitals } from './runner.ts';
 import type { Incident, Vitals } from './subscribe/subscription.ts';
 import type { GroupState, Transport } from './transport/transport.ts';
 
+/** What one broker is doing, for people and for monitoring. */
+export interface BrokerStats {
+  /** Calls that wait for an answer. */
+  readonly pendingCalls: number;
+  /** Answers that came when nobody waited for them any more: late, or second ones. */
+  readonly lateAnswers: number;
+  /** Requests that were dropped unhandled, because their caller had stopped waiting. */
+  readonly expiredRequests: number;
+}
+
+/** What one subscriber is. */
+export interface SubscriberInfo {
+  readonly address: string;
+  readonly title: string;
+  readonly description: string | undefined;
+}
+
 /** Milliseconds that the server has to answer what is asked of it. */
 const PATIENCE = 3_000;
 /** Milliseconds without a connection before that is red. */

@@ -1,8 +1,8 @@
 // Broker
-export { RedisBroker, type BrokerStats, type SubscriberInfo } from './broker.ts';
+export { RedisBroker } from './broker.ts';
 export { RedisRouter, type Subscriber } from './registrar.ts';
 export type { Client } from './client.ts';
-export type { Health, SubscriberHealth } from './health.ts';
+export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './health.ts';
 export type { Publisher } from './publisher.ts';
 export type { ConsumedMessage, Consumer } from './consumer.ts';
 

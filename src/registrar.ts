@@ -43,6 +43,14 @@ export interface Run {
   stop(): Promise<void>;
 }
 
+/** Where a handler comes from. */
+interface Origin {
+  readonly instance?: object;
+  readonly method?: string | symbol;
+  /** The function itself, where it is no method. */
+  readonly original?: unknown;
+}
+
 /** One handler that was registered: where it listens and what runs. */
 export class Subscriber {
   readonly spec: SubscriberSpec;
@@ -54,6 +62,8 @@ export class Subscriber {
   readonly isAsync: boolean;
   /** Where its results are sent on to. @internal */
   readonly publishers: readonly PublisherSpec[];
+  /** @internal */
+  readonly origin: Origin;
   /** One for each broker that has started it. @internal */
   readonly runs = new Set<Run>();
   /** @internal */
@@ -65,6 +75,7 @@ export class Subscriber {
     name: string,
     handler: HandlerFunction,
     publishers: readonly PublisherSpec[],
+    origin: Origin = {},
   ) {
     this.spec = spec;
     this.name = spec.options.title ?? name;
@@ -72,6 +83,7 @@ export class Subscriber {
     this.handler = contract === undefined ? handler : withContract(handler, contract);
     this.isAsync = isAsyncFunction(handler);
     this.publishers = publishers;
+    this.origin = origin;
   }
 
   /** Resolves when the subscription stands. Rejects where it cannot be made, and before the broker's `start`. */
@@ -196,7 +208,9 @@ export abstract class Registrar {
       throw new SetupError(`subscriber: the handler must be a function, got ${typeof handler}`);
     }
     const spec = subscriberSpec(address, options, 'subscriber');
-    const added = new Subscriber(spec, handler.name || 'handler', handler as HandlerFunction, []);
+    const added = new Subscriber(spec, handler.name || 'handler', handler as HandlerFunction, [], {
+      original: handler,
+    });
     this.#subscribers.push(added);
     this.changed();
     return added;
@@ -281,6 +295,7 @@ export abstract class Registrar {
         name,
         (method as HandlerFunction).bind(instance),
         publishers,
+        { instance, method: found.method },
       );
     });
   }

@@ -1,3 +1,4 @@
+import { unixTime } from './internal/clock.ts';
 import { PublishPipeline, type Collected, type PipelineOptions } from './publish-pipeline.ts';
 import { isContract, isRpc, placeOf, rethrow, type Contract } from './contract.ts';
 import { RedstartError, SendError, SetupError } from './errors.ts';
@@ -339,7 +340,7 @@ export class Sender implements Publishing {
 function timeLeft(timeout: number | null): number | null {
   const deadline = currentScope()?.deadline;
   if (deadline === undefined) return timeout;
-  return Math.max(0, Math.min(timeout ?? Infinity, deadline - Date.now()));
+  return Math.max(0, Math.min(timeout ?? Infinity, deadline - unixTime()));
 }
 
 /** A contract as plain options. */

@@ -1,3 +1,4 @@
+import { unixTime } from '../internal/clock.ts';
 import { RedstartError, messageOf } from '../errors.ts';
 import type { MessageFormat } from '../message/format.ts';
 import * as names from '../message/headers.ts';
@@ -59,7 +60,7 @@ export class DeadLetters {
         : {
             [names.ORIGIN_REPLY_TO]: `${message.header(REPLY_KIND_KEY) ?? 'channel'} ${replyTo}`,
           }),
-      [names.DIED_AT]: String(Date.now()),
+      [names.DIED_AT]: String(unixTime()),
     };
   }
 }

@@ -1,3 +1,4 @@
+import { unixTime } from '../internal/clock.ts';
 import { isUtf8 } from 'node:buffer';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
 import type { Codec } from '../message/codec.ts';
@@ -86,7 +87,7 @@ export class Pipeline {
     const context = new MessageContext(host, [message], [delivery], path, deadline);
     let outcome: Outcome | undefined;
     if (match !== undefined && path === undefined) outcome = SKIPPED;
-    else if (deadline !== undefined && deadline < Date.now()) outcome = EXPIRED;
+    else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
     else if (problem !== undefined) outcome = badInput(problem);
     return { delivery, message, context, outcome };
   }

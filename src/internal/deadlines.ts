@@ -1,3 +1,5 @@
+import { clearTimer, monotonicTime, setTimer } from './clock.ts';
+
 /** Durations that stay armed for their next item; beyond these, one that is idle is given up. */
 const MAX_IDLE = 32;
 
@@ -30,7 +32,7 @@ export class Deadlines<T extends Expiring> {
       queue = { timeout: item.timeout, first: undefined, last: undefined, timer: undefined };
       this.#queues.set(item.timeout, queue);
     }
-    item.expiresAt = performance.now() + item.timeout;
+    item.expiresAt = monotonicTime() + item.timeout;
     item.queue = queue;
     item.previous = queue.last;
     item.next = undefined;
@@ -66,7 +68,7 @@ export class Deadlines<T extends Expiring> {
   /** Forgets every item without expiring it. */
   clear(): void {
     for (const queue of this.#queues.values()) {
-      clearTimeout(queue.timer);
+      clearTimer(queue.timer);
       // Unlinked, so that a late `remove` finds nothing to take apart.
       for (let item = queue.first; item !== undefined;) {
         const { next } = item;
@@ -80,12 +82,12 @@ export class Deadlines<T extends Expiring> {
   #arm(queue: Queue, delay: number): void {
     // setTimeout turns more than 2^31 - 1 ms into 1 ms; a longer wait is taken in stretches.
     const stretch = Math.min(Math.max(1, Math.ceil(delay)), 2_147_483_647);
-    queue.timer = setTimeout(() => this.#tick(queue), stretch);
+    queue.timer = setTimer(() => this.#tick(queue), stretch);
   }
 
   #tick(queue: Queue): void {
     queue.timer = undefined;
-    const now = performance.now();
+    const now = monotonicTime();
     while (queue.first !== undefined && queue.first.expiresAt <= now) {
       const item = queue.first as T;
       this.remove(item);
@@ -99,7 +101,7 @@ export class Deadlines<T extends Expiring> {
   }
 
   #drop(queue: Queue): void {
-    clearTimeout(queue.timer);
+    clearTimer(queue.timer);
     // What has expired may have added an item of the same duration to a queue of its own.
     if (this.#queues.get(queue.timeout) === queue) this.#queues.delete(queue.timeout);
   }

@@ -1,3 +1,5 @@
+import { clearTimer, setTimer } from './clock.ts';
+
 /** A promise with its two ends in hand. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -20,11 +22,11 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const done = (): void => {
-      clearTimeout(timer);
+      clearTimer(timer);
       signal?.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const timer = setTimer(done, ms);
     signal?.addEventListener('abort', done, { once: true });
   });
 }
@@ -32,9 +34,9 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
 /** True when `promise` settled within `ms`; its rejection counts as settled and stays with its owner. */
 export function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), ms);
+    const timer = setTimer(() => resolve(false), ms);
     const done = (): void => {
-      clearTimeout(timer);
+      clearTimer(timer);
       resolve(true);
     };
     promise.then(done, done);

@@ -1,3 +1,4 @@
+import { monotonicTime, unixTime } from '../internal/clock.ts';
 import {
   BrokerClosedError,
   NoRespondersError,
@@ -176,7 +177,7 @@ export class Calls {
 
   /** What is left of a call's time, as a time of day. */
   #deadlineOf(call: PendingCall): number {
-    return Date.now() + (call.expiresAt - performance.now());
+    return unixTime() + (call.expiresAt - monotonicTime());
   }
 
   #receive(message: Message, kind: 'value' | 'error' | 'declined'): void {

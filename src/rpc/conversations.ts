@@ -1,3 +1,4 @@
+import { unixTime } from '../internal/clock.ts';
 import { NoRespondersError, SendError } from '../errors.ts';
 import { CALL, DEADLINE, GATHER, WINDOW } from '../message/headers.ts';
 import { CALL_KEY, type Message } from '../message/message.ts';
@@ -83,7 +84,7 @@ export class Conversations {
     this.#open.set(command.call, conversation);
     await this.#inbox.ready();
     extra[CALL] = String(command.call);
-    if (timeout !== null) extra[DEADLINE] = String(Date.now() + Math.ceil(timeout));
+    if (timeout !== null) extra[DEADLINE] = String(unixTime() + Math.ceil(timeout));
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
       throw new SendError(describe(to), error);

@@ -1,3 +1,4 @@
+import { clearTimer, setTimer } from '../internal/clock.ts';
 import { deferred } from '../internal/deferred.ts';
 import { FROM_KEY, NAME_KEY, type Message } from '../message/message.ts';
 import type { CallCommand, Conversation } from './conversation.ts';
@@ -27,7 +28,7 @@ export class Gathering implements Conversation {
     this.command = command;
     this.#forget = forget;
     const { timeout, signal } = command;
-    if (timeout !== null) this.#timer = setTimeout(() => this.#finish(), timeout);
+    if (timeout !== null) this.#timer = setTimer(() => this.#finish(), timeout);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted === true) this.#onAbort();
   }
@@ -127,7 +128,7 @@ export class Gathering implements Conversation {
   }
 
   #close(): void {
-    clearTimeout(this.#timer);
+    clearTimer(this.#timer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
     this.#forget();
   }

@@ -1,3 +1,4 @@
+import { unixTime } from '../internal/clock.ts';
 import { NoMatchingHandlerError, NoReplyError } from '../errors.ts';
 import type { Outcome } from '../handle/outcome.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../message/headers.ts';
@@ -155,7 +156,7 @@ export class Replier {
   async keep(message: Message): Promise<void> {
     const { replyTo, deadline } = message;
     const call = message.header(CALL_KEY);
-    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - Date.now(), MAX_LIFE);
+    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - unixTime(), MAX_LIFE);
     if (replyTo === undefined || call === undefined || life <= 0) return;
     const { transport, inbox, answers } = this.#options;
     const frame = answers.find(replyTo, call);

@@ -1,3 +1,4 @@
+import { clearTimer, setTimer } from '../internal/clock.ts';
 import { RpcTimeoutError, StreamBrokenError } from '../errors.ts';
 import { FROM_KEY, SEQUENCE_KEY, type Message } from '../message/message.ts';
 import { describe } from '../transport/address.ts';
@@ -156,7 +157,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     if (signal?.aborted === true) return this.#stop(signal.reason);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (timeout !== null)
-      this.#overall = setTimeout(() => this.#stop(this.#timeout(timeout)), timeout);
+      this.#overall = setTimer(() => this.#stop(this.#timeout(timeout)), timeout);
     this.#host.send(this).catch((error: unknown) => this.#stop(error));
   }
 
@@ -164,12 +165,12 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     return new Promise((resolve) => {
       const { itemTimeout } = this.command;
       this.#wake = () => {
-        clearTimeout(this.#itemTimer);
+        clearTimer(this.#itemTimer);
         this.#wake = undefined;
         resolve();
       };
       if (itemTimeout === null) return;
-      this.#itemTimer = setTimeout(() => this.#stop(this.#timeout(itemTimeout)), itemTimeout);
+      this.#itemTimer = setTimer(() => this.#stop(this.#timeout(itemTimeout)), itemTimeout);
     });
   }
 
@@ -205,8 +206,8 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
   #finish(end: { error: Error } | 'done'): void {
     if (this.#end !== undefined) return;
     this.#end = end;
-    clearTimeout(this.#overall);
-    clearTimeout(this.#itemTimer);
+    clearTimer(this.#overall);
+    clearTimer(this.#itemTimer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
     this.#host.forget();
     this.#wake?.();

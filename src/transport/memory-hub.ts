@@ -1,3 +1,4 @@
+import { clearTimer, setTimer } from '../internal/clock.ts';
 import { globMatcher } from '../internal/glob.ts';
 import { MemoryList } from './memory-list.ts';
 import { MemoryStream } from './memory-stream.ts';
@@ -55,8 +56,8 @@ export class MemoryHub {
   /** As RPUSH and PEXPIRE: all that is kept under a name lives as long as the last of it. */
   keep(name: string, frame: Buffer, life: number): void {
     this.list(name).push(frame);
-    clearTimeout(this.#lives.get(name));
-    this.#lives.set(name, setTimeout(() => this.delete(name), life).unref());
+    clearTimer(this.#lives.get(name));
+    this.#lives.set(name, setTimer(() => this.delete(name), life).unref());
   }
 
   collect(name: string): Buffer[] {
@@ -66,7 +67,7 @@ export class MemoryHub {
   }
 
   delete(key: string): void {
-    clearTimeout(this.#lives.get(key));
+    clearTimer(this.#lives.get(key));
     this.#lives.delete(key);
     this.#keys.delete(key);
   }

@@ -1,3 +1,4 @@
+import { setTimer } from '../internal/clock.ts';
 import { Timers } from '../internal/timers.ts';
 import type { MemoryList } from './memory-list.ts';
 import type { Delivery, Source } from './transport.ts';
@@ -65,7 +66,7 @@ export class MemoryReliableListSource implements Source {
     await this.stop();
     for (const delivery of unstarted) this.abandon(delivery);
     this.#giveBack((item) => !item.isRunning);
-    if (this.#items.size > 0) setTimeout(() => this.die(), EXPIRY).unref();
+    if (this.#items.size > 0) setTimer(() => this.die(), EXPIRY).unref();
   }
 
   /** Gives back everything, as others do when a consumer is gone. */

@@ -1,3 +1,4 @@
+import { clearTimer, monotonicTime, setTimer, unixTime } from '../internal/clock.ts';
 import { Timers } from '../internal/timers.ts';
 import type { Delivery, Source, StreamSourceOptions } from './transport.ts';
 
@@ -31,7 +32,7 @@ export class MemoryStream {
   #sequence = 0;
 
   add(frame: Buffer | readonly Buffer[], maxlen?: number): string {
-    const now = Date.now();
+    const now = unixTime();
     // Ids only ever grow, also when the clock is set back.
     this.#sequence = now > this.#time ? 0 : this.#sequence + 1;
     this.#time = Math.max(this.#time, now);
@@ -182,9 +183,9 @@ export class MemoryStreamSource implements Source {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         this.#stream.wait(resolve);
-        if (stale < 2 ** 31) timer = setTimeout(resolve, stale).unref();
+        if (stale < 2 ** 31) timer = setTimer(resolve, stale).unref();
       });
-      clearTimeout(timer);
+      clearTimer(timer);
       this.#stream.unwait(this.#wake as () => void);
       this.#wake = undefined;
     }
@@ -206,7 +207,7 @@ export class MemoryStreamSource implements Source {
       if (consumer !== this.#consumer || idle.has(id)) continue;
       // What was not started counts as not delivered, and is anybody's at once.
       if (waiting.has(id)) pending.set(id, { consumer, count: count - 1 });
-      idle.set(id, waiting.has(id) ? -Infinity : performance.now());
+      idle.set(id, waiting.has(id) ? -Infinity : monotonicTime());
     }
     this.#stream.wake();
   }
@@ -228,7 +229,7 @@ export class MemoryStreamSource implements Source {
 
   abandon(delivery: Delivery): void {
     const id = delivery.id as string;
-    if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, performance.now());
+    if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, monotonicTime());
   }
 
   #forget(group: MemoryGroup, id: string): void {
@@ -238,7 +239,7 @@ export class MemoryStreamSource implements Source {
 
   /** Ids that nobody has renewed for so long that their consumer counts as dead. */
   #stale(group: MemoryGroup): string[] {
-    const limit = performance.now() - this.#minIdle;
+    const limit = monotonicTime() - this.#minIdle;
     return [...group.pending.keys()].filter((id) => (group.idle.get(id) ?? Infinity) <= limit);
   }
 
@@ -246,7 +247,7 @@ export class MemoryStreamSource implements Source {
   #untilStale(group: MemoryGroup): number {
     let earliest = Infinity;
     for (const since of group.idle.values()) earliest = Math.min(earliest, since);
-    return Math.max(1, earliest + this.#minIdle - performance.now());
+    return Math.max(1, earliest + this.#minIdle - monotonicTime());
   }
 
   #readOn(max: number): Delivery[] {

@@ -31,7 +31,10 @@ export async function compile(source: string, outfile: string, dialect: Dialect)
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    alias: { redstart: repository('src/index.ts') },
+    alias: {
+      'redstart/testing': repository('src/testing/index.ts'),
+      redstart: repository('src/index.ts'),
+    },
     external: ['ioredis', 'reflect-metadata', 'zod'],
     tsconfigRaw: { compilerOptions: { experimentalDecorators: dialect === 'legacy' } },
     logLevel: 'silent',

@@ -27,7 +27,7 @@ const LAYERS = [
   ['runner'],
   ['health'],
   ['broker'],
-  ['app'],
+  ['app', 'testing'],
   ['index'],
   ['cli'],
 ];

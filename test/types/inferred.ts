@@ -1,5 +1,6 @@
 // What the compiler must infer. Compiled by inferred.test.ts, and never run.
-import { RedisBroker, onError, type Message, type MessageContext } from 'redstart';
+import { RedisBroker, onError, subscriber, type Message, type MessageContext } from 'redstart';
+import { testBroker } from 'redstart/testing';
 import { expectTypeOf } from 'vitest';
 import { z } from 'zod';
 
@@ -74,6 +75,25 @@ export function injected(): void {
     expectTypeOf(error).toEqualTypeOf<TypeError>();
     expectTypeOf(state.declaredForTypes).toEqualTypeOf<Date>();
   });
+}
+
+class Shop {
+  @subscriber({ list: 'a', schema: Order })
+  async place(order: Parsed): Promise<number> {
+    return Promise.resolve(order.sku.length);
+  }
+  readonly name = 'shop';
+}
+
+export async function tested(): Promise<void> {
+  // What a test sees of a handler is typed by it.
+  await using test = await testBroker(broker);
+  const [placed] = test.handled(Shop, 'place');
+  expectTypeOf(placed?.body).toEqualTypeOf<Parsed | undefined>();
+  expectTypeOf(placed?.result).toEqualTypeOf<number | undefined>();
+  const [called] = test.handled((text: string) => text.length);
+  expectTypeOf(called?.body).toEqualTypeOf<string | undefined>();
+  expectTypeOf(called?.result).toEqualTypeOf<number | undefined>();
 }
 
 export function handlers(): void {

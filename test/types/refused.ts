@@ -1,10 +1,13 @@
 // Mistakes that the compiler must refuse: `@ts-expect-error` is itself an error where it accepts one.
 // Compiled by inferred.test.ts in both decorator dialects, and never run.
 import { RedisBroker, subscriber, type MessageContext } from 'redstart';
+import type { TestBroker } from 'redstart/testing';
 import { z } from 'zod';
 
 const Order = z.object({ sku: z.string(), quantity: z.number() });
 type Order = z.infer<typeof Order>;
+declare const test: TestBroker;
+declare const text: () => string;
 const broker = new RedisBroker('memory://types');
 
 export class Handlers {
@@ -128,6 +131,22 @@ export async function calls(): Promise<void> {
 
   // @ts-expect-error: the schema gives an order
   broker.subscriber({ list: 'a', schema: Order }, {}, (_order: number) => 1);
+  // @ts-expect-error: there is no such method
+  test.handled(Handlers, 'rihgt');
+  // @ts-expect-error: a field is no handler
+  test.handled(Handlers, 'field');
+
+  // @ts-expect-error: an error handler is for a class of errors
+  broker.onError(Map, () => null);
+  // @ts-expect-error: it gets that class's error
+  broker.onError(TypeError, (error: RangeError & { own: 1 }) => error.own);
+  // @ts-expect-error: what stands in for a dependency makes the same
+  broker.override(text, () => 5);
+  // @ts-expect-error: a pipeline waits for no answer
+  broker.pipeline().publish(1, { channel: 'a', rpc: true });
+  // @ts-expect-error: what is taken by hand runs through no middleware
+  await broker.subscribe({ list: 'a', middlewares: [] });
+
   // @ts-expect-error: a handler is a function
   broker.subscriber('a', {}, 'handler');
 }

@@ -1,0 +1,2 @@
+export { testBroker, type TestBroker } from './test-broker.ts';
+export type { HandledCall, PublishedMessage } from './records.ts';
