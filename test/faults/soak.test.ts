@@ -1,0 +1,145 @@
+// Nothing that a producer saw accepted is lost, whatever happens to consumers, connections and servers.
+// 20 s here; `npm run soak` takes about 3 minutes, and adds a cluster and Sentinel.
+import { spawnRedis, findBinary, type SpawnedRedis } from '../../scripts/find-redis.mjs';
+import type { Cluster, Redis } from 'ioredis';
+import type { RedisBroker } from 'redstart';
+import { expect, it, onTestFinished } from 'vitest';
+import { slotOf } from '../../src/redis/cluster.ts';
+import { pause } from '../../src/internal/deferred.ts';
+import { newBroker } from '../support/broker.ts';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { rawClient } from '../support/redis.ts';
+import { startCluster, startSentinel } from '../support/servers.ts';
+import { Soak, freezeConsumer, killConsumer, type Fault } from './soak.ts';
+
+const isLong = process.env['REDSTART_LONG'] !== undefined;
+
+it(
+  'a soak on one server: kills, freezes, cuts and restarts lose nothing that was accepted',
+  { timeout: 240_000 },
+  async () => {
+    const server = await durableServer();
+    const proxy = await FaultProxy.to(server.port);
+    const soak = new Soak({
+      connection: proxy.url,
+      lists: ['jobs'],
+      streams: ['events'],
+      consumers: 4,
+    });
+    const cut: Fault = { name: 'all connections cut', strike: async () => proxy.cut() };
+    const restart: Fault = { name: 'server killed and restarted', strike: () => server.restart() };
+    const client = rawClient(server.url);
+    const freeze = freezeConsumer(isLong ? 12_000 : 3_000);
+    await soak.run([killConsumer, cut, restart, freeze], {
+      ms: isLong ? 90_000 : 7_000,
+      every: isLong ? 2_000 : 1_000,
+      patience: 30_000,
+    });
+    process.stdout.write(soak.report('one server, AOF on (appendfsync always)'));
+    await soak.verify(client);
+    expect(soak.sent).toBeGreaterThan(500);
+    // No processing list is left; who is gone is forgotten a minute later.
+    const known = ['events', 'jobs:dead', 'events:dead', 'redstart:list:{jobs}:consumers'];
+    const left = await client.keys('*');
+    expect(left.filter((key) => !known.includes(key))).toEqual([]);
+  },
+);
+
+it.runIf(isLong)(
+  'a soak on a cluster: a master and consumers killed, and nothing that a replica had is lost',
+  { timeout: 240_000 },
+  async () => {
+    const cluster = await startCluster({ replicas: true, nodeTimeout: 1_000 });
+    onTestFinished(() => cluster.stop());
+    const lists = ['jobs:a', 'jobs:b', 'jobs:c'];
+    const streams = ['events:a', 'events:b', 'events:c'];
+    const victim = (await cluster.masterOf('jobs:a')).port;
+    const soak = new Soak({
+      ...{ connection: { cluster: cluster.nodes }, lists, streams, consumers: 4 },
+      isSafe: (broker, name) => onReplica(broker, name, victim),
+    });
+    let isKilled = false;
+    const killMaster: Fault = {
+      name: 'master killed, replica takes over',
+      async strike() {
+        if (isKilled) return;
+        isKilled = true;
+        await cluster.kill('jobs:a');
+        await eventually(async () => (await cluster.masterOf('jobs:a')).port !== victim, 15_000);
+      },
+    };
+    await soak.run([killConsumer, killMaster, killConsumer], {
+      ...{ ms: 30_000, every: 4_000, patience: 30_000 },
+    });
+    process.stdout.write(soak.report('a cluster of three masters with replicas, WAIT 1'));
+    await soak.verify(newBroker({ cluster: cluster.nodes }).client);
+    expect(soak.sent).toBeGreaterThan(2_000);
+  },
+);
+
+it.runIf(isLong)(
+  'a soak behind Sentinel: a fail-over and consumers killed, and nothing that a replica had is lost',
+  { timeout: 240_000 },
+  async () => {
+    const set = await startSentinel();
+    onTestFinished(() => set.stop());
+    const connection = { sentinels: set.sentinels, name: set.name };
+    let isKilled = false;
+    const soak = new Soak({
+      ...{ connection, lists: ['jobs'], streams: ['events'], consumers: 4 },
+      // The one that is left has nobody to confirm.
+      isSafe: async (broker) => isKilled || (await (broker.client as Redis).wait(1, 500)) >= 1,
+    });
+    const failOver: Fault = {
+      name: 'master killed, Sentinel fails over',
+      async strike() {
+        if (isKilled) return;
+        const before = await set.master();
+        await set.killMaster();
+        await eventually(async () => (await set.master()) !== before, 15_000);
+        // What was under way on the old one has failed by now.
+        await pause(1_000);
+        isKilled = true;
+      },
+    };
+    await soak.run([killConsumer, failOver, killConsumer], {
+      ...{ ms: 20_000, every: 4_000, patience: 30_000 },
+    });
+    process.stdout.write(soak.report('a master with its replica behind Sentinel, WAIT 1'));
+    await soak.verify(newBroker(connection).client);
+    expect(soak.sent).toBeGreaterThan(1_000);
+  },
+);
+
+/** A server that keeps what it has said yes to, and can be killed and started again. */
+async function durableServer(): Promise<SpawnedRedis & { restart(): Promise<void> }> {
+  const binary = findBinary();
+  if (binary === undefined) throw new Error('a redis-server is needed: run `npm run redis` first');
+  const durable = ['--appendonly', 'yes', '--appendfsync', 'always'];
+  const first = await spawnRedis(binary, durable);
+  const place = ['--port', String(first.port), '--dir', first.folder];
+  let current = first;
+  // The folder is the first one's: it goes last.
+  onTestFinished(async () => {
+    await current.stop();
+    await first.stop();
+  });
+  return {
+    ...first,
+    async restart() {
+      process.kill(current.pid, 'SIGKILL');
+      await pause(200);
+      current = await spawnRedis(binary, [...place, ...durable]);
+    },
+  };
+}
+
+/** Whether a replica has what was just written, where its node is to be killed; asked on the connection of the write. */
+async function onReplica(broker: RedisBroker, name: string, victim: number): Promise<boolean> {
+  const client = broker.client as Cluster;
+  const owner = client.slots[slotOf(name)]?.[0];
+  if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
+  const node = client.nodes('master').find(({ options }) => options.port === victim);
+  return ((await node?.wait(1, 200)) ?? 0) >= 1;
+}
