@@ -31,7 +31,7 @@ import { publisherSpec, type Publisher } from './publisher.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
-import { Registrar, Subscriber, type Located } from './registrar.ts';
+import { Registrar, Subscriber, type Formats, type Located } from './registrar.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import type { Sender } from './sender.ts';
 import type { Report, Transport } from './transport/transport.ts';
@@ -254,6 +254,16 @@ export class RedisBroker extends Registrar implements Publishing {
   publisher(address: string | Destination, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
     return this.#builder.publisher(spec, this.#options.prefix ?? '', () => this.middlewares);
+  }
+
+  /** @internal */
+  override sendersFor(
+    formats: Formats,
+    prefix: string,
+    middlewares: () => readonly Middleware[],
+  ): Sender[] {
+    const all = (): Middleware[] => [...this.middlewares, ...middlewares()];
+    return [this.#builder.sender(formats, (this.#options.prefix ?? '') + prefix, all)];
   }
 
   /** The dead letters in a stream or list: to list, redrive and remove. */

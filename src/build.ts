@@ -22,7 +22,7 @@ import type { Member, Plan } from './plan.ts';
 import type { PublishCommand, PublishMiddleware } from './publish/command.ts';
 import { Encoder } from './publish/encoder.ts';
 import { Publisher, type PublisherSpec } from './publisher.ts';
-import type { Subscriber } from './registrar.ts';
+import type { Formats, Subscriber } from './registrar.ts';
 import { Replier } from './rpc/reply.ts';
 import { Sender } from './sender.ts';
 import type { Line } from './line.ts';
@@ -43,11 +43,6 @@ export interface BuilderHost {
 export interface Tap {
   handler(subscriber: Subscriber, handler: HandlerFunction): HandlerFunction;
   publish(command: PublishCommand, next: () => Promise<unknown>): Promise<unknown>;
-}
-
-interface Formats {
-  codec?: Codec;
-  format?: MessageFormat;
 }
 
 /** Puts the layers together: senders, publishers, and for every plan its endpoint and pipeline. */
@@ -88,7 +83,7 @@ export class Builder {
     prefix: string,
     middlewares: () => readonly Middleware[],
   ): Publisher<Schema, unknown> {
-    return new Publisher(this.sender(spec.options, prefix, middlewares), spec);
+    return new Publisher(() => this.sender(spec.options, prefix, middlewares), spec);
   }
 
   deadLetters(address: DeadLetterAddress, prefix: string): DeadLetterBox {

@@ -43,13 +43,18 @@ export function publisherSpec(address: unknown, options: unknown, where: string)
 
 /** Sends to one address, with defaults of its own: `broker.publisher(address, options)`. */
 export class Publisher<S extends Schema, Sent> {
-  readonly #sender: Sender;
+  readonly #findSender: () => Sender;
   readonly #spec: PublisherSpec;
+  #found: Sender | undefined;
 
-  /** @internal */
-  constructor(sender: Sender, spec: PublisherSpec) {
-    this.#sender = sender;
+  /** `sender` is asked at the first message. @internal */
+  constructor(sender: () => Sender, spec: PublisherSpec) {
+    this.#findSender = sender;
     this.#spec = spec;
+  }
+
+  get #sender(): Sender {
+    return (this.#found ??= this.#findSender());
   }
 
   /** Sends one message. Rejects with `InvalidMessageError` where it does not fit the publisher's schema. */

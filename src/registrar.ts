@@ -33,9 +33,23 @@ import {
 } from './handle/error-handlers.ts';
 import { checkMiddleware, type HandlerFunction, type Middleware } from './handle/middleware.ts';
 import type { OutputOf, Schema } from './message/schema.ts';
-import { type SharedOptions, type SubscriberAddress, type SubscriberOptions } from './options.ts';
+import type {
+  PublisherOptions,
+  SharedOptions,
+  SubscriberAddress,
+  SubscriberOptions,
+} from './options.ts';
 import { checkRouterOptions, subscriberSpec, type SubscriberSpec } from './specs.ts';
-import { publisherSpec, type PublisherSpec } from './publisher.ts';
+import { Publisher, publisherSpec, type PublisherSpec } from './publisher.ts';
+import type { Codec } from './message/codec.ts';
+import type { MessageFormat } from './message/format.ts';
+import type {
+  ChannelDestination,
+  Destination,
+  ListDestination,
+  StreamDestination,
+} from './publish/publishing.ts';
+import type { Sender } from './sender.ts';
 
 /** A subscription that stands, or is being made, on one broker. */
 export interface Run {
@@ -103,6 +117,12 @@ export class Subscriber {
 export interface Located {
   readonly subscriber: Subscriber;
   readonly path: readonly Registrar[];
+}
+
+/** How one sender's messages are written, where it differs from the broker. */
+export interface Formats {
+  readonly codec?: Codec;
+  readonly format?: MessageFormat;
 }
 
 /** What brokers and routers have in common: they are where handlers are registered. */
@@ -229,6 +249,7 @@ export abstract class Registrar {
       before();
       this.changed();
     };
+    router.parents.push(this);
     this.changed();
   }
 
@@ -252,6 +273,13 @@ export abstract class Registrar {
     checkErrorHandlers([...this.errorHandlers, added], 'onError');
     this.errorHandlers.push(added);
   }
+
+  /** What sends for a publisher that was made here: one sender for each broker that this belongs to. @internal */
+  abstract sendersFor(
+    formats: Formats,
+    prefix: string,
+    middlewares: () => readonly Middleware[],
+  ): Sender[];
 
   /** Every subscriber here and below. Throws for decorated methods that nobody registered. @internal */
   collect(path: readonly Registrar[] = []): Located[] {
@@ -303,9 +331,43 @@ export abstract class Registrar {
 
 /** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
 export class RedisRouter extends Registrar {
+  /** What it was included in. @internal */
+  readonly parents: Registrar[] = [];
+
   constructor(options: SharedOptions = {}) {
     checkRouterOptions(options);
     super(options);
+  }
+
+  /** A sender under this router's prefix, through the one broker that it is included in by the first message. */
+  publisher<S extends Schema = AnySchema>(
+    address: string | ChannelDestination | ListDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, number>;
+  publisher<S extends Schema = AnySchema>(
+    address: StreamDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, string>;
+  publisher(address: string | Destination, options?: PublisherOptions): unknown {
+    const spec = publisherSpec(address, options, 'publisher');
+    return new Publisher(() => {
+      const [sender, ...others] = this.sendersFor(spec.options, '', () => []);
+      if (sender !== undefined && others.length === 0) return sender;
+      throw new SetupError(
+        `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
+      );
+    }, spec);
+  }
+
+  /** @internal */
+  override sendersFor(
+    formats: Formats,
+    prefix: string,
+    middlewares: () => readonly Middleware[],
+  ): Sender[] {
+    const all = (): Middleware[] => [...this.middlewares, ...middlewares()];
+    const name = (this.shared.prefix ?? '') + prefix;
+    return this.parents.flatMap((parent) => parent.sendersFor(formats, name, all));
   }
 }
 

@@ -140,6 +140,25 @@ onBothBackends('messages taken by hand', (bench) => {
     expect((await other.next({ timeout: 5_000 }))?.body).toBe(3);
   });
 
+  it('that a consumer which is gone had not acknowledged are taken over, in order, and then null', async () => {
+    const { broker, name } = bench();
+    const client = broker();
+    const jobs = { stream: name(), group: 'g', claim: { minIdle: 200 } };
+    // More than one XAUTOCLAIM brings: it goes on where it stopped, and begins again at the end.
+    const bodies = Array.from({ length: 250 }, (_, n) => n);
+    await client.publishBatch(bodies, { stream: name() });
+    const first = await client.subscribe(jobs);
+    for (const body of bodies) expect((await first.next())?.body).toBe(body);
+    await first.close();
+    await using second = await client.subscribe(jobs);
+    for (const body of bodies) {
+      const taken = await second.next({ timeout: 10_000 });
+      expect(taken).toMatchObject({ body, deliveryCount: 2 });
+      await taken?.ack();
+    }
+    expect(await second.next({ timeout: 300 })).toBeNull();
+  });
+
   it('are shared by several calls that wait at the same time', async () => {
     const { broker, name } = bench();
     const service = broker();

@@ -27,7 +27,10 @@ it(
       streams: ['events'],
       consumers: 4,
     });
-    const cut: Fault = { name: 'all connections cut', strike: async () => proxy.cut() };
+    const cut: Fault = {
+      name: 'all connections cut',
+      strike: async () => (proxy.cut(), Date.now()),
+    };
     const restart: Fault = { name: 'server killed and restarted', strike: () => server.restart() };
     const client = rawClient(server.url);
     const freeze = freezeConsumer(isLong ? 12_000 : 3_000);
@@ -63,10 +66,12 @@ it.runIf(isLong)(
     const killMaster: Fault = {
       name: 'master killed, replica takes over',
       async strike() {
-        if (isKilled) return;
+        if (isKilled) return undefined;
         isKilled = true;
         await cluster.kill('jobs:a');
+        const killed = Date.now();
         await eventually(async () => (await cluster.masterOf('jobs:a')).port !== victim, 15_000);
+        return killed;
       },
     };
     await soak.run([killConsumer, killMaster, killConsumer], {
@@ -94,13 +99,15 @@ it.runIf(isLong)(
     const failOver: Fault = {
       name: 'master killed, Sentinel fails over',
       async strike() {
-        if (isKilled) return;
+        if (isKilled) return undefined;
         const before = await set.master();
         await set.killMaster();
+        const killed = Date.now();
         await eventually(async () => (await set.master()) !== before, 15_000);
         // What was under way on the old one has failed by now.
         await pause(1_000);
         isKilled = true;
+        return killed;
       },
     };
     await soak.run([killConsumer, failOver, killConsumer], {
@@ -113,7 +120,7 @@ it.runIf(isLong)(
 );
 
 /** A server that keeps what it has said yes to, and can be killed and started again. */
-async function durableServer(): Promise<SpawnedRedis & { restart(): Promise<void> }> {
+async function durableServer(): Promise<SpawnedRedis & { restart(): Promise<number> }> {
   const binary = findBinary();
   if (binary === undefined) throw new Error('a redis-server is needed: run `npm run redis` first');
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always'];
@@ -129,8 +136,10 @@ async function durableServer(): Promise<SpawnedRedis & { restart(): Promise<void
     ...first,
     async restart() {
       process.kill(current.pid, 'SIGKILL');
+      const killed = Date.now();
       await pause(200);
       current = await spawnRedis(binary, [...place, ...durable]);
+      return killed;
     },
   };
 }

@@ -16,10 +16,10 @@ const POISON_EVERY = 200;
 const BREATH = 4;
 const MAX_DELIVERIES = 3;
 
-/** Something that goes wrong; resolves when it is over. */
+/** Something that goes wrong; resolves when it is over, with the time at which it was done, or with nothing where it cannot happen twice. */
 export interface Fault {
   readonly name: string;
-  readonly strike: (soak: Soak) => Promise<void>;
+  readonly strike: (soak: Soak) => Promise<number | undefined>;
 }
 
 interface Struck {
@@ -71,10 +71,12 @@ export class Soak {
   }
 
   /** SIGKILL, and another in its place. */
-  async replace(child: Child): Promise<void> {
+  async replace(child: Child): Promise<number> {
     await child.kill();
+    const killed = Date.now();
     this.#consumers.splice(this.#consumers.indexOf(child), 1);
     await this.#startConsumer();
+    return killed;
   }
 
   /** Faults in turn with a pause between them, over and over until time is up; then whatever is left has `patience` to be handled. */
@@ -92,9 +94,8 @@ export class Soak {
     for (let i = 0; performance.now() < end; i++) {
       await pause(times.every);
       const fault = faults[i % faults.length] as Fault;
-      const from = Date.now();
-      await fault.strike(this);
-      this.#struck.push({ name: fault.name, from, until: Date.now() });
+      const from = await fault.strike(this);
+      if (from !== undefined) this.#struck.push({ name: fault.name, from, until: Date.now() });
     }
     await pause(times.every);
     this.#isOver = true;
@@ -262,8 +263,10 @@ export function freezeConsumer(ms: number): Fault {
     async strike(soak) {
       const { process } = soak.anyConsumer();
       process.kill('SIGSTOP');
+      const frozen = Date.now();
       await pause(ms);
       process.kill('SIGCONT');
+      return frozen;
     },
   };
 }

@@ -3,9 +3,11 @@ import {
   SetupError,
   subscriber,
   type MessageContext,
+  type Middleware,
   type RedisBroker,
 } from 'redstart';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -147,6 +149,31 @@ onBothBackends('a router', (bench) => {
     await stopping;
     // What had not been started stayed in the lists.
     expect(inside).toEqual({ broker: 4, router: 2, own: 3 });
+  });
+
+  it('has publishers, under its prefix and through its middleware and its broker’s', async () => {
+    const { broker, name } = bench();
+    const trace: string[] = [];
+    const tracing = (title: string): Middleware => ({
+      publish: (_, next) => (trace.push(title), next()),
+    });
+    const service = broker({ prefix: 'b:', middlewares: [tracing('broker')] });
+    const outer = new RedisRouter({ prefix: 'o:', middlewares: [tracing('outer')] });
+    const inner = new RedisRouter({ prefix: 'i:', middlewares: [tracing('inner')] });
+    const orders = inner.publisher({ list: name() }, { schema: z.string() });
+    await expect(orders.publish('early')).rejects.toThrow('no broker');
+    outer.include(inner);
+    service.include(outer);
+    expect(await orders.publish('A')).toBe(1);
+    expect(trace).toEqual(['broker', 'outer', 'inner']);
+    await using consumer = await broker().subscribe({ list: `b:o:i:${name()}` });
+    expect((await consumer.next())?.body).toBe('A');
+    await expect(orders.publish(7 as never)).rejects.toMatchObject({ code: 'INVALID_MESSAGE' });
+
+    const shared = new RedisRouter();
+    const notices = shared.publisher(name('notices'));
+    for (const parent of [broker(), broker()]) parent.include(shared);
+    await expect(notices.publish('A')).rejects.toThrow('2 brokers');
   });
 
   it('refuses what is no router, and a circle', () => {
