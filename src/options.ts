@@ -110,10 +110,12 @@ interface NotStream {
 }
 
 interface Batching<B extends boolean> {
-  /** Hand over what there is as one array, `maxRecords` at most. Default false. */
+  /** Hand over what there is as one array, `maxRecords` at most; see `maxWait`. Default false. */
   batch?: B;
   /** Messages fetched at once. Default: 100 in batches; otherwise what the handler's pace suggests. */
   maxRecords?: number;
+  /** Milliseconds that a batch may wait from its first message on to be full. Needs `batch`. Default 0: what there is. */
+  maxWait?: number;
 }
 
 export interface ChannelSubscription<
@@ -130,6 +132,7 @@ export interface ChannelSubscription<
   sharded?: boolean;
   batch?: never;
   maxRecords?: never;
+  maxWait?: never;
 }
 
 export interface ListSubscription<

@@ -47,6 +47,8 @@ export interface Plan {
   readonly errors: ErrorPolicy;
   readonly batch: number | undefined;
   readonly fetch: number | undefined;
+  /** Milliseconds that a batch may wait to be full. */
+  readonly maxWait: number;
 }
 
 /** What to open for these subscribers. Throws for names and combinations that cannot be. */
@@ -91,6 +93,7 @@ function planOne({ subscriber, path }: Located): Plan {
     errors: options.errors ?? nearest(path, 'errors') ?? 'send',
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
     fetch: options.maxRecords,
+    maxWait: options.maxWait ?? 0,
   };
 }
 

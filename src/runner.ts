@@ -7,6 +7,7 @@ import type { Line } from './line.ts';
 import type { Plan } from './plan.ts';
 import type { Run, Subscriber } from './registrar.ts';
 import type { Vitals } from './subscribe/subscription.ts';
+import { FillingSource } from './subscribe/filling.ts';
 import type { Report } from './transport/transport.ts';
 
 /** Milliseconds that a stop waits for what is still being opened. */
@@ -60,7 +61,9 @@ export class Runner {
     const endpoint = builder.endpoint(planned, line);
     const ready = (async () => {
       const source = await line.transport.open(planned.source, reportFor(planned.name));
-      endpoint.run(source, builder.pipeline(planned, endpoint));
+      const { maxWait } = planned;
+      const filled = maxWait === 0 ? source : new FillingSource(source, maxWait);
+      endpoint.run(filled, builder.pipeline(planned, endpoint));
     })();
     const running: Running = {
       plan: planned,

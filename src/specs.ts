@@ -50,7 +50,16 @@ const COMMON = [
 const ABOUT = ['title', 'description', 'codec', 'format'];
 const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
   channel: ['channel', 'pattern', 'sharded', ...COMMON, ...ABOUT],
-  list: ['list', 'reliable', 'batch', 'maxRecords', ...DELIVERY_KEYS, ...COMMON, ...ABOUT],
+  list: [
+    'list',
+    'reliable',
+    'batch',
+    'maxRecords',
+    'maxWait',
+    ...DELIVERY_KEYS,
+    ...COMMON,
+    ...ABOUT,
+  ],
   stream: [
     ...[
       'stream',
@@ -58,6 +67,7 @@ const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
       'consumer',
       'batch',
       'maxRecords',
+      'maxWait',
       'lastId',
       'noAck',
       'maxlen',
@@ -125,6 +135,7 @@ export function subscriberSpec(address: unknown, more: unknown, where: string): 
   expectType(options.filter, 'function', 'filter', where);
   checkInjections(options.inject, where);
   expectCount(options.maxRecords, 'maxRecords', where);
+  expectMilliseconds(options.maxWait, 'maxWait', where);
   expectCount(options.maxlen, 'maxlen', where);
   checkPairs(options, where);
   checkDelivery(options, options.group !== undefined || options.reliable === true, where);
@@ -153,6 +164,9 @@ function checkPairs(options: SubscriberSpec['options'], where: string): void {
     throw new SetupError(
       `${where}: 'lastId' must be '$', '0' or an entry's id such as '1700000000000-0', got '${options.lastId}'`,
     );
+  }
+  if (options.maxWait !== undefined && options.batch !== true) {
+    throw new SetupError(`${where}: 'maxWait' only means something together with 'batch: true'`);
   }
   if (options.filter !== undefined && options.batch === true) {
     throw new SetupError(

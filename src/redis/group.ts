@@ -274,6 +274,11 @@ export class GroupSource implements Source {
     try {
       this.#report(`group '${this.#group}' is gone, it is created again`, error);
       await createGroup(this.#client, { ...this.#options, declare: true }, '0');
+      this.#report(
+        `group '${this.#group}' is there again, from the start of the stream`,
+        undefined,
+        'info',
+      );
       return true;
     } catch {
       return false; // `error` is reported, and the next read tries again

@@ -7,6 +7,10 @@ import { BLOCK, BlockingReader } from './reader.ts';
 /** Milliseconds that putting items back may take. */
 const PATIENCE = 5_000;
 
+/** They were in the list's memory a moment ago. */
+const PUT_BACK = `#!lua flags=allow-oom
+for i = 1, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end`;
+
 /** Items of a list, first in first out: BLMPOP, or BLPOP and LPOP before Redis 7. */
 export class ListSource implements Source {
   readonly takesBack = true;
@@ -47,9 +51,20 @@ export class ListSource implements Source {
     this.#reader.close();
     if (unstarted.length === 0) return;
     const frames = unstarted.map((delivery) => delivery.frame as Buffer);
-    const returned = this.#connections.client.lpush(this.#key, ...frames.reverse());
+    const returned = this.#putBack(frames.reverse());
     if (await settledWithin(returned, PATIENCE)) await returned;
     else throw new Error(`${frames.length} items could not be put back on list '${this.#key}'`);
+  }
+
+  /** LPUSH; where the server has no memory for it, by a script that may use more. Redis 7. */
+  async #putBack(frames: Buffer[]): Promise<void> {
+    const { client } = this.#connections;
+    try {
+      await client.lpush(this.#key, ...frames);
+    } catch (error) {
+      if (!messageOf(error).startsWith('OOM')) throw error;
+      await client.eval(PUT_BACK, 1, this.#key, ...frames);
+    }
   }
 
   // A list's item is gone from Redis once it is popped: there is nothing to settle.

@@ -42,6 +42,8 @@ export class PubSub {
   readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
   /** Counts connections: an attempt to restore on an earlier one gives up. */
   #generation = 0;
+  /** When the connection was lost. */
+  #lostAt = 0;
 
   constructor(connections: Connections, report: Report, home?: string) {
     this.#connections = connections;
@@ -137,6 +139,7 @@ export class PubSub {
       // A cluster ends sharded subscriptions whose slot leaves the node.
       client.on('moved', () => client.stream.destroy());
       client.on('close', () => {
+        if (this.#restoring === undefined) this.#lostAt = performance.now();
         if (!this.#closed) this.#restoring ??= deferred();
       });
       client.on('ready', () => void this.#restore(client));
@@ -178,6 +181,12 @@ export class PubSub {
     if (this.#restoring === restoring && client.status === 'ready') {
       this.#restoring = undefined;
       restoring.resolve();
+      const gap = Math.round(performance.now() - this.#lostAt);
+      this.#report(
+        `channels are heard again; what was published in the ${gap} ms before is lost`,
+        undefined,
+        'info',
+      );
       for (const restored of this.#listeners) restored();
     }
   }

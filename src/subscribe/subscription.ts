@@ -136,6 +136,7 @@ export class Subscription {
       try {
         this.#reading = performance.now();
         this.#waiting = await this.#source.read(this.#demand());
+        if (this.#failures > 0) this.#options.report('reading goes on', undefined, 'info');
         this.#failures = 0;
       } catch (error) {
         this.#reading = undefined;

@@ -2,10 +2,11 @@ import type { Backlog, Delivery, Report, Source } from './transport.ts';
 
 /**
  * Messages that wait for a channel subscriber that is busy. Redis does not wait for slow
- * subscribers, it cuts them off; so a mailbox holds this many and drops what comes after, counted
- * and reported once until the subscriber has caught up.
+ * subscribers, it cuts them off; so a mailbox holds this many messages, of this many bytes in all, and
+ * drops what comes after, counted and reported once until the subscriber has caught up.
  */
 const CAPACITY = 65_536;
+const MAX_BYTES = 64 * 2 ** 20;
 
 /** A source that is pushed to: channels, which Redis delivers without being asked. */
 export class Mailbox implements Source {
@@ -14,6 +15,7 @@ export class Mailbox implements Source {
   /** Messages that found the mailbox full. */
   dropped = 0;
   #waiting: Delivery[] = [];
+  #bytes = 0;
   #wake: (() => void) | undefined;
   #stopped = false;
   #overflowing = false;
@@ -54,17 +56,18 @@ export class Mailbox implements Source {
 
   push(frame: Buffer, name: string): void {
     if (this.#stopped) return;
-    if (this.#waiting.length >= CAPACITY) {
+    if (this.#waiting.length >= CAPACITY || this.#bytes >= MAX_BYTES) {
       this.dropped++;
       this.#droppedAt = performance.now();
       if (this.#overflowing) return;
       this.#overflowing = true;
       this.#report(
-        `the handler is ${CAPACITY} messages behind: further messages are dropped until it has caught up`,
+        `the handler is ${this.#waiting.length} messages behind, ${this.#bytes} bytes: further messages are dropped until it has caught up`,
         undefined,
       );
       return;
     }
+    this.#bytes += frame.length;
     this.#waiting.push({ frame, name, id: undefined, count: 1 });
     this.#wake?.();
   }
@@ -77,9 +80,14 @@ export class Mailbox implements Source {
       });
       this.#wake = undefined;
     }
-    if (this.#waiting.length > max) return this.#waiting.splice(0, max);
+    if (this.#waiting.length > max) {
+      const some = this.#waiting.splice(0, max);
+      for (const { frame } of some) this.#bytes -= (frame as Buffer).length;
+      return some;
+    }
     const all = this.#waiting;
     this.#waiting = [];
+    this.#bytes = 0;
     this.#overflowing = false;
     return all;
   }

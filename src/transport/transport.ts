@@ -118,8 +118,8 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Trouble that nobody is waiting for: where, and what. `level` is `warn` unless it is said. */
-export type Report = (problem: string, error: unknown, level?: 'warn' | 'error') => void;
+/** Trouble that nobody is waiting for, or its end: where, and what. `level` is `warn` unless it is said. */
+export type Report = (problem: string, error: unknown, level?: 'info' | 'warn' | 'error') => void;
 
 export interface Delivery {
   /** The frame, or for a stream entry that is not ours its fields and values, in turn. */

@@ -175,6 +175,7 @@ const setup: Row[] = [
     '(error, ctx)',
     'number',
   ],
+  ['maxWait without batch', () => subscribe({ list: 'a', maxWait: 5 }), "'maxWait'", 'batch'],
   ['an injection of a value', () => subscribe('a', { inject: { db: 5 } }), "'inject.db'", 'number'],
   ['an injection of nothing', () => subscribe('a', { inject: 5 }), "'inject'", 'object', 'number'],
   ['a pipeline with an unknown option', () => broker.pipeline({ atomic: true } as never), 'atomic'],

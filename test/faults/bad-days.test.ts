@@ -330,6 +330,27 @@ it('OOM: what is sent is refused with the reason, and what is there is still han
   expect(takeLogs()).toEqual([]);
 });
 
+it('OOM: items that were fetched from a list and not started are put back at stop all the same', async () => {
+  const server = await ownServer();
+  const client = rawClient(server.url);
+  const service = newBroker(server.url, { gracefulTimeout: 0 });
+  let isRunning = false;
+  service.subscriber({ list: 'x', maxRecords: 10 }, async (_, { signal }) => {
+    isRunning = true;
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  });
+  await newBroker(server.url).publishBatch([1, 2, 3, 4], { list: 'x' });
+  await service.start();
+  await eventually(() => isRunning);
+  expect(await client.llen('x')).toBe(0);
+  await client.config('SET', 'maxmemory', '1');
+  await service.stop();
+  await client.config('SET', 'maxmemory', '0');
+  await using rest = await newBroker(server.url).subscribe({ list: 'x' });
+  for (const body of [2, 3, 4]) expect((await rest.next())?.body).toBe(body);
+  expect(takeLogs()).toMatchObject([{ message: expect.stringContaining('signals abort') }]);
+});
+
 it('NOGROUP: a group that goes away is made again, at once and without fuss', async () => {
   const { broker, client, seen } = await bench(['group']);
   const rate = commandRate(client, 4_000);

@@ -29,6 +29,8 @@ interface Struck {
 }
 
 interface Account {
+  /** The list or stream. */
+  readonly place: string;
   readonly at: number;
   readonly poison: boolean;
   /** When it was handled, each time. */
@@ -156,17 +158,17 @@ export class Soak {
     return this.#unhandled().length;
   }
 
-  /** From the fault until something that was sent after it was handled, and all that had been accepted before it was over. */
+  /** From the fault until something that was sent after it was handled in every place, and all that had been accepted before it was over. */
   #recovery({ from, until }: Struck): number {
-    let first = Infinity;
+    const first = new Map<string, number>();
     let last = from;
-    for (const { at, handled } of this.#accepted.values()) {
+    for (const { place, at, handled } of this.#accepted.values()) {
       if (handled.length === 0 || at <= from - 1_000) continue;
       const done = Math.min(...handled);
-      if (at > from) first = Math.min(first, done);
+      if (at > from) first.set(place, Math.min(first.get(place) ?? Infinity, done));
       if (at <= until) last = Math.max(last, done);
     }
-    return Math.max(first, last) - from;
+    return Math.max(last, ...first.values()) - from;
   }
 
   async #startConsumer(): Promise<void> {
@@ -194,7 +196,7 @@ export class Soak {
           try {
             await broker.publish({ id, poison }, to as { list: string });
             if ((await isSafe?.(broker, name)) === false) throw new Error('not on a replica');
-            this.#accepted.set(id, { at: Date.now(), poison, handled: [] });
+            this.#accepted.set(id, { place: name, at: Date.now(), poison, handled: [] });
           } catch {
             this.#unsure++; // nobody was told that it was taken
           }
