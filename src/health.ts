@@ -1,7 +1,7 @@
 import { messageOf } from './errors.ts';
 import { settledWithin } from './internal/deferred.ts';
 import type { Plan } from './plan.ts';
-import type { Subscriber } from './registrar.ts';
+import type { Subscriber } from './subscriber.ts';
 import type { SubscriberVitals } from './runner.ts';
 import type { Incident, Vitals } from './subscribe/subscription.ts';
 import type { GroupState, Transport } from './transport/transport.ts';

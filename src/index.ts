@@ -1,6 +1,7 @@
 // Broker
 export { RedisBroker } from './broker.ts';
-export { RedisRouter, type Subscriber } from './registrar.ts';
+export { RedisRouter } from './registrar.ts';
+export type { Subscriber } from './subscriber.ts';
 export type { Client } from './client.ts';
 export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './health.ts';
 export type { Publisher } from './publisher.ts';

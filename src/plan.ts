@@ -7,7 +7,8 @@ import type { Retry } from './handle/settler.ts';
 import { backoff } from './internal/backoff.ts';
 import { globMatcher } from './internal/glob.ts';
 import type { ErrorPolicy } from './options.ts';
-import type { Registrar, Located, Subscriber } from './registrar.ts';
+import type { Registrar, Located } from './registrar.ts';
+import type { Subscriber } from './subscriber.ts';
 import { channelPattern, type ChannelPattern, type Target } from './transport/address.ts';
 import type { SourceOptions } from './transport/transport.ts';
 

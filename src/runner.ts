@@ -5,7 +5,7 @@ import { settledWithin } from './internal/deferred.ts';
 import type { Logger } from './internal/logger.ts';
 import type { Line } from './line.ts';
 import type { Plan } from './plan.ts';
-import type { Run, Subscriber } from './registrar.ts';
+import type { Run, Subscriber } from './subscriber.ts';
 import type { Vitals } from './subscribe/subscription.ts';
 import { FillingSource } from './subscribe/filling.ts';
 import type { Report } from './transport/transport.ts';

@@ -6,7 +6,7 @@ import type { Headers } from '../message/headers.ts';
 import type { Message } from '../message/message.ts';
 import type { PublishCommand } from '../publish/command.ts';
 import { EncodeError, SendError } from '../errors.ts';
-import type { Subscriber } from '../registrar.ts';
+import type { Subscriber } from '../subscriber.ts';
 
 /** One call of a handler that has ended. */
 export interface HandledCall<Body = unknown, Result = unknown> {

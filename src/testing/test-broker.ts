@@ -4,7 +4,7 @@ import { expectMilliseconds } from '../internal/checks.ts';
 import { passTime, watchTime } from '../internal/clock.ts';
 import { randomId } from '../internal/ids.ts';
 import type { Destination } from '../publish/publishing.ts';
-import type { Subscriber } from '../registrar.ts';
+import type { Subscriber } from '../subscriber.ts';
 import { targetOf } from '../transport/address.ts';
 import { InterruptibleTransport } from './interruptible.ts';
 import { Link } from './link.ts';

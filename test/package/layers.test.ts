@@ -21,6 +21,7 @@ const LAYERS = [
   ['decorators', 'line', 'send-options', 'client'],
   ['sender'],
   ['publisher'],
+  ['subscriber'],
   ['registrar', 'endpoint'],
   ['plan'],
   ['build'],
