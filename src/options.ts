@@ -189,7 +189,7 @@ export type SubscriberAddress<
 /** What only means something where a handler runs. */
 type Handling =
   | ('reply' | 'noReply' | 'concurrency' | 'errors' | 'filter' | 'batch')
-  | ('middlewares' | 'onError' | 'inject');
+  | ('middlewares' | 'onError' | 'inject' | 'maxRecords' | 'description');
 
 /** An address to take messages from by hand. */
 export type ConsumerAddress<S extends Schema = Schema> = SubscriberAddress<S, Schema, false> &

@@ -83,7 +83,7 @@ const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
 /** What only means something where a handler runs. */
 const HANDLING = [
   ...(['reply', 'noReply', 'concurrency', 'errors', 'filter', 'batch'] as const),
-  ...(['middlewares', 'onError', 'inject'] as const),
+  ...(['middlewares', 'onError', 'inject', 'maxRecords', 'description'] as const),
 ];
 const SHARED_KEYS = ['concurrency', 'ackPolicy', 'errors', 'middlewares', 'onError', 'prefix'];
 const BROKER_KEYS = [...SHARED_KEYS, 'codec', 'format', 'logger', 'gracefulTimeout', 'rpc'];
