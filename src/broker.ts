@@ -16,18 +16,11 @@ import { silentLogger, stderrLogger, type Logger } from './internal/logger.ts';
 import { openLine, type Line } from './line.ts';
 import { binaryFormat } from './message/format.ts';
 import type { OutputOf, Schema } from './message/schema.ts';
-import { type BrokerOptions, type ConsumerAddress, type PublisherOptions } from './options.ts';
+import type { BrokerOptions, ConsumerAddress } from './options.ts';
 import { checkBrokerOptions, consumerSpec } from './specs.ts';
 import { plan, type Plan } from './plan.ts';
-import type {
-  ChannelDestination,
-  Destination,
-  ListDestination,
-  Publishing,
-  StreamDestination,
-} from './publish/publishing.ts';
+import type { Publishing } from './publish/publishing.ts';
 import type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
-import { publisherSpec, type Publisher } from './publisher.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
@@ -241,20 +234,6 @@ export class RedisBroker extends Registrar implements Publishing {
     contracts: Contracts,
   ): Client<Contracts> {
     return clientFor(this, contracts);
-  }
-
-  /** A sender with one destination and defaults of its own. */
-  publisher<S extends Schema = AnySchema>(
-    address: string | ChannelDestination | ListDestination,
-    options?: PublisherOptions<S>,
-  ): Publisher<S, number>;
-  publisher<S extends Schema = AnySchema>(
-    address: StreamDestination,
-    options?: PublisherOptions<S>,
-  ): Publisher<S, string>;
-  publisher(address: string | Destination, options?: PublisherOptions): unknown {
-    const spec = publisherSpec(address, options, 'publisher');
-    return this.#builder.publisher(spec, this.#options.prefix ?? '', () => this.middlewares);
   }
 
   /** @internal */

@@ -206,6 +206,26 @@ export abstract class Registrar {
     this.errorHandlers.push(added);
   }
 
+  /** A sender with one destination and defaults of its own; a router's goes through the one broker that it is included in by the first message. */
+  publisher<S extends Schema = AnySchema>(
+    address: string | ChannelDestination | ListDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, number>;
+  publisher<S extends Schema = AnySchema>(
+    address: StreamDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, string>;
+  publisher(address: string | Destination, options?: PublisherOptions): unknown {
+    const spec = publisherSpec(address, options, 'publisher');
+    return new Publisher(() => {
+      const [sender, ...others] = this.sendersFor(spec.options, '', () => []);
+      if (sender !== undefined && others.length === 0) return sender;
+      throw new SetupError(
+        `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
+      );
+    }, spec);
+  }
+
   /** What sends for a publisher that was made here: one sender for each broker that this belongs to. @internal */
   abstract sendersFor(
     formats: Formats,
@@ -269,26 +289,6 @@ export class RedisRouter extends Registrar {
   constructor(options: SharedOptions = {}) {
     checkRouterOptions(options);
     super(options);
-  }
-
-  /** A sender under this router's prefix, through the one broker that it is included in by the first message. */
-  publisher<S extends Schema = AnySchema>(
-    address: string | ChannelDestination | ListDestination,
-    options?: PublisherOptions<S>,
-  ): Publisher<S, number>;
-  publisher<S extends Schema = AnySchema>(
-    address: StreamDestination,
-    options?: PublisherOptions<S>,
-  ): Publisher<S, string>;
-  publisher(address: string | Destination, options?: PublisherOptions): unknown {
-    const spec = publisherSpec(address, options, 'publisher');
-    return new Publisher(() => {
-      const [sender, ...others] = this.sendersFor(spec.options, '', () => []);
-      if (sender !== undefined && others.length === 0) return sender;
-      throw new SetupError(
-        `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
-      );
-    }, spec);
   }
 
   /** @internal */

@@ -1,6 +1,6 @@
 // Mistakes that the compiler must refuse: `@ts-expect-error` is itself an error where it accepts one.
 // Compiled by inferred.test.ts in both decorator dialects, and never run.
-import { RedisBroker, subscriber, type MessageContext } from 'redstart';
+import { RedisBroker, RedisRouter, createApp, subscriber, type MessageContext } from 'redstart';
 import type { TestBroker } from 'redstart/testing';
 import { z } from 'zod';
 
@@ -135,6 +135,25 @@ export async function calls(): Promise<void> {
   test.handled(Handlers, 'rihgt');
   // @ts-expect-error: a field is no handler
   test.handled(Handlers, 'field');
+
+  // @ts-expect-error: a filter is a function of the message
+  broker.subscriber({ list: 'a', filter: 'b' }, () => 1);
+  // @ts-expect-error: a filter says yes or no
+  broker.subscriber({ list: 'a', filter: ({ body }: { body: unknown }) => body }, () => 1);
+  // @ts-expect-error: routers have no such option
+  broker.include(new RedisRouter({ prefx: 'a' }));
+  // @ts-expect-error: only routers are included
+  broker.include(broker);
+  // @ts-expect-error: a router's publisher fits its schema, too
+  await new RedisRouter().publisher('a', { schema: Order }).publish({ sku: 1 });
+  // @ts-expect-error: a codec both encodes and decodes
+  broker.publisher('a', { codec: { encode: () => ({ body: '' }) } });
+  // @ts-expect-error: only a batch waits to be full
+  broker.subscriber({ channel: 'a', maxWait: 5 }, () => 1);
+  // @ts-expect-error: apps have no such hook
+  createApp(broker, { onStart: () => undefined });
+  // @ts-expect-error: consumers wait for milliseconds
+  await (await broker.subscribe('a')).next({ timeout: '5' });
 
   // @ts-expect-error: an error handler is for a class of errors
   broker.onError(Map, () => null);
