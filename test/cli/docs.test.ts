@@ -1,4 +1,4 @@
-// The commands in docs/command-line.md print what is written below them, with the app shown there.
+// The commands in docs/guide/command-line.md print what is written below them, with the app shown there.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -11,11 +11,11 @@ let cli: CommandLine;
 beforeAll(() => void (cli = new CommandLine()));
 afterAll(() => cli.remove());
 
-it('the commands of docs/command-line.md print what they promise', async () => {
+it('the commands of docs/guide/command-line.md print what they promise', async () => {
   const prefix = `${unique('docs')}.`;
   const own = (text: string): string =>
     text.replaceAll('redis://localhost:6379', redisUrl()).replaceAll('shop.', `${prefix}shop.`);
-  const text = readFileSync(repository('docs/command-line.md'), 'utf8');
+  const text = readFileSync(repository('docs/guide/command-line.md'), 'utf8');
   const [, program = ''] = /^```ts\n([\s\S]*?)^```$/m.exec(text) ?? [];
   writeFileSync(join(cli.path, 'app.ts'), own(program));
   await compile(join(cli.path, 'app.ts'), join(cli.path, 'app.mjs'), 'legacy');
