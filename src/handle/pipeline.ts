@@ -246,7 +246,7 @@ export class Pipeline {
     context: MessageContext,
     outcome: Outcome,
   ): Outcome | Promise<Outcome> {
-    if (outcome.kind !== 'failed') return outcome;
+    if (outcome.kind !== 'failed' || outcome.isFinal === true) return outcome;
     const handle = route.errorHandlers?.(outcome.error) as Answer | undefined;
     if (handle === undefined) return outcome;
     // One that throws the same error again leaves it as it was: bad input is not tried again.

@@ -4,7 +4,7 @@ import type { Message } from '../message/message.ts';
 import type { Delivery, Source } from '../transport/transport.ts';
 import { settlementFor, type AckPolicy, type Settlement } from './acknowledge.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import { badInput, type Outcome } from './outcome.ts';
+import { givenUp, type Outcome } from './outcome.ts';
 
 /** Repeated deliveries, as a subscriber is to make them. */
 export interface Retry {
@@ -49,7 +49,7 @@ export class Settler {
   exhausted({ count }: Delivery): Outcome | undefined {
     const { retry } = this.#options;
     if (retry === undefined || count <= retry.maxDeliveries) return undefined;
-    return badInput(
+    return givenUp(
       new RedstartError('EXHAUSTED', `delivered ${count - 1} times, and never handled to the end`),
     );
   }

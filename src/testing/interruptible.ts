@@ -1,3 +1,4 @@
+import { deferred } from '../internal/deferred.ts';
 import type { Target } from '../transport/address.ts';
 import { MemoryTransport } from '../transport/memory.ts';
 import type {
@@ -152,6 +153,7 @@ class InterruptibleSource implements Source {
   #inner: Source;
   readonly #link: Link;
   readonly #forget: () => void;
+  readonly #halted = deferred<void>();
   #stopped = false;
 
   constructor(inner: Source, link: Link, reopen: (() => Promise<Source>) | undefined) {
@@ -179,10 +181,10 @@ class InterruptibleSource implements Source {
 
   async read(max: number): Promise<Delivery[]> {
     for (;;) {
-      if (!this.#stopped) await this.#link.up();
+      await this.#up();
       const inner = this.#inner;
       const deliveries = await inner.read(max);
-      if (this.#link.isDown && !this.#stopped) await this.#link.up();
+      await this.#up();
       this.#link.activity++;
       // Nothing is read where the source has ended: by `stop`, or by the connection.
       if (deliveries.length > 0 || this.#stopped) return deliveries;
@@ -191,11 +193,13 @@ class InterruptibleSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#halted.resolve();
     await this.#inner.stop();
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     this.#stopped = true;
+    this.#halted.resolve();
     this.#forget();
     await this.#inner.close(unstarted);
   }
@@ -212,5 +216,11 @@ class InterruptibleSource implements Source {
 
   abandon(delivery: Delivery): void {
     this.#inner.abandon(delivery);
+  }
+
+  /** Waits for the connection, but not past a stop. */
+  async #up(): Promise<void> {
+    const up = this.#link.up();
+    if (up !== undefined && !this.#stopped) await Promise.race([up, this.#halted.promise]);
   }
 }

@@ -157,6 +157,25 @@ onBothBackends('onError', (bench) => {
     expect(answers.every((answer) => answer === `${2 / times} failed`)).toBe(true);
   });
 
+  it('does not answer for what was delivered too often: that is buried', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const jobs = { stream: name(), group: 'g', claim: { minIdle: 100 } };
+    await service.publish('deadly', { stream: name() });
+    const dying = await service.subscribe(jobs);
+    expect((await dying.next())?.body).toBe('deadly');
+    await dying.close();
+    const client = broker();
+    client.onError(Error, () => 'fine');
+    const deadLetter = { stream: name('dead') };
+    client.subscriber({ ...jobs, retry: { maxDeliveries: 1 }, deadLetter }, () => 'handled');
+    await client.start();
+    await eventually(async () => {
+      expect(await client.deadLetters(deadLetter).list()).toMatchObject([{ body: 'deadly' }]);
+    });
+    expect(takeLogs()).toHaveLength(1);
+  });
+
   it('has the message acknowledged, and its result sent on and checked like any other', async () => {
     const { broker, name } = bench();
     const service = broker({ ackPolicy: 'nack-on-error' });

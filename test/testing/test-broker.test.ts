@@ -270,6 +270,15 @@ describe('faults on demand', () => {
     expect(await client.publish('A', { channel: 'prices', ...call })).toBe('price of A');
   });
 
+  it('a broker that is disconnected stops as soon as one that is not', async () => {
+    const broker = newBroker();
+    await using test = await testBroker(broker);
+    test.disconnect();
+    const began = performance.now();
+    await broker.stop();
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
   it('what is sent while disconnected waits, and an answer survives its caller’s reconnect', async () => {
     const [service, client] = [newBroker(), new RedisBroker('redis://localhost:1')];
     await using test = await testBroker(service, client);
