@@ -12,7 +12,7 @@ import { describe, expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
-import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitorOf, ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 
 /** A started service that echoes on a channel, and a caller of its own. */
 async function echo(
@@ -31,7 +31,7 @@ describe('the rules of a call', () => {
     const server = await ownServer();
     const { caller, channel } = await echo(server.url);
     const raw = rawClient(server.url);
-    const monitor = await raw.monitor();
+    const monitor = await monitorOf(raw);
     const seen: string[] = [];
     monitor.on('monitor', (_time: string, args: string[]) => {
       const isInbox = args[0]?.toLowerCase() === 'subscribe' && args.join(' ').includes('inbox:');

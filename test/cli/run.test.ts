@@ -28,7 +28,7 @@ beforeAll(() => {
       onShutdown: () => console.log('onShutdown'),
     });
     broker.subscriber('exit', (code) => app.exit(code));
-    broker.subscriber('hang', () => new Promise(() => {}));
+    broker.subscriber('hang', () => new Promise(() => console.log('hangs')));
     broker.subscriber('leak', () => void setInterval(() => {}, 1000));
     export default app;
     export { broker };
@@ -123,6 +123,7 @@ describe('redstart run', () => {
   it('ends at once, with 143, at the second SIGTERM', async () => {
     const app = await startApp([]);
     await newBroker(redisUrl(), { prefix: app.prefix }).publish(1, 'hang');
+    await app.hears('hangs');
     app.process.kill('SIGTERM');
     // That it waits after the first can only be seen by waiting.
     const isEarly = await Promise.race([
@@ -310,6 +311,7 @@ describe('redstart run --workers', () => {
     const app = await startApp(['--workers', '2'], 2);
     const workers = await whoIsThere(app.prefix);
     await newBroker(redisUrl(), { prefix: app.prefix }).publish(1, 'hang');
+    await app.hears('hangs', 2);
     app.process.kill('SIGTERM');
     const isEarly = await Promise.race([
       app.ended.then(() => true),

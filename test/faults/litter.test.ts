@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
-import { ownServer, rawClient } from '../support/redis.ts';
+import { monitorOf, ownServer, rawClient } from '../support/redis.ts';
 import { STRUCTURES, callMany, everywhere } from './echo.ts';
 
 it.each(STRUCTURES)(
@@ -67,7 +67,7 @@ it(
     await service.start();
     const caller = newBroker(proxy.url, { logger: false });
     await caller.connect();
-    const monitor = await raw.monitor();
+    const monitor = await monitorOf(raw);
     let kept = 0;
     monitor.on('monitor', (_time: string, [command, key]: string[]) => {
       if (command?.toLowerCase() === 'rpush' && key?.endsWith(':kept') === true) kept++;

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
-import { rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitorOf, rawClient, redisUrl, unique } from '../support/redis.ts';
 import { Caller, KINDS, place } from './peer.ts';
 import { findPython } from './python.ts';
 
@@ -21,7 +21,7 @@ const fail = (): never => {
  * which would be one receiver more for every call of the tests that run beside this one.
  */
 async function publishedChannels(): Promise<string[]> {
-  const monitor = await rawClient().monitor();
+  const monitor = await monitorOf(rawClient());
   onTestFinished(() => monitor.disconnect());
   const channels: string[] = [];
   monitor.on('monitor', (_time: string, [command, channel]: string[]) => {

@@ -2,7 +2,7 @@ import { PipelineError, SendError, event, rpc } from 'redstart';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
-import { rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitorOf, rawClient, redisUrl, unique } from '../support/redis.ts';
 
 onBothBackends('a pipeline', (bench) => {
   it.each([false, true])(
@@ -130,7 +130,7 @@ onBothBackends('a pipeline', (bench) => {
 
 it('a transaction of a pipeline is one MULTI, with no other command between', async () => {
   const [list, client] = [unique(), rawClient()];
-  const monitor = await client.monitor();
+  const monitor = await monitorOf(client);
   const commands: string[] = [];
   monitor.on('monitor', (_time: string, args: string[], _source: string, database: string) => {
     commands.push(`${database}|${args[0]?.toUpperCase()} ${args[1] ?? ''}`);

@@ -19,6 +19,20 @@ export function rawClient(url = redisUrl()): Redis {
   return client;
 }
 
+/**
+ * Sees every command. While others send, ioredis may take the first that it sees for the answer to
+ * its own MONITOR, and says that its state is wrong: then it is asked again.
+ */
+export async function monitorOf(client: Redis): Promise<Redis> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await client.monitor();
+    } catch (error) {
+      if (tries === 10) throw error;
+    }
+  }
+}
+
 /** A server of the test's own, to restart, freeze or configure; stopped when the test ends. */
 export async function ownServer(args: readonly string[] = []): Promise<SpawnedRedis> {
   const binary = findBinary();
