@@ -24,7 +24,7 @@ import type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { openTransport } from './redis/open.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
-import { Registrar, type Formats, type Located } from './registrar.ts';
+import { Registrar, type Located } from './registrar.ts';
 import { Subscriber } from './subscriber.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import type { Sender } from './sender.ts';
@@ -237,13 +237,8 @@ export class RedisBroker extends Registrar implements Publishing {
   }
 
   /** @internal */
-  override sendersFor(
-    formats: Formats,
-    prefix: string,
-    middlewares: () => readonly Middleware[],
-  ): Sender[] {
-    const all = (): Middleware[] => [...this.middlewares, ...middlewares()];
-    return [this.#builder.sender(formats, (this.#options.prefix ?? '') + prefix, all)];
+  protected override sendersAbove(...args: Parameters<Registrar['sendersFor']>): Sender[] {
+    return [this.#builder.sender(...args)];
   }
 
   /** The dead letters in a stream or list: to list, redrive and remove. */

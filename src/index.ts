@@ -5,6 +5,7 @@ export type { Subscriber } from './subscriber.ts';
 export type { Client } from './client.ts';
 export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './health.ts';
 export type { Publisher } from './publisher.ts';
+export type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
 export type { ConsumedMessage, Consumer } from './consumer.ts';
 
 // Application
@@ -80,8 +81,6 @@ export type {
 export type { ClusterConnection } from './redis/cluster.ts';
 export type { RedisConnection } from './redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
-
-export type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
 
 // Bodies, headers and frames
 export { defaultCodec, type Codec, type EncodedBody } from './message/codec.ts';

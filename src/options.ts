@@ -186,14 +186,15 @@ export type SubscriberAddress<
   | ListSubscription<S, R, B, I>
   | StreamSubscription<S, R, B, I>;
 
-/** What only means something where a handler runs. */
-type Handling =
-  | ('reply' | 'noReply' | 'concurrency' | 'errors' | 'filter' | 'batch')
-  | ('middlewares' | 'onError' | 'inject' | 'maxRecords' | 'description');
+/** Options that only mean something where a handler runs. */
+export const HANDLING = [
+  ...(['reply', 'noReply', 'concurrency', 'errors', 'filter', 'batch'] as const),
+  ...(['middlewares', 'onError', 'inject', 'maxRecords', 'description'] as const),
+] as const;
 
 /** An address to take messages from by hand. */
 export type ConsumerAddress<S extends Schema = Schema> = SubscriberAddress<S, Schema, false> &
-  (string | ({ [K in Handling]?: never } & { ackPolicy?: 'manual' }));
+  (string | ({ [K in (typeof HANDLING)[number]]?: never } & { ackPolicy?: 'manual' }));
 
 /** Defaults of a publisher. */
 export interface PublisherOptions<S extends Schema = Schema> {

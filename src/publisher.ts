@@ -1,7 +1,7 @@
 import { SetupError } from './errors.ts';
 import type { Message } from './message/message.ts';
 import { validator, type InputOf, type Schema, type Validate } from './message/schema.ts';
-import { type PublisherOptions } from './options.ts';
+import type { PublisherOptions } from './options.ts';
 import { checkPublisherOptions } from './specs.ts';
 import type {
   CallOptions,

@@ -226,10 +226,16 @@ export abstract class Registrar {
     }, spec);
   }
 
-  /** What sends for a publisher that was made here: one sender for each broker that this belongs to. @internal */
-  abstract sendersFor(
+  /** What sends for a publisher that was made here or below: one sender for each broker that this belongs to. @internal */
+  sendersFor(formats: Formats, prefix: string, middlewares: () => readonly Middleware[]): Sender[] {
+    const name = (this.shared.prefix ?? '') + prefix;
+    return this.sendersAbove(formats, name, () => [...this.middlewares, ...middlewares()]);
+  }
+
+  /** The same, for names and middleware that are complete up to here. @internal */
+  protected abstract sendersAbove(
     formats: Formats,
-    prefix: string,
+    name: string,
     middlewares: () => readonly Middleware[],
   ): Sender[];
 
@@ -292,14 +298,8 @@ export class RedisRouter extends Registrar {
   }
 
   /** @internal */
-  override sendersFor(
-    formats: Formats,
-    prefix: string,
-    middlewares: () => readonly Middleware[],
-  ): Sender[] {
-    const all = (): Middleware[] => [...this.middlewares, ...middlewares()];
-    const name = (this.shared.prefix ?? '') + prefix;
-    return this.parents.flatMap((parent) => parent.sendersFor(formats, name, all));
+  protected override sendersAbove(...args: Parameters<Registrar['sendersFor']>): Sender[] {
+    return this.parents.flatMap((parent) => parent.sendersFor(...args));
   }
 }
 

@@ -14,12 +14,13 @@ import {
   isObject,
 } from './internal/checks.ts';
 import { isSchema, type Schema } from './message/schema.ts';
-import type {
-  BrokerOptions,
-  PublisherOptions,
-  SharedOptions,
-  StreamSubscription,
-  SubscriberOptions,
+import {
+  HANDLING,
+  type BrokerOptions,
+  type PublisherOptions,
+  type SharedOptions,
+  type StreamSubscription,
+  type SubscriberOptions,
 } from './options.ts';
 import { targetOf, type Kind } from './transport/address.ts';
 
@@ -80,11 +81,6 @@ const SUBSCRIBER_KEYS: Record<Kind, readonly string[]> = {
     ...ABOUT,
   ],
 };
-/** What only means something where a handler runs. */
-const HANDLING = [
-  ...(['reply', 'noReply', 'concurrency', 'errors', 'filter', 'batch'] as const),
-  ...(['middlewares', 'onError', 'inject', 'maxRecords', 'description'] as const),
-];
 const SHARED_KEYS = ['concurrency', 'ackPolicy', 'errors', 'middlewares', 'onError', 'prefix'];
 const BROKER_KEYS = [...SHARED_KEYS, 'codec', 'format', 'logger', 'gracefulTimeout', 'rpc'];
 const RPC_KEYS = ['timeout', 'maxPending', 'inboxPrefix'];

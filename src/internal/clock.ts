@@ -1,7 +1,6 @@
-/**
- * Time, as everything sees it that waits for it to pass. It is the process's own until a test makes it jump
- * (`redstart/testing`): then all that waits here finds that so much more has passed.
- */
+// Time, as everything sees it that waits for it to pass. It is the process's own until a test makes
+// it jump (`redstart/testing`): then all that waits here finds that so much more has passed.
+
 /** Whole milliseconds, since stream ids are made of them. */
 let ahead = 0;
 

@@ -185,7 +185,6 @@ class InterruptibleSource implements Source {
       const inner = this.#inner;
       const deliveries = await inner.read(max);
       await this.#up();
-      this.#link.activity++;
       // Nothing is read where the source has ended: by `stop`, or by the connection.
       if (deliveries.length > 0 || this.#stopped) return deliveries;
     }
@@ -198,8 +197,7 @@ class InterruptibleSource implements Source {
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
-    this.#stopped = true;
-    this.#halted.resolve();
+    await this.stop();
     this.#forget();
     await this.#inner.close(unstarted);
   }

@@ -6,6 +6,7 @@ import type { Headers } from '../message/headers.ts';
 import type { Message } from '../message/message.ts';
 import type { PublishCommand } from '../publish/command.ts';
 import { EncodeError, SendError } from '../errors.ts';
+import type { Target } from '../transport/address.ts';
 import type { Subscriber } from '../subscriber.ts';
 
 /** One call of a handler that has ended. */
@@ -29,9 +30,9 @@ export interface PublishedMessage {
   readonly type: PublishCommand['type'];
 }
 
-interface Sent extends PublishedMessage {
-  readonly kind: string;
-  readonly name: string;
+interface Sent {
+  readonly to: Target;
+  readonly message: PublishedMessage;
 }
 
 /** Notes what brokers under test handle and send, from inside all middleware. */
@@ -90,10 +91,8 @@ export class Records implements Tap {
     }
     const { to, body, headers = {}, correlationId, type } = command;
     const texts = Object.entries(headers).map(([name, value]) => [name, String(value)]);
-    const sent: Sent = {
-      ...{ body, correlationId, type, kind: to.kind, name: to.name },
-      headers: Object.fromEntries(texts) as Headers,
-    };
+    const message = { body, headers: Object.fromEntries(texts) as Headers, correlationId, type };
+    const sent = { to, message };
     this.#sent.push(sent);
     try {
       return await next();
@@ -110,7 +109,7 @@ export class Records implements Tap {
 
   sentTo(kind: string, names: readonly string[]): PublishedMessage[] {
     return this.#sent
-      .filter((sent) => sent.kind === kind && names.includes(sent.name))
-      .map(({ body, headers, correlationId, type }) => ({ body, headers, correlationId, type }));
+      .filter(({ to }) => to.kind === kind && names.includes(to.name))
+      .map(({ message }) => message);
   }
 }

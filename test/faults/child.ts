@@ -11,6 +11,8 @@ export interface Child {
   readonly process: ChildProcess;
   /** The next thing that it sends; rejects where it ends first. */
   next(): Promise<unknown>;
+  /** Resolves when it has ended, by whatever. */
+  ended(): Promise<void>;
   /** Ends it without a word, as when a machine fails. */
   kill(): Promise<void>;
 }
@@ -35,12 +37,15 @@ export async function startProgram(name: string, ...args: string[]): Promise<Chi
   });
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => void (stderr += String(chunk)));
-  const kill = (): Promise<void> =>
+  const ended = (): Promise<void> =>
     new Promise((resolve) => {
       if (child.exitCode !== null || child.signalCode !== null) return resolve();
       child.once('exit', () => resolve());
-      child.kill('SIGKILL');
     });
+  const kill = (): Promise<void> => {
+    child.kill('SIGKILL');
+    return ended();
+  };
   onTestFinished(async () => {
     await kill();
     rmSync(folder, { recursive: true, force: true });
@@ -64,5 +69,5 @@ export async function startProgram(name: string, ...args: string[]): Promise<Chi
     }
     return said.shift();
   };
-  return { process: child, next, kill };
+  return { process: child, next, ended, kill };
 }

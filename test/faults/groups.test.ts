@@ -73,7 +73,7 @@ it('what was fetched and not started when a process gets SIGTERM is another’s 
   const saidByFirst = listen(first);
   await eventually(() => expect(saidByFirst).not.toEqual([]));
   first.process.kill('SIGTERM');
-  await new Promise((resolve) => void first.process.once('exit', resolve));
+  await first.ended();
   const second = listen(await consumer(address, 'work'));
   await eventually(
     () =>

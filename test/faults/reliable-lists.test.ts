@@ -210,7 +210,7 @@ it(
     const saidByFirst = listen(first);
     await eventually(() => expect(saidByFirst).not.toEqual([]));
     first.process.kill('SIGTERM');
-    await new Promise((resolve) => void first.process.once('exit', resolve));
+    await first.ended();
     const done = handledBy(saidByFirst);
     const left = (await raw.lrange(list, 0, -1)).map((item) => Number(item.slice(-3)));
     expect([...done, ...left]).toEqual(bodies);

@@ -2,15 +2,13 @@
 // 20 s here; `npm run soak` takes about 3 minutes, and adds a cluster and Sentinel.
 import { spawnRedis, findBinary, type SpawnedRedis } from '../../scripts/find-redis.mjs';
 import type { Cluster, Redis } from 'ioredis';
-import type { RedisBroker } from 'redstart';
 import { expect, it, onTestFinished } from 'vitest';
-import { slotOf } from '../../src/redis/cluster.ts';
 import { pause } from '../../src/internal/deferred.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { rawClient } from '../support/redis.ts';
-import { startCluster, startSentinel } from '../support/servers.ts';
+import { onReplica, startCluster, startSentinel } from '../support/servers.ts';
 import { Soak, freezeConsumer, killConsumer, type Fault } from './soak.ts';
 
 const isLong = process.env['REDSTART_LONG'] !== undefined;
@@ -60,7 +58,7 @@ it.runIf(isLong)(
     const victim = (await cluster.masterOf('jobs:a')).port;
     const soak = new Soak({
       ...{ connection: { cluster: cluster.nodes }, lists, streams, consumers: 4 },
-      isSafe: (broker, name) => onReplica(broker, name, victim),
+      isSafe: (broker, name) => onReplica(broker.client as Cluster, name, victim),
     });
     let isKilled = false;
     const killMaster: Fault = {
@@ -142,13 +140,4 @@ async function durableServer(): Promise<SpawnedRedis & { restart(): Promise<numb
       return killed;
     },
   };
-}
-
-/** Whether a replica has what was just written, where its node is to be killed; asked on the connection of the write. */
-async function onReplica(broker: RedisBroker, name: string, victim: number): Promise<boolean> {
-  const client = broker.client as Cluster;
-  const owner = client.slots[slotOf(name)]?.[0];
-  if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
-  const node = client.nodes('master').find(({ options }) => options.port === victim);
-  return ((await node?.wait(1, 200)) ?? 0) >= 1;
 }

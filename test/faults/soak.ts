@@ -104,7 +104,7 @@ export class Soak {
     await Promise.all(producing);
     await eventually(() => this.#unhandled().length === 0, times.patience).catch(() => undefined);
     for (const { process } of this.#consumers) process.kill('SIGTERM');
-    await Promise.all(this.#consumers.map(({ process }) => ended(process)));
+    await Promise.all(this.#consumers.map((child) => child.ended()));
     this.#read();
   }
 
@@ -135,6 +135,7 @@ export class Soak {
   report(title: string): string {
     const accounts = [...this.#accepted.values()];
     const good = accounts.filter(({ poison }) => !poison);
+    const lost = this.#unhandled().length;
     const twice = good.filter(({ handled }) => handled.length > 1).length;
     const rows = [...new Set(this.#struck.map(({ name }) => name))].map((name) => {
       const times = this.#struck.filter((one) => one.name === name);
@@ -148,14 +149,10 @@ export class Soak {
     );
     return [
       title,
-      `sent ${accounts.length} (and ${this.#unsure} that no producer saw accepted), handled ${good.length - this.#lost()} + ${accounts.length - good.length} poison, duplicates ${twice}, lost ${this.#lost()}`,
+      `sent ${accounts.length} (and ${this.#unsure} that no producer saw accepted), handled ${good.length - lost} + ${accounts.length - good.length} poison, duplicates ${twice}, lost ${lost}`,
       ...lines,
       '',
     ].join('\n');
-  }
-
-  #lost(): number {
-    return this.#unhandled().length;
   }
 
   /** From the fault until something that was sent after it was handled in every place, and all that had been accepted before it was over. */
@@ -243,13 +240,6 @@ export class Soak {
     }
     return dead;
   }
-}
-
-function ended(process: Child['process']): Promise<void> {
-  return new Promise((resolve) => {
-    if (process.exitCode !== null || process.signalCode !== null) return resolve();
-    process.once('exit', () => resolve());
-  });
 }
 
 /** A consumer is killed; another starts. */

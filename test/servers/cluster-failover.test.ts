@@ -2,11 +2,10 @@
 import type { Cluster } from 'ioredis';
 import type { RedisBroker } from 'redstart';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { slotOf } from '../../src/redis/cluster.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { unique } from '../support/redis.ts';
-import { startCluster, type TestCluster } from '../support/servers.ts';
+import { onReplica, startCluster, type TestCluster } from '../support/servers.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -23,12 +22,7 @@ async function accepted(
 ): Promise<boolean> {
   try {
     await broker.publish(n, { stream });
-    const client = broker.client as Cluster;
-    const owner = client.slots[slotOf(stream)]?.[0];
-    if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
-    const node = client.nodes('master').find(({ options }) => options.port === victim);
-    // On the same connection as the write, which is what WAIT counts.
-    return ((await node?.wait(1, 200)) ?? 0) >= 1;
+    return await onReplica(broker.client as Cluster, stream, victim);
   } catch {
     return false;
   }

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { findBinary, freePort, spawnRedis, type SpawnedRedis } from '../../scripts/find-redis.mjs';
+import { slotOf } from '../../src/redis/cluster.ts';
 import { eventually } from './eventually.ts';
 
 const HOST = '127.0.0.1';
@@ -148,6 +149,14 @@ async function ownerOf(client: Redis, name: string): Promise<Node> {
   const range = ranges.find(([from, to]) => slot >= from && slot <= to);
   if (range === undefined) throw new Error(`nobody holds the slot of ${name}`);
   return { host: range[2][0], port: range[2][1] };
+}
+
+/** Whether a replica has what was just written, where its node is to be killed; asked on the connection of the write. */
+export async function onReplica(client: Cluster, name: string, victim: number): Promise<boolean> {
+  const owner = client.slots[slotOf(name)]?.[0];
+  if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
+  const node = client.nodes('master').find(({ options }) => options.port === victim);
+  return ((await node?.wait(1, 200)) ?? 0) >= 1;
 }
 
 export interface TestSentinel {

@@ -283,10 +283,10 @@ describe('faults on demand', () => {
     const [service, client] = [newBroker(), new RedisBroker('redis://localhost:1')];
     await using test = await testBroker(service, client);
     expect(await client.publish('warm', { channel: 'prices', ...call })).toBe('price of warm');
-    const gate = deferred<string>();
-    service.subscriber({ list: 'gated' }, () => gate.promise);
+    const [began, gate] = [deferred<void>(), deferred<string>()];
+    service.subscriber({ list: 'gated' }, () => (began.resolve(), gate.promise));
     const answer = client.publish(1, { list: 'gated', ...call });
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await began.promise;
     test.disconnect(client);
     gate.resolve('through');
     const waiting = client.publish({ sku: 'A', quantity: 1 }, { list: 'orders' });
