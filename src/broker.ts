@@ -206,8 +206,14 @@ export class RedisBroker extends Registrar implements Publishing {
     dependency: D,
     replacement: Dependency<ValueOf<D> | Promise<ValueOf<D>> | ReturnType<D>>,
   ): Disposable {
+    const before = this.#overrides.get(dependency);
     this.#overrides.set(dependency, replacement);
-    return { [Symbol.dispose]: () => void this.#overrides.delete(dependency) };
+    return {
+      [Symbol.dispose]: () => {
+        if (before === undefined) this.#overrides.delete(dependency);
+        else this.#overrides.set(dependency, before);
+      },
+    };
   }
 
   readonly publish: Publishing['publish'] = (body: unknown, to: unknown, more?: object) =>

@@ -162,7 +162,7 @@ export class Builder {
         consumers,
         injecting(inject, this.tap?.handler(subscriber, subscriber.handler) ?? subscriber.handler),
       ),
-      isAsync: subscriber.isAsync || consumers.some(isAsyncFunction),
+      isAsync: subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction),
       onward: subscriber.publishers.map((spec) => this.publisher(spec, prefix, () => middlewares)),
       errorHandlers: errorHandlersBy([...onError, ...outerErrorHandlers]),
     };

@@ -32,9 +32,10 @@ export class FillingSource implements Source {
     const until = monotonicTime() + this.#maxWait;
     while (deliveries.length > 0 && deliveries.length < max && !this.#stopped) {
       const left = until - monotonicTime();
-      this.#late ??= this.#inner.read(max - deliveries.length);
+      if (left <= 0) break;
+      this.#late = this.#inner.read(max - deliveries.length);
       // One that fails is the next read's to say.
-      if (left <= 0 || !(await settledWithin(this.#late, left))) break;
+      if (!(await settledWithin(this.#late, left))) break;
       try {
         const more = await this.#late;
         this.#late = undefined;

@@ -1,4 +1,4 @@
-import { RedisRouter, subscriber, type MessageContext } from 'redstart';
+import { RedisRouter, RpcTimeoutError, subscriber, type MessageContext } from 'redstart';
 import { expect, it } from 'vitest';
 import { onBothBackends } from '../support/broker.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -161,11 +161,31 @@ onBothBackends('inject', (bench) => {
     const ask = (): Promise<unknown> => service.publish(1, { list: name(), ...call });
     {
       using _ = service.override(user, () => ({ name: 'fake' }));
+      {
+        using other = service.override(user, () => ({ name: 'another' }));
+        expect(other).toBeDefined();
+        expect(await ask()).toBe('another');
+      }
       expect(await ask()).toBe('fake');
     }
     expect(await ask()).toBe('user of nobody');
     using _ = service.override(tenant, () => 'fake tenant');
     expect(await ask()).toBe('user of fake tenant');
+  });
+
+  it('leaves calls of the handler the deadline that they inherit, from the first message on', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    let inherited: unknown;
+    service.subscriber({ list: name(), inject: { user } }, () => {
+      const call = service.publish(1, { list: name('nobody'), rpc: true, timeout: 60_000 });
+      return call.catch((error: unknown) => (inherited = error));
+    });
+    await service.start();
+    // Whether its own timeout or the handler's last answer comes first is a race.
+    await service.publish(1, { list: name(), rpc: true, timeout: 200 }).catch(() => undefined);
+    await expect.poll(() => inherited).toBeInstanceOf(RpcTimeoutError);
+    expect((inherited as RpcTimeoutError).timeout).toBeLessThanOrEqual(200);
   });
 
   it('is made once for a batch', async () => {
