@@ -19,7 +19,9 @@ it(
   async () => {
     const server = await durableServer();
     const proxy = await FaultProxy.to(server.port);
+    const client = rawClient(server.url);
     const soak = new Soak({
+      client,
       connection: proxy.url,
       lists: ['jobs'],
       streams: ['events'],
@@ -30,7 +32,6 @@ it(
       strike: async () => (proxy.cut(), Date.now()),
     };
     const restart: Fault = { name: 'server killed and restarted', strike: () => server.restart() };
-    const client = rawClient(server.url);
     const freeze = freezeConsumer(isLong ? 12_000 : 3_000);
     await soak.run([killConsumer, cut, restart, freeze], {
       ms: isLong ? 90_000 : 7_000,
@@ -38,7 +39,7 @@ it(
       patience: 30_000,
     });
     process.stdout.write(soak.report('one server, AOF on (appendfsync always)'));
-    await soak.verify(client);
+    await soak.verify();
     expect(soak.sent).toBeGreaterThan(500);
     // No processing list is left; who is gone is forgotten a minute later.
     const known = ['events', 'jobs:dead', 'events:dead', 'redstart:list:{jobs}:consumers'];
@@ -58,6 +59,7 @@ it.runIf(isLong)(
     const victim = (await cluster.masterOf('jobs:a')).port;
     const soak = new Soak({
       ...{ connection: { cluster: cluster.nodes }, lists, streams, consumers: 4 },
+      client: newBroker({ cluster: cluster.nodes }).client,
       isSafe: (broker, name) => onReplica(broker.client as Cluster, name, victim),
     });
     let isKilled = false;
@@ -76,7 +78,7 @@ it.runIf(isLong)(
       ...{ ms: 30_000, every: 4_000, patience: 30_000 },
     });
     process.stdout.write(soak.report('a cluster of three masters with replicas, WAIT 1'));
-    await soak.verify(newBroker({ cluster: cluster.nodes }).client);
+    await soak.verify();
     expect(soak.sent).toBeGreaterThan(2_000);
   },
 );
@@ -91,6 +93,7 @@ it.runIf(isLong)(
     let isKilled = false;
     const soak = new Soak({
       ...{ connection, lists: ['jobs'], streams: ['events'], consumers: 4 },
+      client: newBroker(connection).client,
       // The one that is left has nobody to confirm.
       isSafe: async (broker) => isKilled || (await (broker.client as Redis).wait(1, 500)) >= 1,
     });
@@ -112,7 +115,7 @@ it.runIf(isLong)(
       ...{ ms: 20_000, every: 4_000, patience: 30_000 },
     });
     process.stdout.write(soak.report('a master with its replica behind Sentinel, WAIT 1'));
-    await soak.verify(newBroker(connection).client);
+    await soak.verify();
     expect(soak.sent).toBeGreaterThan(1_000);
   },
 );

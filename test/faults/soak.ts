@@ -39,6 +39,8 @@ interface Account {
 
 export interface SoakOptions {
   readonly connection: RedisConnection;
+  /** Looks on, past the faults. */
+  readonly client: Redis | Cluster;
   readonly lists: readonly string[];
   readonly streams: readonly string[];
   readonly consumers: number;
@@ -102,15 +104,18 @@ export class Soak {
     await pause(times.every);
     this.#isOver = true;
     await Promise.all(producing);
-    await eventually(() => this.#unhandled().length === 0, times.patience).catch(() => undefined);
+    const isDone = async (): Promise<boolean> =>
+      this.#unhandled().length === 0 && (await this.#isDrained());
+    // What is missing then is for `verify` to say.
+    await eventually(isDone, times.patience).catch(() => undefined);
     for (const { process } of this.#consumers) process.kill('SIGTERM');
     await Promise.all(this.#consumers.map((child) => child.ended()));
     this.#read();
   }
 
   /** Everything that was promised, or the failure that says what was not. */
-  async verify(client: Redis | Cluster): Promise<void> {
-    const { lists, streams } = this.#options;
+  async verify(): Promise<void> {
+    const { client, lists, streams } = this.#options;
     expect(this.#unhandled(), 'accepted and never handled').toEqual([]);
     const untouched = [...this.#accepted].filter(
       ([, { poison, handled }]) => !poison && handled.length > 1 && !this.#wasStruck(handled),
@@ -121,7 +126,7 @@ export class Soak {
       expect(pending, `pending in ${stream}`).toBe(0);
     }
     for (const list of lists) expect(await client.llen(list), `left in ${list}`).toBe(0);
-    const dead = await this.#deadLetters(client);
+    const dead = await this.#deadLetters();
     const poison = [...this.#accepted].filter(([, account]) => account.poison);
     const missing = poison.filter(([id]) => !dead.has(id)).map(([id]) => id);
     expect(missing, 'poison that is in no dead-letter stream').toEqual([]);
@@ -211,6 +216,22 @@ export class Soak {
       .map(([id]) => id);
   }
 
+  /** Whether nothing is delivered any more: what a dead consumer had handled and not acknowledged is handled again. */
+  async #isDrained(): Promise<boolean> {
+    const { client, lists, streams } = this.#options;
+    for (const stream of streams) {
+      const [pending] = (await client.xpending(stream, 'workers')) as [number];
+      if (pending > 0) return false;
+    }
+    for (const list of lists) {
+      const base = `redstart:list:{${list}}`;
+      const consumers = await client.zrange(`${base}:consumers`, '0', '-1');
+      for (const key of [list, ...consumers.map((consumer) => `${base}:${consumer}`)])
+        if ((await client.llen(key)) > 0) return false;
+    }
+    return true;
+  }
+
   #read(): void {
     for (const { handled } of this.#accepted.values()) handled.length = 0;
     for (let i = 1; i <= this.#files; i++) {
@@ -229,7 +250,8 @@ export class Soak {
   }
 
   /** The delivery counts of the dead, by id. */
-  async #deadLetters(client: Redis | Cluster): Promise<Map<number, number>> {
+  async #deadLetters(): Promise<Map<number, number>> {
+    const { client } = this.#options;
     const dead = new Map<number, number>();
     const broker = newBroker(this.#options.connection, { logger: false });
     for (const name of [...this.#options.lists, ...this.#options.streams]) {
