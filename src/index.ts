@@ -1,45 +1,45 @@
 // Broker
-export { RedisBroker } from './broker.ts';
-export { RedisRouter } from './registrar.ts';
-export type { Subscriber } from './subscriber.ts';
-export type { Client } from './client.ts';
-export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './health.ts';
-export type { Publisher } from './publisher.ts';
-export type { PipelineOptions, PublishPipeline } from './publish-pipeline.ts';
-export type { ConsumedMessage, Consumer } from './consumer.ts';
+export { RedisBroker } from './broker/broker.ts';
+export { RedisRouter } from './broker/router.ts';
+export type { Subscriber } from './broker/subscriber.ts';
+export type { Client } from './publish/contracts.ts';
+export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './broker/health.ts';
+export type { Publisher } from './publish/publisher.ts';
+export type { PipelineOptions, PublishPipeline } from './publish/pipeline.ts';
+export type { ConsumedMessage, Consumer } from './consume/consumer.ts';
 
 // Application
-export { createApp, type App, type AppOptions, type RunOptions } from './app.ts';
+export { createApp, type App, type AppOptions, type RunOptions } from './broker/app.ts';
 
 // Decorators
-export { publisher, subscriber, type HandlerDecorator } from './decorators/subscriber.ts';
-export { fromType } from './decorators/from-type.ts';
+export { publisher, subscriber, type HandlerDecorator } from './api/decorators.ts';
+export { fromType } from './api/from-type.ts';
 
 // Contracts
-export { event, rpc } from './contract.ts';
+export { event, rpc } from './api/contract.ts';
 export type {
   Contract,
   ContractAddress,
   EventContract,
   RpcContract,
   RpcDefinition,
-} from './contract.ts';
+} from './api/contract.ts';
 
 // What a handler receives and answers
-export type { MessageContext } from './handle/context.ts';
+export type { MessageContext } from './api/context.ts';
 export type { Message, MessageSource } from './message/message.ts';
 export { RedisResponse, Response } from './message/response.ts';
 export type { RedisResponseOptions, ResponseOptions } from './message/response.ts';
 
 // Middleware and filters
-export type { ConsumeMiddleware, Middleware } from './handle/middleware.ts';
-export { onError, type ErrorClass, type ErrorHandler } from './handle/error-handlers.ts';
-export type { Dependency, ValueOf } from './handle/context.ts';
-export type { InjectedBy, Injections } from './handle/inject.ts';
+export type { ConsumeMiddleware, Middleware } from './api/middleware.ts';
+export { onError, type ErrorClass, type ErrorHandler } from './api/error-handlers.ts';
+export type { Dependency, ValueOf } from './api/context.ts';
+export type { InjectedBy, Injections } from './consume/inject.ts';
 // As a whole, or the interface could not be added to by `declare module 'redstart'`.
-export * from './handle/state.ts';
-export type { PublishCommand, PublishMiddleware } from './publish/command.ts';
-export type { Filter } from './handle/pipeline.ts';
+export * from './api/state.ts';
+export type { PublishCommand, PublishMiddleware } from './api/command.ts';
+export type { Filter } from './consume/dispatcher.ts';
 
 // Options
 export type {
@@ -54,15 +54,15 @@ export type {
   StreamSubscription,
   SubscriberAddress,
   SubscriberOptions,
-} from './options.ts';
-export type { AckPolicy } from './handle/acknowledge.ts';
-export type { DeadLetter, DeadLetterBox } from './dead-letters.ts';
+} from './api/options.ts';
+export type { AckPolicy } from './consume/acknowledge.ts';
+export type { DeadLetter, DeadLetterBox } from './consume/dead-letters.ts';
 export type {
   ClaimOptions,
   DeadLetterAddress,
   DeliveryOptions,
   RetryOptions,
-} from './delivery-options.ts';
+} from './api/delivery.ts';
 export type {
   CallOptions,
   ChannelDestination,
@@ -77,9 +77,9 @@ export type {
   SendOptions,
   StreamDestination,
   StreamOptions,
-} from './publish/publishing.ts';
-export type { ClusterConnection } from './redis/cluster.ts';
-export type { RedisConnection } from './redis/connections.ts';
+} from './api/publishing.ts';
+export type { ClusterConnection } from './transport/redis/cluster.ts';
+export type { RedisConnection } from './transport/redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
 
 // Bodies, headers and frames

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { App } from '../app.ts';
-import type { RedisBroker } from '../broker.ts';
+import type { App } from '../broker/app.ts';
+import type { RedisBroker } from '../broker/broker.ts';
 import { UsageError } from './failure.ts';
 
 /** `dist/app.js` or `dist/app.js:exportName`, as it is given to `redstart run`. */
@@ -25,7 +25,7 @@ export function moduleTarget(text: string): ModuleTarget {
 /** Imports a module and returns the app that it exports; of a broker it makes one. */
 export async function loadApp({ file, path, exportName }: ModuleTarget): Promise<App> {
   if (/\.[cm]?tsx?$/.test(path)) await compileTypeScript(file);
-  const { createApp } = await import('../app.ts');
+  const { createApp } = await import('../broker/app.ts');
   const exported = exportsOf(await import(pathToFileURL(path).href));
   const value = exported[exportName];
   if (isApp(value)) {

@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import type { RedisBroker } from '../broker.ts';
+import type { RedisBroker } from '../broker/broker.ts';
 import { messageOf } from '../errors.ts';
 import type { Options } from './command.ts';
 import { UsageError } from './failure.ts';
@@ -41,7 +41,7 @@ export async function withBroker<T>(
     );
   }
   // Here, so that --help and mistakes need no Redis client.
-  const { RedisBroker } = await import('../broker.ts');
+  const { RedisBroker } = await import('../broker/broker.ts');
   const broker = new RedisBroker(connection);
   try {
     return await use(broker);

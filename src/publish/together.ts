@@ -1,5 +1,5 @@
 import { deferred } from '../internal/deferred.ts';
-import { composePublish, type PublishCommand, type PublishMiddleware } from './command.ts';
+import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/command.ts';
 
 type Reply = number | string;
 

@@ -1,6 +1,6 @@
 import { deferred } from '../internal/deferred.ts';
 import type { Target } from '../transport/address.ts';
-import { MemoryTransport } from '../transport/memory.ts';
+import { MemoryTransport } from '../transport/memory/memory-transport.ts';
 import type {
   Backlog,
   Delivery,

@@ -1,13 +1,13 @@
-import type { Tap } from '../build.ts';
-import type { MessageContext } from '../handle/context.ts';
-import type { HandlerFunction } from '../handle/middleware.ts';
+import type { Tap } from '../broker/build.ts';
+import type { MessageContext } from '../api/context.ts';
+import type { HandlerFunction } from '../api/middleware.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Headers } from '../message/headers.ts';
 import type { Message } from '../message/message.ts';
-import type { PublishCommand } from '../publish/command.ts';
+import type { PublishCommand } from '../api/command.ts';
 import { EncodeError, SendError } from '../errors.ts';
 import type { Target } from '../transport/address.ts';
-import type { Subscriber } from '../subscriber.ts';
+import type { Subscriber } from '../broker/subscriber.ts';
 
 /** One call of a handler that has ended. */
 export interface HandledCall<Body = unknown, Result = unknown> {

@@ -1,10 +1,10 @@
-import type { RedisBroker } from '../broker.ts';
+import type { RedisBroker } from '../broker/broker.ts';
 import { SetupError } from '../errors.ts';
 import { expectMilliseconds } from '../internal/checks.ts';
 import { passTime, watchTime } from '../internal/clock.ts';
 import { randomId } from '../internal/ids.ts';
-import type { Destination } from '../publish/publishing.ts';
-import type { Subscriber } from '../subscriber.ts';
+import type { Destination } from '../api/publishing.ts';
+import type { Subscriber } from '../broker/subscriber.ts';
 import { targetOf } from '../transport/address.ts';
 import { InterruptibleTransport } from './interruptible.ts';
 import { Link } from './link.ts';

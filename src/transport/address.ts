@@ -1,5 +1,5 @@
 import { SetupError } from '../errors.ts';
-import { escapeGlob, escapeRegExp, globSource, hasGlob } from '../internal/glob.ts';
+import { escapeGlob, escapeRegExp, globSource, hasGlob } from './glob.ts';
 
 /** The three structures of Redis that carry messages. */
 export type Kind = 'channel' | 'list' | 'stream';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { FillingSource } from '../../src/subscribe/filling.ts';
+import { FillingSource } from '../../src/consume/batch-source.ts';
 import type { Delivery, Source } from '../../src/transport/transport.ts';
 
 const delivery: Delivery = { frame: Buffer.alloc(0), name: 'x', id: undefined, count: 1 };

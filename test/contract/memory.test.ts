@@ -1,4 +1,4 @@
-import { MemoryTransport } from '../../src/transport/memory.ts';
+import { MemoryTransport } from '../../src/transport/memory/memory-transport.ts';
 import { unique } from '../support/redis.ts';
 import { transportContract } from './transport.contract.ts';
 

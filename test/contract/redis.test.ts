@@ -1,8 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { removeGone } from '../../src/redis/group-admin.ts';
-import { RedisTransport } from '../../src/redis/redis-transport.ts';
+import { removeGone } from '../../src/transport/redis/group-admin.ts';
+import { RedisTransport } from '../../src/transport/redis/redis-transport.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 import { benchOf, frame, stream, take, type Backend } from './harness.ts';

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escapeGlob, globMatcher, hasGlob } from '../../src/internal/glob.ts';
+import { escapeGlob, globMatcher, hasGlob } from '../../src/transport/glob.ts';
 import { rawClient, unique } from '../support/redis.ts';
 
 describe('a glob', () => {

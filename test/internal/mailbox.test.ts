@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Mailbox } from '../../src/transport/mailbox.ts';
+import { Mailbox } from '../../src/transport/push-source.ts';
 
 const CAPACITY = 65_536;
 

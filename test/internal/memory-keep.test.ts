@@ -1,6 +1,6 @@
 // What memory keeps dies by a timer, and a timer outlives the transport that set it.
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { MemoryTransport } from '../../src/transport/memory.ts';
+import { MemoryTransport } from '../../src/transport/memory/memory-transport.ts';
 import { unique } from '../support/redis.ts';
 
 async function connected(url: string): Promise<MemoryTransport> {

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { AnswerLog } from '../../src/rpc/answer-log.ts';
+import { AnswerLog } from '../../src/rpc/responder/answer-log.ts';
 import type { Inbox } from '../../src/rpc/inbox.ts';
-import type { Recovery } from '../../src/rpc/recovery.ts';
+import type { Recovery } from '../../src/rpc/gap-channel.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 
 const MEBIBYTE = 1024 * 1024;

@@ -3,7 +3,7 @@ import { ConnectionError, RedisBroker, SetupError, type RedisConnection } from '
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { deferred } from '../../src/internal/deferred.ts';
-import { slotOf } from '../../src/redis/cluster.ts';
+import { slotOf } from '../../src/transport/redis/cluster.ts';
 import { STRUCTURES, everywhere, type Structure } from '../faults/echo.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';

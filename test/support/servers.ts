@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { findBinary, freePort, spawnRedis, type SpawnedRedis } from '../../scripts/find-redis.mjs';
-import { slotOf } from '../../src/redis/cluster.ts';
+import { slotOf } from '../../src/transport/redis/cluster.ts';
 import { eventually } from './eventually.ts';
 
 const HOST = '127.0.0.1';

@@ -1,0 +1,59 @@
+import { SetupError } from '../errors.ts';
+import { isObject } from '../internal/checks.ts';
+import type { PublishMiddleware } from './command.ts';
+import type { MessageContext } from './context.ts';
+
+/** Runs around every handler. `next()` runs the rest; its result may be changed on the way back. */
+export type ConsumeMiddleware = (ctx: MessageContext, next: () => unknown) => unknown;
+
+/** A function runs around handlers; an object may run around publishing, too. */
+export type Middleware =
+  | ConsumeMiddleware
+  | { readonly consume?: ConsumeMiddleware; readonly publish?: PublishMiddleware };
+
+/** A handler method, bound to its instance. */
+export type HandlerFunction = (body: never, ctx: MessageContext) => unknown;
+
+/** What runs for a message that was decoded and validated. */
+export type Invoke = (ctx: MessageContext, body: unknown) => unknown;
+
+/**
+ * The method wrapped in its middleware, the first outermost; composed once at start. Without
+ * middleware the method is called as it is, and where nothing returns a promise none is made.
+ */
+export function composeConsume(
+  middlewares: readonly ConsumeMiddleware[],
+  method: HandlerFunction,
+): Invoke {
+  const call = method as (body: unknown, ctx: MessageContext) => unknown;
+  return middlewares.reduceRight<Invoke>(
+    (next, middleware) => (ctx, body) => middleware(ctx, () => next(ctx, body)),
+    (ctx, body) => call(body, ctx),
+  );
+}
+
+export function consumersIn(middlewares: readonly Middleware[]): ConsumeMiddleware[] {
+  return middlewares
+    .map((middleware) => (typeof middleware === 'function' ? middleware : middleware.consume))
+    .filter((consume) => consume !== undefined);
+}
+
+export function publishersIn(middlewares: readonly Middleware[]): PublishMiddleware[] {
+  return middlewares
+    .map((middleware) => (typeof middleware === 'function' ? undefined : middleware.publish))
+    .filter((publish) => publish !== undefined);
+}
+
+/** Throws for what is no middleware. */
+export function checkMiddleware(middleware: unknown, where: string): void {
+  if (typeof middleware === 'function') return;
+  const given = isObject(middleware) ? Object.entries(middleware) : [];
+  const isFine = given.every(
+    ([key, value]) => (key === 'consume' || key === 'publish') && typeof value === 'function',
+  );
+  if (given.length === 0 || !isFine) {
+    throw new SetupError(
+      `${where}: a middleware must be a function (ctx, next) or an object { consume, publish } of functions`,
+    );
+  }
+}

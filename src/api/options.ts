@@ -1,0 +1,210 @@
+/** Every option that a user gives: its effect, its unit, its default. */
+import type { ClaimOptions, DeliveryOptions, NoDeliveryOptions } from './delivery.ts';
+import type { AckPolicy } from '../consume/acknowledge.ts';
+import type { Injections } from '../consume/inject.ts';
+import type { ErrorHandler } from './error-handlers.ts';
+import type { Middleware } from './middleware.ts';
+import type { Filter } from '../consume/dispatcher.ts';
+import type { Logger } from '../internal/logger.ts';
+import type { Codec } from '../message/codec.ts';
+import type { MessageFormat } from '../message/format.ts';
+import type { HeadersInput } from '../message/headers.ts';
+import type { Schema } from '../message/schema.ts';
+import type { ReplyDestination } from './publishing.ts';
+
+/** Whether an error that a handler throws crosses the wire to its caller. */
+export type ErrorPolicy = 'send' | 'hide';
+
+/** What a router hands down to its subscribers, and a broker to its routers; the nearest wins. */
+export interface SharedOptions {
+  /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
+  concurrency?: number;
+  /** What becomes of a message of a stream group or reliable list when its handler is done. Default `reject-on-error`. */
+  ackPolicy?: AckPolicy;
+  /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
+  errors?: ErrorPolicy;
+  /** Run around every handler, the first outermost; outer ones (the broker's) before inner ones. */
+  middlewares?: readonly Middleware[];
+  /** Answers for errors of handlers: `[onError(NotFound, () => null)]`. Of all that fit, that of the most specific class runs. */
+  onError?: readonly ErrorHandler[];
+  /** Put before the name of every channel, list and stream. */
+  prefix?: string;
+}
+
+export interface RpcDefaults {
+  /** Milliseconds that a call waits for its answer; `null` for ever. Default 30 000. */
+  timeout?: number | null;
+  /** Calls that may wait at once; past it a call fails with `OverloadedError`. Default 65 536. */
+  maxPending?: number;
+  /** Begins the name of the channel that answers come to. Default `redstart:inbox:`. */
+  inboxPrefix?: string;
+}
+
+export interface BrokerOptions extends SharedOptions {
+  /** How values become bodies. Default: FastStream's rules (text, JSON, bytes). */
+  codec?: Codec;
+  /** How headers and body share a frame. Default: FastStream's binary format. */
+  format?: MessageFormat;
+  /** Where failures are logged, and what `ctx.logger` is; `false` for nowhere. Default: lines on stderr. */
+  logger?: Logger | false;
+  /** Milliseconds that `stop` waits for handlers before it aborts their signals. Default 15 000. */
+  gracefulTimeout?: number;
+  rpc?: RpcDefaults;
+}
+
+/** Options of every subscriber. */
+export interface SubscriberOptions<
+  S extends Schema = Schema,
+  R extends Schema = Schema,
+  I extends Injections = Injections,
+> {
+  /** Validates the body (each item of a batch) and types it. Anything that implements Standard Schema. */
+  schema?: S;
+  /** Validates what the handler answers. */
+  reply?: R;
+  /** Never answer; a redstart caller is told so at once. Default false. */
+  noReply?: boolean;
+  /** Messages handled at once. Default: the router's, or 1. */
+  concurrency?: number;
+  /** For stream groups and reliable lists. Default: the router's, or `reject-on-error`. */
+  ackPolicy?: AckPolicy;
+  /** Default: the router's, or `send`. */
+  errors?: ErrorPolicy;
+  /** Take only messages for which this returns true; a handler without a filter on the same address takes the rest. */
+  filter?: Filter;
+  /** Run inside those of the broker and the routers. */
+  middlewares?: readonly Middleware[];
+  /** Answers for errors of this handler, and for messages to it that cannot be read. */
+  onError?: readonly ErrorHandler[];
+  /** What `ctx.state` is given before the handler runs: names, and functions of ctx that make the values. */
+  inject?: I;
+  /** Names the subscriber in logs. Default: class and method. */
+  title?: string;
+  /** What it does, for people: shown by `broker.subscribers`. */
+  description?: string;
+  codec?: Codec;
+  format?: MessageFormat;
+}
+
+interface NotChannel {
+  channel?: never;
+  pattern?: never;
+  sharded?: never;
+}
+
+interface NotList {
+  list?: never;
+  reliable?: never;
+}
+
+interface NotStream {
+  stream?: never;
+  group?: never;
+  consumer?: never;
+  lastId?: never;
+  noAck?: never;
+  maxlen?: never;
+  declare?: never;
+  claim?: never;
+  deleteOnAck?: never;
+}
+
+interface Batching<B extends boolean> {
+  /** Hand over what there is as one array, `maxRecords` at most; see `maxWait`. Default false. */
+  batch?: B;
+  /** Messages fetched at once. Default: 100 in batches; otherwise what the handler's pace suggests. */
+  maxRecords?: number;
+  /** Milliseconds that a batch may wait from its first message on to be full. Needs `batch`. Default 0: what there is. */
+  maxWait?: number;
+}
+
+export interface ChannelSubscription<
+  S extends Schema,
+  R extends Schema,
+  I extends Injections = Injections,
+>
+  extends SubscriberOptions<S, R, I>, NotList, NotStream, NoDeliveryOptions {
+  /** A channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
+  channel: string;
+  /** `true`: a raw glob, for PSUBSCRIBE. `false`: the exact name, whatever it contains. */
+  pattern?: boolean;
+  /** SSUBSCRIBE: hear what is published with `sharded`. On a cluster one node carries it, not all. Redis 7. Default false. */
+  sharded?: boolean;
+  batch?: never;
+  maxRecords?: never;
+  maxWait?: never;
+}
+
+export interface ListSubscription<
+  S extends Schema,
+  R extends Schema,
+  B extends boolean,
+  I extends Injections = Injections,
+>
+  extends SubscriberOptions<S, R, I>, Batching<B>, NotChannel, NotStream, DeliveryOptions {
+  /** Items are taken from the left, so RPUSH makes a queue. */
+  list: string;
+  /** At least once: an item stays in Redis until it is acknowledged, and comes again where its consumer dies. Needs Redis 6.2. Default false: at most once. */
+  reliable?: boolean;
+}
+
+export interface StreamSubscription<
+  S extends Schema,
+  R extends Schema,
+  B extends boolean,
+  I extends Injections = Injections,
+>
+  extends SubscriberOptions<S, R, I>, Batching<B>, NotChannel, NotList, DeliveryOptions {
+  stream: string;
+  /** Share the stream's entries with all who name the same group. Without one every reader gets all. */
+  group?: string;
+  /** This reader's name in the group. Default: unique to the process, and removed again at `stop`. */
+  consumer?: string;
+  /** Read from after this id: `0` is the beginning, `$` what is new. Default `$`; for a group that is created here `0`. */
+  lastId?: string;
+  /** Read without pending entries (NOACK): at most once. Needs a group. Default false. */
+  noAck?: boolean;
+  /** Trim the stream to about this many entries (XTRIM) while acknowledging, but never what a group has not handled. Needs a group. Default: no trimming. */
+  maxlen?: number;
+  /** Create the stream where it is missing. Default true. */
+  declare?: boolean;
+  /** When entries of consumers that died are taken over (XAUTOCLAIM). Needs a group. Default: after 30 s of silence. */
+  claim?: ClaimOptions;
+  /** Delete entries (XDEL) as they are acknowledged, for a stream that one group alone reads. Default false. */
+  deleteOnAck?: boolean;
+}
+
+/** Where a subscriber listens, and how. A bare string is a channel. */
+export type SubscriberAddress<
+  S extends Schema = Schema,
+  R extends Schema = Schema,
+  B extends boolean = boolean,
+  I extends Injections = Injections,
+> =
+  | string
+  | ChannelSubscription<S, R, I>
+  | ListSubscription<S, R, B, I>
+  | StreamSubscription<S, R, B, I>;
+
+/** Options that only mean something where a handler runs. */
+export const HANDLING = [
+  ...(['reply', 'noReply', 'concurrency', 'errors', 'filter', 'batch'] as const),
+  ...(['middlewares', 'onError', 'inject', 'maxRecords', 'description'] as const),
+] as const;
+
+/** An address to take messages from by hand. */
+export type ConsumerAddress<S extends Schema = Schema> = SubscriberAddress<S, Schema, false> &
+  (string | ({ [K in (typeof HANDLING)[number]]?: never } & { ackPolicy?: 'manual' }));
+
+/** Defaults of a publisher. */
+export interface PublisherOptions<S extends Schema = Schema> {
+  /** Validates what is published. */
+  schema?: S;
+  /** Sent with every message; a call's own headers win. */
+  headers?: HeadersInput;
+  replyTo?: ReplyDestination;
+  codec?: Codec;
+  format?: MessageFormat;
+  title?: string;
+  description?: string;
+}

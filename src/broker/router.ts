@@ -1,0 +1,321 @@
+import { fromType, schemaFromType } from '../api/from-type.ts';
+import {
+  intentsOf,
+  record,
+  type DecoratorArguments,
+  type FoundIntent,
+  type Intent,
+} from '../api/metadata.ts';
+import type {
+  AnySchema,
+  BodyOf,
+  ContractHandler,
+  ContractSubscriberOptions,
+  Handler,
+  HandlerDecorator,
+} from '../api/decorators.ts';
+import type { ErrorSchemas, EventContract, RpcContract } from '../api/contract.ts';
+import { SetupError } from '../errors.ts';
+import type { MessageContext, NoInjections } from '../api/context.ts';
+import type { InjectedBy, Injections } from '../consume/inject.ts';
+import {
+  checkErrorHandlers,
+  onError,
+  type ErrorClass,
+  type ErrorHandler,
+} from '../api/error-handlers.ts';
+import { checkMiddleware, type HandlerFunction, type Middleware } from '../api/middleware.ts';
+import type { OutputOf, Schema } from '../message/schema.ts';
+import type {
+  PublisherOptions,
+  SharedOptions,
+  SubscriberAddress,
+  SubscriberOptions,
+} from '../api/options.ts';
+import { checkRouterOptions, subscriberSpec, type SubscriberSpec } from '../api/check.ts';
+import { Publisher, publisherSpec } from '../publish/publisher.ts';
+import type { Codec } from '../message/codec.ts';
+import type { MessageFormat } from '../message/format.ts';
+import type {
+  ChannelDestination,
+  Destination,
+  ListDestination,
+  StreamDestination,
+} from '../api/publishing.ts';
+import type { Sender } from '../publish/sender.ts';
+import { Subscriber } from './subscriber.ts';
+
+/** A subscriber as a broker finds it, with what leads to it, outermost first. */
+export interface Located {
+  readonly subscriber: Subscriber;
+  readonly path: readonly Registrar[];
+}
+
+/** How one sender's messages are written, where it differs from the broker. */
+export interface Formats {
+  readonly codec?: Codec;
+  readonly format?: MessageFormat;
+}
+
+/** What brokers and routers have in common: they are where handlers are registered. */
+export abstract class Registrar {
+  /** @internal */
+  readonly shared: SharedOptions;
+  /** @internal */
+  readonly middlewares: Middleware[];
+  /** @internal */
+  readonly errorHandlers: ErrorHandler[];
+  /** Called whenever something is added, here or below. @internal */
+  changed: () => void = () => {};
+  readonly #subscribers: Subscriber[] = [];
+  readonly #instances = new Set<object>();
+  readonly #included: Registrar[] = [];
+  /** Methods under this router's own decorators, until an instance of their class is registered. */
+  readonly #unclaimed = new Set<Intent>();
+
+  constructor(options: SharedOptions) {
+    this.shared = options;
+    this.middlewares = [...(options.middlewares ?? [])];
+    this.errorHandlers = [...(options.onError ?? [])];
+  }
+
+  /**
+   * Connects the handler methods of instances; a class is instantiated first, without arguments.
+   * Throws `SetupError` for a class without handlers and for every mistaken option on one.
+   */
+  register(...instances: object[]): void {
+    for (const given of instances) {
+      const instance = typeof given === 'function' ? instantiate(given as new () => object) : given;
+      if (typeof instance !== 'object' || instance === null) {
+        throw new SetupError(`register: expected an instance or a class, got ${typeof instance}`);
+      }
+      if (this.#instances.has(instance)) continue;
+      this.#subscribers.push(...this.#handlersOf(instance));
+      this.#instances.add(instance);
+    }
+    this.changed();
+  }
+
+  /** Subscribes a function to what a contract describes. */
+  subscriber<Q extends Schema, A extends Schema, E extends ErrorSchemas, S extends boolean>(
+    contract: RpcContract<Q, A, E, S>,
+    options: ContractSubscriberOptions | undefined,
+    handler: ContractHandler<Q, A, S>,
+  ): Subscriber;
+  subscriber<S extends Schema>(
+    contract: EventContract<S>,
+    options: ContractSubscriberOptions | undefined,
+    handler: (body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown,
+  ): Subscriber;
+  /** Subscribes a function. After the broker's start it is connected at once. */
+  subscriber<
+    S extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(
+    // Said apart: with a reply schema to be inferred, `() => new Promise(…)` is a Promise<never>.
+    address: SubscriberAddress<S, AnySchema, B, I> & (string | { reply?: never }),
+    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedBy<I>>) => unknown,
+  ): Subscriber;
+  subscriber<
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(address: SubscriberAddress<S, R, B, I>, handler: Handler<S, R, B, I>): Subscriber;
+  /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
+  subscriber<
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(
+    address: SubscriberAddress<S, R, B, I>,
+    options?: SubscriberOptions<S, R, I>,
+  ): HandlerDecorator<Handler<S, R, B, I>>;
+  subscriber<
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+  >(
+    address: SubscriberAddress<S, R, B, I>,
+    options: SubscriberOptions<S, R, I> | undefined,
+    handler: Handler<S, R, B, I>,
+  ): Subscriber;
+  subscriber(address: unknown, ...rest: unknown[]): unknown {
+    const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
+    if (rest.length < 2 && handler === undefined) {
+      if (options !== undefined && (typeof options !== 'object' || options === null)) {
+        throw new SetupError(
+          `subscriber: expected options or a handler function, got ${options === null ? 'null' : typeof options}`,
+        );
+      }
+      return (...args: unknown[]): void => {
+        const intent = { type: 'subscriber', address, options, owner: this } as const;
+        this.#unclaimed.add(record(intent, 'subscriber', args as DecoratorArguments));
+      };
+    }
+    if (typeof handler !== 'function') {
+      throw new SetupError(`subscriber: the handler must be a function, got ${typeof handler}`);
+    }
+    const spec = subscriberSpec(address, options, 'subscriber');
+    const added = new Subscriber(spec, handler.name || 'handler', handler as HandlerFunction, [], {
+      original: handler,
+    });
+    this.#subscribers.push(added);
+    this.changed();
+    return added;
+  }
+
+  /** Includes a router's subscribers under this one's prefix and defaults. A second time changes nothing. */
+  include(router: RedisRouter): void {
+    if (!(router instanceof RedisRouter)) {
+      throw new SetupError(`include: expected a RedisRouter, got ${typeof router}`);
+    }
+    if (router.includes(this)) throw new SetupError('include: a router cannot include itself');
+    if (this.#included.includes(router)) return;
+    this.#included.push(router);
+    const before = router.changed;
+    router.changed = () => {
+      before();
+      this.changed();
+    };
+    router.parents.push(this);
+    this.changed();
+  }
+
+  /** Adds middleware inside those that are there. Must come before `start`. */
+  use(middleware: Middleware): void {
+    checkMiddleware(middleware, 'use');
+    this.middlewares.push(middleware);
+  }
+
+  /**
+   * Answers for errors of a class and its subclasses in all handlers here and below, and for messages
+   * that cannot be read (`DecodeError`, `InvalidMessageError`). Of several handlers that fit, that of the most specific class
+   * runs. Must come before `start`. Throws `SetupError` for what is no class of errors, and for a
+   * second handler of one class.
+   */
+  onError<E extends Error>(
+    type: ErrorClass<E>,
+    handle: (error: E, ctx: MessageContext) => unknown,
+  ): void {
+    const added = onError(type, handle);
+    checkErrorHandlers([...this.errorHandlers, added], 'onError');
+    this.errorHandlers.push(added);
+  }
+
+  /** A sender with one destination and defaults of its own; a router's goes through the one broker that it is included in by the first message. */
+  publisher<S extends Schema = AnySchema>(
+    address: string | ChannelDestination | ListDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, number>;
+  publisher<S extends Schema = AnySchema>(
+    address: StreamDestination,
+    options?: PublisherOptions<S>,
+  ): Publisher<S, string>;
+  publisher(address: string | Destination, options?: PublisherOptions): unknown {
+    const spec = publisherSpec(address, options, 'publisher');
+    return new Publisher(() => {
+      const [sender, ...others] = this.sendersFor(spec.options, '', () => []);
+      if (sender !== undefined && others.length === 0) return sender;
+      throw new SetupError(
+        `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
+      );
+    }, spec);
+  }
+
+  /** What sends for a publisher that was made here or below: one sender for each broker that this belongs to. @internal */
+  sendersFor(formats: Formats, prefix: string, middlewares: () => readonly Middleware[]): Sender[] {
+    const name = (this.shared.prefix ?? '') + prefix;
+    return this.sendersAbove(formats, name, () => [...this.middlewares, ...middlewares()]);
+  }
+
+  /** The same, for names and middleware that are complete up to here. @internal */
+  protected abstract sendersAbove(
+    formats: Formats,
+    name: string,
+    middlewares: () => readonly Middleware[],
+  ): Sender[];
+
+  /** Every subscriber here and below. Throws for decorated methods that nobody registered. @internal */
+  collect(path: readonly Registrar[] = []): Located[] {
+    const [unclaimed] = this.#unclaimed;
+    if (unclaimed !== undefined) {
+      throw new SetupError(
+        `method '${String(unclaimed.method)}' is decorated with a broker's or router's @subscriber, but no instance of its class is registered there: call register(new …())`,
+      );
+    }
+    const here = [...path, this];
+    return [
+      ...this.#subscribers.map((subscriber) => ({ subscriber, path: here })),
+      ...this.#included.flatMap((router) => router.collect(here)),
+    ];
+  }
+
+  /** Whether `other` is this router or is included in it, however deep. @internal */
+  includes(other: Registrar): boolean {
+    return this === other || this.#included.some((router) => router.includes(other));
+  }
+
+  #handlersOf(instance: object): Subscriber[] {
+    const className = instance.constructor.name;
+    const intents = intentsOf(instance).filter(
+      ({ owner }) => owner === undefined || owner === this,
+    );
+    const subscribers = intents.filter(({ type }) => type === 'subscriber');
+    if (subscribers.length === 0) {
+      const alone = intents.length > 0 ? ', and @publisher alone receives nothing' : '';
+      throw new SetupError(`register: class ${className} has no method with @subscriber${alone}`);
+    }
+    for (const { intent } of intents) this.#unclaimed.delete(intent);
+    return subscribers.map((found) => {
+      const name = `${className}.${String(found.method)}`;
+      const method = (instance as Record<string | symbol, HandlerFunction>)[found.method];
+      const publishers = intents
+        .filter((other) => other.type === 'publisher' && other.method === found.method)
+        .map((other) => publisherSpec(other.address, other.options, `@publisher on ${name}`));
+      return new Subscriber(
+        withSchema(found, name),
+        name,
+        (method as HandlerFunction).bind(instance),
+        publishers,
+        { instance, method: found.method },
+      );
+    });
+  }
+}
+
+/** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
+export class RedisRouter extends Registrar {
+  /** What it was included in. @internal */
+  readonly parents: Registrar[] = [];
+
+  constructor(options: SharedOptions = {}) {
+    checkRouterOptions(options);
+    super(options);
+  }
+
+  /** @internal */
+  protected override sendersAbove(...args: Parameters<Registrar['sendersFor']>): Sender[] {
+    return this.parents.flatMap((parent) => parent.sendersFor(...args));
+  }
+}
+
+function instantiate(type: new () => object): object {
+  if (type.length > 0) {
+    throw new SetupError(
+      `register: ${type.name} takes ${type.length} constructor argument(s): register an instance, as in register(new ${type.name}(…))`,
+    );
+  }
+  return new type();
+}
+
+function withSchema(intent: FoundIntent, name: string): SubscriberSpec {
+  const where = `@subscriber on ${name}`;
+  const spec = subscriberSpec(intent.address, intent.options, where);
+  if (spec.options.schema !== fromType) return spec;
+  const schema = schemaFromType(intent.parameterTypes, where);
+  return { ...spec, options: { ...spec.options, schema } };
+}

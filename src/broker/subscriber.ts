@@ -1,0 +1,83 @@
+import { rethrow, type Contract } from '../api/contract.ts';
+import { SetupError } from '../errors.ts';
+import type { HandlerFunction } from '../api/middleware.ts';
+import { isAsyncFunction } from '../rpc/deadline.ts';
+import type { PublisherSpec } from '../publish/publisher.ts';
+import type { SubscriberSpec } from '../api/check.ts';
+
+/** A subscription that stands, or is being made, on one broker. */
+export interface Run {
+  readonly ready: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Where a handler comes from. */
+interface Origin {
+  readonly instance?: object;
+  readonly method?: string | symbol;
+  /** The function itself, where it is no method. */
+  readonly original?: unknown;
+}
+
+/** One handler that was registered: where it listens and what runs. */
+export class Subscriber {
+  readonly spec: SubscriberSpec;
+  /** Class and method, or the title: for logs and errors. */
+  readonly name: string;
+  /** @internal */
+  readonly handler: HandlerFunction;
+  /** Whether the handler is declared `async`. @internal */
+  readonly isAsync: boolean;
+  /** Where its results are sent on to. @internal */
+  readonly publishers: readonly PublisherSpec[];
+  /** @internal */
+  readonly origin: Origin;
+  /** One for each broker that has started it. @internal */
+  readonly runs = new Set<Run>();
+  /** @internal */
+  stopped = false;
+
+  /** @internal */
+  constructor(
+    spec: SubscriberSpec,
+    name: string,
+    handler: HandlerFunction,
+    publishers: readonly PublisherSpec[],
+    origin: Origin = {},
+  ) {
+    this.spec = spec;
+    this.name = spec.options.title ?? name;
+    const { contract } = spec;
+    this.handler = contract === undefined ? handler : withContract(handler, contract);
+    this.isAsync = isAsyncFunction(handler);
+    this.publishers = publishers;
+    this.origin = origin;
+  }
+
+  /** Resolves when the subscription stands. Rejects where it cannot be made, and before the broker's `start`. */
+  async started(): Promise<void> {
+    if (this.runs.size === 0) throw new SetupError(`${this.name}: the broker has not been started`);
+    await Promise.all([...this.runs].map((run) => run.ready));
+  }
+
+  /** Ends the subscription for good; what is being handled gets the broker's `gracefulTimeout`. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await Promise.all([...this.runs].map((run) => run.stop()));
+  }
+}
+
+/** The handler with the data of its errors checked, where the contract declares any. */
+function withContract(handler: HandlerFunction, contract: Contract): HandlerFunction {
+  if (Object.keys(contract.errors).length === 0) return handler;
+  return (body, ctx) => {
+    try {
+      const result = handler(body, ctx);
+      return result instanceof Promise
+        ? result.catch((error: unknown) => rethrow(contract, error))
+        : result;
+    } catch (error) {
+      return rethrow(contract, error);
+    }
+  };
+}

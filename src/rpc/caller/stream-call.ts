@@ -1,0 +1,215 @@
+import { clearTimer, setTimer } from '../../internal/clock.ts';
+import { RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
+import { FROM_KEY, SEQUENCE_KEY, type Message } from '../../message/message.ts';
+import { describe } from '../../transport/address.ts';
+import type { CallCommand, Conversation } from './call.ts';
+import { errorIn } from '../remote-error.ts';
+
+/** A call for a stream. */
+export interface StreamCommand extends CallCommand {
+  /** Milliseconds that the next item may take; `null`: any time. */
+  readonly itemTimeout: number | null;
+  /** Items that may be on their way or wait here. */
+  readonly window: number;
+}
+
+/** What a stream needs of those who carry it. */
+export interface StreamHost {
+  /** Sends the request. */
+  send(stream: StreamCall): Promise<unknown>;
+  /** Tells the responder how many items were taken. */
+  credit(responder: string, consumed: number): void;
+  cancel(responder: string): void;
+  forget(): void;
+}
+
+/** The caller's end of a stream of answers: an async iterator that keeps at most a window of items. */
+export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Conversation {
+  readonly command: StreamCommand;
+  readonly #host: StreamHost;
+  readonly #items: unknown[] = [];
+  #responder: string | undefined;
+  #sequence = 0;
+  #consumed = 0;
+  #credited = 0;
+  #isStarted = false;
+  #end: { error: Error } | 'done' | undefined;
+  #wake: (() => void) | undefined;
+  #overall: NodeJS.Timeout | undefined;
+  #itemTimer: NodeJS.Timeout | undefined;
+  readonly #onAbort = (): void => this.#stop(this.command.signal?.reason);
+
+  constructor(command: StreamCommand, host: StreamHost) {
+    this.command = command;
+    this.#host = host;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<unknown, undefined>> {
+    if (!this.#isStarted) this.#start();
+    while (this.#items.length === 0 && this.#end === undefined) await this.#arrival();
+    if (this.#items.length > 0) {
+      const value = this.#items.shift();
+      this.#consumed++;
+      this.#credit();
+      const { validate } = this.command;
+      return {
+        done: false,
+        value: validate === undefined ? value : await this.#valid(validate, value),
+      };
+    }
+    const end = this.#end;
+    if (end === undefined || end === 'done') return { done: true, value: undefined };
+    this.#end = 'done';
+    throw end.error;
+  }
+
+  /** Ends the stream early: the handler's generator is stopped, its `finally` runs. */
+  async return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#stop(undefined);
+    this.#items.length = 0;
+    this.#end = 'done';
+    return { done: true, value: undefined };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  /** The responder can be spoken to. A second one is sent away: the items of two would mix. */
+  taken(responder: string): void {
+    if (this.#responder === undefined && this.#end === undefined) {
+      this.#responder = responder;
+      this.#credit();
+    } else if (this.#responder !== responder) {
+      this.#host.cancel(responder);
+    }
+  }
+
+  item(message: Message): void {
+    this.#receive(message, false);
+  }
+
+  end(message: Message): void {
+    this.#receive(message, true);
+  }
+
+  /** A handler that returned one value is a stream of one. */
+  value(message: Message): void {
+    if (this.#end !== undefined) return;
+    this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
+    this.#finish('done');
+  }
+
+  error(message: Message): void {
+    this.#finish({
+      error: errorIn(message),
+    });
+  }
+
+  declined(message: Message): void {
+    this.error(message);
+  }
+
+  interrupted(): void {
+    this.fail(new StreamBrokenError('the connection was lost while the stream was read'));
+  }
+
+  close(reason: Error): void {
+    this.fail(reason);
+  }
+
+  /** Ends it from here: the responder is told, and the reader gets `error` after what has arrived. */
+  fail(error: unknown): void {
+    this.#stop(error);
+  }
+
+  #receive(message: Message, isEnd: boolean): void {
+    const from = message.header(FROM_KEY);
+    if (from !== undefined && this.#responder === undefined) this.taken(from);
+    if (this.#end !== undefined || from !== this.#responder) return;
+    const sequence = Number(message.header(SEQUENCE_KEY));
+    if (sequence !== this.#sequence + (isEnd ? 0 : 1)) {
+      this.#stop(
+        new StreamBrokenError(`items ${this.#sequence + 1} to ${sequence} of the stream were lost`),
+      );
+      return;
+    }
+    if (isEnd) {
+      this.#finish('done');
+      return;
+    }
+    this.#sequence = sequence;
+    try {
+      this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
+      this.#wake?.();
+    } catch (error) {
+      this.#stop(error);
+    }
+  }
+
+  #start(): void {
+    this.#isStarted = true;
+    const { timeout, signal } = this.command;
+    if (signal?.aborted === true) return this.#stop(signal.reason);
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (timeout !== null)
+      this.#overall = setTimer(() => this.#stop(this.#timeout(timeout)), timeout);
+    this.#host.send(this).catch((error: unknown) => this.#stop(error));
+  }
+
+  #arrival(): Promise<void> {
+    return new Promise((resolve) => {
+      const { itemTimeout } = this.command;
+      this.#wake = () => {
+        clearTimer(this.#itemTimer);
+        this.#wake = undefined;
+        resolve();
+      };
+      if (itemTimeout === null) return;
+      this.#itemTimer = setTimer(() => this.#stop(this.#timeout(itemTimeout)), itemTimeout);
+    });
+  }
+
+  #timeout(milliseconds: number): RpcTimeoutError {
+    const { to, correlationId } = this.command;
+    return new RpcTimeoutError(describe(to), milliseconds, correlationId);
+  }
+
+  async #valid(validate: (value: unknown) => unknown, value: unknown): Promise<unknown> {
+    try {
+      return await validate(value);
+    } catch (error) {
+      this.#stop(undefined);
+      this.#end = 'done';
+      throw error;
+    }
+  }
+
+  /** Half a window at a time, so that credits cost little and the sender does not run dry. */
+  #credit(): void {
+    if (this.#responder === undefined || this.#end !== undefined) return;
+    if (this.#consumed - this.#credited < this.command.window / 2) return;
+    this.#credited = this.#consumed;
+    this.#host.credit(this.#responder, this.#consumed);
+  }
+
+  #stop(error: unknown): void {
+    if (this.#end !== undefined) return;
+    if (this.#responder !== undefined) this.#host.cancel(this.#responder);
+    this.#finish(error === undefined ? 'done' : { error: error as Error });
+  }
+
+  #finish(end: { error: Error } | 'done'): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    clearTimer(this.#overall);
+    clearTimer(this.#itemTimer);
+    this.command.signal?.removeEventListener('abort', this.#onAbort);
+    this.#host.forget();
+    this.#wake?.();
+  }
+}

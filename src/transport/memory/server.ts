@@ -1,0 +1,129 @@
+import { clearTimer, setTimer } from '../../internal/clock.ts';
+import { globMatcher } from '../glob.ts';
+import { MemoryList } from './list.ts';
+import { MemoryStream } from './stream.ts';
+import type { Subscriptions } from '../listeners.ts';
+
+type Sinks = Subscriptions<(frame: Buffer, channel: string) => void>;
+
+/** How somebody subscribes; sharded channels have names of their own. */
+export type Manner = 'plain' | 'pattern' | 'sharded';
+
+/** The data that a server would hold. */
+export class MemoryHub {
+  static readonly #hubs = new Map<string, MemoryHub>();
+
+  /** The hub of that name; it exists while something is attached to it. */
+  static attach(name: string): MemoryHub {
+    const hub = MemoryHub.#hubs.get(name) ?? new MemoryHub(name);
+    MemoryHub.#hubs.set(name, hub);
+    hub.#attached++;
+    return hub;
+  }
+
+  readonly #name: string;
+  readonly #keys = new Map<string, MemoryList | MemoryStream>();
+  readonly #channels = new Map<string, Set<Sinks>>();
+  readonly #sharded = new Map<string, Set<Sinks>>();
+  readonly #patterns = new Map<
+    string,
+    { matches: (name: string) => boolean; connections: Set<Sinks> }
+  >();
+  /** Ends the lives of what is kept. */
+  readonly #lives = new Map<string, NodeJS.Timeout>();
+  #attached = 0;
+
+  private constructor(name: string) {
+    this.#name = name;
+  }
+
+  detach(): void {
+    if (--this.#attached === 0) MemoryHub.#hubs.delete(this.#name);
+  }
+
+  list(key: string): MemoryList {
+    return this.#value(key, MemoryList);
+  }
+
+  stream(key: string): MemoryStream {
+    return this.#value(key, MemoryStream);
+  }
+
+  has(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
+  /** As RPUSH and PEXPIRE: all that is kept under a name lives as long as the last of it. */
+  keep(name: string, frame: Buffer, life: number): void {
+    this.list(name).push(frame);
+    clearTimer(this.#lives.get(name));
+    this.#lives.set(name, setTimer(() => this.delete(name), life).unref());
+  }
+
+  collect(name: string): Buffer[] {
+    const frames = this.has(name) ? this.list(name).take(Infinity) : [];
+    this.delete(name);
+    return frames;
+  }
+
+  delete(key: string): void {
+    clearTimer(this.#lives.get(key));
+    this.#lives.delete(key);
+    this.#keys.delete(key);
+  }
+
+  /** Hands a frame to all who listen; returns how many connections that were, as PUBLISH does. */
+  publish(channel: string, frame: Buffer, sharded = false): number {
+    let receivers = 0;
+    const channels = sharded ? this.#sharded : this.#channels;
+    for (const connection of channels.get(channel) ?? []) {
+      receivers++;
+      for (const sink of connection.get(channel) ?? []) sink(frame, channel);
+    }
+    for (const [pattern, { matches, connections }] of sharded ? [] : this.#patterns) {
+      if (!matches(channel)) continue;
+      for (const connection of connections) {
+        receivers++;
+        for (const sink of connection.get(pattern) ?? []) sink(frame, channel);
+      }
+    }
+    return receivers;
+  }
+
+  subscribe(connection: Sinks, name: string, manner: Manner): void {
+    if (manner === 'pattern') {
+      let pattern = this.#patterns.get(name);
+      if (pattern === undefined) {
+        pattern = { matches: globMatcher(name), connections: new Set() };
+        this.#patterns.set(name, pattern);
+      }
+      pattern.connections.add(connection);
+    } else {
+      const channels = manner === 'sharded' ? this.#sharded : this.#channels;
+      const connections = channels.get(name) ?? new Set();
+      channels.set(name, connections.add(connection));
+    }
+  }
+
+  unsubscribe(connection: Sinks, name: string, manner: Manner): void {
+    if (manner === 'pattern') {
+      const connections = this.#patterns.get(name)?.connections;
+      connections?.delete(connection);
+      if (connections?.size === 0) this.#patterns.delete(name);
+      return;
+    }
+    const channels = manner === 'sharded' ? this.#sharded : this.#channels;
+    const connections = channels.get(name);
+    connections?.delete(connection);
+    if (connections?.size === 0) channels.delete(name);
+  }
+
+  #value<T extends MemoryList | MemoryStream>(key: string, type: new () => T): T {
+    const value = this.#keys.get(key) ?? new type();
+    if (!(value instanceof type)) {
+      throw new Error('WRONGTYPE Operation against a key holding the wrong kind of value');
+    }
+    this.#keys.set(key, value);
+    return value;
+  }
+}

@@ -1,0 +1,23 @@
+import { SetupError } from '../errors.ts';
+import { MemoryTransport } from './memory/memory-transport.ts';
+import type { Report, Transport } from './transport.ts';
+import type { RedisConnection } from './redis/connections.ts';
+import { RedisTransport } from './redis/redis-transport.ts';
+
+/** The transport for a connection as a user gives it. Opens no socket. */
+export function openTransport(connection: RedisConnection, report: Report): Transport {
+  if (typeof connection === 'string') {
+    if (connection.startsWith('memory://')) return new MemoryTransport(connection);
+    if (!/^rediss?:\/\//.test(connection)) {
+      const shown = connection.replace(/^([a-z]+:\/*)?.*@/i, '$1…@');
+      throw new SetupError(
+        `RedisBroker: expected a redis://, rediss:// or memory:// URL, got '${shown}'`,
+      );
+    }
+  } else if (typeof connection !== 'object' || connection === null) {
+    throw new SetupError(
+      `RedisBroker: expected a URL, ioredis options, { cluster: nodes } or an ioredis client, got ${typeof connection}`,
+    );
+  }
+  return new RedisTransport(connection, report);
+}

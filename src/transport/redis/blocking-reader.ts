@@ -1,0 +1,149 @@
+import { Command, type Redis } from 'ioredis';
+import { messageOf } from '../../errors.ts';
+import { pause, settledWithin } from '../../internal/deferred.ts';
+import { DisconnectedError } from '../transport.ts';
+import type { Connections } from './connections.ts';
+import { adviceOn, withoutPassword } from './advice.ts';
+
+/** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
+export const BLOCK = 3_000;
+/** Milliseconds beyond that before a silent connection is taken for dead. */
+const GRACE = 1_500;
+/** Milliseconds that a read waits for its connection before it says so. */
+const RECONNECT_PATIENCE = 1_000;
+/** Milliseconds between two looks at whether the server answers elsewhere. */
+const SUSPICION = 100;
+
+/** Milliseconds that the server may take to answer UNBLOCK. */
+const UNBLOCK_PATIENCE = 500;
+
+/** A connection for one blocking command at a time. */
+export class BlockingReader {
+  readonly #client: Redis;
+  readonly #connections: Connections;
+  /** The connection's id at the server: what CLIENT UNBLOCK wants. */
+  #id: number | undefined;
+  /** Ends the command in flight with an error. */
+  #abort: ((reason: Error) => void) | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
+  #stopped = false;
+  /** What the last attempt to connect met. */
+  #problem: unknown;
+  /** Called after every reconnect, before the next read. */
+  onReconnect: (() => void) | undefined;
+
+  /** `key` says what will be read: on a cluster, the connection goes to where that is. */
+  static async open(connections: Connections, key?: string): Promise<BlockingReader> {
+    // A read that a lost connection interrupted is not sent again by ioredis: it may hang there,
+    // and what it would have fetched is found by other means.
+    const client = await connections.open(
+      { maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false },
+      key,
+    );
+    return new BlockingReader(client, connections, await client.client('ID'));
+  }
+
+  private constructor(client: Redis, connections: Connections, id: number) {
+    this.#client = client;
+    this.#connections = connections;
+    this.#id = id;
+    client.on('close', () => {
+      this.#id = undefined;
+      // ioredis leaves the promise of a command that it does not send again unsettled for ever.
+      this.#abort?.(new Error('the connection was lost'));
+    });
+    client.on('error', (error) => {
+      this.#problem = withoutPassword(error);
+      if (adviceOn(error) !== undefined) this.#wakeReady?.();
+    });
+    client.on('ready', () => {
+      this.#problem = undefined;
+      this.onReconnect?.();
+      client.client('ID').then(
+        (newId) => (this.#id = newId),
+        () => undefined, // lost again: the next `ready` asks anew
+      );
+    });
+  }
+
+  /** Sends a command that blocks for at most {@link BLOCK} and resolves with its reply, strings as buffers. */
+  async run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
+    for (;;) {
+      await this.#ready();
+      if (this.#stopped) return null;
+      try {
+        return await this.#send(name, args);
+      } catch (error) {
+        // Nothing was read where the key is not.
+        if (!(await this.#connections.followed(this.#client, error))) throw error;
+      }
+    }
+  }
+
+  async #send(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
+    this.#watchdog = setTimeout(() => this.#suspect(), BLOCK + GRACE);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#abort = reject;
+        const command = new Command(name, args, { replyEncoding: null });
+        (this.#client.sendCommand(command) as Promise<unknown>).then(resolve, reject);
+      });
+    } finally {
+      clearTimeout(this.#watchdog);
+      this.#abort = undefined;
+    }
+  }
+
+  /** The read should have ended by now. Where the server is silent everywhere, it is the server, and waiting is right. */
+  #suspect(): void {
+    if (this.#connections.isAliveBeside(this.#client)) this.#client.stream.destroy();
+    else this.#watchdog = setTimeout(() => this.#suspect(), SUSPICION);
+  }
+
+  /** Ends a blocked read without losing what it may just have fetched. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wakeReady?.();
+    const deadline = performance.now() + BLOCK + GRACE;
+    // The read may still be on its way when UNBLOCK arrives, so it is said until it is heard. A
+    // server that refuses it (ACL) ends the read by itself when BLOCK is over.
+    while (this.#abort !== undefined && performance.now() < deadline) {
+      const beside = this.#connections.beside(this.#client);
+      if (this.#id !== undefined && beside !== undefined) {
+        // Where the server has just gone, the answer comes after a reconnect, if at all.
+        await settledWithin(beside.client('UNBLOCK', this.#id), UNBLOCK_PATIENCE);
+      }
+      await pause(5);
+    }
+  }
+
+  close(): void {
+    this.#stopped = true;
+    this.#wakeReady?.();
+    this.#connections.release(this.#client);
+  }
+
+  #wakeReady: (() => void) | undefined;
+
+  async #ready(): Promise<void> {
+    if (this.#client.status === 'ready' || this.#stopped) return;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#client.off('ready', wake);
+        this.#wakeReady = undefined;
+        resolve();
+      };
+      const timer = setTimeout(wake, RECONNECT_PATIENCE);
+      this.#client.once('ready', wake);
+      this.#wakeReady = wake;
+    });
+    if ((this.#client.status as string) === 'ready' || this.#stopped) return;
+    const problem = this.#problem;
+    if (adviceOn(problem) !== undefined) throw problem;
+    const why = problem === undefined ? '' : `: ${messageOf(problem)}`;
+    throw new DisconnectedError(`not connected to ${this.#connections.address}${why}`, {
+      cause: problem,
+    });
+  }
+}

@@ -1,0 +1,106 @@
+import type { Redis } from 'ioredis';
+import { messageOf } from '../../errors.ts';
+import type { Report } from '../transport.ts';
+import { removeGone } from './group-admin.ts';
+import type { Entry } from './replies.ts';
+import type { BlockingReader } from './blocking-reader.ts';
+
+/** Milliseconds between two scans for stale entries, at most and at least. */
+const SLOWEST = 15_000;
+const FASTEST = 250;
+
+/** Ids in one XCLAIM. */
+const CHUNK = 1_000;
+
+export interface ClaimsOptions {
+  readonly client: Redis;
+  readonly key: string;
+  readonly group: string;
+  readonly consumer: string;
+  /** Milliseconds after which an entry whose consumer is silent is another's to take. */
+  readonly minIdle: number;
+  readonly report: Report;
+}
+
+/**
+ * What a group's consumers do about each other's deaths: each renews the lease of what it is
+ * handling, and takes over what nobody has renewed.
+ */
+export class Claims {
+  readonly #options: ClaimsOptions;
+  readonly #interval: number;
+  /** Where the scan goes on; undefined between two scans. */
+  #cursor: string | undefined;
+  #next = 0;
+  #supported = true;
+  readonly #renewing: NodeJS.Timeout;
+
+  /** `held` are the ids that are in this process's hands. */
+  constructor(options: ClaimsOptions, held: () => Iterable<string>) {
+    this.#options = options;
+    this.#interval = Math.min(SLOWEST, Math.max(FASTEST, options.minIdle / 2));
+    this.#renewing = setInterval(() => void this.#renew([...held()]), options.minIdle / 3).unref();
+  }
+
+  /** Milliseconds until the next look for stale entries; 0 or less when it is due. */
+  get wait(): number {
+    if (!this.#supported) return Infinity;
+    return this.#cursor === undefined ? this.#next - performance.now() : 0;
+  }
+
+  /** Whether a scan is under way, and should not wait for new entries. */
+  get isScanning(): boolean {
+    return this.#cursor !== undefined;
+  }
+
+  /** One step of the scan: up to `max` entries that are ours from now on (XAUTOCLAIM, Redis 6.2). */
+  async step(reader: BlockingReader, max: number): Promise<Entry[]> {
+    const { key, group, consumer, minIdle } = this.#options;
+    const args = [key, group, consumer, minIdle, this.#cursor ?? '0-0', 'COUNT', max];
+    try {
+      const reply = (await reader.run('xautoclaim', args)) as [Buffer, (Entry | null)[]] | null;
+      if (reply === null) return [];
+      const cursor = reply[0].toString('latin1');
+      // Not waited for: it goes over the command connection, whose troubles are not this reader's.
+      if (cursor === '0-0') void this.#finish();
+      else this.#cursor = cursor;
+      // Deleted ones are nil before Redis 7, which removes them from the pending entries itself.
+      return reply[1].filter((entry) => entry !== null && entry[1] !== null) as Entry[];
+    } catch (error) {
+      if (!messageOf(error).includes('unknown command')) throw error;
+      this.#supported = false;
+      this.#options.report('entries of dead consumers are not taken over before Redis 6.2', error);
+      return [];
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#renewing);
+  }
+
+  async #finish(): Promise<void> {
+    this.#cursor = undefined;
+    // Consumers of one group that started together should not all scan at once.
+    this.#next = performance.now() + this.#interval * (0.9 + Math.random() * 0.2);
+    const { client, key, group, minIdle, report } = this.#options;
+    try {
+      await removeGone(client, key, group, Math.max(minIdle, SLOWEST));
+    } catch (error) {
+      report('consumers that are gone could not be removed', error);
+    }
+  }
+
+  /** XCLAIM … JUSTID resets the idle time and counts no delivery; what was acknowledged meanwhile stays so. */
+  async #renew(ids: string[]): Promise<void> {
+    const { client, key, group, consumer, report } = this.#options;
+    // Without a connection the next round does it; entries were fetched over one, so it comes back.
+    if (client.status !== 'ready') return;
+    try {
+      for (let i = 0; i < ids.length; i += CHUNK) {
+        await client.xclaim(key, group, consumer, 0, ...ids.slice(i, i + CHUNK), 'JUSTID');
+      }
+    } catch (error) {
+      report('entries in hand could not be renewed, other consumers may take them over', error);
+    }
+  }
+}

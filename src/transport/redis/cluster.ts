@@ -1,0 +1,288 @@
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import {
+  AbstractConnector,
+  Cluster,
+  Redis,
+  type ClusterNode,
+  type ClusterOptions,
+  type RedisOptions,
+} from 'ioredis';
+import { SetupError, messageOf } from '../../errors.ts';
+import { backoff } from '../../internal/backoff.ts';
+import { deferred, settledWithin } from '../../internal/deferred.ts';
+import { coalesceWrites } from './write-batching.ts';
+import { watchOver } from './watchdog.ts';
+
+/** Nodes of a Redis Cluster to start from, beside ioredis's own cluster options. */
+export interface ClusterConnection extends ClusterOptions {
+  cluster: ClusterNode[];
+}
+
+/** What a node's connection has and a cluster's options do not: said here, it would be ignored. */
+const OF_A_NODE = ['username', 'password', 'tls', 'connectTimeout', 'db', 'commandTimeout'];
+
+/** Milliseconds between attempts to reach a node: one that is gone is replaced by another soon. */
+export const RETRY_CAP = 500;
+/** Milliseconds that a look at where the slots are may take. */
+const REFRESH_PATIENCE = 2_000;
+
+export function createCluster(
+  { cluster, ...options }: ClusterConnection,
+  connectTimeout: number,
+): Cluster {
+  if (!Array.isArray(cluster) || cluster.length === 0) {
+    throw new SetupError(
+      "RedisBroker: 'cluster' must be an array with one node or more, such as { host, port }",
+    );
+  }
+  const misplaced = OF_A_NODE.find((key) => key in options);
+  if (misplaced !== undefined) {
+    throw new SetupError(
+      `RedisBroker: '${misplaced}' belongs to the connections to a cluster's nodes: say { cluster, redisOptions: { ${misplaced} } }`,
+    );
+  }
+  return new Cluster(cluster, {
+    clusterRetryStrategy: (attempt: number) => backoff(attempt, 10, 2_000),
+    // A command that meets a dead node is tried again until the fail-over is done, for about 10 s.
+    maxRedirections: 150,
+    retryDelayOnFailover: 150,
+    retryDelayOnClusterDown: 150,
+    ...options,
+    lazyConnect: true,
+    redisOptions: { connectTimeout, clientInfoTag: 'redstart', ...options.redisOptions },
+  });
+}
+
+/**
+ * What a cluster adds to connections. Commands go over ioredis's `Cluster`; a connection that
+ * subscribes or blocks is a plain one to a single node, and connects to wherever its name lives
+ * now, each time that it connects. So a fail-over is to it what a restart is to others.
+ */
+export class ClusterNodes {
+  readonly address: string;
+  readonly #client: Cluster;
+  /** How lately the nodes that commands go to have answered. */
+  readonly #answers = new WeakMap<Redis, () => boolean>();
+  readonly #places = new Map<Redis, Place>();
+  #cause: unknown;
+
+  constructor(client: Cluster, isOwned: boolean) {
+    this.#client = client;
+    this.address = `cluster ${startNodes(client).map(nameOf).join(', ')}`;
+    client.on('node error', (error: unknown) => (this.#cause = error));
+    client.on('refresh', () => this.#followOwners());
+    if (!isOwned) return;
+    client.on('+node', (node: Redis) => {
+      coalesceWrites(node);
+      this.#answers.set(node, watchOver(node));
+    });
+  }
+
+  /** A connection, not yet made, to the node that holds `name`; to any without one. */
+  open(overrides: RedisOptions, name: string | undefined): Redis {
+    const { redisOptions } = this.#client.options;
+    const slot = name === undefined ? undefined : slotOf(name);
+    const place = new Place(this.#client, slot);
+    const client = new Redis({
+      ...redisOptions,
+      retryStrategy: (attempt: number) => backoff(attempt, 10, RETRY_CAP),
+      ...overrides,
+      Connector: connectorTo(place, redisOptions ?? {}),
+    });
+    this.#places.set(client, place);
+    client.once('end', () => this.#places.delete(client));
+    return client;
+  }
+
+  /** Has a connection move by itself when its name does, though nothing is asked of it that would tell. */
+  follow(client: Redis): void {
+    const place = this.#places.get(client);
+    if (place !== undefined) place.isFollowed = true;
+  }
+
+  /** Takes in where an error says that a connection's name has gone; false where it says nothing. */
+  learn(client: Redis, error: unknown): boolean {
+    const [, slot, key] = /^MOVED (\d+) (\S+)/.exec(messageOf(error)) ?? [];
+    if (slot !== undefined) this.#places.get(client)?.moved(Number(slot), key as string);
+    return slot !== undefined;
+  }
+
+  /** The command connection to the node that `client` is connected to. */
+  beside(client: Redis): Redis | undefined {
+    const key = this.#places.get(client)?.key;
+    return this.#client.nodes().find((node) => keyOf(node.options) === key);
+  }
+
+  /** Whether `client` has only itself to blame for its silence. */
+  isAliveBeside(client: Redis): boolean {
+    const place = this.#places.get(client);
+    if (place === undefined || place.hasMoved) return true;
+    const node = this.beside(client);
+    // Made when commands need it, so it may not be connected; a connection says what it is worth.
+    if (node?.status === 'wait') node.connect().catch(() => undefined);
+    return node?.status === 'ready' && this.#answers.get(node)?.() !== false;
+  }
+
+  /** Resolves when all that was sent so far has been answered: replies of each node come in order. */
+  async flush(): Promise<void> {
+    const nodes = this.#client.nodes('master').filter((node) => node.status === 'ready');
+    await Promise.all(nodes.map((node) => node.ping()));
+  }
+
+  /** Why no node lets us in. ioredis knows only that a connection was closed, so one is tried by hand. */
+  async causeOf(failure: unknown, patience: number): Promise<unknown> {
+    const known = this.#cause ?? failure;
+    if (known !== undefined && !/closed|startup nodes|slots cache/.test(messageOf(known)))
+      return known;
+    for (const node of startNodes(this.#client)) {
+      const cause = await this.#try(node, patience);
+      if (cause !== undefined) return cause;
+    }
+    return known;
+  }
+
+  async #try(node: ClusterNode, patience: number): Promise<unknown> {
+    const { host = '127.0.0.1', port = 6379 } =
+      typeof node === 'object' ? node : typeof node === 'number' ? { port: node } : parts(node);
+    const probe = new Redis({
+      ...this.#client.options.redisOptions,
+      host,
+      port,
+      lazyConnect: true,
+      retryStrategy: null,
+      autoResubscribe: false,
+    });
+    const failed = deferred<unknown>();
+    probe.on('error', (error: unknown) => failed.resolve(error));
+    probe.cluster('INFO').then(
+      (info) => failed.resolve(explainState(info)),
+      (error: unknown) => setImmediate(() => failed.resolve(error)),
+    );
+    const settled = await settledWithin(failed.promise, patience);
+    probe.disconnect();
+    return settled ? failed.promise : undefined;
+  }
+
+  #followOwners(): void {
+    for (const [client, place] of this.#places) {
+      if (place.isFollowed && place.hasMoved && client.status === 'ready') client.stream.destroy();
+    }
+  }
+}
+
+/** Where one connection belongs, and where it is. */
+class Place {
+  /** `host:port` of the node that it was last connected to. */
+  key: string | undefined;
+  isFollowed = false;
+  readonly #cluster: Cluster;
+  #slot: number | undefined;
+  /** Where a MOVED has pointed to. */
+  #hint: string | undefined;
+
+  constructor(cluster: Cluster, slot: number | undefined) {
+    this.#cluster = cluster;
+    this.#slot = slot;
+  }
+
+  /** Whether the slot's master is known to be another node than the one connected to. */
+  get hasMoved(): boolean {
+    const owner = this.#owner;
+    return owner !== undefined && owner !== this.key;
+  }
+
+  get #owner(): string | undefined {
+    return this.#slot === undefined ? undefined : this.#cluster.slots[this.#slot]?.[0];
+  }
+
+  moved(slot: number, key: string): void {
+    this.#slot = slot;
+    // Behind address translation, or as `:port` for the same host, the cluster's own table knows better.
+    if (this.#cluster.options.natMap == null && /^[^:]/.test(key)) this.#hint = key;
+  }
+
+  /** Where to connect to now. */
+  async next(): Promise<{ host: string; port: number }> {
+    const hint = this.#hint;
+    this.#hint = undefined;
+    const isFirst = this.key === undefined;
+    if (hint === undefined && !isFirst) await refresh(this.#cluster);
+    this.key = hint ?? this.#owner ?? this.#any() ?? this.key ?? '127.0.0.1:6379';
+    return parts(this.key);
+  }
+
+  /** A master, another than the one that was just left where there is one. */
+  #any(): string | undefined {
+    const keys = this.#cluster.nodes('master').map((node) => keyOf(node.options));
+    const others = keys.filter((key) => key !== this.key);
+    const from = others.length > 0 ? others : keys;
+    return from[Math.floor(Math.random() * from.length)];
+  }
+}
+
+/** Connects to where the place says, anew each time. A rejection would end the client for good. */
+function connectorTo(place: Place, { tls, family, disconnectTimeout = 2_000 }: RedisOptions) {
+  return class extends AbstractConnector {
+    constructor() {
+      super(disconnectTimeout);
+    }
+
+    async connect(): ReturnType<AbstractConnector['connect']> {
+      this.connecting = true;
+      const { host, port } = await place.next();
+      // Disconnected by its owner meanwhile, and so to be ended.
+      if (!this.connecting) throw new Error('Connection is closed.');
+      const to = family === undefined ? { host, port } : { host, port, family };
+      const stream = tls === undefined ? connectTcp(to) : connectTls({ ...to, ...tls });
+      stream.once('error', (error: Error) => (this.firstError = error));
+      this.stream = stream;
+      return stream;
+    }
+  };
+}
+
+/** Asks the nodes where the slots are. Bounded: a node that does not answer is not waited for. */
+async function refresh(cluster: Cluster): Promise<void> {
+  if (cluster.status !== 'ready') return;
+  const asked = new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
+  await settledWithin(asked, REFRESH_PATIENCE);
+}
+
+/** The hash slot of a key or channel: CRC16 of what stands between the first braces, or of all of it. */
+export function slotOf(name: string): number {
+  const open = name.indexOf('{');
+  const close = open < 0 ? -1 : name.indexOf('}', open + 1);
+  const tag = close > open + 1 ? name.slice(open + 1, close) : name;
+  let crc = 0;
+  for (const byte of Buffer.from(tag)) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  }
+  return crc & 0x3fff;
+}
+
+/** A cluster that answers and is not whole refuses commands all the same. */
+function explainState(info: string): unknown {
+  const [, state] = /cluster_state:(\w+)/.exec(info) ?? [];
+  return state === 'ok' ? undefined : new Error(`the cluster's state is '${state}'`);
+}
+
+function startNodes(cluster: Cluster): ClusterNode[] {
+  return (cluster as unknown as { startupNodes: ClusterNode[] }).startupNodes;
+}
+
+function nameOf(node: ClusterNode): string {
+  if (typeof node === 'number') return `127.0.0.1:${node}`;
+  if (typeof node === 'string') return node.replace(/^.*@|^rediss?:\/\//, '');
+  return keyOf(node);
+}
+
+function keyOf({ host = '127.0.0.1', port = 6379 }: { host?: string; port?: number }): string {
+  return `${host}:${port}`;
+}
+
+function parts(key: string): { host: string; port: number } {
+  const colon = key.lastIndexOf(':');
+  return { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
+}

@@ -1,0 +1,308 @@
+import type { Redis } from 'ioredis';
+import { messageOf } from '../../errors.ts';
+import { settledWithin } from '../../internal/deferred.ts';
+import { Timers } from '../../internal/timers.ts';
+import type { Delivery, Report, Source, StreamSourceOptions } from '../transport.ts';
+import type { Connections } from './connections.ts';
+import { Claims, type ClaimsOptions } from './claims.ts';
+import { delivery, entriesOf, idOf, type Entry } from './replies.ts';
+import { createGroup, handBack, makeUpName } from './group-admin.ts';
+import { BLOCK, BlockingReader } from './blocking-reader.ts';
+import { trimmer } from './trim.ts';
+
+/** Milliseconds that tidying up at the end may take. */
+const PATIENCE = 1_000;
+
+/** A stream read by one consumer of a group: XREADGROUP, own pending entries first, XACK when settled. */
+export class GroupSource implements Source {
+  readonly takesBack = true;
+  readonly settles = true;
+  readonly #client: Redis;
+  readonly #options: StreamSourceOptions;
+  readonly #key: string;
+  readonly #group: string;
+  readonly #consumer: string;
+  readonly #report: Report;
+  readonly #reader: BlockingReader;
+
+  /** Ids delivered here and not settled: history read after a reconnect must not deliver them again. */
+  readonly #inFlight = new Set<string>();
+  /** Ids whose handler is done with them and has not said how: not renewed, so that another may take them. */
+  readonly #abandoned = new Set<string>();
+  /** Ids whose XACK is on its way: until it has been answered, Redis may still call them pending. */
+  readonly #leaving = new Set<string>();
+  /** Undefined where nothing is ever pending. */
+  readonly #claims: Claims | undefined;
+  /** Entries on their way into a `read`. */
+  #ready: Delivery[] = [];
+  /** Own pending entries are read from here on; undefined once all have been. */
+  #history: string | undefined = '0';
+  #reading = false;
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+  readonly #retries = new Timers();
+  #acks: string[] = [];
+  #acking: Promise<void> | undefined;
+  readonly #trim: (() => Promise<void>) | undefined;
+  #stopped = false;
+
+  static async open(
+    connections: Connections,
+    options: StreamSourceOptions,
+    report: Report,
+  ): Promise<GroupSource> {
+    await createGroup(connections.client, options, options.lastId ?? '0');
+    const reader = await BlockingReader.open(connections, options.name);
+    return new GroupSource(connections, options, report, reader);
+  }
+
+  private constructor(
+    connections: Connections,
+    options: StreamSourceOptions,
+    report: Report,
+    reader: BlockingReader,
+  ) {
+    this.#client = connections.client;
+    this.#options = options;
+    this.#key = options.name;
+    this.#group = options.group as string;
+    this.#consumer = options.consumer ?? makeUpName();
+    this.#report = report;
+    const { maxlen } = options;
+    if (maxlen !== undefined) this.#trim = trimmer(connections.client, options.name, maxlen);
+    this.#reader = reader;
+    if (!options.noAck) this.#claims = new Claims(this.#claimsOptions(), () => this.#inFlight);
+    reader.onReconnect = () => {
+      // What the lost connection was bringing is in our pending entries by now.
+      this.#history = '0';
+    };
+  }
+
+  async read(max: number): Promise<Delivery[]> {
+    for (;;) {
+      if (this.#ready.length > 0) return this.#ready.splice(0, max);
+      if (this.#stopped && !this.#reading) return [];
+      if (this.#failure !== undefined) {
+        const failure = this.#failure;
+        this.#failure = undefined;
+        throw failure;
+      }
+      // One read stays in flight while redelivered entries pass it by.
+      if (!this.#reading) void this.#fetch(max);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#retries.clear();
+    await this.#reader.stop();
+    this.#wake?.();
+  }
+
+  async close(unstarted: readonly Delivery[]): Promise<void> {
+    await this.stop();
+    this.#claims?.close();
+    // Where the server is gone nothing can be tidied up, and nobody should wait for it.
+    if (this.#acking !== undefined) await settledWithin(this.#acking, PATIENCE);
+    this.#reader.close();
+    if (this.#client.status === 'ready') await settledWithin(this.#leave(unstarted), PATIENCE);
+  }
+
+  ack(settled: Delivery): Promise<void> | undefined {
+    const id = settled.id as string;
+    if (!this.#inFlight.delete(id) && !this.#abandoned.delete(id)) return undefined;
+    this.#leaving.add(id);
+    this.#acks.push(id);
+    // All that settles in one tick is acknowledged by one XACK.
+    return (this.#acking ??= new Promise((resolve) => {
+      process.nextTick(() => void this.#flushAcks().then(resolve));
+    }));
+  }
+
+  nack(settled: Delivery, delay: number): void {
+    const id = settled.id as string;
+    if (!this.#inFlight.has(id) || this.#stopped) return;
+    this.#retries.after(delay, () => void this.#redeliver(settled));
+  }
+
+  abandon(left: Delivery): void {
+    const id = left.id as string;
+    if (this.#inFlight.delete(id)) this.#abandoned.add(id);
+  }
+
+  async #fetch(max: number): Promise<void> {
+    this.#reading = true;
+    try {
+      if (this.#history !== undefined) await this.#fetchHistory(this.#history, max);
+      else if (this.#claims !== undefined && this.#claims.wait <= 0) await this.#claim(max);
+      else await this.#fetchNew(max);
+    } catch (error) {
+      if (!(await this.#recreated(error))) this.#failure = error as Error;
+    }
+    this.#reading = false;
+    this.#wake?.();
+  }
+
+  async #fetchNew(max: number): Promise<void> {
+    const { noAck } = this.#options;
+    const args: (string | number)[] = ['GROUP', this.#group, this.#consumer, 'COUNT', max];
+    // Where stale entries are to be looked for, only what is there already is taken.
+    const wait = Math.min(BLOCK, this.#claims?.wait ?? BLOCK);
+    if (wait > 0) args.push('BLOCK', Math.ceil(wait));
+    if (noAck) args.push('NOACK');
+    args.push('STREAMS', this.#key, '>');
+    for (const entry of entriesOf(await this.#reader.run('xreadgroup', args))) {
+      const fresh = delivery(this.#key, entry, 1);
+      if (!noAck) this.#inFlight.add(fresh.id as string);
+      this.#ready.push(fresh);
+    }
+  }
+
+  #claimsOptions(): ClaimsOptions {
+    const { name: key, group, minIdle } = this.#options;
+    return {
+      client: this.#client,
+      key,
+      group: group as string,
+      consumer: this.#consumer,
+      minIdle,
+      report: this.#report,
+    };
+  }
+
+  async #fetchHistory(from: string, max: number): Promise<void> {
+    const args = ['GROUP', this.#group, this.#consumer, 'COUNT', max, 'STREAMS', this.#key, from];
+    const entries = entriesOf(await this.#reader.run('xreadgroup', args));
+    // A reconnect meanwhile starts history over; this page then comes again.
+    if (this.#history !== from) return;
+    if (entries.length === 0) {
+      this.#history = undefined;
+      return;
+    }
+    this.#history = idOf(entries.at(-1) as Entry);
+    // Trimmed or deleted while pending: nothing is left to handle.
+    const deleted = entries.filter(([, fields]) => fields === null).map(idOf);
+    await this.#deliver(entries.filter((entry) => !this.#abandoned.has(idOf(entry))));
+    if (deleted.length > 0) await this.#client.xack(this.#key, this.#group, ...deleted);
+  }
+
+  /** Takes over what other consumers, or we ourselves, have left lying. */
+  async #claim(max: number): Promise<void> {
+    const entries = await (this.#claims as Claims).step(this.#reader, max);
+    for (const entry of entries) this.#abandoned.delete(idOf(entry));
+    await this.#deliver(entries);
+    // A long scan does not hold up what is new.
+    if (this.#claims?.isScanning === true && entries.length === 0) await this.#fetchNew(max);
+  }
+
+  /** Entries that were delivered before, unless they are in hand. */
+  async #deliver(entries: readonly Entry[]): Promise<void> {
+    const isOurs = (id: string): boolean => this.#inFlight.has(id) || this.#leaving.has(id);
+    const again = entries.filter((entry) => entry[1] !== null && !isOurs(idOf(entry)));
+    const [first, last] = [again[0], again.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const others = this.#inFlight.size + this.#abandoned.size;
+    const counts = await this.#deliveryCounts(idOf(first), idOf(last), again.length + others);
+    for (const entry of again) {
+      const id = idOf(entry);
+      this.#inFlight.add(id);
+      this.#ready.push(delivery(this.#key, entry, counts.get(id) ?? 2));
+    }
+  }
+
+  async #deliveryCounts(first: string, last: string, count: number): Promise<Map<string, number>> {
+    const rows = (await this.#client.xpending(
+      this.#key,
+      this.#group,
+      first,
+      last,
+      count,
+      this.#consumer,
+    )) as [id: string, consumer: string, idle: number, count: number][];
+    return new Map(rows.map(([id, , , deliveries]) => [id, deliveries]));
+  }
+
+  /** Takes a nacked entry again, so that Redis counts the delivery. */
+  async #redeliver(before: Delivery): Promise<void> {
+    const id = before.id as string;
+    try {
+      const entries = (await this.#client.callBuffer(
+        'XCLAIM',
+        this.#key,
+        this.#group,
+        this.#consumer,
+        0,
+        id,
+      )) as Entry[];
+      const entry = entries[0];
+      // Acknowledged or deleted by somebody else meanwhile.
+      if (entry?.[1] == null) this.#inFlight.delete(id);
+      else this.#ready.push(delivery(this.#key, entry, before.count + 1));
+      this.#wake?.();
+    } catch (error) {
+      if (this.#stopped) return;
+      this.#report(
+        `entry ${id} could not be taken up again, it is read anew after a restart`,
+        error,
+      );
+    }
+  }
+
+  async #flushAcks(): Promise<void> {
+    const ids = this.#acks;
+    this.#acks = [];
+    this.#acking = undefined;
+    try {
+      // Together, so that where both fail neither is a rejection that nobody handles.
+      await Promise.all([
+        this.#client.xack(this.#key, this.#group, ...ids),
+        this.#options.deleteOnAck ? this.#client.xdel(this.#key, ...ids) : undefined,
+      ]);
+      await this.#trim?.();
+    } catch (error) {
+      this.#report(`${ids.length} entries could not be acknowledged and stay pending`, error);
+    }
+    for (const id of ids) this.#leaving.delete(id);
+  }
+
+  /** A group that went away (flush, failover, eviction) is made again, from the start of what there is now. */
+  async #recreated(error: unknown): Promise<boolean> {
+    if (!messageOf(error).startsWith('NOGROUP') || this.#stopped) return false;
+    try {
+      this.#report(`group '${this.#group}' is gone, it is created again`, error);
+      await createGroup(this.#client, { ...this.#options, declare: true }, '0');
+      this.#report(
+        `group '${this.#group}' is there again, from the start of the stream`,
+        undefined,
+        'info',
+      );
+      return true;
+    } catch {
+      return false; // `error` is reported, and the next read tries again
+    }
+  }
+
+  /** Gives back what was not started, and removes a consumer that was made up and owns nothing. Failing that it is litter, and no harm. */
+  async #leave(unstarted: readonly Delivery[]): Promise<void> {
+    const left = [...unstarted, ...this.#ready].map(({ id, count }) => ({
+      id: id as string,
+      count: count - 1,
+    }));
+    if (left.length > 0 && !this.#options.noAck)
+      await handBack(this.#client, this.#claimsOptions(), left);
+    if (this.#options.consumer !== undefined) return;
+    const pending = await this.#client.xpending(
+      this.#key,
+      this.#group,
+      '-',
+      '+',
+      1,
+      this.#consumer,
+    );
+    if (pending.length > 0) return;
+    await this.#client.xgroup('DELCONSUMER', this.#key, this.#group, this.#consumer);
+  }
+}

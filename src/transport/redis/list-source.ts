@@ -1,0 +1,96 @@
+import { messageOf } from '../../errors.ts';
+import { settledWithin } from '../../internal/deferred.ts';
+import type { Delivery, Source } from '../transport.ts';
+import type { Connections } from './connections.ts';
+import { BLOCK, BlockingReader } from './blocking-reader.ts';
+
+/** Milliseconds that putting items back may take. */
+const PATIENCE = 5_000;
+
+/** They were in the list's memory a moment ago. */
+const PUT_BACK = `#!lua flags=allow-oom
+for i = 1, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end`;
+
+/** Items of a list, first in first out: BLMPOP, or BLPOP and LPOP before Redis 7. */
+export class ListSource implements Source {
+  readonly takesBack = true;
+  readonly settles = false;
+  readonly #key: string;
+  readonly #connections: Connections;
+  readonly #reader: BlockingReader;
+  #hasBlmpop = true;
+  #stopped = false;
+
+  static async open(connections: Connections, key: string): Promise<ListSource> {
+    return new ListSource(connections, key, await BlockingReader.open(connections, key));
+  }
+
+  private constructor(connections: Connections, key: string, reader: BlockingReader) {
+    this.#connections = connections;
+    this.#key = key;
+    this.#reader = reader;
+  }
+
+  async read(max: number): Promise<Delivery[]> {
+    while (!this.#stopped) {
+      const items = this.#hasBlmpop ? await this.#blmpop(max) : await this.#blpop(max);
+      if (items.length > 0) {
+        return items.map((frame) => ({ frame, name: this.#key, id: undefined, count: 1 }));
+      }
+    }
+    return [];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#reader.stop();
+  }
+
+  async close(unstarted: readonly Delivery[]): Promise<void> {
+    await this.stop();
+    this.#reader.close();
+    if (unstarted.length === 0) return;
+    const frames = unstarted.map((delivery) => delivery.frame as Buffer);
+    const returned = this.#putBack(frames.reverse());
+    if (await settledWithin(returned, PATIENCE)) await returned;
+    else throw new Error(`${frames.length} items could not be put back on list '${this.#key}'`);
+  }
+
+  /** LPUSH; where the server has no memory for it, by a script that may use more. Redis 7. */
+  async #putBack(frames: Buffer[]): Promise<void> {
+    const { client } = this.#connections;
+    try {
+      await client.lpush(this.#key, ...frames);
+    } catch (error) {
+      if (!messageOf(error).startsWith('OOM')) throw error;
+      await client.eval(PUT_BACK, 1, this.#key, ...frames);
+    }
+  }
+
+  // A list's item is gone from Redis once it is popped: there is nothing to settle.
+  ack(): undefined {}
+  nack(): void {}
+  abandon(): void {}
+
+  async #blmpop(max: number): Promise<Buffer[]> {
+    try {
+      const args = [BLOCK / 1_000, 1, this.#key, 'LEFT', 'COUNT', max];
+      const reply = (await this.#reader.run('blmpop', args)) as [Buffer, Buffer[]] | null;
+      return reply === null ? [] : reply[1];
+    } catch (error) {
+      if (!messageOf(error).includes('unknown command')) throw error;
+      this.#hasBlmpop = false;
+      return [];
+    }
+  }
+
+  async #blpop(max: number): Promise<Buffer[]> {
+    const reply = (await this.#reader.run('blpop', [this.#key, BLOCK / 1_000])) as Buffer[] | null;
+    if (reply === null) return [];
+    const first = reply[1] as Buffer;
+    if (max === 1 || this.#stopped) return [first];
+    // Whatever becomes of the second command, the first item is in hand.
+    const more = await this.#reader.run('lpop', [this.#key, max - 1]).catch(() => null);
+    return [first, ...((more as Buffer[] | null) ?? [])];
+  }
+}

@@ -1,0 +1,274 @@
+import { tracingChannel } from 'node:diagnostics_channel';
+import { Command, type Cluster, type Redis } from 'ioredis';
+import { RedstartError, SetupError, messageOf } from '../../errors.ts';
+import type { Target } from '../address.ts';
+import { Mailbox } from '../push-source.ts';
+import type {
+  Delivery,
+  GroupState,
+  Listener,
+  Outbound,
+  Receipt,
+  Report,
+  Source,
+  SourceOptions,
+  StreamFields,
+  Transport,
+} from '../transport.ts';
+import { Connections, type RedisConnection } from './connections.ts';
+import { ListSource } from './list-source.ts';
+import { PubSub } from './pubsub.ts';
+import { delivery, type Entry } from './replies.ts';
+import { GroupSource } from './group-source.ts';
+import { fieldIn } from './info.ts';
+import { ReliableListSource } from './reliable-list-source.ts';
+import { argumentsOf, nameOf, sendCommand } from './send-command.ts';
+import { StreamSource } from './stream-source.ts';
+import { adviceOn } from './advice.ts';
+
+/** Where ioredis tells of the commands that it sends. */
+const COMMANDS = tracingChannel('ioredis:command');
+
+/** The transport over a Redis server. */
+export class RedisTransport implements Transport {
+  readonly countsReceivers: boolean;
+  readonly #connections: Connections;
+  readonly #client: Redis;
+  readonly #report: Report;
+  readonly #pubsub: PubSub;
+  /** On a cluster: subscriptions that must be on the node of their slot, a connection for each slot. */
+  readonly #homes = new Map<number, PubSub>();
+  #downSince: number | undefined;
+
+  constructor(connection: RedisConnection, report: Report) {
+    this.#connections = new Connections(connection);
+    this.#client = this.#connections.client;
+    this.#report = report;
+    this.#pubsub = new PubSub(this.#connections, report);
+    this.countsReceivers = !this.#connections.isCluster;
+    this.#client.on('close', () => (this.#downSince ??= performance.now()));
+    this.#client.on('ready', () => (this.#downSince = undefined));
+  }
+
+  /** The command connection. */
+  get client(): Redis | Cluster {
+    return this.#client;
+  }
+
+  get address(): string {
+    return this.#connections.address;
+  }
+
+  get downFor(): number {
+    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
+  }
+
+  connect(): Promise<void> {
+    return this.#connections.connect();
+  }
+
+  /** PUBLISH, SPUBLISH, RPUSH or XADD. */
+  send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
+    if (!(frame instanceof Uint8Array))
+      return this.#run<string>('xadd', [to.name, '*', ...(frame as Buffer[])]);
+    return new Promise((sent, refused) => this.post(to, frame, { sent, refused }));
+  }
+
+  post(to: Target, frame: Uint8Array, receipt: Receipt): void {
+    if (COMMANDS.hasSubscribers) {
+      // Somebody traces what ioredis sends.
+      this.#run<number | string>(nameOf(to), argumentsOf(to, frame as Buffer)).then(
+        (reply) => receipt.sent(reply),
+        (error: unknown) => receipt.refused(error),
+      );
+      return;
+    }
+    void this.#client.sendCommand(this.#placed(sendCommand(to, frame as Buffer, receipt)));
+  }
+
+  /** One RPUSH with all frames, or one PUBLISH or XADD each, written together. */
+  async sendBatch(
+    to: Target,
+    frames: readonly Uint8Array[],
+  ): Promise<number | number[] | string[]> {
+    if (to.kind === 'list') return this.#run<number>('rpush', [to.name, ...(frames as Buffer[])]);
+    return Promise.all(frames.map((frame) => this.send(to, frame))) as Promise<number[] | string[]>;
+  }
+
+  /** Written together; as a transaction in one MULTI. */
+  async sendAll(
+    outbound: readonly Outbound[],
+    transaction: boolean,
+  ): Promise<PromiseSettledResult<number | string>[]> {
+    if (!transaction)
+      return Promise.allSettled(outbound.map(({ to, frame }) => this.send(to, frame)));
+    const multi = this.#client.multi();
+    for (const { to, frame } of outbound)
+      multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
+    const replies = (await multi.exec()) ?? [];
+    return replies.map(([error, value]) =>
+      error === null
+        ? { status: 'fulfilled', value: value as number | string }
+        : { status: 'rejected', reason: error },
+    );
+  }
+
+  async open(source: SourceOptions, report: Report): Promise<Source> {
+    if (source.kind === 'list') {
+      if (source.reliable) return ReliableListSource.open(this.#connections, source.name, report);
+      return ListSource.open(this.#connections, source.name);
+    }
+    if (source.kind === 'stream') {
+      if (source.group === undefined) return StreamSource.open(this.#connections, source);
+      return GroupSource.open(this.#connections, source, report);
+    }
+    const { name, isPattern, sharded = false } = source;
+    const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
+    const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
+    const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);
+    const mailbox = new Mailbox(
+      report,
+      () => pubsub.unsubscribe(name, manner, push),
+      () => pubsub.trouble,
+    );
+    const refused = (error: unknown): void => mailbox.fail(error);
+    await subscribed(pubsub.subscribe(name, manner, push, refused), name);
+    return mailbox;
+  }
+
+  async listen(
+    channel: string,
+    onFrame: (frame: Buffer) => void,
+    onRestored: () => void,
+  ): Promise<Listener> {
+    // PUBLISH goes to the node of the channel's slot: who listens there is among those it counts.
+    const pubsub = this.#homeOf(channel);
+    // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
+    const forget = pubsub.onRestored(onRestored);
+    try {
+      await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
+    } catch (error) {
+      forget();
+      throw error;
+    }
+    return {
+      ready: () => pubsub.restored(),
+      close: () => {
+        forget();
+        return pubsub.unsubscribe(channel, 'subscribe', onFrame);
+      },
+    };
+  }
+
+  /** XRANGE or LRANGE. */
+  async peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
+    if (from.kind === 'stream') {
+      const start = after === undefined ? '-' : `(${after}`;
+      const entries = await this.#client.xrangeBuffer(from.name, start, '+', 'COUNT', max);
+      return (entries as Entry[]).map((entry) => delivery(from.name, entry, 1));
+    }
+    const first = after === undefined ? 0 : Number(after) + 1;
+    const items = await this.#client.lrangeBuffer(from.name, first, first + max - 1);
+    return items.map((frame, i) => ({ frame, name: from.name, id: String(first + i), count: 1 }));
+  }
+
+  /** XDEL, or LREM of the first that is equal. */
+  async remove(from: Target, { id, frame }: Delivery): Promise<boolean> {
+    const removed =
+      from.kind === 'stream'
+        ? await this.#client.xdel(from.name, id as string)
+        : await this.#client.lrem(from.name, 1, frame as Buffer);
+    return removed > 0;
+  }
+
+  /** XLEN or LLEN. */
+  count({ kind, name }: Target): Promise<number> {
+    return kind === 'stream' ? this.#client.xlen(name) : this.#client.llen(name);
+  }
+
+  /** RPUSH and PEXPIRE in one MULTI, so that nothing is ever kept for good. */
+  async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
+    await this.#client
+      .multi()
+      .rpush(name, frame as Buffer)
+      .pexpire(name, life)
+      .exec();
+  }
+
+  /** LRANGE and DEL in one MULTI. */
+  async collect(name: string): Promise<Buffer[]> {
+    const replies = await this.#client.multi().lrangeBuffer(name, 0, -1).del(name).exec();
+    return (replies?.[0]?.[1] ?? []) as Buffer[];
+  }
+
+  async hasGroups(stream: string): Promise<boolean> {
+    const groups = (await this.#client.xinfo('GROUPS', stream)) as unknown[];
+    return groups.length > 0;
+  }
+
+  /** XINFO GROUPS, which knows the lag since Redis 7. */
+  async groupState(stream: string, name: string): Promise<GroupState> {
+    const rows = (await this.#client.xinfo('GROUPS', stream)) as unknown[][];
+    for (const row of rows) {
+      if (fieldIn(row, 'name') !== name) continue;
+      const lag = fieldIn(row, 'lag');
+      return {
+        pending: Number(fieldIn(row, 'pending')),
+        lag: typeof lag === 'number' ? lag : undefined,
+        consumers: Number(fieldIn(row, 'consumers')),
+      };
+    }
+    throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
+  }
+
+  adviceOn(error: unknown): string | undefined {
+    return adviceOn(error);
+  }
+
+  /** Replies come in order: once PING is answered, so is all that was sent before it. */
+  flush(): Promise<void> {
+    return this.#connections.flush();
+  }
+
+  async ping(): Promise<void> {
+    await this.#client.ping();
+  }
+
+  async close(): Promise<void> {
+    for (const pubsub of [this.#pubsub, ...this.#homes.values()]) pubsub.close();
+    this.#connections.close();
+  }
+
+  #run<T>(name: string, args: (string | number | Buffer)[]): Promise<T> {
+    const command = this.#placed(new Command(name, args, { replyEncoding: 'utf8' }));
+    return this.#client.sendCommand(command) as Promise<T>;
+  }
+
+  /** A cluster's PUBLISH has no key: by itself it takes a node at random, and two would overtake each other. */
+  #placed(command: Command): Command {
+    if (!this.countsReceivers && command.name === 'publish')
+      Object.assign(command, { slot: this.#connections.slotOf(command.args[0] as string) });
+    return command;
+  }
+
+  /** Where to subscribe on the node of a name's slot; without slots, where all subscriptions are. */
+  #homeOf(name: string): PubSub {
+    const slot = this.#connections.slotOf(name);
+    if (slot === undefined) return this.#pubsub;
+    const home = this.#homes.get(slot) ?? new PubSub(this.#connections, this.#report, name);
+    this.#homes.set(slot, home);
+    return home;
+  }
+}
+
+/** Says which channel a server refuses: its own words name none. */
+async function subscribed(confirmed: Promise<void>, name: string): Promise<void> {
+  try {
+    await confirmed;
+  } catch (cause) {
+    if (cause instanceof RedstartError) throw cause;
+    throw new SetupError(`channel '${name}' cannot be subscribed to: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,326 @@
+import { SetupError, messageOf } from '../../errors.ts';
+import { deferred, settledWithin, type Deferred } from '../../internal/deferred.ts';
+import { Timers } from '../../internal/timers.ts';
+import type { Delivery, Report, Source } from '../transport.ts';
+import type { Connections } from './connections.ts';
+import { EXPIRY, Membership } from './list-consumers.ts';
+import { BLOCK, BlockingReader } from './blocking-reader.ts';
+
+/** Milliseconds that tidying up at the end may take, each step of it: what is not given back by then is given back by others. */
+const PATIENCE = 1_000;
+/** Milliseconds after a lost connection in which Redis may still serve the move that was waiting on it. */
+const AFTERMATH = 2 * BLOCK;
+/** Milliseconds between two attempts to acknowledge. */
+const RETRY = 3_000;
+
+/** Moves up to ARGV[1] items, and returns them. */
+const TAKE = `local items = {}
+for i = 1, tonumber(ARGV[1]) do
+  local item = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
+  if not item then break end
+  items[i] = item
+end
+return items`;
+
+/** `running`: given out. `idle`: waits for its turn, or was abandoned. `acking`: handled, and Redis not yet told. */
+type State = 'running' | 'idle' | 'acking';
+
+/** Items of a list, each held in this consumer's processing list from when it is taken until it is acknowledged. */
+export class ReliableListSource implements Source {
+  readonly takesBack = true;
+  readonly settles = true;
+  readonly #connections: Connections;
+  readonly #list: string;
+  readonly #reader: BlockingReader;
+  readonly #membership: Membership;
+  readonly #report: Report;
+
+  /** What is known here of the processing list. */
+  readonly #held = new Map<Delivery, State>();
+  /** On their way into a `read`. */
+  #ready: Delivery[] = [];
+  /** Whether the processing list may hold more than is known here. */
+  #hasStrays = false;
+  /** When a connection was lost with a move on it. */
+  #lostAt = -Infinity;
+  /** Whether the last read left more behind, as far as that can be told. */
+  #expectsMore = false;
+  #fetching: Promise<void> | undefined;
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+  readonly #retries = new Timers();
+  #acks: Delivery[] = [];
+  /** Acknowledgements that wait for the end of the tick, and those on their way. */
+  #acking: Promise<void> | undefined;
+  #flushing: Promise<void> | undefined;
+  #ackRetry: NodeJS.Timeout | undefined;
+  /** Acknowledgements wait while the processing list is read. */
+  #recovering: Deferred<void> | undefined;
+  #stopped = false;
+  readonly #stopping = deferred<void>();
+  #closed = false;
+
+  static async open(
+    connections: Connections,
+    list: string,
+    report: Report,
+  ): Promise<ReliableListSource> {
+    const membership = new Membership(connections.client, list, report);
+    try {
+      // Moves nothing, since the one list is new; a server that does not know the command says so.
+      await connections.client.lmove(membership.processing, list, 'RIGHT', 'LEFT');
+    } catch (cause) {
+      if (!messageOf(cause).includes('unknown command')) throw cause;
+      throw new SetupError(`list '${list}': 'reliable' needs Redis 6.2 or later (LMOVE)`, {
+        cause,
+      });
+    }
+    const reader = await BlockingReader.open(connections, list);
+    try {
+      await membership.join();
+    } catch (error) {
+      reader.close();
+      throw error;
+    }
+    return new ReliableListSource(connections, list, reader, membership, report);
+  }
+
+  private constructor(
+    connections: Connections,
+    list: string,
+    reader: BlockingReader,
+    membership: Membership,
+    report: Report,
+  ) {
+    this.#connections = connections;
+    this.#list = list;
+    this.#reader = reader;
+    this.#membership = membership;
+    this.#report = report;
+    reader.onReconnect = () => {
+      // What the lost connection was bringing is in the processing list, or is yet to come there.
+      this.#hasStrays = true;
+      this.#lostAt = performance.now();
+    };
+  }
+
+  async read(max: number): Promise<Delivery[]> {
+    for (;;) {
+      if (this.#ready.length > 0) {
+        const deliveries = this.#ready.splice(0, max);
+        for (const delivery of deliveries) this.#held.set(delivery, 'running');
+        return deliveries;
+      }
+      if (this.#stopped && this.#fetching === undefined) return [];
+      if (this.#failure !== undefined) {
+        const failure = this.#failure;
+        this.#failure = undefined;
+        throw failure;
+      }
+      // One read stays in flight while items that are delivered again pass it by.
+      this.#fetching ??= this.#fetch(max);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#stopping.resolve();
+    this.#retries.clear();
+    await this.#reader.stop();
+    this.#wake?.();
+  }
+
+  /** Gives back all but what is being handled; that stays until it is acknowledged, or until this consumer is missed. */
+  async close(unstarted: readonly Delivery[]): Promise<void> {
+    await this.stop();
+    await settledWithin(Promise.all([this.#acking, this.#flushing, this.#fetching]), PATIENCE);
+    this.#membership.close();
+    this.#reader.close();
+    this.#closed = true;
+    for (const delivery of unstarted) {
+      if (this.#held.has(delivery)) this.#held.set(delivery, 'idle');
+    }
+    await this.#leave();
+  }
+
+  ack(settled: Delivery): Promise<void> | undefined {
+    const state = this.#held.get(settled);
+    if (state === undefined || state === 'acking') return undefined;
+    this.#held.set(settled, 'acking');
+    this.#acks.push(settled);
+    return this.#ackSoon();
+  }
+
+  nack(settled: Delivery, delay: number): void {
+    if (this.#held.get(settled) !== 'running' || this.#stopped) return;
+    this.#held.set(settled, 'idle');
+    this.#retries.after(delay, () => {
+      if (this.#held.get(settled) !== 'idle') return; // acknowledged meanwhile
+      this.#held.delete(settled);
+      this.#deliver({ ...settled, count: settled.count + 1 });
+      this.#wake?.();
+    });
+  }
+
+  abandon(left: Delivery): void {
+    if (this.#held.get(left) === 'running') this.#held.set(left, 'idle');
+  }
+
+  #deliver(delivery: Delivery): void {
+    this.#held.set(delivery, 'idle');
+    this.#ready.push(delivery);
+  }
+
+  async #fetch(max: number): Promise<void> {
+    try {
+      const preparing = this.#prepare();
+      if (preparing !== undefined) await Promise.race([preparing, this.#stopping.promise]);
+      if (!this.#stopped && this.#ready.length === 0) await this.#move(max);
+    } catch (error) {
+      this.#failure = error as Error;
+    }
+    this.#fetching = undefined;
+    this.#wake?.();
+  }
+
+  #prepare(): Promise<void> | undefined {
+    const isAftermathOver = performance.now() - this.#lostAt > AFTERMATH;
+    if (this.#hasStrays || (isAftermathOver && this.#lostAt > -Infinity)) {
+      if (isAftermathOver) this.#lostAt = -Infinity;
+      return this.#recover();
+    }
+    return this.#membership.renew();
+  }
+
+  /** One blocking move where nothing is expected, since moves that find nothing are not free. */
+  async #move(max: number): Promise<void> {
+    const { processing } = this.#membership;
+    if (this.#expectsMore && (await this.#take(max)) > 0) return;
+    const args = [this.#list, processing, 'LEFT', 'RIGHT', BLOCK / 1_000];
+    const first = (await this.#run('blmove', args)) as Buffer | null;
+    if (first === null) return;
+    this.#deliver(this.#delivery(first));
+    if (max === 1 || this.#stopped) return;
+    // Whatever becomes of the second command, the first item is in hand.
+    await this.#take(max - 1).catch(() => (this.#hasStrays = true));
+  }
+
+  async #take(max: number): Promise<number> {
+    const { processing } = this.#membership;
+    const items = (await this.#run('eval', [TAKE, 2, this.#list, processing, max])) as
+      | Buffer[]
+      | null;
+    for (const frame of items ?? []) this.#deliver(this.#delivery(frame));
+    this.#expectsMore = items?.length === max;
+    return items?.length ?? 0;
+  }
+
+  async #run(name: string, args: (string | number)[]): Promise<unknown> {
+    try {
+      return await this.#reader.run(name, args);
+    } catch (error) {
+      // A refusal moves nothing; of anything else it cannot be told.
+      if ((error as Error).name === 'ReplyError') throw error;
+      this.#hasStrays = true;
+      this.#lostAt = performance.now();
+      throw error;
+    }
+  }
+
+  #delivery(frame: Buffer): Delivery {
+    return { frame, name: this.#list, id: undefined, count: 1 };
+  }
+
+  /** Delivers what is in the processing list and not known here. No move is under way meanwhile. */
+  async #recover(): Promise<void> {
+    this.#hasStrays = false;
+    const { client } = this.#connections;
+    try {
+      await this.#membership.beat();
+      await Promise.all([this.#acking, this.#flushing]);
+      this.#recovering = deferred();
+      const items = await client.lrangeBuffer(this.#membership.processing, 0, -1);
+      // Frames may be equal, so they are counted.
+      const known = new Map<string, number>();
+      for (const { frame } of this.#held.keys()) {
+        const key = (frame as Buffer).toString('latin1');
+        known.set(key, (known.get(key) ?? 0) + 1);
+      }
+      for (const frame of items) {
+        const key = frame.toString('latin1');
+        const count = known.get(key) ?? 0;
+        if (count > 0) known.set(key, count - 1);
+        else this.#deliver(this.#delivery(frame));
+      }
+    } catch (error) {
+      this.#hasStrays = true;
+      throw error;
+    } finally {
+      this.#recovering?.resolve();
+      this.#recovering = undefined;
+    }
+  }
+
+  /** All that settles in one tick is acknowledged in one go. */
+  #ackSoon(): Promise<void> {
+    return (this.#acking ??= new Promise((resolve) => {
+      process.nextTick(() => {
+        this.#flushing = this.#flushAcks();
+        void this.#flushing.then(resolve);
+      });
+    }));
+  }
+
+  async #flushAcks(): Promise<void> {
+    if (this.#recovering !== undefined) await this.#recovering.promise;
+    this.#acking = undefined;
+    const acked = this.#acks;
+    this.#acks = [];
+    try {
+      const { client } = this.#connections;
+      const { processing } = this.#membership;
+      if (acked.length === 1) {
+        await client.lrem(processing, 1, acked[0]?.frame as Buffer);
+      } else {
+        const pipeline = client.pipeline();
+        for (const { frame } of acked) pipeline.lrem(processing, 1, frame as Buffer);
+        const failed = (await pipeline.exec())?.find(([error]) => error !== null);
+        if (failed !== undefined) throw failed[0] as Error;
+      }
+    } catch (error) {
+      this.#ackLater(acked, error);
+      return;
+    }
+    for (const delivery of acked) this.#held.delete(delivery);
+    if (this.#closed && this.#held.size === 0) await this.#leave();
+  }
+
+  #ackLater(acked: readonly Delivery[], error: unknown): void {
+    this.#acks.push(...acked);
+    if (this.#closed || this.#ackRetry !== undefined) return;
+    this.#report(`${acked.length} items could not be acknowledged, it is tried again`, error);
+    this.#ackRetry = setTimeout(() => {
+      this.#ackRetry = undefined;
+      if (!this.#closed) void this.#ackSoon();
+    }, RETRY).unref();
+  }
+
+  /** Where the server is gone nothing can be given back: this consumer is missed then, and others do it. */
+  async #leave(): Promise<void> {
+    if (this.#connections.client.status !== 'ready') return;
+    const keep: Buffer[] = [];
+    for (const [delivery, state] of this.#held) {
+      if (state === 'idle') this.#held.delete(delivery);
+      else keep.push(delivery.frame as Buffer);
+    }
+    this.#ready = [];
+    // A move that may still arrive needs somebody to be known for whom it did.
+    const isClean = this.#fetching === undefined && performance.now() - this.#lostAt > EXPIRY;
+    const left = this.#membership.leave(keep, isClean);
+    left.catch((error: unknown) => this.#report('items could not be given back', error));
+    await settledWithin(left, PATIENCE);
+  }
+}

@@ -1,0 +1,79 @@
+import type { Redis } from 'ioredis';
+import { SetupError, messageOf } from '../../errors.ts';
+import {
+  missingStream,
+  type Delivery,
+  type Source,
+  type StreamSourceOptions,
+} from '../transport.ts';
+import type { Connections } from './connections.ts';
+import { delivery, entriesOf } from './replies.ts';
+import { fieldIn } from './info.ts';
+import { BLOCK, BlockingReader } from './blocking-reader.ts';
+
+/** A stream read on from an id, by everybody who does so: XREAD. */
+export class StreamSource implements Source {
+  readonly #key: string;
+  readonly #reader: BlockingReader;
+  #lastId: string;
+  #stopped = false;
+
+  static async open(connections: Connections, options: StreamSourceOptions): Promise<StreamSource> {
+    const { name, lastId = '$' } = options;
+    // `$` is made a concrete id once: sent with each read, it would skip what comes between two.
+    const newest =
+      lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
+    const start = lastId === '$' ? newest : lastId;
+    return new StreamSource(name, await BlockingReader.open(connections, name), start);
+  }
+
+  private constructor(key: string, reader: BlockingReader, start: string) {
+    this.#key = key;
+    this.#reader = reader;
+    this.#lastId = start;
+  }
+
+  async read(max: number): Promise<Delivery[]> {
+    while (!this.#stopped) {
+      const args = ['COUNT', max, 'BLOCK', BLOCK, 'STREAMS', this.#key, this.#lastId];
+      const entries = entriesOf(await this.#reader.run('xread', args));
+      if (entries.length === 0) continue;
+      const deliveries = entries.map((entry) => delivery(this.#key, entry, 1));
+      this.#lastId = deliveries.at(-1)?.id as string;
+      return deliveries;
+    }
+    return [];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#reader.stop();
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    this.#reader.close();
+  }
+
+  readonly takesBack = true;
+  readonly settles = false;
+
+  // Without a group nothing is pending.
+  ack(): undefined {}
+  nack(): void {}
+  abandon(): void {}
+}
+
+async function newestId(client: Redis, { name, declare }: StreamSourceOptions): Promise<string> {
+  try {
+    const info = (await client.xinfo('STREAM', name)) as unknown[];
+    return String(fieldIn(info, 'last-generated-id'));
+  } catch (cause) {
+    const reason = messageOf(cause);
+    if (!reason.includes('no such key')) {
+      throw new SetupError(`stream '${name}' cannot be read: ${reason}`, { cause });
+    }
+    if (!declare) throw missingStream(name, cause);
+    return '0-0';
+  }
+}
