@@ -178,7 +178,7 @@ describe('the source tree', () => {
       .filter(({ specifier }) => /^ioredis(\/|$)/.test(specifier))
       .filter(
         ({ path, typeOnly }) =>
-            !path.startsWith('transport/redis/') && !(path === 'broker/broker.ts' && typeOnly),
+          !path.startsWith('transport/redis/') && !(path === 'broker/broker.ts' && typeOnly),
       );
     expect(users).toEqual([]);
   });
