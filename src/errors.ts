@@ -306,6 +306,30 @@ export class RemoteError extends RedstartError {
   }
 }
 
+/** Why a message is in the dead letters: it was delivered `maxDeliveries` times, and no delivery was handled to its end. */
+export class ExhaustedError extends RedstartError {
+  /** @internal */
+  constructor(deliveries: number) {
+    super('EXHAUSTED', `delivered ${deliveries} times, and never handled to the end`);
+  }
+
+  static {
+    this.prototype.name = 'ExhaustedError';
+  }
+}
+
+/** Why a message is in the dead letters: its handler called `ctx.reject()`. */
+export class RejectedError extends RedstartError {
+  /** @internal */
+  constructor() {
+    super('REJECTED', 'the handler rejected the message');
+  }
+
+  static {
+    this.prototype.name = 'RejectedError';
+  }
+}
+
 /** The message of anything that was thrown, an Error or not. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

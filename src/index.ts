@@ -27,19 +27,19 @@ export type {
 
 // What a handler receives and answers
 export type { MessageContext } from './api/context.ts';
-export type { Message, MessageSource } from './message/message.ts';
+export type { Message } from './api/message.ts';
+export type { MessageSource } from './message/message.ts';
 export { RedisResponse, Response } from './message/response.ts';
 export type { RedisResponseOptions, ResponseOptions } from './message/response.ts';
 
 // Middleware and filters
 export type { ConsumeMiddleware, Middleware } from './api/middleware.ts';
 export { onError, type ErrorClass, type ErrorHandler } from './api/error-handlers.ts';
-export type { Dependency, ValueOf } from './api/context.ts';
-export type { InjectedBy, Injections } from './consume/inject.ts';
+export type { Dependency, DependencyValue } from './api/context.ts';
+export type { InjectedState, Injections } from './api/inject.ts';
 // As a whole, or the interface could not be added to by `declare module 'redstart'`.
 export * from './api/state.ts';
 export type { PublishCommand, PublishMiddleware } from './api/command.ts';
-export type { Filter } from './consume/dispatcher.ts';
 
 // Options
 export type {
@@ -47,6 +47,7 @@ export type {
   ChannelSubscription,
   ConsumerAddress,
   ErrorPolicy,
+  Filter,
   ListSubscription,
   PublisherOptions,
   RpcDefaults,
@@ -55,8 +56,9 @@ export type {
   SubscriberAddress,
   SubscriberOptions,
 } from './api/options.ts';
-export type { AckPolicy } from './consume/acknowledge.ts';
-export type { DeadLetter, DeadLetterBox } from './consume/dead-letters.ts';
+export type { AckPolicy } from './api/ack-policy.ts';
+export type { DeadLetter } from './consume/dead-letter-format.ts';
+export type { DeadLetterBox } from './consume/dead-letters.ts';
 export type {
   ClaimOptions,
   DeadLetterAddress,
@@ -79,7 +81,7 @@ export type {
   StreamOptions,
 } from './api/publishing.ts';
 export type { ClusterConnection } from './transport/redis/cluster.ts';
-export type { RedisConnection } from './transport/redis/connections.ts';
+export type { RedisClient, RedisConnection } from './transport/redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
 
 // Bodies, headers and frames

@@ -2,8 +2,8 @@
 import { isContract, type Contract } from './contract.ts';
 import { DELIVERY_KEYS, checkDelivery } from './delivery.ts';
 import { SetupError } from '../errors.ts';
-import { ACK_POLICIES } from '../consume/acknowledge.ts';
-import { checkInjections } from '../consume/inject.ts';
+import { ACK_POLICIES } from './ack-policy.ts';
+import { checkInjections } from './inject.ts';
 import { checkErrorHandlers } from './error-handlers.ts';
 import { checkMiddleware } from './middleware.ts';
 import {

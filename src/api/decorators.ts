@@ -1,5 +1,5 @@
 import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
-import type { InjectedBy, Injections } from '../consume/inject.ts';
+import type { InjectedState, Injections } from './inject.ts';
 import type { MessageContext, NoInjections } from './context.ts';
 import type { Response } from '../message/response.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
@@ -30,7 +30,7 @@ export type Handler<
   R extends Schema,
   B extends boolean,
   I extends Injections = NoInjections,
-> = (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedBy<I>>) => ResultOf<R, B>;
+> = (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedState<I>>) => ResultOf<R, B>;
 
 /** A method decorator in both dialects; the compiler checks the method against the schemas in either. */
 // oxlint-disable-next-line typescript/no-explicit-any -- as the standard's own decorator types have it

@@ -1,16 +1,19 @@
 /** Every option that a user gives: its effect, its unit, its default. */
 import type { ClaimOptions, DeliveryOptions, NoDeliveryOptions } from './delivery.ts';
-import type { AckPolicy } from '../consume/acknowledge.ts';
-import type { Injections } from '../consume/inject.ts';
+import type { AckPolicy } from './ack-policy.ts';
+import type { Injections } from './inject.ts';
 import type { ErrorHandler } from './error-handlers.ts';
 import type { Middleware } from './middleware.ts';
-import type { Filter } from '../consume/dispatcher.ts';
+import type { Message } from './message.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Schema } from '../message/schema.ts';
 import type { ReplyDestination } from './publishing.ts';
+
+/** Whether a handler takes a message. The body is decoded and not yet validated. */
+export type Filter = (message: Message) => boolean | Promise<boolean>;
 
 /** Whether an error that a handler throws crosses the wire to its caller. */
 export type ErrorPolicy = 'send' | 'hide';

@@ -1,6 +1,6 @@
 import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
 import type { HeadersInput } from '../message/headers.ts';
-import type { Message } from '../message/message.ts';
+import type { Message } from './message.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 
 export interface ChannelDestination {

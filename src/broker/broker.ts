@@ -1,37 +1,34 @@
-import type { Cluster, Redis } from 'ioredis';
-import { Builder, type Tap } from './build.ts';
-import { clientFor, type Client } from '../publish/contracts.ts';
-import { Consumer } from '../consume/consumer.ts';
+import { checkBrokerOptions, consumerSpec } from '../api/check.ts';
+import type { Dependency, DependencyValue, MessageContext } from '../api/context.ts';
 import type { Contract } from '../api/contract.ts';
 import type { AnySchema } from '../api/decorators.ts';
-import type { DeadLetterBox } from '../consume/dead-letters.ts';
-import type { DeadLetterAddress } from '../api/delivery.ts';
-import { BrokerClosedError, SetupError } from '../errors.ts';
-import type { Dependency, MessageContext, ValueOf } from '../api/context.ts';
+import { deadLetterTarget, type DeadLetterAddress } from '../api/delivery.ts';
 import type { ErrorClass } from '../api/error-handlers.ts';
 import type { Middleware } from '../api/middleware.ts';
-import { assess, type BrokerStats, type Health, type SubscriberInfo } from './health.ts';
+import type { BrokerOptions, ConsumerAddress } from '../api/options.ts';
+import type { Publishing } from '../api/publishing.ts';
+import type { Consumer } from '../consume/consumer.ts';
+import { DeadLetterBox } from '../consume/dead-letters.ts';
+import { BrokerClosedError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
-import { openLine, type Line } from '../rpc/session.ts';
-import { binaryFormat } from '../message/format.ts';
 import type { OutputOf, Schema } from '../message/schema.ts';
-import type { BrokerOptions, ConsumerAddress } from '../api/options.ts';
-import { checkBrokerOptions, consumerSpec } from '../api/check.ts';
-import { plan, type Plan } from './plan.ts';
-import type { Publishing } from '../api/publishing.ts';
+import { clientFor, type Client } from '../publish/contracts.ts';
 import type { PipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
-import type { RedisConnection } from '../transport/redis/connections.ts';
-import { openTransport } from '../transport/open.ts';
-import { RedisTransport } from '../transport/redis/redis-transport.ts';
-import { Registrar, type Located } from './router.ts';
-import { Subscriber } from './subscriber.ts';
-import { OPEN_PATIENCE, Runner } from './runner.ts';
 import type { Sender } from '../publish/sender.ts';
+import { openLine } from '../rpc/session.ts';
+import { openTransport } from '../transport/open.ts';
+import type { RedisClient, RedisConnection } from '../transport/redis/connections.ts';
+import { RedisTransport } from '../transport/redis/redis-transport.ts';
 import type { Report, Transport } from '../transport/transport.ts';
+import { Connection } from './connection.ts';
+import { healthOf, type BrokerStats, type Health, type SubscriberInfo } from './health.ts';
+import { plan, type Plan } from './plan.ts';
+import { Router, type Place } from './router.ts';
+import { OPEN_PATIENCE, Runner } from './runner.ts';
+import { Senders, type Tap } from './senders.ts';
+import { Subscriber, type Declaration } from './subscriber.ts';
 
-/** Milliseconds that `stop` waits for the server to confirm what was sent last. */
-const FLUSH_PATIENCE = 1_000;
 /** Milliseconds that `ping` waits. */
 const PING_PATIENCE = 3_000;
 
@@ -42,61 +39,61 @@ const PING_PATIENCE = 3_000;
  * ioredis options, `{ cluster: nodes }`, or the caller's ioredis client, never closed here. Throws
  * `SetupError` for options that make no sense; connecting is for `connect` and `start`.
  */
-export class RedisBroker extends Registrar implements Publishing {
-  readonly #connection: RedisConnection;
-  readonly #options: BrokerOptions;
+export class RedisBroker extends Router implements Publishing {
   readonly #logger: Logger;
-  readonly #builder: Builder;
+  readonly #connection: Connection;
+  readonly #senders: Senders;
   readonly #runner: Runner;
   readonly #sender: Sender;
-
-  #transport: Transport | undefined;
-  #line: Line | undefined;
-  #connecting: Promise<Line> | undefined;
-  #starting: Promise<void> | undefined;
-  #stopping: Promise<void> | undefined;
-  #expired = 0;
-  #isStarted = false;
-  #isClosed = false;
-  #elsewhere: (() => Transport) | undefined;
+  readonly #prefix: string;
   readonly #consumers = new Set<Consumer>();
   readonly #overrides = new Map<Dependency, Dependency>();
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #isStarted = false;
+  #expired = 0;
+  /** Makes another transport than the given connection's: for tests. */
+  #elsewhere: (() => Transport) | undefined;
 
   constructor(connection: RedisConnection = 'redis://localhost:6379', options: BrokerOptions = {}) {
     checkBrokerOptions(options);
     super(options);
-    this.#connection = connection;
-    this.#options = options;
-    this.#logger = options.logger === false ? silentLogger : (options.logger ?? stderrLogger);
-    this.#builder = new Builder({
-      options,
-      surroundings: { logger: this.#logger, broker: this, overrides: this.#overrides },
-      line: () => this.#openLine(),
-      reportFor: (name) => this.#reportFor(name),
-      onExpired: () => this.#expired++,
-      isLastResort: (planned, { name }) => this.#runner.isLastResort(planned, name),
+    const { logger, rpc = {}, gracefulTimeout = 15_000, prefix = '' } = options;
+    const { timeout = 30_000 } = rpc;
+    this.#logger = logger === false ? silentLogger : (logger ?? stderrLogger);
+    this.#prefix = prefix;
+    this.#senders = new Senders({ ...options, timeout, session: () => this.#connection.get() });
+    this.#connection = new Connection({
+      transport: () =>
+        this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions')),
+      session: (transport) =>
+        openLine(transport, rpc, this.#senders.format, this.#reportFor('calls')),
     });
     this.#runner = new Runner({
-      builder: this.#builder,
       logger: this.#logger,
-      patience: options.gracefulTimeout ?? 15_000,
+      broker: this,
+      overrides: this.#overrides,
+      senders: this.#senders,
+      prefix,
+      patience: gracefulTimeout,
       reportFor: (name) => this.#reportFor(name),
-      line: () => this.#line,
+      onExpired: () => this.#expired++,
+      session: () => this.#connection.session,
     });
-    this.#sender = this.#builder.sender({}, options.prefix ?? '', () => this.middlewares);
-    this.#transport = this.#openTransport();
+    this.#sender = this.#senders.sender(prefix, () => this.middlewares);
+    void this.#connection.transport; // a mistake in `connection` is found here
     this.changed = () => this.#startLate();
   }
 
   /** The ioredis client that commands go over, as a way out. Throws `SetupError` on `memory://`. */
-  get client(): Redis | Cluster {
-    const transport = (this.#transport ??= this.#openTransport());
+  get client(): RedisClient {
+    const { transport } = this.#connection;
     if (transport instanceof RedisTransport) return transport.client;
     throw new SetupError('a broker on memory:// has no ioredis client');
   }
 
   get stats(): BrokerStats {
-    const calls = this.#line?.calls;
+    const calls = this.#connection.session?.calls;
     return {
       pendingCalls: calls?.pending ?? 0,
       lateAnswers: calls?.lateAnswers ?? 0,
@@ -106,7 +103,7 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Every subscriber that was registered here or in an included router. */
   get subscribers(): SubscriberInfo[] {
-    return plan(this.collect()).flatMap(({ address, members }) =>
+    return plan(this.declarations()).flatMap(({ address, members }) =>
       members.map(({ subscriber: { name, spec } }) => ({
         address,
         title: name,
@@ -118,8 +115,8 @@ export class RedisBroker extends Registrar implements Publishing {
   /** Connects without starting subscribers. Rejects with `ConnectionError`, which names the server and the cause. */
   async connect(): Promise<void> {
     await this.#stopping;
-    this.#isClosed = false;
-    await this.#open();
+    this.#connection.reopen();
+    await this.#connection.open();
   }
 
   /**
@@ -154,20 +151,20 @@ export class RedisBroker extends Registrar implements Publishing {
     this.#logTrouble(await this.#runner.stop());
   }
 
-  /** Connects elsewhere from now on, or where it was to: for tests. @internal */
+  /** Connects elsewhere from now on, or again to the given connection: for tests. @internal */
   async reroute(elsewhere: (() => Transport) | undefined, tap: Tap | undefined): Promise<void> {
-    if (this.#line !== undefined || this.#connecting !== undefined)
+    const { session, connecting } = this.#connection;
+    if (session !== undefined || connecting !== undefined)
       throw new SetupError('testBroker: the broker is connected already: call it before start');
-    await this.#transport?.close();
-    this.#transport = undefined;
+    await this.#connection.discard();
     this.#elsewhere = elsewhere;
-    this.#builder.tap = tap;
+    this.#senders.tap = tap;
   }
 
   /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
   async ping(): Promise<boolean> {
     try {
-      const { transport } = await this.#openLine();
+      const { transport } = await this.#connection.get();
       return await settledWithin(transport.ping(), PING_PATIENCE);
     } catch {
       return false; // it cannot even be connected to, which is the answer
@@ -179,11 +176,16 @@ export class RedisBroker extends Registrar implements Publishing {
    * most, connects nothing, and never rejects.
    */
   health(): Promise<Health> {
-    return assess({
-      transport: this.#line?.transport,
-      plans: () => plan(this.collect()),
-      vitalsOf: (subscriber) => this.#runner.vitalsOf(subscriber),
-    });
+    return healthOf(this.#connection.session?.transport, () =>
+      plan(this.declarations()).map(({ address, source, members }) => ({
+        address,
+        source,
+        handlers: members.map(({ subscriber }) => ({
+          title: subscriber.name,
+          vitals: this.#runner.vitalsOf(subscriber),
+        })),
+      })),
+    );
   }
 
   /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */
@@ -204,7 +206,7 @@ export class RedisBroker extends Registrar implements Publishing {
   /** Has handlers get what `replacement` makes where they ask for `dependency`: for tests. Disposing of the result undoes it. */
   override<D extends Dependency>(
     dependency: D,
-    replacement: Dependency<ValueOf<D> | Promise<ValueOf<D>> | ReturnType<D>>,
+    replacement: Dependency<DependencyValue<D> | Promise<DependencyValue<D>> | ReturnType<D>>,
   ): Disposable {
     const before = this.#overrides.get(dependency);
     this.#overrides.set(dependency, replacement);
@@ -243,13 +245,18 @@ export class RedisBroker extends Registrar implements Publishing {
   }
 
   /** @internal */
-  protected override sendersAbove(...args: Parameters<Registrar['sendersFor']>): Sender[] {
-    return [this.#builder.sender(...args)];
+  override placesOf(): Place[] {
+    return [{ senders: this.#senders, prefix: this.#prefix, middlewares: this.middlewares }];
   }
 
   /** The dead letters in a stream or list: to list, redrive and remove. */
   deadLetters(address: DeadLetterAddress): DeadLetterBox {
-    return this.#builder.deadLetters(address, this.#options.prefix ?? '');
+    const { codec, format } = this.#senders;
+    return new DeadLetterBox(deadLetterTarget(address, this.#prefix, 'deadLetters'), {
+      transport: async () => (await this.#connection.get()).transport,
+      codec,
+      format,
+    });
   }
 
   /**
@@ -261,13 +268,9 @@ export class RedisBroker extends Registrar implements Publishing {
   ): Promise<Consumer<OutputOf<S>>> {
     const spec = consumerSpec(address);
     const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
-    const [planned] = plan([{ subscriber, path: [this] }]) as [Plan];
-    const line = await this.#openLine();
-    const endpoint = this.#builder.endpoint(planned, line);
-    const pipeline = this.#builder.pipeline(planned, endpoint);
-    const source = await line.transport.open(planned.source, this.#reportFor(planned.name));
-    endpoint.attach(source);
-    const consumer = new Consumer<OutputOf<S>>(source, pipeline, this.#logger, (closed) =>
+    const [planned] = plan([{ subscriber, inherited: this.handedDown() }]) as [Plan];
+    const session = await this.#connection.get();
+    const consumer = await this.#runner.consume<OutputOf<S>>(planned, session, (closed) =>
       this.#consumers.delete(closed),
     );
     this.#consumers.add(consumer);
@@ -275,20 +278,20 @@ export class RedisBroker extends Registrar implements Publishing {
   }
 
   #refuseLate(what: string): void {
-    if (this.#line !== undefined)
+    if (this.#connection.session !== undefined)
       throw new SetupError(`${what} must be added before the broker connects`);
   }
 
   async #start(): Promise<void> {
     await this.#stopping;
-    this.#isClosed = false;
-    const plans = plan(this.collect().filter(({ subscriber }) => !subscriber.stopped));
-    const line = await this.#open();
+    this.#connection.reopen();
+    const plans = plan(this.declarations().filter(({ subscriber }) => !subscriber.stopped));
+    const session = await this.#connection.open();
     if (this.#stopping !== undefined)
       throw new BrokerClosedError('the broker was stopped while it started');
     this.#isStarted = true;
     const results = await Promise.allSettled(
-      plans.map((planned) => this.#runner.run(planned, line)),
+      plans.map((planned) => this.#runner.run(planned, session)),
     );
     if (this.#stopping !== undefined) {
       throw new BrokerClosedError('the broker was stopped while it started');
@@ -301,35 +304,26 @@ export class RedisBroker extends Registrar implements Publishing {
 
   /** Starts what was registered after the start. Its errors have no caller: they are logged, and `started()` tells. */
   #startLate(): void {
-    const line = this.#line;
-    if (!this.#isStarted || this.#stopping !== undefined || line === undefined) return;
-    const isNew = ({ subscriber }: Located): boolean =>
+    const { session } = this.#connection;
+    if (!this.#isStarted || this.#stopping !== undefined || session === undefined) return;
+    const isNew = ({ subscriber }: Declaration): boolean =>
       !this.#runner.has(subscriber) && !subscriber.stopped;
-    for (const planned of plan(this.collect().filter(isNew))) {
-      this.#runner.run(planned, line).catch((error: unknown) => {
+    for (const planned of plan(this.declarations().filter(isNew))) {
+      this.#runner.run(planned, session).catch((error: unknown) => {
         this.#logger.error({ err: error }, `${planned.name} could not be started`);
       });
     }
   }
 
-  /** `starting` is told to give up by the mere fact that we are stopping. */
+  /** `starting` gives up by itself as soon as it sees that the broker is stopping. */
   async #stop(starting: Promise<void> | undefined): Promise<void> {
+    const { connecting } = this.#connection;
     if (starting !== undefined) await settledWithin(starting, OPEN_PATIENCE);
-    if (this.#connecting !== undefined) await settledWithin(this.#connecting, OPEN_PATIENCE);
+    if (connecting !== undefined) await settledWithin(connecting, OPEN_PATIENCE);
     this.#isStarted = false;
     const closing = [...this.#consumers].map((consumer) => consumer.close());
     const [stopped, closed] = await Promise.all([this.#runner.stop(), Promise.allSettled(closing)]);
-    const results = [...stopped, ...closed];
-    const line = this.#line;
-    this.#isClosed = true;
-    this.#line = undefined;
-    if (line !== undefined) {
-      results.push(...(await Promise.allSettled([line.calls.close()])));
-      await settledWithin(line.transport.flush(), FLUSH_PATIENCE);
-    }
-    results.push(...(await Promise.allSettled([this.#transport?.close()])));
-    this.#transport = undefined;
-    this.#logTrouble(results);
+    this.#logTrouble([...stopped, ...closed, ...(await this.#connection.close())]);
   }
 
   #logTrouble(results: readonly PromiseSettledResult<unknown>[]): void {
@@ -337,36 +331,6 @@ export class RedisBroker extends Registrar implements Publishing {
       if (result.status === 'rejected')
         this.#logger.error({ err: result.reason as unknown }, 'stopping met trouble');
     }
-  }
-
-  #openLine(): Line | Promise<Line> {
-    if (this.#line !== undefined) return this.#line;
-    if (this.#isClosed) throw new BrokerClosedError();
-    return this.#open();
-  }
-
-  #open(): Promise<Line> {
-    if (this.#line !== undefined) return Promise.resolve(this.#line);
-    return (this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined;
-    }));
-  }
-
-  async #connect(): Promise<Line> {
-    const transport = (this.#transport ??= this.#openTransport());
-    try {
-      await transport.connect();
-    } catch (error) {
-      this.#transport = undefined;
-      await transport.close();
-      throw error;
-    }
-    const { rpc = {}, format = binaryFormat } = this.#options;
-    return (this.#line = openLine(transport, rpc, format, this.#reportFor('calls')));
-  }
-
-  #openTransport(): Transport {
-    return this.#elsewhere?.() ?? openTransport(this.#connection, this.#reportFor('subscriptions'));
   }
 
   #reportFor(name: string): Report {

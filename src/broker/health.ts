@@ -1,10 +1,7 @@
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import type { Plan } from './plan.ts';
-import type { Subscriber } from './subscriber.ts';
-import type { SubscriberVitals } from './runner.ts';
 import type { Incident, Vitals } from '../consume/subscription.ts';
-import type { GroupState, Transport } from '../transport/transport.ts';
+import type { GroupState, SourceOptions, Transport } from '../transport/transport.ts';
 
 /** What one broker is doing, for people and for monitoring. */
 export interface BrokerStats {
@@ -29,7 +26,7 @@ const PATIENCE = 3_000;
 const GRACE = 10_000;
 /** Milliseconds for one handler, with messages waiting behind it, before it counts as stuck. */
 const STUCK_AFTER = 60_000;
-/** Milliseconds for which dropped messages stay a matter of concern. */
+/** Milliseconds after a message was dropped, during which health says so. */
 const DROPS_MATTER = 60_000;
 
 /** How a broker and its subscribers are doing. Plain data: `JSON.stringify` takes it as it is. */
@@ -82,32 +79,40 @@ export interface SubscriberHealth {
   readonly consumers?: number;
 }
 
-/** What the server knows about one plan's source. */
+/** How one subscriber is doing: {@link Vitals}, or that it does not run, and perhaps why. */
+export type SubscriberVitals =
+  | Vitals
+  | { readonly state: 'starting' | 'stopped' | 'failed'; error?: string };
+
+/** One source, and the handlers that share it. */
+export interface ReaderVitals {
+  readonly address: string;
+  readonly source: SourceOptions;
+  readonly handlers: readonly { readonly title: string; readonly vitals: SubscriberVitals }[];
+}
+
+/** What the server knows about one source. */
 interface Depth {
   readonly waiting?: number;
   readonly group?: GroupState;
 }
 
-/** What there is to look at. */
-export interface Patient {
-  /** Undefined where the broker is not connected at all. */
-  readonly transport: Transport | undefined;
-  /** May throw: a mistake in what is registered. */
-  readonly plans: () => readonly Plan[];
-  readonly vitalsOf: (subscriber: Subscriber) => SubscriberVitals;
-}
-
-/** The health of a broker. Takes 3 s at most, and never rejects. */
-export async function assess(patient: Patient): Promise<Health> {
-  const { transport, vitalsOf } = patient;
-  let plans: readonly Plan[];
+/**
+ * The health of a broker. `transport` is undefined where the broker is not connected; `readers` may
+ * throw, for a mistake in what is registered. Takes 3 s at most, and never rejects.
+ */
+export async function healthOf(
+  transport: Transport | undefined,
+  readers: () => readonly ReaderVitals[],
+): Promise<Health> {
+  let all: readonly ReaderVitals[];
   try {
-    plans = patient.plans();
+    all = readers();
   } catch (error) {
     return { status: 'red', connected: false, subscribers: [], problems: [messageOf(error)] };
   }
-  const depths = new Map<Plan, Depth>();
-  const connected = transport !== undefined && (await ask(transport, plans, depths));
+  const depths = new Map<ReaderVitals, Depth>();
+  const connected = transport !== undefined && (await ask(transport, all, depths));
   const problems: string[] = [];
   let isRed = false;
   const downFor = transport?.downFor ?? 0;
@@ -122,11 +127,10 @@ export async function assess(patient: Patient): Promise<Health> {
         : `the server did not answer within ${PATIENCE} ms`,
     );
   }
-  const subscribers = plans.flatMap((planned) =>
-    planned.members.map(({ subscriber }): SubscriberHealth => {
-      const vitals = vitalsOf(subscriber);
-      const about = { address: planned.address, title: subscriber.name };
-      const one = { ...about, ...examine(vitals, depths.get(planned) ?? {}) };
+  const subscribers = all.flatMap((reader) =>
+    reader.handlers.map(({ title, vitals }): SubscriberHealth => {
+      const about = { address: reader.address, title };
+      const one = { ...about, ...stateOf(vitals, depths.get(reader) ?? {}) };
       const problem = problemOf(one, vitals);
       if (problem !== undefined) problems.push(`${one.address} (${one.title}): ${problem}`);
       isRed ||= one.state === 'failed';
@@ -140,15 +144,15 @@ export async function assess(patient: Patient): Promise<Health> {
 /** Whether the server answers; what it knows about the sources is put into `depths`. */
 async function ask(
   transport: Transport,
-  plans: readonly Plan[],
-  depths: Map<Plan, Depth>,
+  readers: readonly ReaderVitals[],
+  depths: Map<ReaderVitals, Depth>,
 ): Promise<boolean> {
   if (transport.downFor > 0) return false;
   // A refusal is an answer, too; a connection that was lost shows in `downFor`.
   const answered = settledWithin(transport.ping(), PATIENCE);
-  const told = plans.map(async (planned) => {
+  const told = readers.map(async (reader) => {
     try {
-      depths.set(planned, await depthOf(transport, planned));
+      depths.set(reader, await depthOf(transport, reader));
     } catch {
       // No such key or group yet, or no right to ask: the numbers are left out.
     }
@@ -157,13 +161,13 @@ async function ask(
   return isAnswered && transport.downFor === 0;
 }
 
-async function depthOf(transport: Transport, { source }: Plan): Promise<Depth> {
+async function depthOf(transport: Transport, { source }: ReaderVitals): Promise<Depth> {
   if (source.kind === 'list') return { waiting: await transport.count(source) };
   if (source.kind === 'channel' || source.group === undefined) return {};
   return { group: await transport.groupState(source.name, source.group) };
 }
 
-function examine(
+function stateOf(
   vitals: SubscriberVitals,
   depth: Depth,
 ): Omit<SubscriberHealth, 'address' | 'title'> {

@@ -17,7 +17,7 @@ import type {
 import type { ErrorSchemas, EventContract, RpcContract } from '../api/contract.ts';
 import { SetupError } from '../errors.ts';
 import type { MessageContext, NoInjections } from '../api/context.ts';
-import type { InjectedBy, Injections } from '../consume/inject.ts';
+import type { InjectedState, Injections } from '../api/inject.ts';
 import {
   checkErrorHandlers,
   onError,
@@ -34,31 +34,34 @@ import type {
 } from '../api/options.ts';
 import { checkRouterOptions, subscriberSpec, type SubscriberSpec } from '../api/check.ts';
 import { Publisher, publisherSpec } from '../publish/publisher.ts';
-import type { Codec } from '../message/codec.ts';
-import type { MessageFormat } from '../message/format.ts';
 import type {
   ChannelDestination,
   Destination,
   ListDestination,
   StreamDestination,
 } from '../api/publishing.ts';
-import type { Sender } from '../publish/sender.ts';
-import { Subscriber } from './subscriber.ts';
+import type { Senders } from './senders.ts';
+import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
-/** A subscriber as a broker finds it, with what leads to it, outermost first. */
-export interface Located {
-  readonly subscriber: Subscriber;
-  readonly path: readonly Registrar[];
+/** One way from a broker down to a router: a router that is included twice has two. */
+export interface Place {
+  /** The broker's. */
+  readonly senders: Senders;
+  /** All prefixes on the way, the broker's first. */
+  readonly prefix: string;
+  /** All middleware on the way, the broker's first. */
+  readonly middlewares: readonly Middleware[];
 }
 
-/** How one sender's messages are written, where it differs from the broker. */
-export interface Formats {
-  readonly codec?: Codec;
-  readonly format?: MessageFormat;
-}
+const NOTHING_INHERITED: Inherited = {
+  prefix: '',
+  middlewares: [],
+  errorHandlers: [],
+  defaults: {},
+};
 
 /** What brokers and routers have in common: they are where handlers are registered. */
-export abstract class Registrar {
+export abstract class Router {
   /** @internal */
   readonly shared: SharedOptions;
   /** @internal */
@@ -69,7 +72,7 @@ export abstract class Registrar {
   changed: () => void = () => {};
   readonly #subscribers: Subscriber[] = [];
   readonly #instances = new Set<object>();
-  readonly #included: Registrar[] = [];
+  readonly #included: Router[] = [];
   /** Methods under this router's own decorators, until an instance of their class is registered. */
   readonly #unclaimed = new Set<Intent>();
 
@@ -115,7 +118,7 @@ export abstract class Registrar {
   >(
     // Said apart: with a reply schema to be inferred, `() => new Promise(…)` is a Promise<never>.
     address: SubscriberAddress<S, AnySchema, B, I> & (string | { reply?: never }),
-    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedBy<I>>) => unknown,
+    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedState<I>>) => unknown,
   ): Subscriber;
   subscriber<
     S extends Schema = AnySchema,
@@ -218,44 +221,54 @@ export abstract class Registrar {
   publisher(address: string | Destination, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
     return new Publisher(() => {
-      const [sender, ...others] = this.sendersFor(spec.options, '', () => []);
-      if (sender !== undefined && others.length === 0) return sender;
+      const [place, ...others] = this.placesOf();
+      if (place !== undefined && others.length === 0)
+        return place.senders.sender(place.prefix, () => place.middlewares, spec.options);
       throw new SetupError(
         `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
       );
     }, spec);
   }
 
-  /** What sends for a publisher that was made here or below: one sender for each broker that this belongs to. @internal */
-  sendersFor(formats: Formats, prefix: string, middlewares: () => readonly Middleware[]): Sender[] {
-    const name = (this.shared.prefix ?? '') + prefix;
-    return this.sendersAbove(formats, name, () => [...this.middlewares, ...middlewares()]);
-  }
+  /** Where this is, seen from every broker that it belongs to. @internal */
+  abstract placesOf(): Place[];
 
-  /** The same, for names and middleware that are complete up to here. @internal */
-  protected abstract sendersAbove(
-    formats: Formats,
-    name: string,
-    middlewares: () => readonly Middleware[],
-  ): Sender[];
-
-  /** Every subscriber here and below. Throws for decorated methods that nobody registered. @internal */
-  collect(path: readonly Registrar[] = []): Located[] {
+  /**
+   * Every subscriber here and below with what it inherits: prefix, defaults, middleware and error
+   * handlers. Throws for decorated methods that nobody registered. @internal
+   */
+  declarations(outer: Inherited = NOTHING_INHERITED): Declaration[] {
     const [unclaimed] = this.#unclaimed;
     if (unclaimed !== undefined) {
       throw new SetupError(
         `method '${String(unclaimed.method)}' is decorated with a broker's or router's @subscriber, but no instance of its class is registered there: call register(new …())`,
       );
     }
-    const here = [...path, this];
+    const inherited = this.handedDown(outer);
     return [
-      ...this.#subscribers.map((subscriber) => ({ subscriber, path: here })),
-      ...this.#included.flatMap((router) => router.collect(here)),
+      ...this.#subscribers.map((subscriber) => ({ subscriber, inherited })),
+      ...this.#included.flatMap((router) => router.declarations(inherited)),
     ];
   }
 
+  /** What subscribers here inherit: this router's own settings over those from outside. @internal */
+  handedDown(outer: Inherited = NOTHING_INHERITED): Inherited {
+    const { prefix = '', concurrency, ackPolicy, errors } = this.shared;
+    const { defaults } = outer;
+    return {
+      prefix: outer.prefix + prefix,
+      middlewares: [...outer.middlewares, ...this.middlewares],
+      errorHandlers: [...this.errorHandlers, ...outer.errorHandlers],
+      defaults: {
+        concurrency: concurrency ?? defaults.concurrency,
+        ackPolicy: ackPolicy ?? defaults.ackPolicy,
+        errors: errors ?? defaults.errors,
+      },
+    };
+  }
+
   /** Whether `other` is this router or is included in it, however deep. @internal */
-  includes(other: Registrar): boolean {
+  includes(other: Router): boolean {
     return this === other || this.#included.some((router) => router.includes(other));
   }
 
@@ -288,9 +301,9 @@ export abstract class Registrar {
 }
 
 /** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
-export class RedisRouter extends Registrar {
+export class RedisRouter extends Router {
   /** What it was included in. @internal */
-  readonly parents: Registrar[] = [];
+  readonly parents: Router[] = [];
 
   constructor(options: SharedOptions = {}) {
     checkRouterOptions(options);
@@ -298,8 +311,14 @@ export class RedisRouter extends Registrar {
   }
 
   /** @internal */
-  protected override sendersAbove(...args: Parameters<Registrar['sendersFor']>): Sender[] {
-    return this.parents.flatMap((parent) => parent.sendersFor(...args));
+  override placesOf(): Place[] {
+    return this.parents
+      .flatMap((parent) => parent.placesOf())
+      .map(({ senders, prefix, middlewares }) => ({
+        senders,
+        prefix: prefix + (this.shared.prefix ?? ''),
+        middlewares: [...middlewares, ...this.middlewares],
+      }));
   }
 }
 

@@ -1,14 +1,25 @@
-import type { Builder } from './build.ts';
-import type { Endpoint } from '../consume/running-subscriber.ts';
+import { errorHandlersBy } from '../api/error-handlers.ts';
+import { composeConsume, consumersIn } from '../api/middleware.ts';
+import type { Publishing } from '../api/publishing.ts';
+import type { Consumer } from '../consume/consumer.ts';
+import type { Route } from '../consume/dispatcher.ts';
+import { injecting, type Overrides } from '../consume/inject.ts';
+import { RunningSubscriber } from '../consume/running-subscriber.ts';
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
+import { defaultCodec } from '../message/codec.ts';
+import { Encoder } from '../message/encoder.ts';
+import { validator } from '../message/schema.ts';
+import { Publisher } from '../publish/publisher.ts';
+import { isAsyncFunction } from '../rpc/deadline.ts';
+import { Replier } from '../rpc/responder/replier.ts';
 import type { Line } from '../rpc/session.ts';
-import type { Plan } from './plan.ts';
-import type { Run, Subscriber } from './subscriber.ts';
-import type { Vitals } from '../consume/subscription.ts';
-import { FillingSource } from '../consume/batch-source.ts';
 import type { Report } from '../transport/transport.ts';
+import type { SubscriberVitals } from './health.ts';
+import type { Plan } from './plan.ts';
+import type { Senders } from './senders.ts';
+import type { Declaration, Run, Subscriber } from './subscriber.ts';
 
 /** Milliseconds that a stop waits for what is still being opened. */
 export const OPEN_PATIENCE = 5_000;
@@ -16,32 +27,33 @@ export const OPEN_PATIENCE = 5_000;
 /** What runs for one plan. */
 interface Running extends Run {
   readonly plan: Plan;
-  readonly endpoint: Endpoint;
+  readonly subscriber: RunningSubscriber;
 }
 
-export interface RunnerHost {
-  readonly builder: Builder;
+export interface RunnerOptions {
   readonly logger: Logger;
+  readonly broker: Publishing;
+  readonly overrides: Overrides;
+  readonly senders: Senders;
+  /** The broker's prefix: names in `ctx.publish` get it. */
+  readonly prefix: string;
   /** Milliseconds that running handlers have when they are stopped. */
   readonly patience: number;
   readonly reportFor: (name: string) => Report;
-  readonly line: () => Line | undefined;
+  readonly onExpired: () => void;
+  /** Undefined while nothing is connected. */
+  readonly session: () => Line | undefined;
 }
 
-/** How one subscriber is doing: {@link Vitals}, or that it does not run, and perhaps why. */
-export type SubscriberVitals =
-  | Vitals
-  | { readonly state: 'starting' | 'stopped' | 'failed'; error?: string };
-
-/** Runs plans: opens their sources, and stops them again. */
+/** Builds what runs for a plan, starts it and stops it again. */
 export class Runner {
-  readonly #host: RunnerHost;
+  readonly #options: RunnerOptions;
   readonly #running = new Map<Subscriber, Running>();
   /** Subscribers whose subscription could not be made, and why. */
   readonly #failures = new Map<Subscriber, unknown>();
 
-  constructor(host: RunnerHost) {
-    this.#host = host;
+  constructor(options: RunnerOptions) {
+    this.#options = options;
   }
 
   has(subscriber: Subscriber): boolean {
@@ -50,41 +62,44 @@ export class Runner {
 
   vitalsOf(subscriber: Subscriber): SubscriberVitals {
     const running = this.#running.get(subscriber);
-    if (running !== undefined) return running.endpoint.vitals ?? { state: 'starting' };
+    if (running !== undefined) return running.subscriber.vitals ?? { state: 'starting' };
     if (!this.#failures.has(subscriber)) return { state: 'stopped' };
     return { state: 'failed', error: messageOf(this.#failures.get(subscriber)) };
   }
 
-  /** Resolves when the subscription stands. */
-  run(planned: Plan, line: Line): Promise<void> {
-    const { builder, reportFor } = this.#host;
-    const endpoint = builder.endpoint(planned, line);
-    const ready = (async () => {
-      const source = await line.transport.open(planned.source, reportFor(planned.name));
-      const { maxWait } = planned;
-      const filled = maxWait === 0 ? source : new FillingSource(source, maxWait);
-      endpoint.run(filled, builder.pipeline(planned, endpoint));
-    })();
+  /** Resolves when the subscription is confirmed. */
+  run(planned: Plan, session: Line): Promise<void> {
+    const subscriber = this.#build(planned, session);
+    const ready = subscriber.start();
     const running: Running = {
       plan: planned,
-      endpoint,
+      subscriber,
       ready,
       stop: () => this.#stopEarly(running),
     };
-    for (const { subscriber } of planned.members) {
-      subscriber.runs.add(running);
-      this.#running.set(subscriber, running);
-      this.#failures.delete(subscriber);
+    for (const { subscriber: member } of planned.members) {
+      member.runs.add(running);
+      this.#running.set(member, running);
+      this.#failures.delete(member);
     }
-    // The caller has `ready` itself.
+    // Whoever called has `ready`, and its failure.
     ready.catch((error: unknown) => {
       this.#forget(running);
-      for (const { subscriber } of planned.members) this.#failures.set(subscriber, error);
+      for (const { subscriber: member } of planned.members) this.#failures.set(member, error);
     });
     return ready;
   }
 
-  /** All at once; says what went wrong. */
+  /** Opens a plan for messages that are taken by hand. */
+  consume<Body>(
+    planned: Plan,
+    session: Line,
+    onClose: (consumer: Consumer) => void,
+  ): Promise<Consumer<Body>> {
+    return this.#build(planned, session).consume<Body>(onClose);
+  }
+
+  /** Stops all at once. Resolves with how each ended. */
   async stop(): Promise<PromiseSettledResult<void>[]> {
     const running = new Set(this.#running.values());
     const results = await Promise.allSettled([...running].map((run) => this.#stopRun(run)));
@@ -93,22 +108,82 @@ export class Runner {
     return results;
   }
 
+  #build(planned: Plan, session: Line): RunningSubscriber {
+    const { logger, broker, overrides, senders, prefix, reportFor, onExpired } = this.#options;
+    const { name, members, errors } = planned;
+    const [first] = members as [Declaration, ...Declaration[]];
+    const { options } = first.subscriber.spec;
+    const { codec = senders.codec, format = senders.format } = options;
+    const middlewares = middlewaresOf(first);
+    const sender = senders.sender(prefix, () => middlewares);
+    const { transport, inbox, answers } = session;
+    const replier = new Replier({
+      encoder: senders.encoder(options),
+      errorEncoder: new Encoder(defaultCodec, format),
+      transport,
+      inbox,
+      answers,
+      middlewares: senders.publishing(middlewares),
+      hidesErrors: errors === 'hide',
+    });
+    return new RunningSubscriber(planned, session, {
+      logger,
+      broker,
+      overrides,
+      codec,
+      format,
+      replier,
+      routes: members.map((member) => this.#route(member, planned.address)),
+      errorHandlers: errorHandlersBy(first.inherited.errorHandlers),
+      publish: (body, to, correlationId, more) => sender.dispatch(body, to, correlationId, more),
+      isLastResort: (delivery) => this.#isLastResort(planned, delivery.name),
+      onExpired,
+      report: reportFor(name),
+    });
+  }
+
+  #route(declaration: Declaration, address: string): Route {
+    const { subscriber, inherited } = declaration;
+    const { senders } = this.#options;
+    const { filter, schema, reply, inject, onError = [] } = subscriber.spec.options;
+    const middlewares = middlewaresOf(declaration);
+    const consumers = consumersIn(middlewares);
+    const handler = senders.tap?.handler(subscriber, subscriber.handler) ?? subscriber.handler;
+    return {
+      filter:
+        filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
+      validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
+      validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
+      invoke: composeConsume(consumers, injecting(inject, handler)),
+      isAsync: subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction),
+      forwards: subscriber.publishers.map(
+        (spec) =>
+          new Publisher(
+            () => senders.sender(inherited.prefix, () => middlewares, spec.options),
+            spec,
+          ),
+      ),
+      errorHandlers: errorHandlersBy([...onError, ...inherited.errorHandlers]),
+    };
+  }
+
   /**
    * Whether nobody else could answer a message here, as far as this broker knows: all who read a
-   * channel or a stream get the same message. Of several that never answer, the first says so.
+   * channel or a stream get the same message. Of several that never answer, the first tells the caller.
    */
-  isLastResort(planned: Plan, name: string): boolean | Promise<boolean> {
+  #isLastResort(planned: Plan, name: string): boolean | Promise<boolean> {
     const { source, noReply } = planned;
     if (source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined))
       return true;
-    const hearing = [...new Set([...this.#running.values()].map((running) => running.plan))].filter(
+    const plans = new Set([...this.#running.values()].map((running) => running.plan));
+    const hearing = [...plans].filter(
       (other) => other.source.kind === source.kind && other.hears(name),
     );
     if (noReply && hearing[0] !== planned) return false;
     const isLast = hearing.every((other) => other === planned || other.noReply);
-    const line = this.#host.line();
-    if (source.kind === 'channel' || !isLast || line === undefined) return isLast;
-    return line.transport.hasGroups(name).then((hasGroups) => !hasGroups);
+    const session = this.#options.session();
+    if (source.kind === 'channel' || !isLast || session === undefined) return isLast;
+    return session.transport.hasGroups(name).then((hasGroups) => !hasGroups);
   }
 
   #forget(running: Running): void {
@@ -121,14 +196,19 @@ export class Runner {
   /** Handlers that share a reader stop it together: the last one does. */
   async #stopEarly(running: Running): Promise<void> {
     if (running.plan.members.some(({ subscriber }) => !subscriber.stopped)) return;
-    running.endpoint.halt();
+    running.subscriber.halt();
     await this.#stopRun(running);
     this.#forget(running);
   }
 
-  async #stopRun({ ready, endpoint }: Running): Promise<void> {
+  async #stopRun({ ready, subscriber }: Running): Promise<void> {
     // One that is still being opened has no message yet, and cannot be closed before it is open.
     const isOpen = await settledWithin(ready, OPEN_PATIENCE);
-    if (isOpen) await endpoint.stop(this.#host.patience);
+    if (isOpen) await subscriber.stop(this.#options.patience);
   }
+}
+
+/** All middleware of a subscriber: the broker's first, its own last. */
+function middlewaresOf({ subscriber, inherited }: Declaration) {
+  return [...inherited.middlewares, ...(subscriber.spec.options.middlewares ?? [])];
 }

@@ -1,11 +1,14 @@
-import { rethrow, type Contract } from '../api/contract.ts';
-import { SetupError } from '../errors.ts';
-import type { HandlerFunction } from '../api/middleware.ts';
-import { isAsyncFunction } from '../rpc/deadline.ts';
-import type { PublisherSpec } from '../publish/publisher.ts';
 import type { SubscriberSpec } from '../api/check.ts';
+import { rethrow, type Contract } from '../api/contract.ts';
+import type { ErrorHandler } from '../api/error-handlers.ts';
+import type { HandlerFunction, Middleware } from '../api/middleware.ts';
+import type { SharedOptions } from '../api/options.ts';
+import { SetupError } from '../errors.ts';
+import { promiseIn } from '../internal/promises.ts';
+import type { PublisherSpec } from '../publish/publisher.ts';
+import { isAsyncFunction } from '../rpc/deadline.ts';
 
-/** A subscription that stands, or is being made, on one broker. */
+/** A subscription that is confirmed, or is being made, on one broker. */
 export interface Run {
   readonly ready: Promise<void>;
   stop(): Promise<void>;
@@ -54,7 +57,7 @@ export class Subscriber {
     this.origin = origin;
   }
 
-  /** Resolves when the subscription stands. Rejects where it cannot be made, and before the broker's `start`. */
+  /** Resolves when the subscription is confirmed. Rejects where it cannot be made, and before the broker's `start`. */
   async started(): Promise<void> {
     if (this.runs.size === 0) throw new SetupError(`${this.name}: the broker has not been started`);
     await Promise.all([...this.runs].map((run) => run.ready));
@@ -67,15 +70,31 @@ export class Subscriber {
   }
 }
 
+/** What a broker and the routers below it hand down to a subscriber, resolved. */
+export interface Inherited {
+  /** All prefixes, the broker's first. */
+  readonly prefix: string;
+  /** The broker's first, the nearest router's last. */
+  readonly middlewares: readonly Middleware[];
+  /** The nearest router's first. */
+  readonly errorHandlers: readonly ErrorHandler[];
+  /** The nearest one that is given wins. */
+  readonly defaults: Readonly<Pick<SharedOptions, 'concurrency' | 'ackPolicy' | 'errors'>>;
+}
+
+/** A subscriber with what it inherits: all that a plan is made from. */
+export interface Declaration {
+  readonly subscriber: Subscriber;
+  readonly inherited: Inherited;
+}
+
 /** The handler with the data of its errors checked, where the contract declares any. */
 function withContract(handler: HandlerFunction, contract: Contract): HandlerFunction {
   if (Object.keys(contract.errors).length === 0) return handler;
   return (body, ctx) => {
     try {
       const result = handler(body, ctx);
-      return result instanceof Promise
-        ? result.catch((error: unknown) => rethrow(contract, error))
-        : result;
+      return promiseIn(result)?.catch((error: unknown) => rethrow(contract, error)) ?? result;
     } catch (error) {
       return rethrow(contract, error);
     }

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { App } from '../broker/app.ts';
-import type { RedisBroker } from '../broker/broker.ts';
+import type { App, RedisBroker } from '../index.ts';
 import { UsageError } from './failure.ts';
 
 /** `dist/app.js` or `dist/app.js:exportName`, as it is given to `redstart run`. */

@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import type { RedisBroker } from '../broker/broker.ts';
+import type { RedisBroker } from '../index.ts';
 import { messageOf } from '../errors.ts';
 import type { Options } from './command.ts';
 import { UsageError } from './failure.ts';

@@ -1,4 +1,4 @@
-import type { DeadLetter, DeadLetterBox } from '../consume/dead-letters.ts';
+import type { DeadLetter, DeadLetterBox } from '../index.ts';
 import { command, wholeNumber, type Command, type Options } from './command.ts';
 import { URL_OPTION, destination, withBroker } from './connection.ts';
 import { EXIT, NotThereError, UsageError } from './failure.ts';

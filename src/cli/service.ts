@@ -1,4 +1,4 @@
-import type { App, RunOptions } from '../broker/app.ts';
+import type { App, RunOptions } from '../index.ts';
 import { EXIT, UsageError, tell } from './failure.ts';
 import { note } from './output.ts';
 

@@ -3,7 +3,7 @@ import { settledWithin } from '../internal/deferred.ts';
 import type { Backlog, Delivery, Source } from '../transport/transport.ts';
 
 /** Waits for a batch to be full, for so many milliseconds from its first delivery on. */
-export class FillingSource implements Source {
+export class BatchSource implements Source {
   readonly takesBack: boolean;
   readonly settles: boolean;
   readonly #inner: Source;

@@ -1,9 +1,9 @@
+import type { Message } from '../api/message.ts';
 import { monotonicTime } from '../internal/clock.ts';
-import type { Pipeline } from './dispatcher.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
-import type { Message } from '../message/message.ts';
 import { DisconnectedError, type Delivery, type Source } from '../transport/transport.ts';
+import type { Dispatcher } from './dispatcher.ts';
 
 /** A message that whoever took it settles. On channels, plain lists and streams without a group these do nothing. */
 export interface ConsumedMessage<Body = unknown> extends Message<Body> {
@@ -15,7 +15,7 @@ export interface ConsumedMessage<Body = unknown> extends Message<Body> {
 /** A subscription without a handler: messages are taken by `next`, or by `for await`. */
 export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<Body>> {
   readonly #source: Source;
-  readonly #pipeline: Pipeline;
+  readonly #dispatcher: Dispatcher;
   readonly #logger: Logger;
   readonly #onClose: (consumer: Consumer) => void;
   /** Fetched and not yet taken. */
@@ -26,12 +26,12 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
   /** @internal */
   constructor(
     source: Source,
-    pipeline: Pipeline,
+    dispatcher: Dispatcher,
     logger: Logger,
     onClose: (consumer: Consumer) => void,
   ) {
     this.#source = source;
-    this.#pipeline = pipeline;
+    this.#dispatcher = dispatcher;
     this.#logger = logger;
     this.#onClose = onClose;
   }
@@ -86,9 +86,9 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
 
   /** Undefined for what cannot be handed out: not for us, or not decodable, which is logged. */
   async #take(delivery: Delivery): Promise<ConsumedMessage<Body> | undefined> {
-    const work = this.#pipeline.open(delivery);
-    await this.#pipeline.validate(work);
-    const { message, context, outcome } = work;
+    const attempt = this.#dispatcher.open(delivery);
+    await this.#dispatcher.validate(attempt);
+    const { message, context, outcome } = attempt;
     if (outcome === undefined) {
       return Object.assign(message as Message<Body>, {
         ack: () => context.ack(),

@@ -1,42 +1,50 @@
-import { unixTime } from '../internal/clock.ts';
 import { isUtf8 } from 'node:buffer';
+import type { MessageContext } from '../api/context.ts';
+import type { FindErrorHandler } from '../api/error-handlers.ts';
+import type { Invoke } from '../api/middleware.ts';
+import type { Filter } from '../api/options.ts';
+import type { MessageOptions } from '../api/publishing.ts';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
+import { unixTime } from '../internal/clock.ts';
+import { promiseIn } from '../internal/promises.ts';
 import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import { Message, type MessageSource } from '../message/message.ts';
 import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
-import type { Delivery } from '../transport/transport.ts';
-import { MessageContext, type ContextHost, type Onward } from '../api/context.ts';
-import type { Dependencies } from './dependencies.ts';
-import type { FindErrorHandler } from '../api/error-handlers.ts';
-import type { Invoke } from '../api/middleware.ts';
-import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';
 import { runInScope } from '../rpc/deadline.ts';
+import type { Delivery } from '../transport/transport.ts';
+import { HandlerContext, type ContextHost } from './context.ts';
+import type { Dependencies } from './inject.ts';
+import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';
 
-/** Whether a handler takes a message. The body is decoded and not yet validated. */
-export type Filter = (message: Message) => boolean | Promise<boolean>;
+/** Where a result is sent on to: a method's `@publisher`. */
+export interface Forward {
+  send(body: unknown, options: MessageOptions): Promise<unknown>;
+}
 
 /** One handler of an address, ready to run. */
 export interface Route {
   readonly filter: Filter | undefined;
   readonly validate: Validate | undefined;
-  /** Checks what is answered. */
+  /** Checks what is answered; of a stream of answers, each item. */
   readonly validateReply: Validate | undefined;
   readonly invoke: Invoke;
   /** Whether it is known to return promises. */
   isAsync: boolean;
-  /** Where the result is sent on to. */
-  readonly onward: readonly Onward[];
-  /** Undefined where no error is handled. */
+  readonly forwards: readonly Forward[];
+  /** Undefined where no error has a handler of its own. */
   readonly errorHandlers: FindErrorHandler | undefined;
 }
 
-export interface PipelineOptions {
+/** What answers for a failure: of a handler, or of messages that no handler was chosen for. */
+type Failing = Pick<Route, 'errorHandlers' | 'validateReply'>;
+
+export interface DispatcherOptions {
   /** For errors: `list 'orders'`. */
   readonly address: string;
-  /** Undefined where the concrete name varies (patterns). */
+  /** Undefined where the real name varies (patterns). */
   readonly source: MessageSource | undefined;
   readonly match: ((channel: string) => Readonly<Record<string, string>> | undefined) | undefined;
   readonly codec: Codec;
@@ -47,27 +55,29 @@ export interface PipelineOptions {
   readonly host: ContextHost;
 }
 
-/** A delivery on its way through: what it became, and how it ended. */
-export interface Work {
+/** One delivery on its way through: what it became, and how it ended. */
+export interface Attempt {
   readonly delivery: Delivery;
   readonly message: Message;
-  /** What the handler sees; a batch shares one. */
-  context: MessageContext;
+  /** What the handler sees; the messages of a batch share one. */
+  context: HandlerContext;
+  /** The handler, once it has been called. */
+  route: Route | undefined;
   /** The caller has its answer already: it was a stream. */
-  isAnswered?: boolean;
-  /** Set once it is known; at once where the message is not to be handled. */
+  isAnswered: boolean;
+  /** Set as soon as it is known: right at the start where the message is not to be handled. */
   outcome: Outcome | undefined;
 }
 
 /** decode → choose the handler → validate → middleware → method → outcome, for one address. */
-export class Pipeline {
-  readonly #options: PipelineOptions;
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
   /** The handler, where no filter has to choose it. */
   readonly #only: Route | undefined;
-  /** Who answers for messages that no handler was chosen for: the handler without a filter, or the routers around. */
-  readonly #unchosen: Pick<Route, 'errorHandlers' | 'validateReply'>;
+  /** What answers for messages that no handler was chosen for: the handler without a filter, or the routers around. */
+  readonly #unchosen: Failing;
 
-  constructor(options: PipelineOptions) {
+  constructor(options: DispatcherOptions) {
     this.#options = options;
     const [first] = options.routes;
     if (options.routes.length === 1 && first?.filter === undefined) this.#only = first;
@@ -78,65 +88,68 @@ export class Pipeline {
   }
 
   /** Reads the frame and decodes the body. Never throws: what is wrong is in the outcome. */
-  open(delivery: Delivery): Work {
+  open(delivery: Delivery): Attempt {
     const { match, host } = this.#options;
     const [message, problem] = this.#message(delivery);
     const path = match?.(delivery.name);
     // Only callers wait, so only their messages can come too late.
     const deadline = message.replyTo === undefined ? undefined : message.deadline;
-    const context = new MessageContext(host, [message], [delivery], path, deadline);
+    const context = new HandlerContext(host, [message], [delivery], path, deadline);
     let outcome: Outcome | undefined;
     if (match !== undefined && path === undefined) outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
     else if (problem !== undefined) outcome = badInput(problem);
-    return { delivery, message, context, outcome };
+    return { delivery, message, context, route: undefined, isAnswered: false, outcome };
   }
 
-  /** Checks an opened message against its schema, for those who take it without a handler. */
-  async validate(work: Work): Promise<void> {
+  /** Checks an opened message against its schema, for messages that are taken by hand and for batches. */
+  async validate(attempt: Attempt): Promise<void> {
     const { validate } = this.#options.routes[0] as Route;
-    if (work.outcome !== undefined || validate === undefined) return;
+    if (attempt.outcome !== undefined || validate === undefined) return;
     try {
-      work.message.body = await validate(work.message.body);
+      attempt.message.body = await validate(attempt.message.body);
     } catch (error) {
-      work.outcome = badInput(error);
+      attempt.outcome = badInput(error);
     }
   }
 
   /** Runs the handler for what {@link open} opened. Synchronous where the handler is. */
-  handle({ context, outcome }: Work): Outcome | Promise<Outcome> {
-    if (outcome !== undefined) return this.#answerFor(this.#unchosen, context, outcome);
-    if (this.#only !== undefined) return this.#run(this.#only, context);
-    return this.#choose(context).then(
-      (route) => this.#run(route, context),
-      (error: unknown) => this.#answerFor(this.#unchosen, context, badInput(error)),
+  handle(attempt: Attempt): Outcome | Promise<Outcome> {
+    if (attempt.outcome !== undefined)
+      return this.#answerFailure(this.#unchosen, attempt.context, attempt.outcome);
+    if (this.#only !== undefined) return this.#run(this.#only, attempt);
+    return this.#choose(attempt.message).then(
+      (route) => this.#run(route, attempt),
+      (error: unknown) => this.#answerFailure(this.#unchosen, attempt.context, notChosen(error)),
     );
   }
 
-  /** Runs the handler once for a whole batch and fills in every outcome. One bad item does not spoil its neighbours. */
-  async handleBatch(batch: readonly Work[]): Promise<void> {
+  /** Runs the handler once for a whole batch and sets every outcome. One bad item leaves the others as they are. */
+  async handleBatch(batch: readonly Attempt[]): Promise<void> {
     const route = this.#options.routes[0] as Route;
-    if (route.validate !== undefined) await Promise.all(batch.map((work) => this.validate(work)));
-    for (const work of batch) {
-      if (work.outcome !== undefined)
-        work.outcome = await this.#answerFor(route, work.context, work.outcome);
+    if (route.validate !== undefined)
+      await Promise.all(batch.map((attempt) => this.validate(attempt)));
+    for (const attempt of batch) {
+      if (attempt.outcome !== undefined)
+        attempt.outcome = await this.#answerFailure(route, attempt.context, attempt.outcome);
     }
-    const good = batch.filter((work) => work.outcome === undefined);
+    const good = batch.filter((attempt) => attempt.outcome === undefined);
     if (good.length === 0) return;
-    const context = new MessageContext(
+    const context = new HandlerContext(
       this.#options.host,
-      good.map((work) => work.message),
-      good.map((work) => work.delivery),
+      good.map((attempt) => attempt.message),
+      good.map((attempt) => attempt.delivery),
     );
-    const bodies = good.map((work) => work.message.body);
+    const bodies = good.map((attempt) => attempt.message.body);
     const whole = await this.#invoke({ ...route, validateReply: undefined }, context, bodies);
     // A returned array of the batch's length is one answer for each; anything else is the answer of all.
     const results: unknown = whole.kind === 'ok' ? whole.result : undefined;
     const each = Array.isArray(results) && results.length === good.length ? results : undefined;
-    for (const [i, work] of good.entries()) {
-      work.context = context;
-      work.outcome =
-        whole.kind === 'ok' ? await this.#conclude(route, each ? each[i] : results) : whole;
+    for (const [i, attempt] of good.entries()) {
+      attempt.context = context;
+      attempt.route = route;
+      attempt.outcome =
+        whole.kind === 'ok' ? await this.#checkReply(route, each ? each[i] : results) : whole;
     }
   }
 
@@ -159,7 +172,7 @@ export class Pipeline {
   }
 
   /** In order of registration, those with a filter first: one without takes what is left. */
-  async #choose({ message }: MessageContext): Promise<Route> {
+  async #choose(message: Message): Promise<Route> {
     for (const route of this.#options.routes) {
       if (route.filter !== undefined && (await route.filter(message))) return route;
     }
@@ -168,36 +181,36 @@ export class Pipeline {
     return rest;
   }
 
-  #run(route: Route, context: MessageContext): Outcome | Promise<Outcome> {
-    if (route.validate === undefined) return this.#invoke(route, context, context.message.body);
+  #run(route: Route, attempt: Attempt): Outcome | Promise<Outcome> {
+    const { context, message } = attempt;
+    if (route.validate === undefined) {
+      attempt.route = route;
+      return this.#invoke(route, context, message.body);
+    }
     let body: unknown;
     try {
-      body = route.validate(context.message.body);
+      body = route.validate(message.body);
     } catch (error) {
-      return this.#answerFor(route, context, badInput(error));
+      return this.#answerFailure(route, context, badInput(error));
     }
-    const later = promiseIn(body);
-    if (later !== undefined) return this.#runValidated(route, context, later);
-    context.message.body = body;
+    if (body instanceof Promise) return this.#runValidated(route, attempt, body);
+    message.body = body;
+    attempt.route = route;
     return this.#invoke(route, context, body);
   }
 
-  async #runValidated(
-    route: Route,
-    context: MessageContext,
-    body: Promise<unknown>,
-  ): Promise<Outcome> {
+  async #runValidated(route: Route, attempt: Attempt, body: Promise<unknown>): Promise<Outcome> {
+    const { context, message } = attempt;
     try {
-      context.message.body = await body;
+      message.body = await body;
     } catch (error) {
-      return this.#answerFor(route, context, badInput(error));
+      return this.#answerFailure(route, context, badInput(error));
     }
-    return this.#invoke(route, context, context.message.body);
+    attempt.route = route;
+    return this.#invoke(route, context, message.body);
   }
 
-  #invoke(route: Route, context: MessageContext, body: unknown): Outcome | Promise<Outcome> {
-    context.onward = route.onward;
-    context.validateItem = route.validateReply;
+  #invoke(route: Route, context: HandlerContext, body: unknown): Outcome | Promise<Outcome> {
     try {
       const result =
         context.deadline === undefined
@@ -215,35 +228,37 @@ export class Pipeline {
     }
   }
 
-  #end(route: Route, context: MessageContext, result: unknown): Outcome | Promise<Outcome> {
+  #end(route: Route, context: HandlerContext, result: unknown): Outcome | Promise<Outcome> {
     const { dependencies } = context;
-    if (dependencies === undefined) return this.#conclude(route, result);
+    if (dependencies === undefined) return this.#checkReply(route, result);
     // What the stream's items are made with stays until the last.
     if (isAsyncIterable(result)) return ok(releasing(result, dependencies));
-    return this.#release(route, context, dependencies, this.#conclude(route, result));
+    return this.#release(route, context, dependencies, this.#checkReply(route, result));
   }
 
-  #fail(route: Route, context: MessageContext, error: unknown): Outcome | Promise<Outcome> {
+  #fail(route: Route, context: HandlerContext, error: unknown): Outcome | Promise<Outcome> {
     const { dependencies } = context;
-    if (dependencies === undefined) return this.#answerFor(route, context, failed(error));
+    if (dependencies === undefined) return this.#answerFailure(route, context, failed(error));
     return this.#release(route, context, dependencies, failed(error));
   }
 
   async #release(
     route: Route,
-    context: MessageContext,
-    dependencies: Dependencies<MessageContext>,
+    context: HandlerContext,
+    dependencies: Dependencies,
     ended: Outcome | Promise<Outcome>,
   ): Promise<Outcome> {
     const outcome = await ended;
     const failure = await dependencies.release(outcome.kind === 'failed' ? outcome : undefined);
-    return failure === undefined ? outcome : this.#answerFor(route, context, failed(failure.error));
+    return failure === undefined
+      ? outcome
+      : this.#answerFailure(route, context, failed(failure.error));
   }
 
   /** What a failure's own handler answers in its place; every other outcome as it is. */
-  #answerFor(
-    route: Pick<Route, 'errorHandlers' | 'validateReply'>,
-    context: MessageContext,
+  #answerFailure(
+    route: Failing,
+    context: HandlerContext,
     outcome: Outcome,
   ): Outcome | Promise<Outcome> {
     if (outcome.kind !== 'failed' || outcome.isFinal === true) return outcome;
@@ -254,23 +269,19 @@ export class Pipeline {
     try {
       const result = handle(outcome.error, context);
       const later = promiseIn(result);
-      if (later === undefined) return this.#conclude(route, result);
-      return later.then((value) => this.#conclude(route, value), again);
+      if (later === undefined) return this.#checkReply(route, result);
+      return later.then((value) => this.#checkReply(route, value), again);
     } catch (error) {
       return again(error);
     }
   }
 
-  #conclude(route: Pick<Route, 'validateReply'>, result: unknown): Outcome | Promise<Outcome> {
+  #checkReply(route: Failing, result: unknown): Outcome | Promise<Outcome> {
     // Each item of a stream is checked as it is sent.
     if (route.validateReply === undefined || isAsyncIterable(result)) return ok(result);
     const body = bodyOf(result);
     const accept = (checked: unknown): Outcome =>
-      ok(
-        result instanceof Response
-          ? Object.assign(Object.create(result), { body: checked })
-          : checked,
-      );
+      ok(result instanceof Response ? result.withBody(checked) : checked);
     try {
       const checked = route.validateReply(body);
       return promiseIn(checked)?.then(accept, failed) ?? accept(checked);
@@ -285,7 +296,7 @@ type Answer = (error: unknown, ctx: MessageContext) => unknown;
 /** The items as they come, and after the last, or where somebody leaves early, the cleaning up. */
 async function* releasing(
   items: AsyncIterable<unknown>,
-  dependencies: Dependencies<MessageContext>,
+  dependencies: Dependencies,
 ): AsyncGenerator<unknown, void> {
   let failure: { error: unknown } | undefined;
   try {
@@ -333,9 +344,7 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
   );
 }
 
-/** The promise in `value`, if it is one of any kind. */
-function promiseIn(value: unknown): Promise<unknown> | undefined {
-  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function')
-    return undefined;
-  return Promise.resolve(value);
+/** A filter that throws is a failure like a handler's; that no handler takes the message is not. */
+function notChosen(error: unknown): Outcome {
+  return error instanceof NoMatchingHandlerError ? badInput(error) : failed(error);
 }

@@ -1,114 +1,146 @@
-import { clearTimer, setTimer, unixTime } from '../internal/clock.ts';
-import {
-  BrokerClosedError,
-  CancelledError,
-  NoMatchingHandlerError,
-  NoReplyError,
-  RpcError,
-} from '../errors.ts';
-import type { Settlement } from './acknowledge.ts';
-import type { ContextHost, MessageContext, Surroundings } from '../api/context.ts';
-import { failed, ok, type Outcome } from './outcome.ts';
-import { Settler, type SettlerOptions } from './settlement.ts';
-import { isAsyncIterable, type Pipeline, type Work } from './dispatcher.ts';
-import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
+import type { AckPolicy } from '../api/ack-policy.ts';
+import type { FindErrorHandler } from '../api/error-handlers.ts';
+import type { Publishing } from '../api/publishing.ts';
+import { BrokerClosedError, NoReplyError } from '../errors.ts';
+import { settledWithin } from '../internal/deferred.ts';
+import type { Logger } from '../internal/logger.ts';
+import type { Codec } from '../message/codec.ts';
+import type { MessageFormat } from '../message/format.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from '../message/message.ts';
-import { bodyOf, Response } from '../message/response.ts';
-import type { AnswerLog } from '../rpc/responder/answer-log.ts';
-import { Replier } from '../rpc/responder/replier.ts';
-import type { StreamAnswers } from '../rpc/responder/stream-answers.ts';
-import type { TakenCalls } from '../rpc/responder/cancellations.ts';
-import type { Sender } from '../publish/sender.ts';
+import type { Replier } from '../rpc/responder/replier.ts';
+import type { Line } from '../rpc/session.ts';
+import type { ChannelPattern, Target } from '../transport/address.ts';
+import type { Delivery, Report, Source, SourceOptions } from '../transport/transport.ts';
+import { BatchSource } from './batch-source.ts';
+import { Cancellation } from './cancellation.ts';
+import { Completion } from './completion.ts';
+import { Consumer } from './consumer.ts';
+import type { ContextHost, HandlerContext } from './context.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { Dispatcher, isAsyncIterable, type Attempt, type Route } from './dispatcher.ts';
+import type { Overrides } from './inject.ts';
+import type { Outcome } from './outcome.ts';
+import { Settler, type Retry, type Settlement } from './settlement.ts';
 import { Subscription, type Vitals } from './subscription.ts';
-import type { Delivery, Report, Source } from '../transport/transport.ts';
-
-/** Replies and acknowledgements that may be under way before the next message has to wait. */
-const MAX_SETTLING = 1_024;
 
 /** Milliseconds that handlers have after their signal was aborted. */
 const LAST_CHANCE = 1_000;
 
-export interface EndpointOptions {
+/** One source to open and how its messages are handled: plain data. */
+export interface ReadingPlan {
   /** For logs: `list 'orders' (Orders.place)`. */
   readonly name: string;
-  readonly surroundings: Surroundings;
-  /** Sends what handlers publish, with the subscriber's own middleware. */
-  readonly sender: Sender;
-  readonly replier: Replier;
-  readonly takenCalls: TakenCalls;
-  readonly answers: AnswerLog;
-  readonly streams: StreamAnswers;
-  /** Told of a request that came too late to be handled. */
-  readonly onExpired: () => void;
+  /** `list 'orders'` */
+  readonly address: string;
+  readonly source: SourceOptions;
+  /** Channels only. */
+  readonly pattern: ChannelPattern | undefined;
   readonly noReply: boolean;
-  readonly settling: Omit<SettlerOptions, 'log'>;
+  readonly ackPolicy: AckPolicy;
+  readonly retry: Retry | undefined;
+  readonly deadLetter: Target | undefined;
   readonly concurrency: number;
   /** Messages for one call of a batch handler, at most; undefined for one by one. */
   readonly batch: number | undefined;
+  /** Messages fetched at once; undefined: as many as the handler's pace suggests. */
   readonly fetch: number | undefined;
-  /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
+  /** Milliseconds that a batch may wait to be full. */
+  readonly maxWait: number;
+}
+
+/** What a broker lends to a subscriber that runs. */
+export interface Environment {
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  readonly overrides: Overrides;
+  readonly codec: Codec;
+  readonly format: MessageFormat;
+  readonly replier: Replier;
+  readonly routes: readonly Route[];
+  /** For failures of messages that no handler was chosen for. */
+  readonly errorHandlers: FindErrorHandler | undefined;
+  /** Sends what handlers publish, with the subscriber's own middleware. */
+  readonly publish: (
+    body: unknown,
+    to: unknown,
+    correlationId: string,
+    more?: object,
+  ) => Promise<unknown>;
+  /** See {@link Completion}. */
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
-  readonly adviceOn: (error: unknown) => string | undefined;
+  readonly onExpired: () => void;
   readonly report: Report;
 }
 
-/** A handler that asked for its signal. */
-interface Watch {
-  readonly controller: AbortController;
-  timer: NodeJS.Timeout | undefined;
-}
-
-/** One running subscriber: deliveries → pipeline → reply → publishers → acknowledgement. */
-export class Endpoint implements ContextHost {
-  readonly #options: EndpointOptions;
-  #pipeline!: Pipeline;
-  #source!: Source;
+/** One subscriber that runs: deliveries → handler → answer → acknowledgement. */
+export class RunningSubscriber implements ContextHost {
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  readonly overrides: Overrides;
+  readonly #plan: ReadingPlan;
+  readonly #session: Line;
+  readonly #environment: Environment;
+  readonly #dispatcher: Dispatcher;
+  readonly #cancellation: Cancellation;
   #settler!: Settler;
+  #completion!: Completion;
   #subscription: Subscription | undefined;
   #stopping: Promise<void> | undefined;
-  /** Of handlers that asked for their signal and still run. */
-  readonly #watched = new Map<MessageContext, Watch>();
-  /** Messages whose handler is done and whose reply or acknowledgement is not. */
-  #settling = 0;
-  #settled: Deferred<void> | undefined;
 
-  readonly surroundings: Surroundings;
-
-  constructor(options: EndpointOptions) {
-    this.#options = options;
-    this.surroundings = options.surroundings;
+  constructor(plan: ReadingPlan, session: Line, environment: Environment) {
+    this.logger = environment.logger;
+    this.broker = environment.broker;
+    this.overrides = environment.overrides;
+    this.#plan = plan;
+    this.#session = session;
+    this.#environment = environment;
+    this.#cancellation = new Cancellation(session.takenCalls);
+    const { source, pattern, address } = plan;
+    const { codec, format, routes, errorHandlers } = environment;
+    this.#dispatcher = new Dispatcher({
+      address,
+      source: pattern?.isPattern === true ? undefined : ({ [source.kind]: source.name } as never),
+      match: pattern?.match,
+      codec,
+      format,
+      routes,
+      errorHandlers,
+      host: this,
+    });
   }
 
-  /** Settles what somebody else reads from `source`. */
-  attach(source: Source): void {
-    const { settling } = this.#options;
-    this.#source = source;
-    this.#settler = new Settler({ ...settling, log: this.#log.bind(this) }, source);
-  }
-
-  /** Begins to read. */
-  run(source: Source, pipeline: Pipeline): void {
-    const { concurrency, batch, fetch } = this.#options;
-    this.attach(source);
-    this.#pipeline = pipeline;
+  /** Opens the source and begins to read. Resolves when the server has confirmed the subscription. */
+  async start(): Promise<void> {
+    const { concurrency, batch, fetch, maxWait } = this.#plan;
+    const opened = await this.#open();
+    const source = maxWait === 0 ? opened : new BatchSource(opened, maxWait);
+    this.#attach(source);
+    const { transport } = this.#session;
     this.#subscription = new Subscription({
       source,
       concurrency,
       batch: batch ?? 1,
       fetch,
-      process: batch === undefined ? this.#processOne.bind(this) : this.#processBatch.bind(this),
-      adviceOn: this.#options.adviceOn,
-      report: this.#options.report,
+      process: batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this),
+      adviceOn: (error) => transport.adviceOn(error),
+      report: this.#environment.report,
     });
     this.#subscription.start();
   }
 
-  /** Undefined before `run`. */
+  /** Opens the source for messages that are taken by hand. */
+  async consume<Body>(onClose: (consumer: Consumer) => void): Promise<Consumer<Body>> {
+    const source = await this.#open();
+    this.#attach(source);
+    return new Consumer<Body>(source, this.#dispatcher, this.logger, onClose);
+  }
+
+  /** Undefined before the source is open. */
   get vitals(): Vitals | undefined {
     return this.#subscription?.vitals;
   }
 
-  /** Starts no further handler, also not one whose message has been fetched. */
+  /** Starts no further handler, also not for messages that are fetched already. */
   halt(): void {
     this.#subscription?.halt();
   }
@@ -118,276 +150,140 @@ export class Endpoint implements ContextHost {
     return (this.#stopping ??= this.#stop(patience));
   }
 
-  async #stop(patience: number): Promise<void> {
-    const subscription = this.#subscription;
-    if (subscription === undefined) return;
-    const isDone = await subscription.stop(patience);
-    if (!isDone) {
-      this.surroundings.logger.warn(
-        `${this.#options.name}: handlers still run after ${patience} ms, their signals abort`,
-      );
-      const reason = new BrokerClosedError('the broker is stopping');
-      for (const { controller } of this.#watched.values()) controller.abort(reason);
-    }
-    const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
-    if (!ended && !isDone) {
-      this.surroundings.logger.error(
-        `${this.#options.name}: handlers ignored their signal and were left behind`,
-      );
-    }
-    await settledWithin(this.#everythingSettled(), LAST_CHANCE);
-  }
-
   publish(
-    context: MessageContext,
+    context: HandlerContext,
     ...[body, to, more]: [body: unknown, to: unknown, more?: object]
   ): Promise<unknown> {
-    return this.#options.sender.dispatch(body, to, context.message.correlationId, more);
+    return this.#environment.publish(body, to, context.message.correlationId, more);
   }
 
-  settle(context: MessageContext, how: Settlement): Promise<void> | undefined {
+  settle(context: HandlerContext, how: Settlement): Promise<void> | undefined {
     if (context.settlement !== undefined) return undefined;
     context.settlement = how;
     let last: Promise<void> | undefined;
     context.deliveries.forEach((delivery, i) => {
-      last = this.#settler.tell(context.messages[i] as Message, delivery, how);
+      last = this.#settler.settle(context.messages[i] as Message, delivery, how);
     });
     return last;
   }
 
-  watch(context: MessageContext, controller: AbortController): void {
-    const watch: Watch = { controller, timer: undefined };
-    this.#watched.set(context, watch);
-    // A batch has many callers, and no one of them can call it off.
-    if (context.deadline === undefined && !Replier.isCall(context.message)) return;
-    if (context.messages.length > 1) return;
-    this.#options.takenCalls.take(context.message, controller);
-    if (context.deadline === undefined) return;
-    const left = Math.min(context.deadline - unixTime(), 2_147_483_647);
-    watch.timer = setTimer(
-      () => controller.abort(new CancelledError('the caller waits no longer')),
-      left,
-    );
+  watch(context: HandlerContext, controller: AbortController): void {
+    this.#cancellation.watch(context, controller);
   }
 
-  #unwatch(context: MessageContext): void {
-    const watch = this.#watched.get(context);
-    if (watch === undefined) return;
-    this.#watched.delete(context);
-    clearTimer(watch.timer);
-    this.#options.takenCalls.release(context.message);
-  }
+  /** One message: open → admit → handle → finish. Synchronous where all of it is. */
+  #process([delivery]: Delivery[]): Promise<void> | undefined {
+    const attempt = this.#begin(delivery as Delivery);
+    const { message } = attempt;
+    const { replyTo } = message;
+    const call = replyTo === undefined ? undefined : message.header(CALL_KEY);
+    if (replyTo === undefined || call === undefined) return this.#handle(attempt);
 
-  #processOne([delivery]: Delivery[]): Promise<void> | undefined {
-    const work = this.#open(delivery as Delivery);
-    const { replyTo } = work.message;
-    const call = replyTo === undefined ? undefined : work.message.header(CALL_KEY);
-    if (replyTo === undefined || call === undefined) return this.#handle(work);
-
-    const { answers } = this.#options;
-    if (work.message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call))
-      return undefined;
-    if (work.message.header(GATHER_KEY) !== undefined && !this.#options.noReply) {
-      this.#options.takenCalls.introduce(work.message);
-    }
-    const done = this.#handle(work);
+    const { answers, takenCalls } = this.#session;
+    // A caller that lost its connection asks again: what runs here or was answered is not handled twice.
+    if (message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call)) return undefined;
+    if (message.header(GATHER_KEY) !== undefined && !this.#plan.noReply)
+      takenCalls.introduce(message);
+    const done = this.#handle(attempt);
     if (done === undefined) return undefined;
     answers.begin(replyTo, call);
     return done.then(() => answers.end(replyTo, call));
   }
 
-  #handle(work: Work): Promise<void> | undefined {
-    const acked = this.#ackFirst([work]);
-    if (acked !== undefined) return acked.then(() => this.#run(work));
-    return this.#run(work);
+  async #processBatch(deliveries: Delivery[]): Promise<void> {
+    const batch = deliveries.map((delivery) => this.#begin(delivery));
+    let acknowledged: Promise<void> | undefined;
+    for (const { delivery } of batch)
+      acknowledged = this.#settler.ackFirst(delivery) ?? acknowledged;
+    await acknowledged;
+    await this.#dispatcher.handleBatch(batch);
+    for (const attempt of batch) await this.#finish(attempt, attempt.outcome as Outcome);
   }
 
-  #run(work: Work): Promise<void> | undefined {
-    const outcome = this.#pipeline.handle(work);
-    if (outcome instanceof Promise) return outcome.then((later) => this.#conclude(work, later));
-    return this.#conclude(work, outcome);
+  /** Reads the message and decides whether it is to be handled. */
+  #begin(delivery: Delivery): Attempt {
+    const { noReply, name } = this.#plan;
+    const attempt = this.#dispatcher.open(delivery);
+    attempt.outcome ??= this.#settler.exhausted(delivery);
+    if (noReply && attempt.outcome?.kind !== 'skipped')
+      this.#completion.decline(attempt, new NoReplyError(`${name} never answers (noReply)`));
+    return attempt;
   }
 
-  /** With `ack-first`, Redis has forgotten the entries before their handler runs. */
-  #ackFirst(batch: readonly Work[]): Promise<void> | undefined {
-    if (this.#options.settling.policy !== 'ack-first') return undefined;
-    let last: Promise<void> | undefined;
-    for (const { delivery } of batch) last = this.#source.ack(delivery) ?? last;
-    return last;
+  #handle(attempt: Attempt): Promise<void> | undefined {
+    // With `ack-first`, Redis has forgotten the message before its handler runs.
+    const acknowledged = this.#settler.ackFirst(attempt.delivery);
+    if (acknowledged !== undefined) return acknowledged.then(() => this.#run(attempt));
+    return this.#run(attempt);
+  }
+
+  #run(attempt: Attempt): Promise<void> | undefined {
+    const outcome = this.#dispatcher.handle(attempt);
+    if (outcome instanceof Promise) return outcome.then((later) => this.#conclude(attempt, later));
+    return this.#conclude(attempt, outcome);
   }
 
   /** A handler that answers with a stream is done when the stream is. */
-  #conclude(work: Work, outcome: Outcome): Promise<void> | undefined {
+  #conclude(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
     if (outcome.kind !== 'ok' || !isAsyncIterable(outcome.result))
-      return this.#finish(work, outcome);
-    work.isAnswered = true;
-    const { streams, replier } = this.#options;
-    const { context } = work;
-    return streams
-      .answer(context, outcome.result, replier, context.validateItem)
-      .then((ended) => this.#finish(work, ended));
+      return this.#finish(attempt, outcome);
+    attempt.isAnswered = true;
+    const { context, route } = attempt;
+    return this.#session.streams
+      .answer(context, outcome.result, this.#environment.replier, route?.validateReply)
+      .then((ended) => this.#finish(attempt, ended));
   }
 
-  async #processBatch(deliveries: Delivery[]): Promise<void> {
-    const batch = deliveries.map((delivery) => this.#open(delivery));
-    await this.#ackFirst(batch);
-    await this.#pipeline.handleBatch(batch);
-    for (const work of batch) await this.#finish(work, work.outcome as Outcome);
+  #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
+    this.#cancellation.release(attempt.context);
+    return this.#completion.finish(attempt, outcome);
   }
 
-  #open(delivery: Delivery): Work {
-    const { noReply } = this.#options;
-    const work = this.#pipeline.open(delivery);
-    work.outcome ??= this.#settler.exhausted(delivery);
-    if (noReply && work.outcome?.kind !== 'skipped') {
-      this.#decline(work, new NoReplyError(`${this.#options.name} never answers (noReply)`));
+  #open(): Promise<Source> {
+    return this.#session.transport.open(this.#plan.source, this.#environment.report);
+  }
+
+  /** From now on messages of this source are settled and answered here. */
+  #attach(source: Source): void {
+    const { name, source: from, ackPolicy, retry, deadLetter, noReply } = this.#plan;
+    const { format, replier, isLastResort, onExpired } = this.#environment;
+    const group = from.kind === 'stream' ? from.group : undefined;
+    const log = this.#log.bind(this);
+    this.#settler = new Settler({
+      source,
+      policy: ackPolicy,
+      retry,
+      deadLetters:
+        deadLetter && new DeadLetters(this.#session.transport, deadLetter, format, group),
+      log,
+    });
+    this.#completion = new Completion({
+      name,
+      noReply,
+      replier,
+      settler: this.#settler,
+      isLastResort,
+      onExpired,
+      log,
+    });
+  }
+
+  async #stop(patience: number): Promise<void> {
+    const { name } = this.#plan;
+    const subscription = this.#subscription;
+    if (subscription === undefined) return;
+    const isDone = await subscription.stop(patience);
+    if (!isDone) {
+      this.logger.warn(`${name}: handlers still run after ${patience} ms, their signals abort`);
+      this.#cancellation.abortAll(new BrokerClosedError('the broker is stopping'));
     }
-    return work;
-  }
-
-  /** Decides on an outcome: log, reply, publish on, acknowledge. Never throws; the promise, if any, holds back the next message. */
-  #finish(work: Work, outcome: Outcome): Promise<void> | undefined {
-    const { context } = work;
-    if (this.#watched.size > 0) this.#unwatch(context);
-    if (outcome.kind === 'expired') this.#options.onExpired();
-    if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError))
-      this.#log(work.message, outcome.error);
-    const [final, replied] = this.#reply(work, outcome);
-    const publishes =
-      context.onward.length > 0 && final.kind === 'ok' && bodyOf(final.result) !== undefined;
-    if (replied === undefined && !publishes) return this.#settle(work, final);
-    this.#settling++;
-    if (publishes) void this.#publishThenEnd(work, final.result, replied);
-    else void this.#endWhenReplied(work, final, replied as Promise<unknown>);
-    if (this.#settling < MAX_SETTLING) return undefined;
-    this.#settled ??= deferred();
-    return this.#settled.promise;
-  }
-
-  /** Acknowledges when the reply is out: a crash between the two repeats work, and loses none. */
-  #endWhenReplied(work: Work, outcome: Outcome, replied: Promise<unknown>): Promise<void> {
-    return replied.then(
-      (receivers) => {
-        if (receivers === 0) return this.#keep(work).then(() => this.#end(work, outcome));
-        return this.#end(work, outcome);
-      },
-      (error: unknown) => {
-        this.#log(work.message, error, 'the reply could not be sent');
-        return this.#end(work, outcome);
-      },
-    );
-  }
-
-  async #publishThenEnd(
-    work: Work,
-    result: unknown,
-    replied: Promise<unknown> | undefined,
-  ): Promise<void> {
-    try {
-      if ((await replied) === 0) await this.#keep(work);
-    } catch (error) {
-      this.#log(work.message, error, 'the reply could not be sent');
-    }
-    let final = ok(result);
-    try {
-      await this.#publishOn(work, result);
-    } catch (error) {
-      this.#log(work.message, error, 'the result could not be published');
-      final = failed(error);
-    }
-    await this.#end(work, final);
-  }
-
-  /** As the policy has it, unless the handler has settled it. Holds back the next message only where a dead letter is on its way. */
-  #settle(work: Work, final: Outcome): Promise<void> | undefined {
-    const { context, message, delivery } = work;
-    if (context.settlement !== undefined) return undefined;
-    const how = this.#settler.decide(final, message, delivery);
-    const error = final.kind === 'failed' ? final.error : undefined;
-    const told = this.#settler.tell(message, delivery, how, error);
-    return how === 'reject' ? told : undefined;
-  }
-
-  #end(work: Work, outcome: Outcome): Promise<void> | undefined {
-    const told = this.#source.settles ? this.#settle(work, outcome) : undefined;
-    if (told !== undefined) return told.then(() => this.#oneSettled());
-    this.#oneSettled();
-    return undefined;
-  }
-
-  async #keep(work: Work): Promise<void> {
-    try {
-      await this.#options.replier.keep(work.message);
-    } catch (error) {
-      this.#log(work.message, error, 'the answer reached nobody, and could not be kept');
-    }
-  }
-
-  #oneSettled(): void {
-    if (--this.#settling === 0 || this.#settling === MAX_SETTLING >> 1) {
-      this.#settled?.resolve();
-      this.#settled = undefined;
-    }
-  }
-
-  async #everythingSettled(): Promise<void> {
-    while (this.#settling > 0) {
-      this.#settled ??= deferred();
-      await this.#settled.promise;
-    }
-  }
-
-  #reply(work: Work, outcome: Outcome): [outcome: Outcome, replied: Promise<unknown> | undefined] {
-    const { replier, noReply, name } = this.#options;
-    const { message, context } = work;
-    // Nobody waits any more, and what a handler returns on being aborted is no answer.
-    if (context.isCancelled) return [outcome, undefined];
-    // A nacked message comes again, and its caller is answered then.
-    if (
-      work.isAnswered === true ||
-      noReply ||
-      message.replyTo === undefined ||
-      context.settlement === 'nack' ||
-      this.#settler.retries(outcome, message, work.delivery)
-    )
-      return [outcome, undefined];
-    if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
-      this.#decline(work, outcome.error);
-      return [outcome, undefined];
-    }
-    const isRejected = context.settlement === 'reject' && outcome.kind === 'ok';
-    const answer = isRejected ? failed(new NoReplyError(`${name} rejected the message`)) : outcome;
-    try {
-      return [outcome, replier.reply(message, answer)];
-    } catch (error) {
-      // The result cannot be sent, which the caller is told instead.
-      this.#log(work.message, error);
-      const instead = failed(error);
-      return [instead, replier.reply(message, instead)];
-    }
-  }
-
-  #decline(work: Work, error: Error): void {
-    if (!Replier.isCall(work.message)) return;
-    Promise.resolve(this.#options.isLastResort(work.delivery))
-      .then((last) => (last ? this.#options.replier.reply(work.message, failed(error)) : undefined))
-      .then((receivers) => (receivers === 0 ? this.#keep(work) : undefined))
-      .catch((reason: unknown) => this.#log(work.message, reason, 'the reply could not be sent'));
-  }
-
-  async #publishOn({ message, context }: Work, result: unknown): Promise<void> {
-    const response = result instanceof Response ? result : undefined;
-    const options = {
-      correlationId: response?.correlationId ?? message.correlationId,
-      ...(response?.headers === undefined ? {} : { headers: response.headers }),
-    };
-    for (const publisher of context.onward) await publisher.send(bodyOf(result), options);
+    const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
+    if (!ended && !isDone)
+      this.logger.error(`${name}: handlers ignored their signal and were left behind`);
+    await settledWithin(this.#completion.finished(), LAST_CHANCE);
   }
 
   #log({ correlationId, id }: Message, error: unknown, what = 'the handler failed'): void {
-    this.surroundings.logger.error(
-      { err: error, correlationId, id },
-      `${this.#options.name}: ${what}`,
-    );
+    this.logger.error({ err: error, correlationId, id }, `${this.#plan.name}: ${what}`);
   }
 }

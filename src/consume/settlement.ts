@@ -1,97 +1,125 @@
-import { RedstartError, RpcError } from '../errors.ts';
+import type { AckPolicy } from '../api/ack-policy.ts';
+import { ExhaustedError, RejectedError, RpcError } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import type { Message } from '../message/message.ts';
 import type { Delivery, Source } from '../transport/transport.ts';
-import { settlementFor, type AckPolicy, type Settlement } from './acknowledge.ts';
-import type { DeadLetters } from './dead-letter-writer.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import { givenUp, type Outcome } from './outcome.ts';
+
+/** How a delivery is settled: `ack` and `reject` tell Redis (XACK, LREM), `nack` has it delivered again. */
+export type Settlement = 'ack' | 'nack' | 'reject';
 
 /** Repeated deliveries, as a subscriber is to make them. */
 export interface Retry {
   readonly maxDeliveries: number;
-  /** Milliseconds before the delivery after so many. */
-  readonly delay: (deliveries: number) => number;
+  /** The option as it was given; undefined for the default. Handlers that share a reader must agree on it. */
+  readonly backoff: number | ((deliveries: number) => number) | undefined;
 }
 
 export interface SettlerOptions {
+  readonly source: Source;
   readonly policy: AckPolicy;
   readonly retry: Retry | undefined;
   readonly deadLetters: DeadLetters | undefined;
   readonly log: (message: Message, error: unknown, what: string) => void;
 }
 
-/** What becomes of a delivery when its handler is done: acknowledged, delivered again, or dead. */
+/** Settles deliveries: acknowledged, delivered again, or sent to the dead letters. */
 export class Settler {
-  readonly #options: SettlerOptions;
   readonly #source: Source;
+  readonly #policy: AckPolicy;
+  readonly #retry: Retry | undefined;
+  readonly #deadLetters: DeadLetters | undefined;
+  readonly #log: SettlerOptions['log'];
 
-  constructor(options: SettlerOptions, source: Source) {
-    this.#options = options;
+  constructor({ source, policy, retry, deadLetters, log }: SettlerOptions) {
     this.#source = source;
+    this.#policy = policy;
+    this.#retry = retry;
+    this.#deadLetters = deadLetters;
+    this.#log = log;
   }
 
-  /** What an outcome means for its delivery; undefined leaves it pending. */
+  /** Whether there is anything to settle: not on channels, plain lists and streams without a group. */
+  get settles(): boolean {
+    return this.#source.settles;
+  }
+
+  /** With `ack-first`: tells Redis before the handler runs. */
+  ackFirst(delivery: Delivery): Promise<void> | undefined {
+    return this.#policy === 'ack-first' ? this.#source.ack(delivery) : undefined;
+  }
+
+  /** How an outcome settles its delivery; undefined leaves it pending. */
   decide(outcome: Outcome, message: Message, { count }: Delivery): Settlement | undefined {
-    const { policy, retry } = this.#options;
-    if (retry === undefined || outcome.kind !== 'failed') return settlementFor(policy, outcome);
-    // Nothing is gained by reading the same bytes again, and an RpcError is an answer.
-    if (outcome.isBadInput === true || isAnswer(outcome.error, message)) return 'reject';
-    return count < retry.maxDeliveries ? 'nack' : 'reject';
+    const policy = this.#policy;
+    const retry = this.#retry;
+    if (retry !== undefined && outcome.kind === 'failed') {
+      // The same bytes would fail again, and an RpcError is an answer.
+      if (outcome.isBadInput === true || isAnswer(outcome.error, message)) return 'reject';
+      return count < retry.maxDeliveries ? 'nack' : 'reject';
+    }
+    if (policy === 'manual') return undefined;
+    if (outcome.kind !== 'failed' || policy === 'ack' || policy === 'ack-first') return 'ack';
+    return policy === 'nack-on-error' ? 'nack' : 'reject';
   }
 
-  /** Whether the outcome is to be followed by another, so that a caller waits for that one. */
+  /** Whether the message is handled again after this outcome, so that a caller waits for that one. */
   retries(outcome: Outcome, message: Message, delivery: Delivery): boolean {
-    if (this.#options.retry === undefined) return false;
+    if (this.#retry === undefined) return false;
     return this.decide(outcome, message, delivery) === 'nack';
   }
 
-  /** What a delivery that was delivered too often ends with, unhandled: its handler has ended the process each time. */
+  /** The outcome of a delivery past `maxDeliveries`: its handler ended the process each time, and does not run again. */
   exhausted({ count }: Delivery): Outcome | undefined {
-    const { retry } = this.#options;
+    const retry = this.#retry;
     if (retry === undefined || count <= retry.maxDeliveries) return undefined;
-    return givenUp(
-      new RedstartError('EXHAUSTED', `delivered ${count - 1} times, and never handled to the end`),
-    );
+    return givenUp(new ExhaustedError(count - 1));
   }
 
-  /** The promise, if any, is for when Redis has been told. */
-  tell(
+  /** Settles a delivery. The promise, if any, resolves when Redis has been told. */
+  settle(
     message: Message,
     delivery: Delivery,
     how: Settlement | undefined,
     error?: unknown,
   ): Promise<void> | undefined {
-    const { retry, deadLetters } = this.#options;
+    const retry = this.#retry;
     if (how === undefined) {
       this.#source.abandon(delivery);
       return undefined;
     }
     const isSpent = retry !== undefined && delivery.count >= retry.maxDeliveries;
     if (how === 'nack' && !isSpent) {
-      const delay = retry?.delay(delivery.count) ?? backoff(delivery.count - 1, 200, 30_000);
-      this.#source.nack(delivery, delay);
+      this.#source.nack(delivery, this.#delay(delivery.count));
       return undefined;
     }
+    const deadLetters = this.#deadLetters;
     if (how === 'ack' || deadLetters === undefined || isAnswer(error, message))
       return this.#source.ack(delivery);
-    const reason = error ?? new RedstartError('REJECTED', 'the handler rejected the message');
-    return this.#bury(deadLetters, message, delivery, reason);
+    return this.#bury(deadLetters, message, delivery, error ?? new RejectedError());
   }
 
-  /** First sent, then acknowledged: a crash between the two repeats it, and loses nothing. */
+  /** Milliseconds before the next delivery, after so many. */
+  #delay(deliveries: number): number {
+    const given = this.#retry?.backoff;
+    if (typeof given === 'function') return given(deliveries);
+    return given ?? backoff(deliveries - 1, 200, 30_000);
+  }
+
+  /** Sends first and acknowledges then: a crash between the two repeats the dead letter and loses nothing. */
   async #bury(
     deadLetters: DeadLetters,
     message: Message,
     delivery: Delivery,
     error: unknown,
   ): Promise<void> {
-    const { retry } = this.#options;
     // The delivery that found it exhausted was not handled, and does not count.
-    const count = Math.min(delivery.count, retry?.maxDeliveries ?? Infinity);
+    const count = Math.min(delivery.count, this.#retry?.maxDeliveries ?? Infinity);
     try {
       await deadLetters.bury(message, { ...delivery, count }, error);
     } catch (failure) {
-      this.#options.log(message, failure, 'the message could not be sent to its dead letters');
+      this.#log(message, failure, 'the message could not be sent to its dead letters');
       this.#source.nack(delivery, backoff(delivery.count, 200, 30_000));
       return;
     }
@@ -99,7 +127,7 @@ export class Settler {
   }
 }
 
-/** What a caller is told on purpose is no failure of the message. */
+/** An RpcError for a caller is an answer, and no failure of the message. */
 function isAnswer(error: unknown, message: Message): boolean {
   return error instanceof RpcError && message.replyTo !== undefined;
 }

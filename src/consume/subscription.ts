@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
+import { monotonicTime } from '../internal/clock.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
 import {
   DisconnectedError,
@@ -97,7 +98,7 @@ export class Subscription {
       state: this.#state(trouble),
       lastError: trouble === undefined ? this.#lastError : incident(trouble),
       running: this.#running.size,
-      longest: oldest === undefined ? 0 : performance.now() - oldest.since,
+      longest: oldest === undefined ? 0 : monotonicTime() - oldest.since,
       handled: this.#finished,
       fetched: this.#waiting.length,
       backlog,
@@ -134,7 +135,7 @@ export class Subscription {
     const { concurrency, batch } = this.#options;
     while (!this.#done()) {
       try {
-        this.#reading = performance.now();
+        this.#reading = monotonicTime();
         this.#waiting = await this.#source.read(this.#demand());
         if (this.#failures > 0) this.#options.report('reading goes on', undefined, 'info');
         this.#failures = 0;
@@ -148,7 +149,7 @@ export class Subscription {
       if (this.#waiting.length === 0) return; // the source has stopped
       const fetched = this.#waiting.length;
       const finished = this.#finished;
-      const began = (this.#clock = performance.now());
+      const began = (this.#clock = monotonicTime());
       for (let next = 0; next < fetched; next += batch) {
         while (this.#running.size >= concurrency && !this.#done()) await this.#freeSlot();
         if (this.#done()) {
@@ -161,7 +162,7 @@ export class Subscription {
       }
       this.#waiting = [];
       while (this.#running.size >= concurrency && !this.#done()) await this.#freeSlot();
-      this.#pace(this.#finished - finished, performance.now() - began);
+      this.#pace(this.#finished - finished, monotonicTime() - began);
     }
   }
 
@@ -196,7 +197,7 @@ export class Subscription {
     if (this.#stopping.signal.aborted) return 'stopped';
     if (trouble !== undefined) return 'retrying';
     if (this.#failures === 0) return 'running';
-    const waits = this.#reading !== undefined && performance.now() - this.#reading > CALM;
+    const waits = this.#reading !== undefined && monotonicTime() - this.#reading > CALM;
     return waits ? 'running' : 'retrying';
   }
 
@@ -228,7 +229,7 @@ export class Subscription {
   async #freeSlot(): Promise<void> {
     this.#slot = deferred();
     await this.#slot.promise;
-    this.#clock = performance.now();
+    this.#clock = monotonicTime();
   }
 
   async #drained(): Promise<void> {

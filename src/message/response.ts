@@ -18,6 +18,12 @@ export class Response<T = unknown> {
     this.headers = options.headers;
     this.correlationId = options.correlationId;
   }
+
+  /** A copy, of the same class, with another body. @internal */
+  withBody(body: unknown): Response {
+    const copy = Object.create(Object.getPrototypeOf(this) as object) as Response;
+    return Object.assign(copy, this, { body });
+  }
 }
 
 export interface RedisResponseOptions extends ResponseOptions {

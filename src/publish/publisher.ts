@@ -1,5 +1,5 @@
 import { SetupError } from '../errors.ts';
-import type { Message } from '../message/message.ts';
+import type { Message } from '../api/message.ts';
 import { validator, type InputOf, type Schema, type Validate } from '../message/schema.ts';
 import type { PublisherOptions } from '../api/options.ts';
 import { checkPublisherOptions } from '../api/check.ts';

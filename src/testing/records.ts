@@ -1,9 +1,9 @@
-import type { Tap } from '../broker/build.ts';
+import type { Tap } from '../broker/senders.ts';
 import type { MessageContext } from '../api/context.ts';
 import type { HandlerFunction } from '../api/middleware.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Headers } from '../message/headers.ts';
-import type { Message } from '../message/message.ts';
+import type { Message } from '../api/message.ts';
 import type { PublishCommand } from '../api/command.ts';
 import { EncodeError, SendError } from '../errors.ts';
 import type { Target } from '../transport/address.ts';

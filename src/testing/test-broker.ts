@@ -100,7 +100,7 @@ export class TestBroker {
       if (method === undefined) return original === given;
       return typeof given === 'function' && instance instanceof given && own === method;
     };
-    const known = this.#brokers.flatMap((broker) => broker.collect());
+    const known = this.#brokers.flatMap((broker) => broker.declarations());
     const meant = new Set(
       known
         .map(({ subscriber }) => subscriber)

@@ -4,6 +4,11 @@ import { escapeGlob, escapeRegExp, globSource, hasGlob } from './glob.ts';
 /** The three structures of Redis that carry messages. */
 export type Kind = 'channel' | 'list' | 'stream';
 
+/** The kind that a text names; undefined for a text that names none. */
+export function kindOf(text: unknown): Kind | undefined {
+  return text === 'channel' || text === 'list' || text === 'stream' ? text : undefined;
+}
+
 /** An address taken apart: what the transport works with. */
 export interface Target {
   readonly kind: Kind;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { FillingSource } from '../../src/consume/batch-source.ts';
+import { BatchSource } from '../../src/consume/batch-source.ts';
 import type { Delivery, Source } from '../../src/transport/transport.ts';
 
 const delivery: Delivery = { frame: Buffer.alloc(0), name: 'x', id: undefined, count: 1 };
@@ -27,7 +27,7 @@ const slow = async (): Promise<Delivery[]> => {
 const failing = (): Promise<Delivery[]> => Promise.reject(new RangeError('lost'));
 
 it('a batch whose time is over begins no further read, whose failure nobody would hear of', async () => {
-  const source = new FillingSource(
+  const source = new BatchSource(
     reading(async () => [delivery], slow),
     20,
   );
@@ -35,7 +35,7 @@ it('a batch whose time is over begins no further read, whose failure nobody woul
 });
 
 it('a read that fails while a batch waits fails the next one', async () => {
-  const source = new FillingSource(
+  const source = new BatchSource(
     reading(async () => [delivery], failing),
     1_000,
   );

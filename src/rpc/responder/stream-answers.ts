@@ -1,5 +1,4 @@
 import { CancelledError, RpcError, StreamBrokenError } from '../../errors.ts';
-import type { MessageContext } from '../../api/context.ts';
 import { failed, ok, type Outcome } from '../../consume/outcome.ts';
 import { runInScope } from '../deadline.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type Message } from '../../message/message.ts';
@@ -9,6 +8,13 @@ import type { Replier } from './replier.ts';
 
 /** Milliseconds without a word from a caller after which it is asked whether it is still there. */
 const PROBE_INTERVAL = 2_000;
+
+/** What a stream of answers needs of the message's context. */
+interface Answering {
+  readonly message: Message;
+  readonly signal: AbortSignal;
+  readonly deadline: number | undefined;
+}
 
 interface RunningStream {
   /** Items that the caller has room for, since the beginning. */
@@ -32,7 +38,7 @@ export class StreamAnswers {
 
   /** Answers with every item, and ends the iteration when the caller does. The outcome is the handler's. */
   async answer(
-    context: MessageContext,
+    context: Answering,
     items: AsyncIterable<unknown>,
     replier: Replier,
     validate: Validate | undefined,
@@ -62,7 +68,7 @@ export class StreamAnswers {
   }
 
   async #send(
-    { message, signal, deadline }: MessageContext,
+    { message, signal, deadline }: Answering,
     iterator: AsyncIterator<unknown>,
     stream: RunningStream,
     replier: Replier,

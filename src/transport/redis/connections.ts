@@ -13,6 +13,9 @@ import { coalesceWrites } from './write-batching.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
 import { watchOver } from './watchdog.ts';
 
+/** The ioredis client behind a broker: `broker.client`. */
+export type RedisClient = Redis | Cluster;
+
 /** How to reach Redis: a URL, ioredis options (Sentinel's among them), a cluster's nodes, or a client that the caller owns. */
 export type RedisConnection = string | RedisOptions | ClusterConnection | Redis | Cluster;
 

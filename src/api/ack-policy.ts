@@ -1,5 +1,3 @@
-import type { Outcome } from './outcome.ts';
-
 /**
  * What becomes of a stream group's entry, or a reliable list's item, when its handler is done.
  *
@@ -18,13 +16,3 @@ export const ACK_POLICIES = [
   'nack-on-error',
   'manual',
 ] as const;
-
-/** How an entry is settled: `ack` and `reject` tell Redis (XACK, LREM), `nack` has it delivered again. */
-export type Settlement = 'ack' | 'nack' | 'reject';
-
-/** The settlement that a policy takes for an outcome; undefined leaves the entry pending. */
-export function settlementFor(policy: AckPolicy, outcome: Outcome): Settlement | undefined {
-  if (policy === 'manual') return undefined;
-  if (outcome.kind !== 'failed' || policy === 'ack' || policy === 'ack-first') return 'ack';
-  return policy === 'nack-on-error' ? 'nack' : 'reject';
-}

@@ -1,0 +1,99 @@
+import { BrokerClosedError } from '../errors.ts';
+import { settledWithin } from '../internal/deferred.ts';
+import type { Line } from '../rpc/session.ts';
+import type { Transport } from '../transport/transport.ts';
+
+/** Milliseconds that `close` waits for the server to confirm what was sent last. */
+const FLUSH_PATIENCE = 1_000;
+
+export interface ConnectionOptions {
+  /** Makes a transport. Opens no socket. */
+  readonly transport: () => Transport;
+  /** Makes what calls need on a transport that is connected. */
+  readonly session: (transport: Transport) => Line;
+}
+
+/**
+ * The one connection of a broker: idle → connecting → open → closed. The first message opens it;
+ * once closed, it stays closed until `reopen`.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  #transport: Transport | undefined;
+  #session: Line | undefined;
+  #connecting: Promise<Line> | undefined;
+  #isClosed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** The transport, made where there is none yet. It need not be connected. */
+  get transport(): Transport {
+    return (this.#transport ??= this.#options.transport());
+  }
+
+  /** Undefined unless it is open. */
+  get session(): Line | undefined {
+    return this.#session;
+  }
+
+  /** Undefined unless it is being opened. */
+  get connecting(): Promise<unknown> | undefined {
+    return this.#connecting;
+  }
+
+  /** The session where it is open, a promise of it where it is not. Throws `BrokerClosedError` where it was closed. */
+  get(): Line | Promise<Line> {
+    if (this.#session !== undefined) return this.#session;
+    if (this.#isClosed) throw new BrokerClosedError();
+    return this.open();
+  }
+
+  /** Allows connecting again after `close`. */
+  reopen(): void {
+    this.#isClosed = false;
+  }
+
+  /** Connects. Rejects with `ConnectionError`, which names the server and the cause. */
+  open(): Promise<Line> {
+    if (this.#session !== undefined) return Promise.resolve(this.#session);
+    return (this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    }));
+  }
+
+  /** Ends calls, waits for what was sent, and closes. Resolves with how each step ended. */
+  async close(): Promise<PromiseSettledResult<unknown>[]> {
+    const session = this.#session;
+    const results: PromiseSettledResult<unknown>[] = [];
+    this.#isClosed = true;
+    this.#session = undefined;
+    if (session !== undefined) {
+      results.push(...(await Promise.allSettled([session.calls.close()])));
+      await settledWithin(session.transport.flush(), FLUSH_PATIENCE);
+    }
+    results.push(...(await this.discard()));
+    return results;
+  }
+
+  /** Closes the transport, so that the next one is made anew. */
+  async discard(): Promise<PromiseSettledResult<unknown>[]> {
+    const transport = this.#transport;
+    const results = await Promise.allSettled([transport?.close()]);
+    this.#transport = undefined;
+    return results;
+  }
+
+  async #connect(): Promise<Line> {
+    const { transport } = this;
+    try {
+      await transport.connect();
+    } catch (error) {
+      this.#transport = undefined;
+      await transport.close();
+      throw error;
+    }
+    return (this.#session = this.#options.session(transport));
+  }
+}

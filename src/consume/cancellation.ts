@@ -1,0 +1,52 @@
+import { CancelledError } from '../errors.ts';
+import { clearTimer, setTimer, unixTime } from '../internal/clock.ts';
+import type { TakenCalls } from '../rpc/responder/cancellations.ts';
+import { Replier } from '../rpc/responder/replier.ts';
+import type { HandlerContext } from './context.ts';
+
+/** The longest time that a timer can wait for, in milliseconds. */
+const MAX_TIMER = 2_147_483_647;
+
+/** A handler that asked for its signal. */
+interface Watched {
+  readonly controller: AbortController;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** Aborts the signals of one subscriber's handlers: for a caller that gave up, at a deadline, at a stop. */
+export class Cancellation {
+  readonly #calls: TakenCalls;
+  /** Handlers that asked for their signal and still run. */
+  readonly #watched = new Map<HandlerContext, Watched>();
+
+  constructor(calls: TakenCalls) {
+    this.#calls = calls;
+  }
+
+  watch(context: HandlerContext, controller: AbortController): void {
+    const watched: Watched = { controller, timer: undefined };
+    this.#watched.set(context, watched);
+    // A batch has many callers, and no single one of them can cancel it.
+    if (context.messages.length > 1) return;
+    const { deadline, message } = context;
+    if (deadline === undefined && !Replier.isCall(message)) return;
+    this.#calls.take(message, controller);
+    if (deadline === undefined) return;
+    const abort = (): void => controller.abort(new CancelledError('the caller waits no longer'));
+    watched.timer = setTimer(abort, Math.min(deadline - unixTime(), MAX_TIMER));
+  }
+
+  /** The handler is done. */
+  release(context: HandlerContext): void {
+    if (this.#watched.size === 0) return;
+    const watched = this.#watched.get(context);
+    if (watched === undefined) return;
+    this.#watched.delete(context);
+    clearTimer(watched.timer);
+    this.#calls.release(context.message);
+  }
+
+  abortAll(reason: Error): void {
+    for (const { controller } of this.#watched.values()) controller.abort(reason);
+  }
+}

@@ -1,0 +1,178 @@
+import { NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
+import { deferred, type Deferred } from '../internal/deferred.ts';
+import { bodyOf, Response } from '../message/response.ts';
+import type { Message } from '../message/message.ts';
+import { Replier } from '../rpc/responder/replier.ts';
+import type { Delivery } from '../transport/transport.ts';
+import type { Attempt } from './dispatcher.ts';
+import { failed, type Outcome } from './outcome.ts';
+import type { Settler } from './settlement.ts';
+
+/** Answers and acknowledgements that may be under way before the next message has to wait. */
+const MAX_FINISHING = 1_024;
+
+export interface CompletionOptions {
+  /** For errors: `list 'orders' (Orders.place)`. */
+  readonly name: string;
+  readonly noReply: boolean;
+  readonly replier: Replier;
+  readonly settler: Settler;
+  /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
+  readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
+  /** Called for a request that came too late to be handled. */
+  readonly onExpired: () => void;
+  readonly log: (message: Message, error: unknown, what?: string) => void;
+}
+
+/** Carries out what follows from an outcome, in this order: log → answer → forward → settle. */
+export class Completion {
+  readonly #options: CompletionOptions;
+  readonly #settler: Settler;
+  /** Messages whose handler is done and whose answer or acknowledgement is not. */
+  #finishing = 0;
+  #room: Deferred<void> | undefined;
+
+  constructor(options: CompletionOptions) {
+    this.#options = options;
+    this.#settler = options.settler;
+  }
+
+  /** Never throws. The promise, if any, holds back the next message. */
+  finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
+    this.#log(attempt, outcome);
+    const [final, answer] = this.#answer(attempt, outcome);
+    const isForwarded = forwards(attempt, final);
+    if (answer === undefined && !isForwarded) return this.#settle(attempt, final);
+    this.#finishing++;
+    void this.#finishLater(attempt, final, answer, isForwarded);
+    if (this.#finishing < MAX_FINISHING) return undefined;
+    this.#room ??= deferred();
+    return this.#room.promise;
+  }
+
+  /** Resolves when nothing is under way. */
+  async finished(): Promise<void> {
+    while (this.#finishing > 0) {
+      this.#room ??= deferred();
+      await this.#room.promise;
+    }
+  }
+
+  /** Tells a caller that nobody answers here, unless somebody else may. */
+  decline(attempt: Attempt, error: Error): void {
+    if (!Replier.isCall(attempt.message)) return;
+    const { isLastResort, replier } = this.#options;
+    void this.#delivered(
+      attempt,
+      Promise.resolve(isLastResort(attempt.delivery)).then((last) =>
+        last ? replier.reply(attempt.message, failed(error)) : undefined,
+      ),
+    );
+  }
+
+  /** Settles after the answer is out: a crash between the two repeats the work, and loses none. */
+  async #finishLater(
+    attempt: Attempt,
+    outcome: Outcome,
+    answer: Promise<unknown> | undefined,
+    isForwarded: boolean,
+  ): Promise<void> {
+    if (answer !== undefined) await this.#delivered(attempt, answer);
+    const final = isForwarded ? await this.#forward(attempt, outcome) : outcome;
+    if (this.#settler.settles) await this.#settle(attempt, final);
+    if (--this.#finishing > 0 && this.#finishing !== MAX_FINISHING >> 1) return;
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  #log({ message }: Attempt, outcome: Outcome): void {
+    if (outcome.kind === 'expired') this.#options.onExpired();
+    if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError))
+      this.#options.log(message, outcome.error);
+  }
+
+  /** The answer that is being sent, if any, and the outcome: a result that cannot be sent is a failure. */
+  #answer(
+    attempt: Attempt,
+    outcome: Outcome,
+  ): [outcome: Outcome, answer: Promise<unknown> | undefined] {
+    const { replier, name, log } = this.#options;
+    const { message, context } = attempt;
+    if (this.#staysSilent(attempt, outcome)) return [outcome, undefined];
+    if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
+      this.decline(attempt, outcome.error);
+      return [outcome, undefined];
+    }
+    const isRejected = context.settlement === 'reject' && outcome.kind === 'ok';
+    const answer = isRejected ? failed(new NoReplyError(`${name} rejected the message`)) : outcome;
+    try {
+      return [outcome, replier.reply(message, answer)];
+    } catch (error) {
+      // The caller is told why the result cannot be sent.
+      log(message, error);
+      const instead = failed(error);
+      return [instead, replier.reply(message, instead)];
+    }
+  }
+
+  #staysSilent({ message, context, delivery, isAnswered }: Attempt, outcome: Outcome): boolean {
+    return (
+      // Nobody waits any more, and what a handler returns on being aborted is no answer.
+      context.isCancelled ||
+      isAnswered ||
+      this.#options.noReply ||
+      message.replyTo === undefined ||
+      // A nacked message comes again, and its caller is answered then.
+      context.settlement === 'nack' ||
+      this.#settler.retries(outcome, message, delivery)
+    );
+  }
+
+  /** Waits until an answer is sent. One that reached nobody is kept for its caller; a failure is logged. */
+  async #delivered({ message }: Attempt, answer: Promise<unknown>): Promise<void> {
+    const { replier, log } = this.#options;
+    try {
+      if ((await answer) !== 0) return;
+    } catch (error) {
+      log(message, error, 'the reply could not be sent');
+      return;
+    }
+    try {
+      await replier.keep(message);
+    } catch (error) {
+      log(message, error, 'the answer reached nobody, and could not be kept');
+    }
+  }
+
+  /** Sends the result on to each `@publisher`. A failure there is the message's failure. */
+  async #forward({ message, route }: Attempt, outcome: Outcome): Promise<Outcome> {
+    const result = outcome.kind === 'ok' ? outcome.result : undefined;
+    const response = result instanceof Response ? result : undefined;
+    const options = {
+      correlationId: response?.correlationId ?? message.correlationId,
+      ...(response?.headers === undefined ? {} : { headers: response.headers }),
+    };
+    try {
+      for (const forward of route?.forwards ?? []) await forward.send(bodyOf(result), options);
+      return outcome;
+    } catch (error) {
+      this.#options.log(message, error, 'the result could not be published');
+      return failed(error);
+    }
+  }
+
+  /** As the policy says, unless the handler has settled it. Holds back the next message only while a dead letter is on its way. */
+  #settle({ context, message, delivery }: Attempt, final: Outcome): Promise<void> | undefined {
+    if (context.settlement !== undefined) return undefined;
+    const how = this.#settler.decide(final, message, delivery);
+    const error = final.kind === 'failed' ? final.error : undefined;
+    const settled = this.#settler.settle(message, delivery, how, error);
+    return how === 'reject' ? settled : undefined;
+  }
+}
+
+/** Whether there is a result, and somewhere to send it on to. */
+function forwards({ route }: Attempt, outcome: Outcome): boolean {
+  if (route === undefined || route.forwards.length === 0) return false;
+  return outcome.kind === 'ok' && bodyOf(outcome.result) !== undefined;
+}

@@ -1,0 +1,135 @@
+import type { Dependency, DependencyValue, MessageContext, NoInjections } from '../api/context.ts';
+import type { Publishing } from '../api/publishing.ts';
+import type { MessageState } from '../api/state.ts';
+import { CancelledError } from '../errors.ts';
+import type { Logger } from '../internal/logger.ts';
+import type { Message as ReceivedMessage } from '../message/message.ts';
+import type { Delivery } from '../transport/transport.ts';
+import { Dependencies, type Overrides } from './inject.ts';
+import type { Settlement } from './settlement.ts';
+
+/** What a context needs of the subscriber whose message it belongs to. */
+export interface ContextHost {
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  readonly overrides: Overrides;
+  publish(context: HandlerContext, body: unknown, to: unknown, more?: object): Promise<unknown>;
+  settle(context: HandlerContext, how: Settlement): Promise<void> | undefined;
+  /** Called when a handler first asks for its signal, so that a cancellation and `stop` can abort it. */
+  watch(context: HandlerContext, controller: AbortController): void;
+}
+
+const NO_PATH: Readonly<Record<string, string>> = Object.freeze({});
+
+/** The context of one message, or of one batch. What is not in {@link MessageContext} is for `consume/` alone. */
+export class HandlerContext<
+  Body = unknown,
+  State extends object = NoInjections,
+> implements MessageContext<Body, State> {
+  readonly message: ReceivedMessage<Body>;
+  readonly messages: readonly ReceivedMessage[];
+  readonly path: Readonly<Record<string, string>>;
+
+  readonly #host: ContextHost;
+  readonly #deliveries: readonly Delivery[];
+  readonly #deadline: number | undefined;
+  #settlement: Settlement | undefined;
+  #dependencies: Dependencies | undefined;
+  #controller: AbortController | undefined;
+  #state: object | undefined;
+
+  constructor(
+    host: ContextHost,
+    messages: readonly ReceivedMessage[],
+    deliveries: readonly Delivery[],
+    path?: Readonly<Record<string, string>>,
+    deadline?: number,
+  ) {
+    this.message = messages[0] as ReceivedMessage<Body>;
+    this.messages = messages;
+    this.path = path ?? NO_PATH;
+    this.#host = host;
+    this.#deliveries = deliveries;
+    this.#deadline = deadline;
+    this.#settlement = undefined;
+    this.#dependencies = undefined;
+    this.#controller = undefined;
+    this.#state = undefined;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      this.#host.watch(this, this.#controller);
+    }
+    return this.#controller.signal;
+  }
+
+  get logger(): Logger {
+    return this.#host.logger;
+  }
+
+  get broker(): Publishing {
+    return this.#host.broker;
+  }
+
+  get state(): MessageState & State {
+    return (this.#state ??= {}) as MessageState & State;
+  }
+
+  get publish(): Publishing['publish'] {
+    return ((...args: Parameters<Publishing['publish']>) =>
+      this.#host.publish(this, ...args)) as Publishing['publish'];
+  }
+
+  async resolve<D extends Dependency>(dependency: D): Promise<DependencyValue<D>> {
+    return (await this.need(dependency)) as DependencyValue<D>;
+  }
+
+  async ack(): Promise<void> {
+    await this.#host.settle(this, 'ack');
+  }
+
+  async nack(): Promise<void> {
+    await this.#host.settle(this, 'nack');
+  }
+
+  async reject(): Promise<void> {
+    await this.#host.settle(this, 'reject');
+  }
+
+  /** The deliveries behind {@link messages}, in the same order. */
+  get deliveries(): readonly Delivery[] {
+    return this.#deliveries;
+  }
+
+  /** Unix milliseconds until which the caller waits. */
+  get deadline(): number | undefined {
+    return this.#deadline;
+  }
+
+  /** How the handler settled its message, if it did. */
+  get settlement(): Settlement | undefined {
+    return this.#settlement;
+  }
+
+  set settlement(how: Settlement | undefined) {
+    this.#settlement = how;
+  }
+
+  /** What was made for the handler, to be cleaned up after it. */
+  get dependencies(): Dependencies | undefined {
+    return this.#dependencies;
+  }
+
+  /** Whether the caller gave up, or its time is over. */
+  get isCancelled(): boolean {
+    return this.#controller?.signal.reason instanceof CancelledError;
+  }
+
+  /** As {@link resolve}, without a promise where none is needed. */
+  need(dependency: Dependency): unknown {
+    this.#dependencies ??= new Dependencies(this.#host.overrides);
+    return this.#dependencies.resolve(dependency, this);
+  }
+}
