@@ -1,11 +1,6 @@
-import { RpcError, SetupError } from '../errors.ts';
-import {
-  isSchema,
-  validator,
-  type InputOf,
-  type OutputOf,
-  type Schema,
-} from '../message/schema.ts';
+import { RpcError } from '../errors.ts';
+import { schema as expectSchema } from './from-type.ts';
+import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 import { describe, targetOf } from '../transport/address.ts';
 
 /** Where a contract's messages go; a stream may name the group that reads it. */
@@ -181,11 +176,4 @@ function addressOf(address: ContractAddress, where: string): Readonly<Record<str
   const place = typeof address === 'string' ? { channel: address } : address;
   targetOf(place, where);
   return place;
-}
-
-function expectSchema(schema: unknown, name: string, where: string): void {
-  if (isSchema(schema)) return;
-  throw new SetupError(
-    `${where}: '${name}' must implement Standard Schema, as those of zod, valibot and arktype do`,
-  );
 }

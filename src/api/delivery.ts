@@ -1,6 +1,16 @@
 /** What a subscriber says about deliveries that fail: how often, how soon, and where they end. */
 import { SetupError } from '../errors.ts';
-import { checkKeys, isObject, requireCount } from '../internal/checks.ts';
+import {
+  checkedByReader,
+  count,
+  isObject,
+  milliseconds,
+  needs,
+  options,
+  wrong,
+  type Check,
+  type Checks,
+} from '../internal/checks.ts';
 import { targetOf, type Target } from '../transport/address.ts';
 
 /** Repeated deliveries of what failed. */
@@ -39,65 +49,62 @@ export interface NoDeliveryOptions {
   deadLetter?: never;
 }
 
-export const DELIVERY_KEYS = ['retry', 'deadLetter'];
-
-const KEYS_OF = {
-  retry: ['maxDeliveries', 'backoff'],
-  deadLetter: ['stream', 'list', 'maxlen'],
-  claim: ['minIdle'],
+const backoff: Check = (value, key, where) => {
+  if (typeof value === 'function') return;
+  if (typeof value !== 'number')
+    throw wrong(where, key, 'milliseconds or a function that returns them', value);
+  milliseconds(value, key, where);
 };
 
-/** Checks what `settles` (acknowledged) subscribers may say. Throws {@link SetupError}. */
-export function checkDelivery(
-  options: DeliveryOptions & { ackPolicy?: unknown; noAck?: unknown; claim?: ClaimOptions },
-  settles: boolean,
-  where: string,
-): void {
-  const { retry, deadLetter, claim } = options;
-  for (const key of ['retry', 'deadLetter', 'claim'] as const) {
-    const value: unknown = options[key];
-    if (value === undefined) continue;
-    if (!isObject(value)) {
-      const came = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
-      throw new SetupError(`${where}: '${key}' must be an object, got ${came}`);
-    }
-    // What no address can be is said better where addresses are read.
-    if (!(key === 'deadLetter' && 'channel' in value))
-      checkKeys(value, KEYS_OF[key], where, `'${key}'`);
-    if (!settles || options.noAck === true) {
-      const needs =
-        key === 'claim'
-          ? "a stream with 'group'"
-          : "a stream with 'group', or a list with 'reliable'";
-      throw new SetupError(`${where}: '${key}' needs deliveries that are acknowledged: ${needs}`);
-    }
-  }
-  if (retry !== undefined) checkRetry(retry, options.ackPolicy, where);
-  if (deadLetter !== undefined) deadLetterTarget(deadLetter, '', `${where}: deadLetter`);
-  if (claim?.minIdle !== undefined && !(claim.minIdle >= 100)) {
-    throw new SetupError(
-      `${where}: 'claim.minIdle' must be 100 ms or more, got ${String(claim.minIdle)}`,
-    );
-  }
-}
+const retryOptions = options({ maxDeliveries: count, backoff } satisfies Checks<RetryOptions>, [
+  'maxDeliveries',
+]);
 
-function checkRetry(
-  { maxDeliveries, backoff }: RetryOptions,
-  policy: unknown,
-  where: string,
-): void {
-  requireCount(maxDeliveries, 'retry.maxDeliveries', where);
-  const isTime = typeof backoff === 'number' && backoff >= 0;
-  if (backoff !== undefined && !isTime && typeof backoff !== 'function') {
+const deadLetterOptions = options({
+  stream: checkedByReader,
+  list: checkedByReader,
+  maxlen: needs('stream', count),
+} satisfies Checks<DeadLetterAddress>);
+
+const claimOptions = options({
+  minIdle: (value, key, where) => {
+    milliseconds(value, key, where);
+    if ((value as number) < 100) throw wrong(where, key, '100 ms or more', value, 'number');
+  },
+} satisfies Checks<ClaimOptions>);
+
+const retry: Check = (value, key, where, all) => {
+  retryOptions(value, key, where, all);
+  const { ackPolicy } = all;
+  if (ackPolicy === 'ack' || ackPolicy === 'ack-first' || ackPolicy === 'manual') {
     throw new SetupError(
-      `${where}: 'retry.backoff' must be milliseconds or a function that returns them, got ${String(backoff)}`,
+      `${where}: '${key}' cannot be combined with the ackPolicy '${ackPolicy}', which never delivers again`,
     );
   }
-  if (policy === 'ack' || policy === 'ack-first' || policy === 'manual') {
-    throw new SetupError(
-      `${where}: 'retry' cannot be combined with the ackPolicy '${policy}', which never delivers again`,
-    );
-  }
+};
+
+const deadLetter: Check = (value, key, where, all) => {
+  // The reader has the better text for a channel: dead letters need a stream or a list.
+  const isChannel = isObject(value) && 'channel' in value;
+  if (!isChannel) deadLetterOptions(value, key, where, all);
+  deadLetterTarget(value as DeadLetterAddress, '', `${where}: ${key}`);
+};
+
+/** Options of subscribers whose messages are acknowledged: a stream's group, or a reliable list. */
+export const DELIVERY = {
+  retry: settling(retry, "a stream with 'group', or a list with 'reliable'"),
+  deadLetter: settling(deadLetter, "a stream with 'group', or a list with 'reliable'"),
+} satisfies Checks<DeliveryOptions>;
+
+export const claim = settling(claimOptions, "a stream with 'group'");
+
+function settling(check: Check, needed: string): Check {
+  return (value, key, where, all) => {
+    check(value, key, where, all);
+    const isAcknowledged = all['group'] !== undefined || all['reliable'] === true;
+    if (isAcknowledged && all['noAck'] !== true) return;
+    throw new SetupError(`${where}: '${key}' needs deliveries that are acknowledged: ${needed}`);
+  };
 }
 
 /** A dead-letter address as a target. Throws {@link SetupError} where it is none. */

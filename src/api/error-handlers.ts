@@ -1,4 +1,5 @@
 import { SetupError } from '../errors.ts';
+import { got, wrong } from '../internal/checks.ts';
 import type { MessageContext } from './context.ts';
 
 /** A class of errors, abstract ones included. */
@@ -21,13 +22,11 @@ export function onError<E extends Error>(
   handle: (error: E, ctx: MessageContext) => unknown,
 ): ErrorHandler {
   if (typeof type !== 'function' || !isErrorPrototype(type.prototype)) {
-    throw new SetupError(
-      `onError: expected Error or a class that extends it, got ${typeof type === 'function' ? type.name : typeof type}`,
-    );
+    throw new SetupError(`onError: expected Error or a class that extends it, got ${got(type)}`);
   }
   if (typeof handle !== 'function') {
     throw new SetupError(
-      `onError: expected a function (error, ctx) for ${type.name}, got ${typeof handle}`,
+      `onError: expected a function (error, ctx) for ${type.name}, got ${got(handle)}`,
     );
   }
   return { type, handle };
@@ -35,13 +34,12 @@ export function onError<E extends Error>(
 
 /** Throws where one of the handlers was not made by {@link onError}, or two are for one class. */
 export function checkErrorHandlers(given: unknown, where: string): void {
-  if (given === undefined) return;
-  if (!Array.isArray(given)) throw new SetupError(`${where}: 'onError' must be an array`);
+  if (!Array.isArray(given)) throw wrong(where, 'onError', 'an array', given);
   const types = new Set<ErrorClass>();
   for (const one of given as (Partial<ErrorHandler> | null | undefined)[]) {
     if (typeof one?.type !== 'function' || typeof one.handle !== 'function') {
       throw new SetupError(
-        `${where}: each of 'onError' must be made by onError(ErrorClass, (error, ctx) => …)`,
+        `${where}: each of 'onError' must be made by onError(ErrorClass, (error, ctx) => …), got ${got(one)}`,
       );
     }
     if (types.has(one.type))

@@ -1,6 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { SetupError } from '../errors.ts';
+import { got } from '../internal/checks.ts';
 import { isSchema, type Schema } from '../message/schema.ts';
+
+const ONLY_ON_METHODS = "'fromType' works on a method decorator: give the schema itself here";
 
 /**
  * `schema: fromType` takes the schema from the type of the handler's first parameter: a class that
@@ -13,11 +16,21 @@ export const fromType: Schema<any, any> = {
   '~standard': {
     version: 1,
     vendor: 'redstart',
+    // Only where the check of options was left out: it refuses `fromType` everywhere but on a method.
     validate: () => {
-      throw new SetupError("'fromType' works on a method decorator: give the schema itself here");
+      throw new SetupError(ONLY_ON_METHODS);
     },
   },
 };
+
+/** Throws {@link SetupError} for what is no schema, and for {@link fromType}, which only a method's decorator can resolve. */
+export function schema(value: unknown, key: string, where: string): void {
+  if (value === fromType) throw new SetupError(`${where}: '${key}': ${ONLY_ON_METHODS}`);
+  if (isSchema(value)) return;
+  throw new SetupError(
+    `${where}: '${key}' must implement Standard Schema, as those of zod, valibot and arktype do, got ${got(value)}`,
+  );
+}
 
 /** The schema that `fromType` stands for on a method. */
 export function schemaFromType(

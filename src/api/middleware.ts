@@ -1,5 +1,5 @@
 import { SetupError } from '../errors.ts';
-import { isObject } from '../internal/checks.ts';
+import { got, isObject } from '../internal/checks.ts';
 import type { PublishMiddleware } from './command.ts';
 import type { MessageContext } from './context.ts';
 
@@ -53,7 +53,7 @@ export function checkMiddleware(middleware: unknown, where: string): void {
   );
   if (given.length === 0 || !isFine) {
     throw new SetupError(
-      `${where}: a middleware must be a function (ctx, next) or an object { consume, publish } of functions`,
+      `${where}: a middleware must be a function (ctx, next) or an object { consume, publish } of functions, got ${got(middleware)}`,
     );
   }
 }

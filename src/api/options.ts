@@ -1,6 +1,16 @@
-/** Every option that a user gives: its effect, its unit, its default. */
-import type { ClaimOptions, DeliveryOptions, NoDeliveryOptions } from './delivery.ts';
-import type { AckPolicy } from './ack-policy.ts';
+/**
+ * Every option that a user gives: its effect, its unit, its default; and beside each interface the
+ * table of its checks. The tables are exhaustive by the compiler and are what check.ts reads.
+ */
+import { SetupError } from '../errors.ts';
+import {
+  DELIVERY,
+  claim,
+  type ClaimOptions,
+  type DeliveryOptions,
+  type NoDeliveryOptions,
+} from './delivery.ts';
+import { ACK_POLICIES, type AckPolicy } from './ack-policy.ts';
 import type { Injections } from './inject.ts';
 import type { ErrorHandler } from './error-handlers.ts';
 import type { Middleware } from './middleware.ts';
@@ -10,13 +20,41 @@ import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Schema } from '../message/schema.ts';
-import type { ReplyDestination } from './publishing.ts';
+import { schema } from './from-type.ts';
+import {
+  codec,
+  errorHandlers,
+  headers,
+  injections,
+  logger,
+  middlewares,
+  destination,
+} from './option-checks.ts';
+import type { Destination, ReplyDestination } from './publishing.ts';
+import {
+  checkedByReader,
+  count,
+  flag,
+  func,
+  milliseconds,
+  millisecondsOrNull,
+  needs,
+  nonEmptyText,
+  oneOf,
+  options,
+  text,
+  wrong,
+  type Check,
+  type Checks,
+} from '../internal/checks.ts';
 
 /** Whether a handler takes a message. The body is decoded and not yet validated. */
 export type Filter = (message: Message) => boolean | Promise<boolean>;
 
+const ERROR_POLICIES = ['send', 'hide'] as const;
+
 /** Whether an error that a handler throws crosses the wire to its caller. */
-export type ErrorPolicy = 'send' | 'hide';
+export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
 
 /** What a router hands down to its subscribers, and a broker to its routers; the nearest wins. */
 export interface SharedOptions {
@@ -34,6 +72,15 @@ export interface SharedOptions {
   prefix?: string;
 }
 
+export const SHARED = {
+  concurrency: count,
+  ackPolicy: oneOf(ACK_POLICIES),
+  errors: oneOf(ERROR_POLICIES),
+  middlewares,
+  onError: errorHandlers,
+  prefix: text,
+} satisfies Checks<SharedOptions>;
+
 export interface RpcDefaults {
   /** Milliseconds that a call waits for its answer; `null` for ever. Default 30 000. */
   timeout?: number | null;
@@ -42,6 +89,12 @@ export interface RpcDefaults {
   /** Begins the name of the channel that answers come to. Default `redstart:inbox:`. */
   inboxPrefix?: string;
 }
+
+const RPC = {
+  timeout: millisecondsOrNull,
+  maxPending: count,
+  inboxPrefix: text,
+} satisfies Checks<RpcDefaults>;
 
 export interface BrokerOptions extends SharedOptions {
   /** How values become bodies. Default: FastStream's rules (text, JSON, bytes). */
@@ -54,6 +107,15 @@ export interface BrokerOptions extends SharedOptions {
   gracefulTimeout?: number;
   rpc?: RpcDefaults;
 }
+
+export const BROKER = {
+  ...SHARED,
+  codec,
+  format: codec,
+  logger,
+  gracefulTimeout: milliseconds,
+  rpc: options(RPC),
+} satisfies Checks<BrokerOptions>;
 
 /** Options of every subscriber. */
 export interface SubscriberOptions<
@@ -189,15 +251,87 @@ export type SubscriberAddress<
   | ListSubscription<S, R, B, I>
   | StreamSubscription<S, R, B, I>;
 
+const filter: Check = (value, key, where, all) => {
+  func(value, key, where);
+  if (all['batch'] !== true) return;
+  throw new SetupError(
+    `${where}: '${key}' chooses for one message and cannot be combined with 'batch'`,
+  );
+};
+
+const lastId: Check = (value, key, where) => {
+  nonEmptyText(value, key, where);
+  if (/^(\$|\d+(-\d+)?)$/.test(value as string)) return;
+  const expected = "'$', '0' or an entry's id such as '1700000000000-0'";
+  throw wrong(where, key, expected, value, 'string');
+};
+
 /** Options that only mean something where a handler runs. */
-export const HANDLING = [
-  ...(['reply', 'noReply', 'concurrency', 'errors', 'filter', 'batch'] as const),
-  ...(['middlewares', 'onError', 'inject', 'maxRecords', 'description'] as const),
-] as const;
+const HANDLER = {
+  reply: schema,
+  noReply: flag,
+  concurrency: SHARED.concurrency,
+  errors: SHARED.errors,
+  filter,
+  middlewares,
+  onError: errorHandlers,
+  inject: injections,
+  description: nonEmptyText,
+};
+
+/** The same, for lists and streams. */
+const BATCHING = {
+  batch: flag,
+  maxRecords: count,
+  maxWait: needs('batch', milliseconds, true),
+} satisfies Checks<Batching<boolean>>;
+
+/** For handlers alone, whatever the kind of address. */
+export const FOR_HANDLERS = { ...HANDLER, ...BATCHING };
+
+const SUBSCRIBER = {
+  ...HANDLER,
+  schema,
+  ackPolicy: SHARED.ackPolicy,
+  title: nonEmptyText,
+  codec,
+  format: codec,
+} satisfies Checks<SubscriberOptions>;
+
+/** The options of a subscriber, for each kind of address. */
+export const SUBSCRIBERS = {
+  channel: {
+    channel: checkedByReader,
+    pattern: flag,
+    sharded: checkedByReader,
+    ...SUBSCRIBER,
+  } satisfies Checks<ChannelSubscription<Schema, Schema>>,
+  list: {
+    list: checkedByReader,
+    reliable: flag,
+    ...BATCHING,
+    ...DELIVERY,
+    ...SUBSCRIBER,
+  } satisfies Checks<ListSubscription<Schema, Schema, boolean>>,
+  stream: {
+    stream: checkedByReader,
+    group: nonEmptyText,
+    consumer: needs('group', nonEmptyText),
+    lastId,
+    noAck: needs('group', flag),
+    maxlen: needs('group', count),
+    declare: flag,
+    claim,
+    deleteOnAck: needs('group', flag),
+    ...BATCHING,
+    ...DELIVERY,
+    ...SUBSCRIBER,
+  } satisfies Checks<StreamSubscription<Schema, Schema, boolean>>,
+};
 
 /** An address to take messages from by hand. */
 export type ConsumerAddress<S extends Schema = Schema> = SubscriberAddress<S, Schema, false> &
-  (string | ({ [K in (typeof HANDLING)[number]]?: never } & { ackPolicy?: 'manual' }));
+  (string | ({ [K in keyof typeof FOR_HANDLERS]?: never } & { ackPolicy?: 'manual' }));
 
 /** Defaults of a publisher. */
 export interface PublisherOptions<S extends Schema = Schema> {
@@ -211,3 +345,19 @@ export interface PublisherOptions<S extends Schema = Schema> {
   title?: string;
   description?: string;
 }
+
+/** The options of a publisher, and where it sends to. */
+export const PUBLISHER = {
+  channel: checkedByReader,
+  sharded: checkedByReader,
+  list: checkedByReader,
+  stream: checkedByReader,
+  maxlen: needs('stream', count),
+  schema,
+  headers,
+  replyTo: destination,
+  codec,
+  format: codec,
+  title: nonEmptyText,
+  description: nonEmptyText,
+} satisfies Checks<Destination & PublisherOptions>;

@@ -1,4 +1,4 @@
-import { fromType, schemaFromType } from '../api/from-type.ts';
+import { schemaFromType } from '../api/from-type.ts';
 import {
   intentsOf,
   record,
@@ -32,8 +32,14 @@ import type {
   SubscriberAddress,
   SubscriberOptions,
 } from '../api/options.ts';
-import { checkRouterOptions, subscriberSpec, type SubscriberSpec } from '../api/check.ts';
-import { Publisher, publisherSpec } from '../publish/publisher.ts';
+import {
+  checkRouterOptions,
+  publisherSpec,
+  subscriberSpec,
+  type SubscriberSpec,
+} from '../api/check.ts';
+import { got } from '../internal/checks.ts';
+import { Publisher } from '../publish/publisher.ts';
 import type {
   ChannelDestination,
   Destination,
@@ -90,7 +96,7 @@ export abstract class Router {
     for (const given of instances) {
       const instance = typeof given === 'function' ? instantiate(given as new () => object) : given;
       if (typeof instance !== 'object' || instance === null) {
-        throw new SetupError(`register: expected an instance or a class, got ${typeof instance}`);
+        throw new SetupError(`register: expected an instance or a class, got ${got(instance)}`);
       }
       if (this.#instances.has(instance)) continue;
       this.#subscribers.push(...this.#handlersOf(instance));
@@ -151,7 +157,7 @@ export abstract class Router {
     if (rest.length < 2 && handler === undefined) {
       if (options !== undefined && (typeof options !== 'object' || options === null)) {
         throw new SetupError(
-          `subscriber: expected options or a handler function, got ${options === null ? 'null' : typeof options}`,
+          `subscriber: expected options or a handler function, got ${got(options)}`,
         );
       }
       return (...args: unknown[]): void => {
@@ -160,7 +166,7 @@ export abstract class Router {
       };
     }
     if (typeof handler !== 'function') {
-      throw new SetupError(`subscriber: the handler must be a function, got ${typeof handler}`);
+      throw new SetupError(`subscriber: the handler must be a function, got ${got(handler)}`);
     }
     const spec = subscriberSpec(address, options, 'subscriber');
     const added = new Subscriber(spec, handler.name || 'handler', handler as HandlerFunction, [], {
@@ -174,7 +180,7 @@ export abstract class Router {
   /** Includes a router's subscribers under this one's prefix and defaults. A second time changes nothing. */
   include(router: RedisRouter): void {
     if (!(router instanceof RedisRouter)) {
-      throw new SetupError(`include: expected a RedisRouter, got ${typeof router}`);
+      throw new SetupError(`include: expected a RedisRouter, got ${got(router)}`);
     }
     if (router.includes(this)) throw new SetupError('include: a router cannot include itself');
     if (this.#included.includes(router)) return;
@@ -333,8 +339,7 @@ function instantiate(type: new () => object): object {
 
 function withSchema(intent: FoundIntent, name: string): SubscriberSpec {
   const where = `@subscriber on ${name}`;
-  const spec = subscriberSpec(intent.address, intent.options, where);
-  if (spec.options.schema !== fromType) return spec;
-  const schema = schemaFromType(intent.parameterTypes, where);
-  return { ...spec, options: { ...spec.options, schema } };
+  return subscriberSpec(intent.address, intent.options, where, () =>
+    schemaFromType(intent.parameterTypes, where),
+  );
 }

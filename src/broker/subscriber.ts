@@ -1,11 +1,10 @@
-import type { SubscriberSpec } from '../api/check.ts';
+import type { PublisherSpec, SubscriberSpec } from '../api/check.ts';
 import { rethrow, type Contract } from '../api/contract.ts';
 import type { ErrorHandler } from '../api/error-handlers.ts';
 import type { HandlerFunction, Middleware } from '../api/middleware.ts';
 import type { SharedOptions } from '../api/options.ts';
 import { SetupError } from '../errors.ts';
 import { promiseIn } from '../internal/promises.ts';
-import type { PublisherSpec } from '../publish/publisher.ts';
 import { isAsyncFunction } from '../rpc/deadline.ts';
 
 /** A subscription that is confirmed, or is being made, on one broker. */

@@ -1,4 +1,5 @@
 import type { Message } from '../api/message.ts';
+import { milliseconds } from '../internal/checks.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
@@ -38,6 +39,7 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
 
   /** The next message; `null` when none came within `timeout` milliseconds (default: wait), or after `close`. */
   async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
+    if (timeout !== undefined) milliseconds(timeout, 'timeout', 'next');
     const until = timeout === undefined ? Infinity : monotonicTime() + timeout;
     for (;;) {
       const delivery = this.#waiting.shift();

@@ -1,5 +1,40 @@
-/** Checks of what users pass, that say what was expected, what came and, for a slip, what was meant. */
+/**
+ * Checks of what users pass. Each error says where, what was expected, what came and, for a slip,
+ * what was meant. The checks that know a word of the domain (schema, codec) stand in src/api.
+ */
 import { SetupError } from '../errors.ts';
+
+/** All options that were given together, for checks that depend on another option. */
+export type Given = Readonly<Record<string, unknown>>;
+
+/** Throws {@link SetupError} for a value that option `key` cannot have. It is not called for `undefined`. */
+export type Check = (value: unknown, key: string, where: string, all: Given) => void;
+
+/** The options that a type has; for a union, those of all members. `option?: never` is none. */
+export type Keys<T> = T extends unknown
+  ? { [K in keyof T]-?: [Exclude<T[K], undefined>] extends [never] ? never : K }[keyof T]
+  : never;
+
+/** One check for each option of a type: with `satisfies`, an option without a check does not compile. */
+export type Checks<T> = Readonly<Record<Keys<T> & string, Check>>;
+
+/** Milliseconds that a timer can wait: setTimeout turns more into 1 ms. */
+const MAX_TIMER = 2_147_483_647;
+
+/** Throws for an unknown option and for the first option that its check refuses. `prefix` is put before names in errors. */
+export function checkOptions(
+  given: object,
+  checks: Readonly<Record<string, Check>>,
+  where: string,
+  of: string,
+  prefix = '',
+): void {
+  checkKeys(given, Object.keys(checks), where, of);
+  const all = given as Given;
+  for (const [key, check] of Object.entries(checks)) {
+    if (all[key] !== undefined) check(all[key], prefix + key, where, all);
+  }
+}
 
 /** Throws for a key that is not known, and guesses which was meant. */
 export function checkKeys(
@@ -9,7 +44,7 @@ export function checkKeys(
   of: string,
 ): void {
   for (const key of Object.keys(given)) {
-    if (known.includes(key) || (given as Record<string, unknown>)[key] === undefined) continue;
+    if (known.includes(key) || (given as Given)[key] === undefined) continue;
     const meant = known.find((other) => similar(key, other));
     throw new SetupError(
       `${where}: '${key}' is not an option of ${of}${meant === undefined ? '' : `, did you mean '${meant}'?`} (known: ${known.join(', ')})`,
@@ -17,28 +52,135 @@ export function checkKeys(
   }
 }
 
-export function expectMilliseconds(value: unknown, key: string, where: string): void {
-  if (value === undefined || (typeof value === 'number' && value >= 0 && value < Infinity)) return;
-  throw new SetupError(
-    `${where}: '${key}' must be a number of milliseconds, 0 or more, got ${String(value)}`,
-  );
+/** What came, for an error: `null`, `an array`, `the string 'x'`; without the type where that is `expected`. */
+export function got(value: unknown, expected?: string): string {
+  const type = typeof value;
+  const article = type === expected ? '' : `the ${type} `;
+  if (value === null || value === undefined || type === 'boolean') return String(value);
+  if (Array.isArray(value)) return 'an array';
+  if (type === 'object') return objectName(value);
+  if (typeof value === 'string') return `${article}'${shortened(value)}'`;
+  if (typeof value !== 'function') return `${article}${String(value)}`;
+  return value.name === '' ? 'a function' : `the function ${value.name}`;
 }
 
-export function expectCount(value: unknown, key: string, where: string): void {
-  if (value !== undefined) requireCount(value, key, where);
+function objectName(value: object): string {
+  const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
+  const isPlain = typeof name !== 'string' || name === '' || name === 'Object';
+  return isPlain ? 'an object' : `an object of class ${name}`;
 }
 
-/** The same for what must be given. */
-export function requireCount(value: unknown, key: string, where: string): void {
+function shortened(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+export function text(value: unknown, key: string, where: string): void {
+  if (typeof value !== 'string') throw wrong(where, key, 'a string', value);
+}
+
+export function nonEmptyText(value: unknown, key: string, where: string): void {
+  text(value, key, where);
+  if (value === '') throw new SetupError(`${where}: '${key}' must not be empty`);
+}
+
+export function flag(value: unknown, key: string, where: string): void {
+  if (typeof value !== 'boolean') throw wrong(where, key, 'a boolean', value);
+}
+
+export function func(value: unknown, key: string, where: string): void {
+  if (typeof value !== 'function') throw wrong(where, key, 'a function', value);
+}
+
+export function count(value: unknown, key: string, where: string): void {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return;
-  throw new SetupError(
-    `${where}: '${key}' must be a whole number, 1 or more, got ${String(value)}`,
-  );
+  throw wrong(where, key, 'a whole number, 1 or more', value, 'number');
 }
 
-export function expectType(value: unknown, type: string, key: string, where: string): void {
-  if (value === undefined || typeof value === type) return;
-  throw new SetupError(`${where}: '${key}' must be a ${type}, got ${typeof value}`);
+/** Milliseconds that a timer waits for. Checked for every call that has a timeout: two comparisons. */
+export function milliseconds(value: unknown, key: string, where: string): void {
+  if (typeof value === 'number' && value >= 0 && value <= MAX_TIMER) return;
+  refuseMilliseconds(value, key, where, '');
+}
+
+/** The same where `null` means that there is no limit. */
+export function millisecondsOrNull(value: unknown, key: string, where: string): void {
+  if (value === null || (typeof value === 'number' && value >= 0 && value <= MAX_TIMER)) return;
+  refuseMilliseconds(value, key, where, ' (null waits for ever)');
+}
+
+/** Milliseconds with no timer behind them. */
+export function longMilliseconds(value: unknown, key: string, where: string): void {
+  if (typeof value === 'number' && value >= 0 && value < Infinity) return;
+  refuseMilliseconds(value, key, where, '');
+}
+
+function refuseMilliseconds(value: unknown, key: string, where: string, advice: string): never {
+  const isTooLong = typeof value === 'number' && value > MAX_TIMER && value < Infinity;
+  const expected = isTooLong
+    ? `at most ${MAX_TIMER} ms, about 24 days${advice}`
+    : `a number of milliseconds, 0 or more${advice}`;
+  throw wrong(where, key, expected, value, 'number');
+}
+
+/** One of a few words. */
+export function oneOf(words: readonly string[]): Check {
+  const expected = words.length === 2 ? `'${words.join("' or '")}'` : `one of ${words.join(', ')}`;
+  return (value, key, where) => {
+    if (!words.includes(value as string)) throw wrong(where, key, expected, value, 'string');
+  };
+}
+
+/** An object that has these functions, and names those that are missing. */
+export function functions(names: readonly string[], orElse = ''): Check {
+  const expected = `have the functions ${names.slice(0, -1).join(', ')} and ${names.at(-1)}${orElse}`;
+  return (value, key, where) => {
+    const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
+    const missing = names.filter(
+      (name) => !isHolder || typeof (value as Given)[name] !== 'function',
+    );
+    if (missing.length === 0) return;
+    const without = isHolder ? ` without ${missing.join(', ')}` : '';
+    throw new SetupError(`${where}: '${key}' must ${expected}, got ${got(value)}${without}`);
+  };
+}
+
+/** An object of options that have a table of their own; `required` may not be left out. */
+export function options(
+  checks: Readonly<Record<string, Check>>,
+  required: readonly string[] = [],
+): Check {
+  return (value, key, where) => {
+    if (!isObject(value)) throw wrong(where, key, 'an object', value);
+    checkOptions(value, checks, where, `'${key}'`, `${key}.`);
+    for (const name of required) {
+      const one = (value as Given)[name];
+      if (one === undefined) checks[name]?.(one, `${key}.${name}`, where, value as Given);
+    }
+  };
+}
+
+/** An option that has no effect without another one, or without `value` as that one's value. */
+export function needs(other: string, check: Check, value?: boolean): Check {
+  const label = value === undefined ? `'${other}'` : `'${other}: ${value}'`;
+  return (own, key, where, all) => {
+    check(own, key, where, all);
+    if (value === undefined ? all[other] !== undefined : all[other] === value) return;
+    throw new SetupError(`${where}: '${key}' only means something together with ${label}`);
+  };
+}
+
+/** For what the reader of the options checks itself, such as the names of channels, lists and streams. */
+export function checkedByReader(): void {}
+
+/** `where: 'key' must be expected, got value`. */
+export function wrong(
+  where: string,
+  key: string,
+  expected: string,
+  value: unknown,
+  type?: string,
+): SetupError {
+  return new SetupError(`${where}: '${key}' must be ${expected}, got ${got(value, type)}`);
 }
 
 export function isObject(value: unknown): value is object {
@@ -55,6 +197,6 @@ export function similar(a: string, b: string): boolean {
   return p.slice(1) === q || p === q.slice(1) || p.slice(1) === q.slice(1) || swapped(p) === q;
 }
 
-function swapped(text: string): string {
-  return text.slice(1, 2) + text.slice(0, 1) + text.slice(2);
+function swapped(word: string): string {
+  return word.slice(1, 2) + word.slice(0, 1) + word.slice(2);
 }

@@ -1,7 +1,28 @@
+import { schema } from '../api/from-type.ts';
+import { address, headers, signal } from '../api/option-checks.ts';
+import type {
+  CallOptions,
+  Destination,
+  GatherOptions,
+  RpcOptions,
+  SendOptions,
+  StreamOptions,
+} from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import type { HeadersInput } from '../message/headers.ts';
-import { isSchema, type Schema } from '../message/schema.ts';
-import { checkKeys, expectCount } from '../internal/checks.ts';
+import type { Schema } from '../message/schema.ts';
+import {
+  checkKeys,
+  checkedByReader,
+  count,
+  flag,
+  got,
+  millisecondsOrNull,
+  text,
+  type Check,
+  type Checks,
+  type Given,
+} from '../internal/checks.ts';
 
 /** Everything that may stand beside the destination. */
 export interface AnyOptions {
@@ -22,51 +43,73 @@ export interface AnyOptions {
   max?: number;
 }
 
-const KNOWN = new Set([
-  ...['channel', 'sharded', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
-  ...['replyTo', 'rpc', 'timeout', 'signal', 'reply'],
-]);
+/** An object has one destination; {@link Sender} finds it, and refuses `maxlen` beside a channel or a list. */
+const DESTINATION = {
+  channel: checkedByReader,
+  sharded: checkedByReader,
+  list: checkedByReader,
+  stream: checkedByReader,
+  maxlen: count,
+} satisfies Checks<Destination>;
 
-export const STREAM_KNOWN = new Set([
-  ...['channel', 'sharded', 'list', 'stream', 'maxlen', 'headers', 'correlationId'],
-  ...['timeout', 'itemTimeout', 'window', 'signal', 'reply'],
-]);
+const CALL = {
+  headers,
+  correlationId: text,
+  timeout: millisecondsOrNull,
+  signal,
+  reply: schema,
+} satisfies Checks<CallOptions>;
 
-export const GATHER_KNOWN = new Set([
-  ...['channel', 'sharded', 'headers', 'correlationId', 'timeout', 'max', 'signal', 'reply'],
-]);
+const PUBLISH = {
+  ...DESTINATION,
+  ...CALL,
+  replyTo: address,
+  rpc: flag,
+} satisfies Checks<Destination & (SendOptions | RpcOptions)>;
 
-/** The options of one message, as an object. Throws `SetupError` for an unknown one. */
+const STREAM = {
+  ...DESTINATION,
+  ...CALL,
+  itemTimeout: millisecondsOrNull,
+  window: count,
+} satisfies Checks<Destination & StreamOptions>;
+
+const GATHER = {
+  ...CALL,
+  channel: checkedByReader,
+  sharded: checkedByReader,
+  max: count,
+} satisfies Checks<GatherOptions>;
+
+/** The checks of one kind of message: a Map, since they are looked up for every message. */
+export type MessageChecks = ReadonlyMap<string, Check>;
+
+const PUBLISH_CHECKS: MessageChecks = new Map(Object.entries(PUBLISH));
+export const STREAM_CHECKS: MessageChecks = new Map(Object.entries(STREAM));
+export const GATHER_CHECKS: MessageChecks = new Map(Object.entries(GATHER));
+
+/** The options of one message, as an object. Throws `SetupError` for an unknown one and for one that its check refuses. */
 export function checked(
   to: unknown,
   where: string,
-  known: ReadonlySet<string> = KNOWN,
+  checks: MessageChecks = PUBLISH_CHECKS,
 ): AnyOptions {
   if (typeof to === 'string') return { channel: to };
   if (typeof to !== 'object' || to === null) {
     throw new SetupError(
-      `${where}: say where to, with a channel's name or { channel }, { list } or { stream }; got ${to === null ? 'null' : typeof to}`,
+      `${where}: say where to, with a channel's name or { channel }, { list } or { stream }; got ${got(to)}`,
     );
   }
-  // Asked for every message, so the list of known keys is only spelled out for an unknown one.
-  for (const key in to) if (!known.has(key)) checkKeys(to, [...known], where, where);
-  const { headers, maxlen, reply } = to as AnyOptions;
-  expectCount(maxlen, 'maxlen', where);
-  if (reply !== undefined && !isSchema(reply)) {
-    throw new SetupError(
-      `${where}: 'reply' must implement Standard Schema, as those of zod, valibot and arktype do`,
-    );
-  }
-  if (headers === undefined) return to;
-  if (typeof headers !== 'object' || headers === null) {
-    throw new SetupError(
-      `${where}: 'headers' must be an object, got ${headers === null ? 'null' : typeof headers}`,
-    );
-  }
-  if (headers['reply_to'] !== undefined) {
-    throw new SetupError(
-      `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
-    );
+  for (const key in to) {
+    const check = checks.get(key);
+    // For every message, so the list of known keys is only written out for an unknown one.
+    if (check === undefined) {
+      checkKeys(to, [...checks.keys()], where, where);
+      continue;
+    }
+    if (check === checkedByReader) continue;
+    const value = (to as Given)[key];
+    if (value !== undefined) check(value, key, where, to as Given);
   }
   return to;
 }

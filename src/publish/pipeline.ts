@@ -1,6 +1,6 @@
 import type { EventContract } from '../api/contract.ts';
 import { PipelineError, SetupError } from '../errors.ts';
-import { checkKeys, expectType, isObject } from '../internal/checks.ts';
+import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import type { Destination, MessageOptions, SendOptions } from '../api/publishing.ts';
 import type { Replies } from './together.ts';
@@ -9,6 +9,8 @@ export interface PipelineOptions {
   /** All or none are carried out, with no other client's commands between them (MULTI/EXEC). On a cluster all names must be in one slot. Default false. */
   transaction?: boolean;
 }
+
+const PIPELINE = { transaction: flag } satisfies Checks<PipelineOptions>;
 
 /** One message that waits to be sent. */
 export interface Collected {
@@ -28,9 +30,10 @@ export class PublishPipeline {
     options: PipelineOptions,
     send: (messages: readonly Collected[], transaction: boolean) => Promise<Replies>,
   ) {
-    if (!isObject(options)) throw new SetupError('pipeline: options must be an object');
-    checkKeys(options, ['transaction'], 'pipeline', 'a pipeline');
-    expectType(options.transaction, 'boolean', 'transaction', 'pipeline');
+    if (!isObject(options)) {
+      throw new SetupError(`pipeline: options must be an object, got ${got(options)}`);
+    }
+    checkOptions(options, PIPELINE, 'pipeline', 'a pipeline');
     this.#transaction = options.transaction ?? false;
     this.#send = send;
   }

@@ -1,40 +1,8 @@
-import { SetupError } from '../errors.ts';
 import type { Message } from '../api/message.ts';
-import { validator, type InputOf, type Schema, type Validate } from '../message/schema.ts';
-import type { PublisherOptions } from '../api/options.ts';
-import { checkPublisherOptions } from '../api/check.ts';
+import type { InputOf, Schema } from '../message/schema.ts';
+import type { PublisherSpec } from '../api/check.ts';
 import type { CallOptions, Destination, MessageOptions, SendOptions } from '../api/publishing.ts';
 import type { Sender } from './sender.ts';
-import { describe, targetOf } from '../transport/address.ts';
-
-/** A publisher's destination and defaults, checked. */
-export interface PublisherSpec {
-  /** As given: the prefix is put on by whoever sends. */
-  readonly destination: Destination;
-  readonly options: PublisherOptions;
-  readonly validate: Validate | undefined;
-}
-
-/** Throws {@link SetupError} for a destination that is none and for options that do not exist. */
-export function publisherSpec(address: unknown, options: unknown, where: string): PublisherSpec {
-  const given = typeof address === 'string' ? { channel: address } : address;
-  if (typeof given !== 'object' || given === null) {
-    throw new SetupError(
-      `${where}: expected a channel's name or { channel }, { list } or { stream }, got ${typeof address}`,
-    );
-  }
-  const target = targetOf(given, where);
-  const { channel, sharded, list, stream, maxlen, ...inline } = given as Record<string, unknown>;
-  const all = { ...inline, ...(options as object | undefined) };
-  checkPublisherOptions(all, where);
-  const { schema } = all as PublisherOptions;
-  return {
-    destination: { channel, sharded, list, stream, maxlen } as unknown as Destination,
-    options: all,
-    validate:
-      schema === undefined ? undefined : validator(schema, `the message for ${describe(target)}`),
-  };
-}
 
 /** Sends to one address, with defaults of its own: `broker.publisher(address, options)`. */
 export class Publisher<S extends Schema, Sent> {

@@ -5,7 +5,6 @@ import { RedstartError, SendError, SetupError } from '../errors.ts';
 import { currentScope } from '../rpc/deadline.ts';
 import { Message } from '../message/message.ts';
 import { validator } from '../message/schema.ts';
-import { expectCount, expectMilliseconds } from '../internal/checks.ts';
 import {
   composePublish,
   type PublishCommand,
@@ -21,7 +20,7 @@ import type { Calls } from '../rpc/caller/calls.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
 import type { StreamCommand } from '../rpc/caller/stream-call.ts';
-import { GATHER_KNOWN, STREAM_KNOWN, checked, forbidCall, type AnyOptions } from './check.ts';
+import { GATHER_CHECKS, STREAM_CHECKS, checked, forbidCall, type AnyOptions } from './check.ts';
 import { describe, targetOf, type Target } from '../transport/address.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
 
@@ -101,11 +100,8 @@ export class Sender implements Publishing {
       const options = { ...expand(to, 'stream'), ...more, rpc: undefined };
       return new LateStream(async () => this.stream(await validated(to, body), options));
     }
-    const options = checked(to, 'stream', STREAM_KNOWN);
+    const options = checked(to, 'stream', STREAM_CHECKS);
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
-    expectCount(window, 'window', 'stream');
-    if (itemTimeout !== null) expectMilliseconds(itemTimeout, 'itemTimeout', 'stream');
-    if (timeout !== null) expectMilliseconds(timeout, 'timeout', 'stream');
     return new LateStream(async () => {
       const { calls, conversations } = await this.#options.line();
       const base = this.#callCommand(calls, body, { ...options, timeout }, undefined, true);
@@ -118,9 +114,7 @@ export class Sender implements Publishing {
 
   /** Asks everybody on a channel. */
   async gather(body: unknown, to: unknown): Promise<Gathered<never>> {
-    const options = checked(to, 'gather', GATHER_KNOWN);
-    expectCount(options.max, 'max', 'gather');
-    if (options.timeout !== null) expectMilliseconds(options.timeout, 'timeout', 'gather');
+    const options = checked(to, 'gather', GATHER_CHECKS);
     const { calls, conversations } = await this.#options.line();
     const base = this.#callCommand(calls, body, options, undefined, true);
     const command: GatherCommand = { ...base, max: options.max ?? Infinity };
@@ -240,7 +234,6 @@ export class Sender implements Publishing {
         `${where}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`,
       );
     }
-    if (options.timeout !== null) expectMilliseconds(options.timeout, 'timeout', where);
     const line = this.#options.line();
     if (line instanceof Promise) {
       return line.then((open) => this.#callOn(open, body, options, correlationId, whole));

@@ -1,12 +1,15 @@
 import { SetupError } from '../errors.ts';
+import { got } from '../internal/checks.ts';
 import { escapeGlob, escapeRegExp, globSource, hasGlob } from './glob.ts';
 
+const KINDS = ['channel', 'list', 'stream'] as const;
+
 /** The three structures of Redis that carry messages. */
-export type Kind = 'channel' | 'list' | 'stream';
+export type Kind = (typeof KINDS)[number];
 
 /** The kind that a text names; undefined for a text that names none. */
 export function kindOf(text: unknown): Kind | undefined {
-  return text === 'channel' || text === 'list' || text === 'stream' ? text : undefined;
+  return KINDS.find((kind) => kind === text);
 }
 
 /** An address taken apart: what the transport works with. */
@@ -36,9 +39,7 @@ export function targetOf(
   const given =
     Number(channel !== undefined) + Number(list !== undefined) + Number(stream !== undefined);
   if (given !== 1) {
-    const names = ['channel', 'list', 'stream'].filter(
-      (kind) => options[kind as Kind] !== undefined,
-    );
+    const names = KINDS.filter((kind) => options[kind] !== undefined);
     throw new SetupError(
       `${where}: expected one of channel, list or stream, got ${names.length === 0 ? 'none' : names.join(' and ')}`,
     );
@@ -48,7 +49,7 @@ export function targetOf(
     throw new SetupError(
       channel === undefined
         ? `${where}: 'sharded' only means something for a channel`
-        : `${where}: 'sharded' must be a boolean, got ${typeof sharded}`,
+        : `${where}: 'sharded' must be a boolean, got ${got(sharded)}`,
     );
   }
   if (channel !== undefined) {
@@ -62,7 +63,7 @@ export function targetOf(
 function nameOf(name: unknown, kind: Kind, where: string): string {
   if (typeof name === 'string' && name !== '') return name;
   throw new SetupError(
-    `${where}: the name of a ${kind} must be a non-empty string, got ${name === '' ? "''" : typeof name}`,
+    `${where}: the name of a ${kind} must be a non-empty string, got ${name === '' ? "''" : got(name)}`,
   );
 }
 

@@ -4,6 +4,8 @@ import {
   RedisRouter,
   RedstartError,
   SetupError,
+  event,
+  fromType,
   onError,
   subscriber,
   type BrokerOptions,
@@ -433,4 +435,176 @@ it.each([
     broker.subscriber({ stream: 's', group: 'g', ...(options as object) }, () => undefined);
   expect(subscribe).toThrow(SetupError);
   expect(subscribe).toThrow(text);
+});
+
+/** The longest time that a timer of Node can wait is 2 147 483 647 ms: with more it fires after 1 ms. */
+const TOO_LONG = 2 ** 31;
+const group = { stream: 'a', group: 'g' };
+const consumer = broker.subscribe({ list: 'a' });
+
+describe.each([
+  [
+    'timeout of publish',
+    'timeout',
+    (ms: unknown) => publish({ list: 'a', rpc: true, timeout: ms }),
+  ],
+  [
+    'timeout of request',
+    'timeout',
+    (ms: unknown) => broker.request(1, { list: 'a', timeout: ms as number }),
+  ],
+  [
+    'timeout of stream',
+    'timeout',
+    (ms: unknown) => broker.stream(1, { list: 'a', timeout: ms as number }),
+  ],
+  [
+    'itemTimeout of stream',
+    'itemTimeout',
+    (ms: unknown) => broker.stream(1, { list: 'a', itemTimeout: ms as number }),
+  ],
+  [
+    'timeout of gather',
+    'timeout',
+    (ms: unknown) => broker.gather(1, { channel: 'a', timeout: ms as number }),
+  ],
+  ['rpc.timeout', 'rpc.timeout', (ms: unknown) => brokerWith({ rpc: { timeout: ms } })],
+  ['gracefulTimeout', 'gracefulTimeout', (ms: unknown) => brokerWith({ gracefulTimeout: ms })],
+  ['maxWait', 'maxWait', (ms: unknown) => subscribe({ list: 'a', batch: true, maxWait: ms })],
+  [
+    'retry.backoff',
+    'retry.backoff',
+    (ms: unknown) => subscribe({ ...group, retry: { maxDeliveries: 2, backoff: ms } }),
+  ],
+  [
+    'claim.minIdle',
+    'claim.minIdle',
+    (ms: unknown) => subscribe({ ...group, claim: { minIdle: ms } }),
+  ],
+  [
+    'timeout of next',
+    'timeout',
+    async (ms: unknown) => (await consumer).next({ timeout: ms as number }),
+  ],
+] as const)('milliseconds are checked by one rule: %s', (_, key, does) => {
+  it.each([
+    [TOO_LONG, 'at most 2147483647 ms, about 24 days', 'got 2147483648'],
+    [Infinity, 'milliseconds', 'got Infinity'],
+    [Number.NaN, 'milliseconds', 'got NaN'],
+    [-1, 'milliseconds', 'got -1'],
+    ['5', 'milliseconds', "got the string '5'"],
+    [[], 'milliseconds', 'got an array'],
+  ])('%o', async (ms, ...says) => {
+    const error = await thrownBy(() => does(ms));
+    expect(error).toBeInstanceOf(SetupError);
+    for (const part of [`'${key}'`, ...says]) expect(error.message).toContain(part);
+  });
+});
+
+it.each([0, 100, 2 ** 31 - 1])('%d ms are accepted', (ms) => {
+  expect(() => {
+    brokerWith({ gracefulTimeout: ms, rpc: { timeout: ms } });
+    subscribe({ list: 'a', batch: true, maxWait: ms });
+  }).not.toThrow();
+});
+
+it('null waits for ever, where that is offered', async () => {
+  expect(() => brokerWith({ rpc: { timeout: null } })).not.toThrow();
+  expect(() => brokerWith({ gracefulTimeout: null })).toThrow(/'gracefulTimeout'.*got null/);
+  expect(() => brokerWith({ rpc: { timeout: Infinity } })).toThrow(/null waits for ever.*Infinity/);
+});
+
+it.each(['debug', 'info', 'warn', 'error'])('a logger without %s is refused by name', (missing) => {
+  const levels = { debug: handler, info: handler, warn: handler, error: handler };
+  const build = (): unknown => brokerWith({ logger: { ...levels, [missing]: undefined } });
+  expect(() => brokerWith({ logger: levels })).not.toThrow();
+  expect(build).toThrow(SetupError);
+  expect(build).toThrow(`got an object without ${missing}`);
+});
+
+it.each([
+  ['a subscriber', () => subscribe('a', { schema: fromType })],
+  ['a subscriber of a list', () => subscribe({ list: 'a', schema: fromType })],
+  ['a reply', () => subscribe('a', { reply: fromType })],
+  ['a publisher', () => broker.publisher('a', { schema: fromType })],
+  ['messages taken by hand', () => broker.subscribe({ list: 'a', schema: fromType })],
+  ['an event', () => event('a', { schema: fromType })],
+  ['an answer', () => publish({ channel: 'a', rpc: true, reply: fromType })],
+])('fromType without a method is refused where it is given: %s', async (_, does) => {
+  const error = await thrownBy(does);
+  expect(error).toBeInstanceOf(SetupError);
+  expect(error.message).toContain("'fromType' works on a method decorator");
+});
+
+it.each([
+  [
+    'a broker included in a broker',
+    () => broker.include(broker as never),
+    'an object of class RedisBroker',
+  ],
+  [
+    'middlewares',
+    () => subscribe('a', { middlewares: null }),
+    "'middlewares' must be an array, got null",
+  ],
+  ['onError', () => subscribe('a', { onError: {} }), "'onError' must be an array, got an object"],
+  ['a middleware', () => subscribe('a', { middlewares: ['x'] }), "got the string 'x'"],
+  [
+    'a codec',
+    () => brokerWith({ codec: { encode: handler } }),
+    'encode and decode, got an object without decode',
+  ],
+  ['a codec that is null', () => brokerWith({ codec: null }), 'got null'],
+  ['rpc', () => brokerWith({ rpc: null }), "'rpc' must be an object, got null"],
+  ['options of a broker', () => brokerWith([]), 'got an array'],
+  [
+    'headers of a publisher',
+    () => broker.publisher('a', { headers: 5 as never }),
+    "'headers' must be an object, got the number 5",
+  ],
+  ['replyTo that is null', () => publish({ channel: 'a', replyTo: null }), "'replyTo'", 'got null'],
+  [
+    'replyTo of a publisher',
+    () => broker.publisher('a', { replyTo: {} as never }),
+    'replyTo',
+    'got none',
+  ],
+  [
+    'options of a publisher',
+    () => broker.publisher('a', 5 as never),
+    'options must be an object, got the number 5',
+  ],
+  [
+    'maxlen of a publisher to a list',
+    () => broker.publisher({ list: 'a', maxlen: 5 } as never),
+    "'maxlen'",
+    "'stream'",
+  ],
+  [
+    'a signal',
+    () => publish({ channel: 'a', rpc: true, signal: new AbortController() }),
+    "'signal'",
+    'an object of class AbortController',
+  ],
+  [
+    'rpc that is text',
+    () => publish({ channel: 'a', rpc: 'yes' }),
+    "'rpc' must be a boolean, got the string 'yes'",
+  ],
+  [
+    'maxDeliveries left out',
+    () => subscribe({ ...group, retry: {} }),
+    "'retry.maxDeliveries'",
+    'got undefined',
+  ],
+  [
+    'maxlen of dead letters in a list',
+    () => subscribe({ ...group, deadLetter: { list: 'd', maxlen: 5 } }),
+    "'deadLetter.maxlen'",
+    "'stream'",
+  ],
+] as Row[])('the error says what came: %s', async (_, does, ...says) => {
+  const error = await thrownBy(does);
+  expect(error).toBeInstanceOf(SetupError);
+  for (const part of says) expect(error.message).toContain(part);
 });

@@ -48,3 +48,7 @@ it.each([
 it('results and bodies are inferred from destinations and schemas', { timeout: 60_000 }, () => {
   expect(complaints('inferred.ts', true)).toEqual([]);
 });
+
+it('an option without a check does not compile', { timeout: 60_000 }, () => {
+  expect(complaints('tables.ts', true)).toEqual([]);
+});

@@ -6,7 +6,7 @@ import { CALL_KEY, GATHER_KEY, REPLY_KIND_KEY, type Message } from '../../messag
 import { RedisResponse, Response } from '../../message/response.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../../api/command.ts';
 import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
-import type { Kind } from '../../transport/address.ts';
+import { kindOf } from '../../transport/address.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { AnswerLog } from './answer-log.ts';
 import type { Inbox, Status } from '../inbox.ts';
@@ -129,10 +129,10 @@ export class Replier {
   ): Promise<unknown> {
     const response = result instanceof Response ? result : undefined;
     const maxlen = response instanceof RedisResponse ? response.maxlen : undefined;
-    const kind = (message.header(REPLY_KIND_KEY) ?? 'channel') as Kind;
+    const kind = kindOf(message.header(REPLY_KIND_KEY)) ?? 'channel';
     const command: ReplyCommand = {
       type: 'reply',
-      to: { kind: kind === 'list' || kind === 'stream' ? kind : 'channel', name: replyTo, maxlen },
+      to: { kind, name: replyTo, maxlen },
       body: response === undefined ? result : response.body,
       headers: response?.headers,
       correlationId: response?.correlationId ?? message.correlationId,

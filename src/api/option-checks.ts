@@ -1,0 +1,60 @@
+/** Checks of options that know a word of the domain; the plain ones stand in internal/checks.ts. */
+import { SetupError } from '../errors.ts';
+import { functions, isObject, got, wrong, type Check } from '../internal/checks.ts';
+import { targetOf } from '../transport/address.ts';
+import { checkErrorHandlers } from './error-handlers.ts';
+import { checkMiddleware } from './middleware.ts';
+
+export const codec = functions(['encode', 'decode']);
+
+const hasLevels = functions(['debug', 'info', 'warn', 'error'], ', or be false');
+
+export const logger: Check = (value, key, where, all) => {
+  if (value !== false) hasLevels(value, key, where, all);
+};
+
+export const middlewares: Check = (value, key, where) => {
+  if (!Array.isArray(value)) throw wrong(where, key, 'an array', value);
+  for (const middleware of value) checkMiddleware(middleware, where);
+};
+
+export const errorHandlers: Check = (value, _key, where) => checkErrorHandlers(value, where);
+
+/** Names, and functions of ctx that make the values. */
+export const injections: Check = (value, key, where) => {
+  if (!isObject(value)) throw wrong(where, key, 'an object of functions of ctx', value);
+  for (const [name, dependency] of Object.entries(value)) {
+    if (typeof dependency === 'function') continue;
+    throw new SetupError(
+      `${where}: '${key}.${name}' must be a function of ctx that makes the value, got ${got(dependency)}: for a fixed one, () => ${name}`,
+    );
+  }
+};
+
+export const headers: Check = (value, key, where) => {
+  if (typeof value !== 'object' || value === null) throw wrong(where, key, 'an object', value);
+  if ((value as Record<string, unknown>)['reply_to'] !== undefined) {
+    throw new SetupError(
+      `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
+    );
+  }
+};
+
+/** A channel's name or an object; whether that has one destination, its reader finds. */
+export const address: Check = (value, key, where) => {
+  if (typeof value === 'string' || isObject(value)) return;
+  throw wrong(where, key, "a channel's name or { channel }, { list } or { stream }", value);
+};
+
+/** The same, read at once. */
+export const destination: Check = (value, key, where, all) => {
+  address(value, key, where, all);
+  targetOf(typeof value === 'string' ? { channel: value } : (value as object), `${where}: ${key}`);
+};
+
+/** Also a signal of another realm or of a polyfill. */
+export const signal: Check = (value, key, where) => {
+  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return;
+  throw wrong(where, key, 'an AbortSignal', value);
+};
