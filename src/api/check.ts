@@ -1,4 +1,4 @@
-/** Reads the options that users give: what contradicts itself is found here, before anything runs. */
+/** Reads addresses and options as users give them. Mistakes and contradictions are found here, before anything runs. */
 import { SetupError } from '../errors.ts';
 import { checkOptions, got, isObject, type Keys } from '../internal/checks.ts';
 import { validator, type Schema, type Validate } from '../message/schema.ts';
@@ -68,7 +68,7 @@ export function subscriberSpec(
   return { kind, name, options: given };
 }
 
-/** The same for `subscribe`, without what is for handlers. */
+/** Reads the address of `subscribe`, and refuses options that only a handler can use. */
 export function consumerSpec(address: unknown): SubscriberSpec {
   const spec = subscriberSpec(address, undefined, 'subscribe');
   if (spec.contract !== undefined) return spec;
@@ -99,10 +99,12 @@ export function publisherSpec(address: unknown, more: unknown, where: string): P
   };
 }
 
+/** Throws {@link SetupError} for the first mistake in a broker's options. */
 export function checkBrokerOptions(options: BrokerOptions): void {
   checkAll(options, BROKER, 'RedisBroker', 'a broker');
 }
 
+/** Throws {@link SetupError} for the first mistake in a router's options. */
 export function checkRouterOptions(options: SharedOptions): void {
   checkAll(options, SHARED, 'RedisRouter', 'a router');
 }

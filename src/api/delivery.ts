@@ -1,4 +1,4 @@
-/** What a subscriber says about deliveries that fail: how often, how soon, and where they end. */
+/** Options for deliveries that fail: how often and when they are repeated, and where the message is sent after the last one. */
 import { SetupError } from '../errors.ts';
 import {
   checkedByReader,
@@ -24,12 +24,12 @@ export interface RetryOptions {
   backoff?: number | ((deliveries: number) => number);
 }
 
-/** Where messages end that are rejected or given up. */
+/** Where messages are sent that were rejected or failed too often. */
 export type DeadLetterAddress =
   | { stream: string; list?: never; /** Trim to about this many entries. */ maxlen?: number }
   | { list: string; stream?: never; maxlen?: never };
 
-/** Taking over from consumers that died. */
+/** When the entries of a consumer that died are taken over (XAUTOCLAIM). */
 export interface ClaimOptions {
   /** Milliseconds that a consumer may be silent about an entry before others take it. Running handlers are never silent. Default 30 000. */
   minIdle?: number;
@@ -37,13 +37,13 @@ export interface ClaimOptions {
 
 /** Options of subscribers whose messages are acknowledged. */
 export interface DeliveryOptions {
-  /** Deliver again what failed, so often at most. Default: a failed message is rejected at once. */
+  /** Deliver a failed message again, up to a number of times. Default: a failed message is rejected at once. */
   retry?: RetryOptions;
-  /** Where rejected and given-up messages are sent, with the error and the origin in their headers. Default: they are logged and gone. */
+  /** Where rejected and given-up messages are sent, with the error and the origin in their headers. Default: they are logged and dropped. */
   deadLetter?: DeadLetterAddress;
 }
 
-/** The same where nothing is acknowledged. */
+/** For subscribers whose messages are not acknowledged. */
 export interface NoDeliveryOptions {
   retry?: never;
   deadLetter?: never;
@@ -84,7 +84,7 @@ const retry: Check = (value, key, where, all) => {
 };
 
 const deadLetter: Check = (value, key, where, all) => {
-  // The reader has the better text for a channel: dead letters need a stream or a list.
+  // For a channel deadLetterTarget has the better text: dead letters need a stream or a list.
   const isChannel = isObject(value) && 'channel' in value;
   if (!isChannel) deadLetterOptions(value, key, where, all);
   deadLetterTarget(value as DeadLetterAddress, '', `${where}: ${key}`);
@@ -107,7 +107,7 @@ function settling(check: Check, needed: string): Check {
   };
 }
 
-/** A dead-letter address as a target. Throws {@link SetupError} where it is none. */
+/** A dead-letter address as a target. Throws {@link SetupError} for anything but one stream or one list. */
 export function deadLetterTarget(
   address: DeadLetterAddress,
   prefix: string,

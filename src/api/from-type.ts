@@ -16,14 +16,14 @@ export const fromType: Schema<any, any> = {
   '~standard': {
     version: 1,
     vendor: 'redstart',
-    // Only where the check of options was left out: it refuses `fromType` everywhere but on a method.
+    // Reached only from outside redstart: the checks of options refuse `fromType` everywhere but on a method.
     validate: () => {
       throw new SetupError(ONLY_ON_METHODS);
     },
   },
 };
 
-/** Throws {@link SetupError} for what is no schema, and for {@link fromType}, which only a method's decorator can resolve. */
+/** Throws {@link SetupError} for a value that is not a schema, and for {@link fromType}, which only a method's decorator can resolve. */
 export function schema(value: unknown, key: string, where: string): void {
   if (value === fromType) throw new SetupError(`${where}: '${key}': ${ONLY_ON_METHODS}`);
   if (isSchema(value)) return;

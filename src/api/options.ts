@@ -1,6 +1,7 @@
 /**
- * Every option that a user gives: its effect, its unit, its default; and beside each interface the
- * table of its checks. The tables are exhaustive by the compiler and are what check.ts reads.
+ * Every option that a user gives: its effect, its unit, its default. Beside the interfaces stand the
+ * tables of checks: an option without a row does not compile. Milliseconds are 0 to 2 147 483 647
+ * (about 24 days), the longest time that a timer can wait.
  */
 import { SetupError } from '../errors.ts';
 import {
@@ -56,7 +57,7 @@ const ERROR_POLICIES = ['send', 'hide'] as const;
 /** Whether an error that a handler throws crosses the wire to its caller. */
 export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
 
-/** What a router hands down to its subscribers, and a broker to its routers; the nearest wins. */
+/** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
 export interface SharedOptions {
   /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
   concurrency?: number;
@@ -68,7 +69,7 @@ export interface SharedOptions {
   middlewares?: readonly Middleware[];
   /** Answers for errors of handlers: `[onError(NotFound, () => null)]`. Of all that fit, that of the most specific class runs. */
   onError?: readonly ErrorHandler[];
-  /** Put before the name of every channel, list and stream. */
+  /** Is put before the name of every channel, list and stream. Default: nothing. */
   prefix?: string;
 }
 
@@ -84,9 +85,9 @@ export const SHARED = {
 export interface RpcDefaults {
   /** Milliseconds that a call waits for its answer; `null` for ever. Default 30 000. */
   timeout?: number | null;
-  /** Calls that may wait at once; past it a call fails with `OverloadedError`. Default 65 536. */
+  /** Calls that may wait at the same time; one more fails with `OverloadedError`. Default 65 536. */
   maxPending?: number;
-  /** Begins the name of the channel that answers come to. Default `redstart:inbox:`. */
+  /** The first part of the name of the channel that receives answers. Default `redstart:inbox:`. */
   inboxPrefix?: string;
 }
 

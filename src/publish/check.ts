@@ -43,7 +43,7 @@ export interface AnyOptions {
   max?: number;
 }
 
-/** An object has one destination; {@link Sender} finds it, and refuses `maxlen` beside a channel or a list. */
+/** The sender reads the destination (`targetOf`), and refuses `maxlen` for a channel or a list. */
 const DESTINATION = {
   channel: checkedByReader,
   sharded: checkedByReader,
@@ -114,7 +114,7 @@ export function checked(
   return to;
 }
 
-/** Throws for options that only a call has. */
+/** Throws {@link SetupError} for options of calls. */
 export function forbidCall(options: AnyOptions, where: string): void {
   if (options.rpc === true) {
     throw new SetupError(
