@@ -39,7 +39,7 @@ export type { Dependency, DependencyValue } from './api/context.ts';
 export type { InjectedState, Injections } from './api/inject.ts';
 // As a whole, or the interface could not be added to by `declare module 'redstart'`.
 export * from './api/state.ts';
-export type { PublishCommand, PublishMiddleware } from './api/command.ts';
+export type { PublishCommand, PublishMiddleware } from './api/middleware.ts';
 
 // Options
 export type {

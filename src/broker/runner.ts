@@ -135,7 +135,7 @@ export class Runner {
       replier,
       routes: members.map((member) => this.#route(member, planned.address)),
       errorHandlers: errorHandlersBy(first.inherited.errorHandlers),
-      publish: (body, to, correlationId, more) => sender.dispatch(body, to, correlationId, more),
+      publish: (parent, body, to, more) => sender.publishFrom(parent, body, to, more),
       isLastResort: (delivery) => this.#isLastResort(planned, delivery.name),
       onExpired,
       report: reportFor(name),

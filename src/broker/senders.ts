@@ -1,5 +1,5 @@
 import { publishersIn, type HandlerFunction, type Middleware } from '../api/middleware.ts';
-import type { PublishCommand, PublishMiddleware } from '../api/command.ts';
+import type { PublishCommand, PublishMiddleware } from '../api/middleware.ts';
 import { defaultCodec, type Codec } from '../message/codec.ts';
 import { Encoder } from '../message/encoder.ts';
 import { binaryFormat, type MessageFormat } from '../message/format.ts';

@@ -59,11 +59,11 @@ export interface Environment {
   readonly routes: readonly Route[];
   /** For failures of messages that no handler was chosen for. */
   readonly errorHandlers: FindErrorHandler | undefined;
-  /** Sends what handlers publish, with the subscriber's own middleware. */
+  /** Sends what handlers publish, with the subscriber's own middleware; `parent` is the message that is being handled. */
   readonly publish: (
+    parent: { readonly correlationId: string },
     body: unknown,
     to: unknown,
-    correlationId: string,
     more?: object,
   ) => Promise<unknown>;
   /** See {@link Completion}. */
@@ -154,7 +154,7 @@ export class RunningSubscriber implements ContextHost {
     context: HandlerContext,
     ...[body, to, more]: [body: unknown, to: unknown, more?: object]
   ): Promise<unknown> {
-    return this.#environment.publish(body, to, context.message.correlationId, more);
+    return this.#environment.publish(context.message, body, to, more);
   }
 
   settle(context: HandlerContext, how: Settlement): Promise<void> | undefined {

@@ -9,7 +9,13 @@ import {
   headerText,
   type HeadersInput,
 } from './headers.ts';
-import type { ReplyAddress } from '../api/command.ts';
+
+/** Where an answer is to go. */
+export interface ReplyAddress {
+  /** Full name, prefix included. */
+  readonly name: string;
+  readonly kind: 'channel' | 'list' | 'stream';
+}
 
 /** What is written into one frame. */
 export interface Outgoing {

@@ -1,13 +1,15 @@
 import {
   isContract,
   isRpc,
+  placeOf,
+  rethrow,
   type Contract,
   type ErrorSchemas,
   type EventContract,
   type RpcContract,
 } from '../api/contract.ts';
 import { SetupError } from '../errors.ts';
-import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
+import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 import type {
   ContractCallOptions,
   MessageOptions,
@@ -54,4 +56,50 @@ export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
     return [name, (body: unknown, options?: object) => publishing.publish(body, once, options)];
   });
   return Object.fromEntries(functions) as Client<Contracts>;
+}
+
+/**
+ * The options of one message to a contract's address, with the caller's own. Throws `SetupError` for
+ * a verb that does not fit: `stream` is for contracts that answer with a stream, and only for them.
+ */
+export function optionsOf(
+  contract: Contract,
+  verb: 'publish' | 'request' | 'stream',
+  more: object | undefined,
+): object {
+  const { group: _, ...address } = contract.address;
+  if (!isRpc(contract)) return { ...address, ...more };
+  if (contract.streams !== (verb === 'stream')) {
+    const advice = contract.streams
+      ? 'it is answered with a stream: use stream()'
+      : 'it is answered once: use publish() or request()';
+    throw new SetupError(
+      `${verb}: the contract of ${placeOf(contract)} does not allow it, ${advice}`,
+    );
+  }
+  const { reply } = contract;
+  return verb === 'publish'
+    ? { ...address, rpc: true, reply, ...more }
+    : { ...address, reply, ...more };
+}
+
+/** The body as the contract's schema returns it. Rejects with `InvalidMessageError` where it does not fit. */
+export async function validated(contract: Contract, body: unknown): Promise<unknown> {
+  return validator(contract.schema, `the request to ${placeOf(contract)}`)(body);
+}
+
+/** Sends what a contract describes: checks the body, and the data of a declared error that comes back. */
+export async function sendByContract(
+  contract: Contract,
+  verb: 'publish' | 'request',
+  body: unknown,
+  more: object | undefined,
+  send: (body: unknown, options: object) => Promise<unknown>,
+): Promise<unknown> {
+  const valid = await validated(contract, body);
+  try {
+    return await send(valid, optionsOf(contract, verb, more));
+  } catch (error) {
+    return rethrow(contract, error);
+  }
 }

@@ -1,5 +1,5 @@
-/** A stream whose call is made when its first item is asked for. */
-export class LateStream implements AsyncIterableIterator<never, undefined> {
+/** A stream of answers whose call is made when its first item is asked for. */
+export class LazyStream implements AsyncIterableIterator<unknown, undefined> {
   readonly #open: () => Promise<AsyncIterator<unknown, undefined>>;
   #stream: Promise<AsyncIterator<unknown, undefined>> | undefined;
 
@@ -11,12 +11,12 @@ export class LateStream implements AsyncIterableIterator<never, undefined> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<never, undefined>> {
+  async next(): Promise<IteratorResult<unknown, undefined>> {
     const stream = await (this.#stream ??= this.#open());
-    return (await stream.next()) as IteratorResult<never, undefined>;
+    return stream.next();
   }
 
-  async return(): Promise<IteratorResult<never, undefined>> {
+  async return(): Promise<IteratorResult<unknown, undefined>> {
     await (await this.#stream)?.return?.();
     return { done: true, value: undefined };
   }

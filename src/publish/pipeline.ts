@@ -1,9 +1,12 @@
 import type { EventContract } from '../api/contract.ts';
-import { PipelineError, SetupError } from '../errors.ts';
-import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
-import type { InputOf, Schema } from '../message/schema.ts';
+import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
 import type { Destination, MessageOptions, SendOptions } from '../api/publishing.ts';
-import type { Replies } from './together.ts';
+import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';
+import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
+import { deferred, type Deferred } from '../internal/deferred.ts';
+import type { InputOf, Schema } from '../message/schema.ts';
+import { describe, type Target } from '../transport/address.ts';
+import type { Outbound, Transport } from '../transport/transport.ts';
 
 export interface PipelineOptions {
   /** All or none are carried out, with no other client's commands between them (MULTI/EXEC). On a cluster all names must be in one slot. Default false. */
@@ -12,8 +15,11 @@ export interface PipelineOptions {
 
 const PIPELINE = { transaction: flag } satisfies Checks<PipelineOptions>;
 
-/** One message that waits to be sent. */
-export interface Collected {
+/** What became of each message, in order: receivers, length or id, or why it was not sent. */
+export type Results = PromiseSettledResult<number | string>[];
+
+/** One message that was added, as it was given. */
+export interface CollectedMessage {
   readonly body: unknown;
   readonly to: unknown;
   readonly more: object | undefined;
@@ -21,14 +27,14 @@ export interface Collected {
 
 /** Messages for any addresses, collected and sent in one go. */
 export class PublishPipeline {
-  readonly #send: (messages: readonly Collected[], transaction: boolean) => Promise<Replies>;
+  readonly #send: (messages: readonly CollectedMessage[], transaction: boolean) => Promise<Results>;
   readonly #transaction: boolean;
-  #messages: Collected[] = [];
+  #messages: CollectedMessage[] = [];
 
   /** @internal */
   constructor(
     options: PipelineOptions,
-    send: (messages: readonly Collected[], transaction: boolean) => Promise<Replies>,
+    send: (messages: readonly CollectedMessage[], transaction: boolean) => Promise<Results>,
   ) {
     if (!isObject(options)) {
       throw new SetupError(`pipeline: options must be an object, got ${got(options)}`);
@@ -71,4 +77,124 @@ export class PublishPipeline {
       return result.value;
     });
   }
+}
+
+/** A message of a batch or a pipeline, on its way through middleware. */
+interface PassingMessage {
+  readonly command: PublishCommand;
+  /** Resolves when its middleware has called `next()`, or has ended without. */
+  readonly decided: Deferred<void>;
+  /** What `next()` resolves with. */
+  readonly sent: Deferred<number | string>;
+  /** What is to be sent; undefined unless middleware has called `next()`. */
+  outbound: Outbound | undefined;
+}
+
+/**
+ * Runs each command through middleware, and sends all that middleware lets through at once: `send`
+ * gets them in the order of the commands. Rejects with the first error that comes before that, and
+ * nothing is sent then.
+ */
+export async function sendTogether(
+  commands: readonly PublishCommand[],
+  middlewares: readonly PublishMiddleware[],
+  encode: (command: PublishCommand) => Uint8Array,
+  send: (outbound: readonly Outbound[]) => Promise<Results>,
+): Promise<Results> {
+  if (middlewares.length === 0) {
+    return send(commands.map((command) => ({ to: command.to, frame: encode(command) })));
+  }
+  let isSending = false;
+  let firstError: { readonly error: unknown } | undefined;
+  const messages = commands.map<PassingMessage>((command) => ({
+    command,
+    decided: deferred(),
+    sent: deferred(),
+    outbound: undefined,
+  }));
+  const pass = async (message: PassingMessage): Promise<number | string> => {
+    const run = composePublish(middlewares, async (command) => {
+      if (!isSending) message.outbound = { to: command.to, frame: encode(command) };
+      else if (message.outbound === undefined) throw tooLate();
+      message.decided.resolve();
+      return message.sent.promise;
+    });
+    try {
+      return (await run(message.command)) as number | string;
+    } catch (error) {
+      if (!isSending) firstError ??= { error };
+      throw error;
+    } finally {
+      message.decided.resolve();
+    }
+  };
+  const results = Promise.allSettled(messages.map(pass));
+  await Promise.all(messages.map(({ decided }) => decided.promise));
+  isSending = true;
+  const passed = messages.filter(({ outbound }) => outbound !== undefined);
+  try {
+    if (firstError !== undefined) throw firstError.error;
+    const outbound = passed.map((message) => message.outbound as Outbound);
+    const sent = outbound.length === 0 ? [] : await send(outbound);
+    for (const [i, result] of sent.entries()) {
+      const message = passed[i] as PassingMessage;
+      if (result.status === 'fulfilled') message.sent.resolve(result.value);
+      else message.sent.reject(result.reason);
+    }
+  } catch (error) {
+    for (const { sent } of passed) sent.reject(error);
+  }
+  const ended = await results;
+  if (firstError !== undefined) throw firstError.error;
+  return ended;
+}
+
+function tooLate(): SetupError {
+  return new SetupError(
+    'publish middleware called next() after it had answered for its message: the others of its batch or pipeline have been sent',
+  );
+}
+
+/** Sends frames to any targets, in one round trip. Never rejects: what became of each is in the results. */
+export async function sendFrames(
+  transport: Transport,
+  outbound: readonly Outbound[],
+  transaction: boolean,
+): Promise<Results> {
+  try {
+    const results = await transport.sendAll(outbound, transaction);
+    return results.map((result, i) =>
+      result.status === 'fulfilled' ? result : rejected(outbound[i] as Outbound, result.reason),
+    );
+  } catch (error) {
+    return outbound.map((one) => rejected(one, error));
+  }
+}
+
+/** Sends a batch in one round trip: where all of it still goes to the list that was given, with one RPUSH. */
+export async function sendBatchFrames(
+  transport: Transport,
+  target: Target,
+  outbound: readonly Outbound[],
+): Promise<Results> {
+  const { kind, name } = target;
+  if (kind !== 'list' || outbound.some(({ to }) => to.kind !== kind || to.name !== name)) {
+    return sendFrames(transport, outbound, false);
+  }
+  const frames = outbound.map(({ frame }) => frame);
+  const length = await transport.sendBatch(target, frames).catch((error: unknown) => {
+    throw asSendError(target, error);
+  });
+  // The list's length as it was after each of them.
+  const before = (length as number) - frames.length;
+  return frames.map((_, i) => ({ status: 'fulfilled', value: before + i + 1 }));
+}
+
+function rejected({ to }: Outbound, error: unknown): PromiseRejectedResult {
+  return { status: 'rejected', reason: asSendError(to, error) };
+}
+
+/** What a publish rejects with where the transport could not send. */
+export function asSendError(to: Target, error: unknown): RedstartError {
+  return error instanceof RedstartError ? error : new SendError(describe(to), error);
 }

@@ -4,7 +4,7 @@ import type { HandlerFunction } from '../api/middleware.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Headers } from '../message/headers.ts';
 import type { Message } from '../api/message.ts';
-import type { PublishCommand } from '../api/command.ts';
+import type { PublishCommand } from '../api/middleware.ts';
 import { EncodeError, SendError } from '../errors.ts';
 import type { Target } from '../transport/address.ts';
 import type { Subscriber } from '../broker/subscriber.ts';

@@ -315,6 +315,32 @@ const setup: Row[] = [
     "'replyTo'",
   ],
   ['headers that are null', () => publish({ channel: 'a', headers: null }), 'headers'],
+  ['a publish to an empty name', () => publish({ list: '' }), /^publish: the name of a list/],
+  [
+    'a call to an empty name',
+    () => publish({ list: '', rpc: true }),
+    /^publish: the name of a list/,
+  ],
+  [
+    'a request to an empty name',
+    () => broker.request(1, { list: '' }),
+    /^request: the name of a list/,
+  ],
+  [
+    'a request with maxlen on a list',
+    () => broker.request(1, { list: 'a', maxlen: 5 } as never),
+    /^request: 'maxlen'/,
+  ],
+  [
+    'a stream from an empty name',
+    () => broker.stream(1, { list: '' }).next(),
+    /^stream: the name of a list/,
+  ],
+  [
+    'a gather at an empty name',
+    () => broker.gather(1, { channel: '' }),
+    /^gather: the name of a channel/,
+  ],
   ['a batch that is no array', () => broker.publishBatch('x' as never, 'a'), 'array', 'string'],
   [
     'a batch that waits for answers',

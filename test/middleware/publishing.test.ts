@@ -1,7 +1,14 @@
-import { RedisRouter, type Message, type Middleware, type PublishCommand } from 'redstart';
-import { expect, it } from 'vitest';
-import { onBothBackends } from '../support/broker.ts';
+import {
+  RedisRouter,
+  type Destination,
+  type Message,
+  type Middleware,
+  type PublishCommand,
+} from 'redstart';
+import { describe, expect, it } from 'vitest';
+import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { monitorOf, rawClient, redisUrl, unique } from '../support/redis.ts';
 
 /** Notes the type of each command on its way out and back. */
 function tracer(trace: string[], name: string): Middleware {
@@ -235,5 +242,172 @@ onBothBackends('middleware around publishing', (bench) => {
         '< broker reply',
       ]),
     );
+  });
+});
+
+/** Notes the body of each message, and what sending it gave or threw. */
+function witness(trace: unknown[]): Middleware {
+  return {
+    publish: async ({ body }, next) => {
+      trace.push(body);
+      try {
+        const sent = await next();
+        trace.push([body, sent]);
+        return sent;
+      } catch (error) {
+        trace.push([body, (error as { code?: string }).code]);
+        throw error;
+      }
+    },
+  };
+}
+
+onBothBackends('middleware around a batch', (bench) => {
+  it.each(['channel', 'list', 'stream'] as const)(
+    'lets all pass before any is sent, and sees what its own publish would have given: to a %s',
+    async (kind) => {
+      const { broker, name } = bench();
+      const trace: unknown[] = [];
+      const client = broker({ middlewares: [witness(trace)] });
+      const to = { [kind]: name() } as unknown as { stream: string };
+      await client.publish('first', to);
+      trace.length = 0;
+      const result: unknown = await client.publishBatch(['a', 'b', 'c'], to);
+      const each = { channel: [0, 0, 0], list: [2, 3, 4], stream: result as unknown[] }[kind];
+      expect(trace).toEqual(['a', 'b', 'c', ['a', each[0]], ['b', each[1]], ['c', each[2]]]);
+      expect(result).toEqual(kind === 'list' ? 4 : each);
+      expect(each).toHaveLength(3);
+    },
+  );
+
+  it('that throws for one message: none is sent, and the others learn why', async () => {
+    const { broker, name } = bench();
+    const failure = new Error('not allowed');
+    const learned: unknown[] = [];
+    const client = broker({
+      middlewares: [
+        {
+          publish: async ({ body }, next) => {
+            if (body === 'bad') throw failure;
+            return next().catch((error: unknown) => {
+              learned.push(error);
+              throw error;
+            });
+          },
+        },
+      ],
+    });
+    const sending = client.publishBatch(['a', 'b', 'bad', 'c'], { list: name() });
+    await expect(sending).rejects.toBe(failure);
+    expect(learned).toEqual([failure, failure, failure]);
+    expect(await client.publish('marker', { list: name() })).toBe(1);
+  });
+
+  it('and one value that cannot be encoded: none is sent', async () => {
+    const { broker, name } = bench();
+    const trace: unknown[] = [];
+    const client = broker({ middlewares: [witness(trace)] });
+    const sending = client.publishBatch([1, 2n, 3], { list: name() });
+    await expect(sending).rejects.toMatchObject({ code: 'ENCODE' });
+    expect(trace.slice(3)).toEqual([
+      [2n, 'ENCODE'],
+      [1, 'ENCODE'],
+      [3, 'ENCODE'],
+    ]);
+    expect(await client.publish('marker', { list: name() })).toBe(1);
+  });
+
+  it('that Redis refuses: every message sees it, and the batch rejects with it', async () => {
+    const { broker, name } = bench();
+    const trace: unknown[] = [];
+    const client = broker({ middlewares: [witness(trace)] });
+    await broker().publish(1, { stream: name() });
+    const sending = client.publishBatch(['a', 'b'], { list: name() });
+    await expect(sending).rejects.toMatchObject({ code: 'SEND' });
+    expect(trace).toEqual(['a', 'b', ['a', 'SEND'], ['b', 'SEND']]);
+  });
+
+  it('may swallow messages, answer for them, and send some elsewhere', async () => {
+    const { broker, name } = bench();
+    const client = broker({
+      middlewares: [
+        {
+          publish: (command, next) => {
+            if (command.body === 'swallowed') return 'answered';
+            if (command.body === 'moved') command.to = { kind: 'list', name: name('other') };
+            return next();
+          },
+        },
+      ],
+    });
+    const to = { list: name('given') };
+    expect(await client.publishBatch(['a', 'swallowed', 'b'], to)).toBe(2);
+    expect(await client.publishBatch(['c', 'moved', 'd'], to)).toBe(4);
+    expect(await client.publishBatch(['swallowed', 'swallowed'], to)).toBe('answered');
+    expect(await client.publishBatch(['e', 'moved', 'swallowed'], to)).toBe('answered');
+    const ids = await client.publishBatch(['a', 'swallowed'], { stream: name('ids') });
+    expect(ids).toEqual([expect.stringMatching(/^\d+-\d+$/), 'answered']);
+    const read = async (list: string): Promise<unknown[]> => {
+      const found: unknown[] = [];
+      await using consumer = await broker().subscribe({ list });
+      for (let i = 0; i < 7; i++) {
+        const message = await consumer.next({ timeout: 20 });
+        if (message !== null) found.push(message.body);
+      }
+      return found;
+    };
+    expect(await read(name('given'))).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(await read(name('other'))).toEqual(['moved', 'moved']);
+  });
+
+  it('that calls next() when its message has been answered for is told so', async () => {
+    const { broker, name } = bench();
+    let late: (() => Promise<unknown>) | undefined;
+    const client = broker({
+      middlewares: [
+        {
+          publish: ({ body }, next) => {
+            if (body !== 'late') return next();
+            late = next;
+            return 0;
+          },
+        },
+      ],
+    });
+    await client.publishBatch(['a', 'late'], { list: name() });
+    await expect(late?.()).rejects.toThrow(/next\(\).*answered/);
+    expect(await client.publish('marker', { list: name() })).toBe(2);
+  });
+});
+
+describe('a batch through middleware, on Redis', () => {
+  it.each<[kind: string, at: (name: string) => Destination, commands: string[]]>([
+    ['list', (list) => ({ list }), ['rpush of 5']],
+    ['stream', (stream) => ({ stream }), Array(3).fill('xadd of 5')],
+    ['channel', (channel) => ({ channel }), Array(3).fill('publish of 3')],
+  ])('takes one round trip: to a %s', async (_, at, commands) => {
+    const name = unique();
+    const monitor = await monitorOf(rawClient());
+    const seen: string[] = [];
+    monitor.on('monitor', (_time: string, args: string[]) => {
+      if (args[1] === name) seen.push(`${args[0]?.toLowerCase()} of ${args.length}`);
+    });
+    let [waiting, most] = [0, 0];
+    const client = newBroker(redisUrl(), {
+      middlewares: [
+        {
+          publish: async (_command, next) => {
+            most = Math.max(most, ++waiting);
+            const sent = await next();
+            waiting--;
+            return sent;
+          },
+        },
+      ],
+    });
+    await client.publishBatch(['a', 'b', 'c'], at(name) as { list: string });
+    await eventually(() => expect(seen).toEqual(commands));
+    expect(most).toBe(3); // none was answered before all were sent
+    monitor.disconnect();
   });
 });

@@ -2,7 +2,7 @@ import { PipelineError, SendError, event, rpc } from 'redstart';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
-import { monitorOf, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitorOf, ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 
 onBothBackends('a pipeline', (bench) => {
   it.each([false, true])(
@@ -126,6 +126,22 @@ onBothBackends('a pipeline', (bench) => {
     expect((await consumer.next())?.body).toBe('slow!');
     expect((await consumer.next())?.body).toBe('quick!');
   });
+});
+
+it('a transaction that Redis discards says so for every message', async () => {
+  const [list, server] = [unique(), await ownServer()];
+  const broker = newBroker(server.url);
+  await broker.connect();
+  await rawClient(server.url).call('CONFIG', 'SET', 'maxmemory', '1');
+  const sending = broker
+    .pipeline({ transaction: true })
+    .publish(1, { list })
+    .publish(2, { list })
+    .send();
+  const error = await sending.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(PipelineError);
+  const refused = { status: 'rejected', reason: expect.any(SendError) };
+  expect(error).toMatchObject({ results: [refused, refused] });
 });
 
 it('a transaction of a pipeline is one MULTI, with no other command between', async () => {

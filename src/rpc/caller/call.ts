@@ -1,5 +1,5 @@
 import type { Message } from '../../message/message.ts';
-import type { PublishCommand } from '../../api/command.ts';
+import type { PublishCommand } from '../../api/middleware.ts';
 import type { Encoder } from '../../message/encoder.ts';
 import type { Validate } from '../../message/schema.ts';
 

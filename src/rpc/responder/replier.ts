@@ -4,7 +4,11 @@ import type { Outcome } from '../../consume/outcome.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
 import { CALL_KEY, GATHER_KEY, REPLY_KIND_KEY, type Message } from '../../message/message.ts';
 import { RedisResponse, Response } from '../../message/response.ts';
-import { composePublish, type PublishCommand, type PublishMiddleware } from '../../api/command.ts';
+import {
+  composePublish,
+  type PublishCommand,
+  type PublishMiddleware,
+} from '../../api/middleware.ts';
 import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
 import { kindOf } from '../../transport/address.ts';
 import type { Transport } from '../../transport/transport.ts';
