@@ -97,7 +97,9 @@ export class Records implements Tap {
     try {
       return await next();
     } catch (error) {
-      const isUnsent = error instanceof EncodeError || error instanceof SendError;
+      // Of a batch, none is sent where one cannot be; only a call may be sent and fail all the same.
+      const isUnsent =
+        type !== 'request' || error instanceof EncodeError || error instanceof SendError;
       if (isUnsent) this.#sent.splice(this.#sent.indexOf(sent), 1);
       throw error;
     }

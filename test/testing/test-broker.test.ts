@@ -145,6 +145,20 @@ describe('testBroker', () => {
     expect(sent[0]?.headers).toEqual({ n: '1' });
   });
 
+  it('counts no message of a batch of which none was sent', async () => {
+    const broker = newBroker();
+    broker.use({
+      publish: ({ body }, next) => {
+        if (body === 'bad') throw new Error('not allowed');
+        return next();
+      },
+    });
+    await using test = await testBroker(broker);
+    await expect(broker.publishBatch(['a', 'bad'], { list: 'x' })).rejects.toThrow('not allowed');
+    await broker.publish('b', { list: 'x' });
+    expect(test.published({ list: 'x' }).map(({ body }) => body)).toEqual(['b']);
+  });
+
   it('behaves as on Redis: retries, dead letters, acknowledgement and pending', async () => {
     const broker = newBroker();
     const counts: unknown[] = [];
