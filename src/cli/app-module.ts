@@ -24,7 +24,7 @@ export function moduleTarget(text: string): ModuleTarget {
 /** Imports a module and returns the app that it exports; of a broker it makes one. */
 export async function loadApp({ file, path, exportName }: ModuleTarget): Promise<App> {
   if (/\.[cm]?tsx?$/.test(path)) await compileTypeScript(file);
-  const { createApp } = await import('../broker/app.ts');
+  const { createApp } = await import('../index.ts');
   const exported = exportsOf(await import(pathToFileURL(path).href));
   const value = exported[exportName];
   if (isApp(value)) {

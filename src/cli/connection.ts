@@ -41,7 +41,7 @@ export async function withBroker<T>(
     );
   }
   // Here, so that --help and mistakes need no Redis client.
-  const { RedisBroker } = await import('../broker/broker.ts');
+  const { RedisBroker } = await import('../index.ts');
   const broker = new RedisBroker(connection);
   try {
     return await use(broker);
