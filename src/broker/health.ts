@@ -1,7 +1,9 @@
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Incident, Vitals } from '../consume/subscription.ts';
-import type { GroupState, SourceOptions, Transport } from '../transport/transport.ts';
+import type { SourceOptions } from '../transport/source.ts';
+import type { GroupState } from '../transport/store.ts';
+import type { Transport } from '../transport/transport.ts';
 
 /** What one broker is doing, for people and for monitoring. */
 export interface BrokerStats {

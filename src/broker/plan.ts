@@ -5,7 +5,7 @@ import type { ReadingPlan } from '../consume/running-subscriber.ts';
 import { SetupError } from '../errors.ts';
 import { channelPattern, type ChannelPattern } from '../transport/address.ts';
 import { globMatcher } from '../transport/glob.ts';
-import type { SourceOptions } from '../transport/transport.ts';
+import type { SourceOptions } from '../transport/source.ts';
 import type { Declaration, Subscriber } from './subscriber.ts';
 
 /** Messages in one batch where the subscriber does not say. */

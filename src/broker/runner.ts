@@ -15,7 +15,7 @@ import { Publisher } from '../publish/publisher.ts';
 import { isAsyncFunction } from '../rpc/deadline.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Line } from '../rpc/session.ts';
-import type { Report } from '../transport/transport.ts';
+import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
 import type { Plan } from './plan.ts';
 import type { Senders } from './senders.ts';

@@ -1,6 +1,6 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import type { Backlog, Delivery, Source } from '../transport/transport.ts';
+import type { Backlog, Delivery, Source } from '../transport/source.ts';
 
 /** Waits for a batch to be full, for so many milliseconds from its first delivery on. */
 export class BatchSource implements Source {

@@ -3,7 +3,7 @@ import { deferred, type Deferred } from '../internal/deferred.ts';
 import { bodyOf, Response } from '../message/response.ts';
 import type { Message } from '../message/message.ts';
 import { Replier } from '../rpc/responder/replier.ts';
-import type { Delivery } from '../transport/transport.ts';
+import type { Delivery } from '../transport/source.ts';
 import type { Attempt } from './dispatcher.ts';
 import { failed, type Outcome } from './outcome.ts';
 import type { Settler } from './settlement.ts';

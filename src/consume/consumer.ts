@@ -3,7 +3,7 @@ import { milliseconds } from '../internal/checks.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
-import { DisconnectedError, type Delivery, type Source } from '../transport/transport.ts';
+import { DisconnectedError, type Delivery, type Source } from '../transport/source.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
 /** A message that whoever took it settles. On channels, plain lists and streams without a group these do nothing. */

@@ -4,7 +4,7 @@ import type { MessageState } from '../api/state.ts';
 import { CancelledError } from '../errors.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Message as ReceivedMessage } from '../message/message.ts';
-import type { Delivery } from '../transport/transport.ts';
+import type { Delivery } from '../transport/source.ts';
 import { Dependencies, type Overrides } from './inject.ts';
 import type { Settlement } from './settlement.ts';
 

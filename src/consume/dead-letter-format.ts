@@ -5,7 +5,8 @@ import { openFrame, type MessageFormat } from '../message/format.ts';
 import * as names from '../message/headers.ts';
 import { CALL_KEY, Message, REPLY_KIND_KEY } from '../message/message.ts';
 import { kindOf, type Kind, type Target } from '../transport/address.ts';
-import type { Delivery, StreamFields } from '../transport/transport.ts';
+import type { Delivery } from '../transport/source.ts';
+import type { StreamFields } from '../transport/transport.ts';
 
 // A dead letter is the message as it came, body and headers, with headers that say what happened:
 // which error, how many deliveries, where it came from. Both directions stand on this page.

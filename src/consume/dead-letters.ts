@@ -3,7 +3,8 @@ import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
 import type { Message } from '../message/message.ts';
 import { describe, type Target } from '../transport/address.ts';
-import type { Delivery, Transport } from '../transport/transport.ts';
+import type { Delivery } from '../transport/source.ts';
+import type { Transport } from '../transport/transport.ts';
 import { decodeLetter, encodeLetter, originalOf, type DeadLetter } from './dead-letter-format.ts';
 
 /** Letters read in one round trip. */

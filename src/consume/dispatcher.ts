@@ -14,7 +14,7 @@ import { Message, type MessageSource } from '../message/message.ts';
 import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
 import { runInScope } from '../rpc/deadline.ts';
-import type { Delivery } from '../transport/transport.ts';
+import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type ContextHost } from './context.ts';
 import type { Dependencies } from './inject.ts';
 import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';

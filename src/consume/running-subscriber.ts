@@ -10,7 +10,7 @@ import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from '../message/messag
 import type { Replier } from '../rpc/responder/replier.ts';
 import type { Line } from '../rpc/session.ts';
 import type { ChannelPattern, Target } from '../transport/address.ts';
-import type { Delivery, Report, Source, SourceOptions } from '../transport/transport.ts';
+import type { Delivery, Report, Source, SourceOptions } from '../transport/source.ts';
 import { BatchSource } from './batch-source.ts';
 import { Cancellation } from './cancellation.ts';
 import { Completion } from './completion.ts';

@@ -2,7 +2,7 @@ import type { AckPolicy } from '../api/ack-policy.ts';
 import { ExhaustedError, RejectedError, RpcError } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import type { Message } from '../message/message.ts';
-import type { Delivery, Source } from '../transport/transport.ts';
+import type { Delivery, Source } from '../transport/source.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { givenUp, type Outcome } from './outcome.ts';
 

@@ -8,7 +8,7 @@ import {
   type Delivery,
   type Report,
   type Source,
-} from '../transport/transport.ts';
+} from '../transport/source.ts';
 
 /** Single deliveries are fetched ahead by what the handler gets through in this many milliseconds. */
 const AHEAD = 10;

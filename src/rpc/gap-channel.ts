@@ -2,7 +2,8 @@ import { encodeFrame, pair } from '../message/envelope.ts';
 import { binaryFormat, openFrame } from '../message/format.ts';
 import { CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
 import { FROM_KEY, Message, STATUS_KEY } from '../message/message.ts';
-import type { Report, Transport } from '../transport/transport.ts';
+import type { Report } from '../transport/source.ts';
+import type { Transport } from '../transport/transport.ts';
 
 /**
  * What brokers tell each other after a broken connection, on a channel that all of one

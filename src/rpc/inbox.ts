@@ -2,7 +2,8 @@ import { encodeFrame, pair } from '../message/envelope.ts';
 import { openFrame, type MessageFormat } from '../message/format.ts';
 import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
 import { CALL_KEY, Message, STATUS_KEY } from '../message/message.ts';
-import type { Listener, Report, Transport } from '../transport/transport.ts';
+import type { Listener, Report } from '../transport/source.ts';
+import type { Transport } from '../transport/transport.ts';
 
 /** `redstart-status` of what comes to an inbox; an answer with a value has none. */
 export type Status =

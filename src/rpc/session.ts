@@ -8,7 +8,8 @@ import { Inbox } from './inbox.ts';
 import { Recovery } from './gap-channel.ts';
 import { StreamAnswers } from './responder/stream-answers.ts';
 import { TakenCalls } from './responder/cancellations.ts';
-import type { Report, Transport } from '../transport/transport.ts';
+import type { Report } from '../transport/source.ts';
+import type { Transport } from '../transport/transport.ts';
 
 /** An open connection, and what calls need on it: made by `connect`, gone with `stop`. */
 export interface Line {

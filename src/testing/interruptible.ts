@@ -4,16 +4,13 @@ import { MemoryTransport } from '../transport/memory/memory-transport.ts';
 import type {
   Backlog,
   Delivery,
-  GroupState,
   Listener,
-  Outbound,
-  Receipt,
   Report,
   Source,
   SourceOptions,
-  StreamFields,
-  Transport,
-} from '../transport/transport.ts';
+} from '../transport/source.ts';
+import type { GroupState } from '../transport/store.ts';
+import type { Outbound, Receipt, StreamFields, Transport } from '../transport/transport.ts';
 import type { Link } from './link.ts';
 
 /**

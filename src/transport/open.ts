@@ -1,6 +1,7 @@
 import { SetupError } from '../errors.ts';
 import { MemoryTransport } from './memory/memory-transport.ts';
-import type { Report, Transport } from './transport.ts';
+import type { Report } from './source.ts';
+import type { Transport } from './transport.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
 

@@ -1,4 +1,4 @@
-import type { Backlog, Delivery, Report, Source } from './transport.ts';
+import type { Backlog, Delivery, Report, Source } from './source.ts';
 
 /**
  * Messages that wait for a channel subscriber that is busy. Redis does not wait for slow

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { BatchSource } from '../../src/consume/batch-source.ts';
-import type { Delivery, Source } from '../../src/transport/transport.ts';
+import type { Delivery, Source } from '../../src/transport/source.ts';
 
 const delivery: Delivery = { frame: Buffer.alloc(0), name: 'x', id: undefined, count: 1 };
 

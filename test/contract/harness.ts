@@ -1,5 +1,6 @@
 import { expect, onTestFinished } from 'vitest';
-import type { Delivery, Source, SourceOptions, Transport } from '../../src/transport/transport.ts';
+import type { Delivery, Source, SourceOptions } from '../../src/transport/source.ts';
+import type { Transport } from '../../src/transport/transport.ts';
 
 export interface Pending {
   readonly id: string;

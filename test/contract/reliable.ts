@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
-import type { Delivery } from '../../src/transport/transport.ts';
+import type { Delivery } from '../../src/transport/source.ts';
 import {
   frame,
   frames,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
-import type { SourceOptions } from '../../src/transport/transport.ts';
+import type { SourceOptions } from '../../src/transport/source.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   channel,

@@ -1,6 +1,7 @@
 import type { Expiring } from '../../internal/deadlines.ts';
 import { describe } from '../../transport/address.ts';
-import type { Listener, Receipt } from '../../transport/transport.ts';
+import type { Listener } from '../../transport/source.ts';
+import type { Receipt } from '../../transport/transport.ts';
 import { SendError } from '../../errors.ts';
 import type { CallCommand } from './call.ts';
 

@@ -1,4 +1,5 @@
-import type { Report, Transport } from '../../transport/transport.ts';
+import type { Report } from '../../transport/source.ts';
+import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 import type { Recovery } from '../gap-channel.ts';
 

@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import { CancelledError } from '../../errors.ts';
 import { NAME } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type Message } from '../../message/message.ts';
-import type { Report, Transport } from '../../transport/transport.ts';
+import type { Report } from '../../transport/source.ts';
+import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 
 /** Host and process, as a caller sees them. */

@@ -1,4 +1,4 @@
-import type { Delivery, Source } from '../transport.ts';
+import type { Delivery, Source } from '../source.ts';
 
 /** A list key: items, and readers that block on it while it is empty, in the order they came. */
 export class MemoryList {

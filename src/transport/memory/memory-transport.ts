@@ -10,20 +10,17 @@ import { MemoryListSource } from './list.ts';
 import { MemoryReliableListSource } from './reliable-list.ts';
 import { MemoryStreamSource } from './stream.ts';
 import { Subscriptions } from '../listeners.ts';
-import { missingStream } from '../transport.ts';
+import { missingStream } from '../source.ts';
 import type {
   Delivery,
   ListSourceOptions,
-  GroupState,
   Listener,
-  Outbound,
-  Receipt,
   Report,
   Source,
   SourceOptions,
-  StreamFields,
-  Transport,
-} from '../transport.ts';
+} from '../source.ts';
+import type { GroupState } from '../store.ts';
+import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
 
 /** Receives what is published to a channel: the frame and the concrete channel. */
 type Sink = (frame: Buffer, channel: string) => void;

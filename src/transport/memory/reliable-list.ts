@@ -1,7 +1,7 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Timers } from '../../internal/timers.ts';
 import type { MemoryList } from './list.ts';
-import type { Delivery, Source } from '../transport.ts';
+import type { Delivery, Source } from '../source.ts';
 
 /** Milliseconds after which a source that has closed gives back what was still being handled then: as long as Redis's consumers take to miss one. */
 const EXPIRY = 9_000;

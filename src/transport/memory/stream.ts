@@ -1,6 +1,6 @@
 import { clearTimer, monotonicTime, setTimer, unixTime } from '../../internal/clock.ts';
 import { Timers } from '../../internal/timers.ts';
-import type { Delivery, Source, StreamSourceOptions } from '../transport.ts';
+import type { Delivery, Source, StreamSourceOptions } from '../source.ts';
 
 interface Entry {
   readonly id: string;

@@ -1,7 +1,7 @@
 import { Command, type Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
-import { DisconnectedError } from '../transport.ts';
+import { DisconnectedError } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
 

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
-import type { Report } from '../transport.ts';
+import type { Report } from '../source.ts';
 import { removeGone } from './group-admin.ts';
 import type { Entry } from './replies.ts';
 import type { BlockingReader } from './blocking-reader.ts';

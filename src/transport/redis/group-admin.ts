@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
-import { missingStream, type StreamSourceOptions } from '../transport.ts';
+import { missingStream, type StreamSourceOptions } from '../source.ts';
 import { fieldIn } from './info.ts';
 
 /** XGROUP CREATE; a group that is there already stays as it is. */

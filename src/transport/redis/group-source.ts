@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import { settledWithin } from '../../internal/deferred.ts';
 import { Timers } from '../../internal/timers.ts';
-import type { Delivery, Report, Source, StreamSourceOptions } from '../transport.ts';
+import type { Delivery, Report, Source, StreamSourceOptions } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { Claims, type ClaimsOptions } from './claims.ts';
 import { delivery, entriesOf, idOf, type Entry } from './replies.ts';

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { randomId } from '../../internal/ids.ts';
-import type { Report } from '../transport.ts';
+import type { Report } from '../source.ts';
 
 /** Milliseconds between two signs of life. */
 const BEAT = 3_000;

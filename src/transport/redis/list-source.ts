@@ -1,6 +1,6 @@
 import { messageOf } from '../../errors.ts';
 import { settledWithin } from '../../internal/deferred.ts';
-import type { Delivery, Source } from '../transport.ts';
+import type { Delivery, Source } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { BLOCK, BlockingReader } from './blocking-reader.ts';
 

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../../internal/deferred.ts';
 import { Subscriptions } from '../listeners.ts';
-import type { Report } from '../transport.ts';
+import type { Report } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
 import { watchOver } from './watchdog.ts';

@@ -3,18 +3,9 @@ import { Command, type Cluster, type Redis } from 'ioredis';
 import { RedstartError, SetupError, messageOf } from '../../errors.ts';
 import type { Target } from '../address.ts';
 import { Mailbox } from '../push-source.ts';
-import type {
-  Delivery,
-  GroupState,
-  Listener,
-  Outbound,
-  Receipt,
-  Report,
-  Source,
-  SourceOptions,
-  StreamFields,
-  Transport,
-} from '../transport.ts';
+import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
+import type { GroupState } from '../store.ts';
+import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list-source.ts';
 import { PubSub } from './pubsub.ts';

@@ -1,7 +1,7 @@
 import { SetupError, messageOf } from '../../errors.ts';
 import { deferred, settledWithin, type Deferred } from '../../internal/deferred.ts';
 import { Timers } from '../../internal/timers.ts';
-import type { Delivery, Report, Source } from '../transport.ts';
+import type { Delivery, Report, Source } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { EXPIRY, Membership } from './list-consumers.ts';
 import { BLOCK, BlockingReader } from './blocking-reader.ts';

@@ -1,4 +1,4 @@
-import type { Delivery } from '../transport.ts';
+import type { Delivery } from '../source.ts';
 
 /** The field of a stream entry that holds the frame, as in FastStream. */
 export const DATA_FIELD = '__data__';

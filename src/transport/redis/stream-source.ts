@@ -1,11 +1,6 @@
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
-import {
-  missingStream,
-  type Delivery,
-  type Source,
-  type StreamSourceOptions,
-} from '../transport.ts';
+import { missingStream, type Delivery, type Source, type StreamSourceOptions } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { delivery, entriesOf } from './replies.ts';
 import { fieldIn } from './info.ts';

@@ -1,0 +1,126 @@
+import { SetupError } from '../errors.ts';
+
+/** The reading half of a transport: what it opens for those who wait for messages. */
+export interface Sources {
+  /** Opens a subscription; resolves when the server has confirmed it. `report` is told of trouble that nobody waits for. */
+  open(source: SourceOptions, report: Report): Promise<Source>;
+  /**
+   * Listens to one channel. Resolves when the server has confirmed the subscription; `onRestored` is
+   * called each time that it is confirmed again after a reconnect.
+   */
+  listen(
+    channel: string,
+    onFrame: (frame: Buffer) => void,
+    onRestored: () => void,
+  ): Promise<Listener>;
+  /** What to do about an error of a source that does not pass by itself; undefined where trying again helps. */
+  adviceOn(error: unknown): string | undefined;
+}
+
+/** A place that messages come from, pulled in batches. */
+export interface Source {
+  /** Whether `close` can give deliveries back; a channel's are lost unless they are handled. */
+  readonly takesBack: boolean;
+  /** Whether deliveries are acknowledged: those of stream groups and reliable lists. */
+  readonly settles: boolean;
+  /** Why nothing can arrive at the moment, where the source knows it and `read` keeps waiting. */
+  readonly trouble?: string | undefined;
+  /** What has arrived without being asked for: channels only. */
+  readonly backlog?: Backlog;
+  /**
+   * Waits for the first delivery, and returns at least one and at most `max`; none once the source is
+   * stopped. Throws what it cannot wait out, and may then be called again.
+   */
+  read(max: number): Promise<Delivery[]>;
+  /** Ends a waiting `read`; nothing more is fetched. */
+  stop(): Promise<void>;
+  /** Stops and releases everything; the deliveries in `unstarted` go back to where they came from. */
+  close(unstarted: readonly Delivery[]): Promise<void>;
+  /** Acknowledges a delivery; does nothing where nothing is acknowledged. */
+  ack(delivery: Delivery): Promise<void> | undefined;
+  /** Leaves a delivery pending, and delivers it again after `delay` milliseconds. */
+  nack(delivery: Delivery, delay: number): void;
+  /** Forgets a delivery in this process, and leaves it pending on the server. */
+  abandon(delivery: Delivery): void;
+}
+
+/** One message as it arrived. */
+export interface Delivery {
+  /** The frame; the fields and values, in turn, of a stream entry that holds no frame. */
+  readonly frame: Buffer | readonly Buffer[];
+  /** The concrete channel, list or stream. */
+  readonly name: string;
+  /** The id of a stream entry. */
+  readonly id: string | undefined;
+  /** How often it has been delivered, this time included: to its group, or, of a list's item, by this source. */
+  readonly count: number;
+}
+
+/** Messages that were pushed to a source. */
+export interface Backlog {
+  /** Arrived and not taken by `read` yet. */
+  readonly waiting: number;
+  /** Dropped since the source was opened, because there was no room. */
+  readonly dropped: number;
+  /** Milliseconds since the last one was dropped; `Infinity` where none was. */
+  readonly droppedAgo: number;
+}
+
+/** A channel that somebody listens to. */
+export interface Listener {
+  /** Resolves when the subscription is confirmed on the current connection; undefined where it is. */
+  ready(): Promise<void> | undefined;
+  close(): Promise<void>;
+}
+
+/** Takes trouble that no caller waits for, or its end. `level` is `warn` unless it is given. */
+export type Report = (problem: string, error: unknown, level?: 'info' | 'warn' | 'error') => void;
+
+/** What `read` throws where the connection has been down for a while. The next `read` goes on waiting. */
+export class DisconnectedError extends Error {}
+
+export type SourceOptions = ChannelSourceOptions | ListSourceOptions | StreamSourceOptions;
+
+export interface ChannelSourceOptions {
+  readonly kind: 'channel';
+  readonly name: string;
+  /** PSUBSCRIBE: `name` is a glob. */
+  readonly isPattern: boolean;
+  /** SSUBSCRIBE: a sharded channel. Its names are apart from those of other channels. */
+  readonly sharded?: boolean | undefined;
+}
+
+export interface ListSourceOptions {
+  readonly kind: 'list';
+  readonly name: string;
+  /** Items stay on the server until they are acknowledged, and are given back when their consumer is gone. */
+  readonly reliable: boolean;
+}
+
+export interface StreamSourceOptions {
+  readonly kind: 'stream';
+  readonly name: string;
+  readonly group: string | undefined;
+  /** Undefined: a name unique to this source, which is removed on close where it has nothing pending. */
+  readonly consumer: string | undefined;
+  /** Where reading starts, or where a group that is created here starts. */
+  readonly lastId: string | undefined;
+  /** Create the stream where it is missing. */
+  readonly declare: boolean;
+  /** XREADGROUP NOACK: entries are never pending. */
+  readonly noAck: boolean;
+  /** Milliseconds after which an entry that its consumer neither settles nor renews is taken over. */
+  readonly minIdle: number;
+  /** Delete entries as they are acknowledged. */
+  readonly deleteOnAck: boolean;
+  /** Trim the stream to about this many entries as they are acknowledged. */
+  readonly maxlen: number | undefined;
+}
+
+/** What `open` rejects with where a stream does not exist and must not be created. */
+export function missingStream(name: string, cause?: unknown): SetupError {
+  return new SetupError(
+    `stream '${name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
+    { cause },
+  );
+}

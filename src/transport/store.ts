@@ -1,0 +1,32 @@
+import type { Target } from './address.ts';
+import type { Delivery } from './source.ts';
+
+/** The keyed half of a transport: what lies under a name, looked at and kept without a subscription. */
+export interface Store {
+  /**
+   * What lies in a list or stream, oldest first, without taking it: up to `max`, after the one whose
+   * id is `after`. The ids of a list's items are their places, from 0.
+   */
+  peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]>;
+  /** Deletes a delivery that `peek` returned; false where it is gone. */
+  remove(from: Target, delivery: Delivery): Promise<boolean>;
+  /** How many a list or stream holds. */
+  count(from: Target): Promise<number>;
+  /** Appends a frame to those kept under a name, all of which live for `life` milliseconds from now. */
+  keep(name: string, frame: Uint8Array, life: number): Promise<void>;
+  /** Takes what was kept under a name, in order. */
+  collect(name: string): Promise<Buffer[]>;
+  /** Whether any group reads the stream. */
+  hasGroups(stream: string): Promise<boolean>;
+  /** How far a group has come; rejects where the stream has no such group. */
+  groupState(stream: string, group: string): Promise<GroupState>;
+}
+
+export interface GroupState {
+  /** Entries that are delivered and not acknowledged. */
+  readonly pending: number;
+  /** Entries that are not delivered yet; undefined where the server does not know (before Redis 7, after deletions). */
+  readonly lag: number | undefined;
+  /** Undefined where nobody counts them: in memory. */
+  readonly consumers: number | undefined;
+}
