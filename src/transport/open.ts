@@ -2,13 +2,18 @@ import { SetupError } from '../errors.ts';
 import { MemoryTransport } from './memory/memory-transport.ts';
 import type { Report } from './source.ts';
 import type { Transport } from './transport.ts';
+import { TIMINGS, type Timings } from './timings.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
 
 /** The transport for a connection as a user gives it. Opens no socket. */
-export function openTransport(connection: RedisConnection, report: Report): Transport {
+export function openTransport(
+  connection: RedisConnection,
+  report: Report,
+  timings: Timings = TIMINGS,
+): Transport {
   if (typeof connection === 'string') {
-    if (connection.startsWith('memory://')) return new MemoryTransport(connection);
+    if (connection.startsWith('memory://')) return new MemoryTransport(connection, timings);
     if (!/^rediss?:\/\//.test(connection)) {
       const shown = connection.replace(/^([a-z]+:\/*)?.*@/i, '$1…@');
       throw new SetupError(
@@ -20,5 +25,5 @@ export function openTransport(connection: RedisConnection, report: Report): Tran
       `RedisBroker: expected a URL, ioredis options, { cluster: nodes } or an ioredis client, got ${typeof connection}`,
     );
   }
-  return new RedisTransport(connection, report);
+  return new RedisTransport(connection, report, timings);
 }

@@ -4,6 +4,7 @@
  */
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
+import { TIMINGS, type Timings } from '../timings.ts';
 import { Mailbox } from '../push-source.ts';
 import { MemoryHub, type Manner } from './server.ts';
 import { MemoryListSource } from './list.ts';
@@ -29,6 +30,7 @@ export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
   readonly downFor = 0;
   readonly #name: string;
+  readonly #timings: Timings;
   #hub: MemoryHub | undefined;
   readonly #channels = new Subscriptions<Sink>();
   readonly #patterns = new Subscriptions<Sink>();
@@ -36,8 +38,9 @@ export class MemoryTransport implements Transport {
   readonly #reliable = new Set<MemoryReliableListSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
-  constructor(name: string) {
+  constructor(name: string, timings: Timings = TIMINGS) {
     this.#name = name;
+    this.#timings = timings;
   }
 
   connect(): Promise<void> {
@@ -170,7 +173,7 @@ export class MemoryTransport implements Transport {
     const list = this.hub.list(name);
     if (!reliable) return new MemoryListSource(list, name);
     for (const source of this.#reliable) if (source.isOver) this.#reliable.delete(source);
-    const source = new MemoryReliableListSource(list, name);
+    const source = new MemoryReliableListSource(list, name, this.#timings);
     this.#reliable.add(source);
     return source;
   }

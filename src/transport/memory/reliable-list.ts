@@ -1,10 +1,8 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Timers } from '../../internal/timers.ts';
+import type { Timings } from '../timings.ts';
 import type { MemoryList } from './list.ts';
 import type { Delivery, Source } from '../source.ts';
-
-/** Milliseconds after which a source that has closed gives back what was still being handled then: as long as Redis's consumers take to miss one. */
-const EXPIRY = 9_000;
 
 /** An item that was taken and not acknowledged. */
 interface Item {
@@ -19,6 +17,7 @@ export class MemoryReliableListSource implements Source {
   readonly settles = true;
   readonly #list: MemoryList;
   readonly #name: string;
+  readonly #expiry: number;
   /** In the order in which they were taken. */
   readonly #items = new Set<Item>();
   readonly #taken = new WeakMap<Delivery, Item>();
@@ -28,7 +27,8 @@ export class MemoryReliableListSource implements Source {
   #wake: (() => void) | undefined;
   #stopped = false;
 
-  constructor(list: MemoryList, name: string) {
+  constructor(list: MemoryList, name: string, { expiry }: Timings) {
+    this.#expiry = expiry;
     this.#list = list;
     this.#name = name;
   }
@@ -66,7 +66,7 @@ export class MemoryReliableListSource implements Source {
     await this.stop();
     for (const delivery of unstarted) this.abandon(delivery);
     this.#giveBack((item) => !item.isRunning);
-    if (this.#items.size > 0) setTimer(() => this.die(), EXPIRY).unref();
+    if (this.#items.size > 0) setTimer(() => this.die(), this.#expiry).unref();
   }
 
   /** Gives back everything, as others do when a consumer is gone. */

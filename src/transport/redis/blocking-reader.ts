@@ -2,25 +2,15 @@ import { Command, type Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { DisconnectedError } from '../source.ts';
+import type { Timings } from '../timings.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
-
-/** Milliseconds that Redis holds a read without news. An idle reader costs one command in this time. */
-export const BLOCK = 3_000;
-/** Milliseconds beyond that before a silent connection is taken for dead. */
-const GRACE = 1_500;
-/** Milliseconds that a read waits for its connection before it says so. */
-const RECONNECT_PATIENCE = 1_000;
-/** Milliseconds between two looks at whether the server answers elsewhere. */
-const SUSPICION = 100;
-
-/** Milliseconds that the server may take to answer UNBLOCK. */
-const UNBLOCK_PATIENCE = 500;
 
 /** A connection for one blocking command at a time. */
 export class BlockingReader {
   readonly #client: Redis;
   readonly #connections: Connections;
+  readonly #timings: Timings;
   /** The connection's id at the server: what CLIENT UNBLOCK wants. */
   #id: number | undefined;
   /** Ends the command in flight with an error. */
@@ -46,6 +36,7 @@ export class BlockingReader {
   private constructor(client: Redis, connections: Connections, id: number) {
     this.#client = client;
     this.#connections = connections;
+    this.#timings = connections.timings;
     this.#id = id;
     client.on('close', () => {
       this.#id = undefined;
@@ -66,7 +57,7 @@ export class BlockingReader {
     });
   }
 
-  /** Sends a command that blocks for at most {@link BLOCK} and resolves with its reply, strings as buffers. */
+  /** Sends a command that blocks for at most `timings.block` and resolves with its reply, strings as buffers. */
   async run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
     for (;;) {
       await this.#ready();
@@ -81,7 +72,8 @@ export class BlockingReader {
   }
 
   async #send(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
-    this.#watchdog = setTimeout(() => this.#suspect(), BLOCK + GRACE);
+    const { block, blockGrace } = this.#timings;
+    this.#watchdog = setTimeout(() => this.#suspect(), block + blockGrace);
     try {
       return await new Promise((resolve, reject) => {
         this.#abort = reject;
@@ -97,23 +89,24 @@ export class BlockingReader {
   /** The read should have ended by now. Where the server is silent everywhere, it is the server, and waiting is right. */
   #suspect(): void {
     if (this.#connections.isAliveBeside(this.#client)) this.#client.stream.destroy();
-    else this.#watchdog = setTimeout(() => this.#suspect(), SUSPICION);
+    else this.#watchdog = setTimeout(() => this.#suspect(), this.#timings.suspicion);
   }
 
   /** Ends a blocked read without losing what it may just have fetched. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wakeReady?.();
-    const deadline = performance.now() + BLOCK + GRACE;
+    const { block, blockGrace, unblock, unblockAgain } = this.#timings;
+    const deadline = performance.now() + block + blockGrace;
     // The read may still be on its way when UNBLOCK arrives, so it is said until it is heard. A
-    // server that refuses it (ACL) ends the read by itself when BLOCK is over.
+    // server that refuses it (ACL) ends the read by itself when its time is over.
     while (this.#abort !== undefined && performance.now() < deadline) {
       const beside = this.#connections.beside(this.#client);
       if (this.#id !== undefined && beside !== undefined) {
         // Where the server has just gone, the answer comes after a reconnect, if at all.
-        await settledWithin(beside.client('UNBLOCK', this.#id), UNBLOCK_PATIENCE);
+        await settledWithin(beside.client('UNBLOCK', this.#id), unblock);
       }
-      await pause(5);
+      await pause(unblockAgain);
     }
   }
 
@@ -134,7 +127,7 @@ export class BlockingReader {
         this.#wakeReady = undefined;
         resolve();
       };
-      const timer = setTimeout(wake, RECONNECT_PATIENCE);
+      const timer = setTimeout(wake, this.#timings.readerReconnect);
       this.#client.once('ready', wake);
       this.#wakeReady = wake;
     });

@@ -1,13 +1,10 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import type { Report } from '../source.ts';
+import type { Timings } from '../timings.ts';
 import { removeGone } from './group-admin.ts';
 import type { Entry } from './replies.ts';
 import type { BlockingReader } from './blocking-reader.ts';
-
-/** Milliseconds between two scans for stale entries, at most and at least. */
-const SLOWEST = 15_000;
-const FASTEST = 250;
 
 /** Ids in one XCLAIM. */
 const CHUNK = 1_000;
@@ -20,6 +17,7 @@ export interface ClaimsOptions {
   /** Milliseconds after which an entry whose consumer is silent is another's to take. */
   readonly minIdle: number;
   readonly report: Report;
+  readonly timings: Timings;
 }
 
 /**
@@ -38,7 +36,8 @@ export class Claims {
   /** `held` are the ids that are in this process's hands. */
   constructor(options: ClaimsOptions, held: () => Iterable<string>) {
     this.#options = options;
-    this.#interval = Math.min(SLOWEST, Math.max(FASTEST, options.minIdle / 2));
+    const { claimMin, claimMax } = options.timings;
+    this.#interval = Math.min(claimMax, Math.max(claimMin, options.minIdle / 2));
     this.#renewing = setInterval(() => void this.#renew([...held()]), options.minIdle / 3).unref();
   }
 
@@ -82,9 +81,9 @@ export class Claims {
     this.#cursor = undefined;
     // Consumers of one group that started together should not all scan at once.
     this.#next = performance.now() + this.#interval * (0.9 + Math.random() * 0.2);
-    const { client, key, group, minIdle, report } = this.#options;
+    const { client, key, group, minIdle, report, timings } = this.#options;
     try {
-      await removeGone(client, key, group, Math.max(minIdle, SLOWEST));
+      await removeGone(client, key, group, Math.max(minIdle, timings.claimMax));
     } catch (error) {
       report('consumers that are gone could not be removed', error);
     }

@@ -11,6 +11,7 @@ import {
 import { SetupError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, settledWithin } from '../../internal/deferred.ts';
+import type { Timings } from '../timings.ts';
 import { coalesceWrites } from './write-batching.ts';
 import { watchOver } from './watchdog.ts';
 
@@ -22,14 +23,9 @@ export interface ClusterConnection extends ClusterOptions {
 /** What a node's connection has and a cluster's options do not: said here, it would be ignored. */
 const OF_A_NODE = ['username', 'password', 'tls', 'connectTimeout', 'db', 'commandTimeout'];
 
-/** Milliseconds between attempts to reach a node: one that is gone is replaced by another soon. */
-export const RETRY_CAP = 500;
-/** Milliseconds that a look at where the slots are may take. */
-const REFRESH_PATIENCE = 2_000;
-
 export function createCluster(
   { cluster, ...options }: ClusterConnection,
-  connectTimeout: number,
+  timings: Timings,
 ): Cluster {
   if (!Array.isArray(cluster) || cluster.length === 0) {
     throw new SetupError(
@@ -43,14 +39,19 @@ export function createCluster(
     );
   }
   return new Cluster(cluster, {
-    clusterRetryStrategy: (attempt: number) => backoff(attempt, 10, 2_000),
+    clusterRetryStrategy: (attempt: number) =>
+      backoff(attempt, timings.reconnectMin, timings.clusterReconnectMax),
     // A command that meets a dead node is tried again until the fail-over is done, for about 10 s.
     maxRedirections: 150,
-    retryDelayOnFailover: 150,
-    retryDelayOnClusterDown: 150,
+    retryDelayOnFailover: timings.failoverRetry,
+    retryDelayOnClusterDown: timings.failoverRetry,
     ...options,
     lazyConnect: true,
-    redisOptions: { connectTimeout, clientInfoTag: 'redstart', ...options.redisOptions },
+    redisOptions: {
+      connectTimeout: timings.connect,
+      clientInfoTag: 'redstart',
+      ...options.redisOptions,
+    },
   });
 }
 
@@ -62,31 +63,34 @@ export function createCluster(
 export class ClusterNodes {
   readonly address: string;
   readonly #client: Cluster;
+  readonly #timings: Timings;
   /** How lately the nodes that commands go to have answered. */
   readonly #answers = new WeakMap<Redis, () => boolean>();
   readonly #places = new Map<Redis, Place>();
   #cause: unknown;
 
-  constructor(client: Cluster, isOwned: boolean) {
+  constructor(client: Cluster, isOwned: boolean, timings: Timings) {
     this.#client = client;
+    this.#timings = timings;
     this.address = `cluster ${startNodes(client).map(nameOf).join(', ')}`;
     client.on('node error', (error: unknown) => (this.#cause = error));
     client.on('refresh', () => this.#followOwners());
     if (!isOwned) return;
     client.on('+node', (node: Redis) => {
       coalesceWrites(node);
-      this.#answers.set(node, watchOver(node));
+      this.#answers.set(node, watchOver(node, timings));
     });
   }
 
   /** A connection, not yet made, to the node that holds `name`; to any without one. */
   open(overrides: RedisOptions, name: string | undefined): Redis {
     const { redisOptions } = this.#client.options;
+    const { reconnectMin, failoverReconnectMax, refreshSlots } = this.#timings;
     const slot = name === undefined ? undefined : slotOf(name);
-    const place = new Place(this.#client, slot);
+    const place = new Place(this.#client, slot, refreshSlots);
     const client = new Redis({
       ...redisOptions,
-      retryStrategy: (attempt: number) => backoff(attempt, 10, RETRY_CAP),
+      retryStrategy: (attempt: number) => backoff(attempt, reconnectMin, failoverReconnectMax),
       ...overrides,
       Connector: connectorTo(place, redisOptions ?? {}),
     });
@@ -177,12 +181,15 @@ class Place {
   key: string | undefined;
   isFollowed = false;
   readonly #cluster: Cluster;
+  /** Milliseconds for the cluster to answer where its slots are. */
+  readonly #patience: number;
   #slot: number | undefined;
   /** Where a MOVED has pointed to. */
   #hint: string | undefined;
 
-  constructor(cluster: Cluster, slot: number | undefined) {
+  constructor(cluster: Cluster, slot: number | undefined, patience: number) {
     this.#cluster = cluster;
+    this.#patience = patience;
     this.#slot = slot;
   }
 
@@ -207,7 +214,7 @@ class Place {
     const hint = this.#hint;
     this.#hint = undefined;
     const isFirst = this.key === undefined;
-    if (hint === undefined && !isFirst) await refresh(this.#cluster);
+    if (hint === undefined && !isFirst) await refresh(this.#cluster, this.#patience);
     this.key = hint ?? this.#owner ?? this.#any() ?? this.key ?? '127.0.0.1:6379';
     return parts(this.key);
   }
@@ -243,10 +250,10 @@ function connectorTo(place: Place, { tls, family, disconnectTimeout = 2_000 }: R
 }
 
 /** Asks the nodes where the slots are. Bounded: a node that does not answer is not waited for. */
-async function refresh(cluster: Cluster): Promise<void> {
+async function refresh(cluster: Cluster, patience: number): Promise<void> {
   if (cluster.status !== 'ready') return;
   const asked = new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
-  await settledWithin(asked, REFRESH_PATIENCE);
+  await settledWithin(asked, patience);
 }
 
 /** The hash slot of a key or channel: CRC16 of what stands between the first braces, or of all of it. */

@@ -2,13 +2,8 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { ConnectionError, SetupError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
-import {
-  ClusterNodes,
-  RETRY_CAP,
-  createCluster,
-  slotOf,
-  type ClusterConnection,
-} from './cluster.ts';
+import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
+import type { Timings } from '../timings.ts';
 import { coalesceWrites } from './write-batching.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
 import { watchOver } from './watchdog.ts';
@@ -18,12 +13,6 @@ export type RedisClient = Redis | Cluster;
 
 /** How to reach Redis: a URL, ioredis options (Sentinel's among them), a cluster's nodes, or a client that the caller owns. */
 export type RedisConnection = string | RedisOptions | ClusterConnection | Redis | Cluster;
-
-/** Milliseconds for a connection to be made and to answer its handshake. */
-const CONNECT_TIMEOUT = 3_000;
-
-/** Milliseconds before something is tried again that a server refuses while it changes its role. */
-const SETTLING = 150;
 
 /** Makes the connections of one broker: one for commands, and more of the same kind where Redis blocks or pushes. */
 export class Connections {
@@ -36,6 +25,7 @@ export class Connections {
   readonly address: string;
   /** Milliseconds for a connection to be made and to answer its handshake. */
   readonly connectTimeout: number;
+  readonly timings: Timings;
   readonly #owned: boolean;
   readonly #cluster: ClusterNodes | undefined;
   readonly #others = new Set<Redis>();
@@ -44,9 +34,10 @@ export class Connections {
   /** Whether the server has answered lately on the command connection. */
   readonly #answers: (() => boolean) | undefined;
 
-  constructor(connection: RedisConnection) {
+  constructor(connection: RedisConnection, timings: Timings) {
+    this.timings = timings;
     this.#owned = !(connection instanceof Redis || connection instanceof Cluster);
-    const client = clientOf(connection, () => this.#isRefused);
+    const client = clientOf(connection, () => this.#isRefused, timings);
     this.client = client as Redis;
     if (client.options.keyPrefix) {
       throw new SetupError(
@@ -54,16 +45,16 @@ export class Connections {
       );
     }
     if (client instanceof Cluster) {
-      this.#cluster = new ClusterNodes(client, this.#owned);
+      this.#cluster = new ClusterNodes(client, this.#owned, timings);
       this.address = this.#cluster.address;
-      this.connectTimeout = client.options.redisOptions?.connectTimeout ?? CONNECT_TIMEOUT;
+      this.connectTimeout = client.options.redisOptions?.connectTimeout ?? timings.connect;
       return;
     }
     this.address = addressOf(client.options);
-    this.connectTimeout = client.options.connectTimeout ?? CONNECT_TIMEOUT;
+    this.connectTimeout = client.options.connectTimeout ?? timings.connect;
     if (!this.#owned) return;
     coalesceWrites(client);
-    this.#answers = watchOver(client);
+    this.#answers = watchOver(client, timings);
   }
 
   get isCluster(): boolean {
@@ -137,7 +128,7 @@ export class Connections {
   async followed(client: Redis, error: unknown): Promise<boolean> {
     const isKnown = this.#cluster?.learn(client, error) === true;
     if (!isKnown && !this.#isChange(error)) return false;
-    if (!isKnown) await pause(SETTLING);
+    if (!isKnown) await pause(this.timings.roleChange);
     if (client.status !== 'ready') return true;
     const closed = new Promise<void>((resolve) => void client.once('close', resolve));
     client.stream.destroy();
@@ -194,22 +185,31 @@ export class Connections {
   }
 }
 
-function clientOf(connection: RedisConnection, isRefused: () => boolean): Redis | Cluster {
+function clientOf(
+  connection: RedisConnection,
+  isRefused: () => boolean,
+  timings: Timings,
+): Redis | Cluster {
   if (connection instanceof Redis || connection instanceof Cluster) return connection;
   if (typeof connection === 'object' && 'cluster' in connection)
-    return createCluster(connection, CONNECT_TIMEOUT);
-  return create(connection, isRefused);
+    return createCluster(connection, timings);
+  return create(connection, isRefused, timings);
 }
 
-function create(connection: string | RedisOptions, isRefused: () => boolean): Redis {
+function create(
+  connection: string | RedisOptions,
+  isRefused: () => boolean,
+  timings: Timings,
+): Redis {
+  const { reconnectMin, refusedMin, refusedMax } = timings;
   const hasSentinels = typeof connection === 'object' && connection.sentinels != null;
   // Where another server is to take over, it is looked for more often.
-  const cap = hasSentinels ? RETRY_CAP : 5_000;
+  const cap = hasSentinels ? timings.failoverReconnectMax : timings.reconnectMax;
   const options: RedisOptions = {
-    connectTimeout: CONNECT_TIMEOUT,
+    connectTimeout: timings.connect,
     // Every attempt costs the server four commands or so, and one that was refused is so again.
     retryStrategy: (attempt) =>
-      isRefused() ? backoff(attempt, 2_000, 15_000) : backoff(attempt, 10, cap),
+      isRefused() ? backoff(attempt, refusedMin, refusedMax) : backoff(attempt, reconnectMin, cap),
     ...(hasSentinels ? { reconnectOnError } : {}),
     ...(typeof connection === 'string' ? {} : connection),
     lazyConnect: true,

@@ -3,21 +3,20 @@ import { messageOf } from '../../errors.ts';
 import { settledWithin } from '../../internal/deferred.ts';
 import { Timers } from '../../internal/timers.ts';
 import type { Delivery, Report, Source, StreamSourceOptions } from '../source.ts';
+import type { Timings } from '../timings.ts';
 import type { Connections } from './connections.ts';
 import { Claims, type ClaimsOptions } from './claims.ts';
 import { delivery, entriesOf, idOf, type Entry } from './replies.ts';
 import { createGroup, handBack, makeUpName } from './group-admin.ts';
-import { BLOCK, BlockingReader } from './blocking-reader.ts';
+import { BlockingReader } from './blocking-reader.ts';
 import { trimmer } from './trim.ts';
-
-/** Milliseconds that tidying up at the end may take. */
-const PATIENCE = 1_000;
 
 /** A stream read by one consumer of a group: XREADGROUP, own pending entries first, XACK when settled. */
 export class GroupSource implements Source {
   readonly takesBack = true;
   readonly settles = true;
   readonly #client: Redis;
+  readonly #timings: Timings;
   readonly #options: StreamSourceOptions;
   readonly #key: string;
   readonly #group: string;
@@ -63,13 +62,15 @@ export class GroupSource implements Source {
     reader: BlockingReader,
   ) {
     this.#client = connections.client;
+    this.#timings = connections.timings;
     this.#options = options;
     this.#key = options.name;
     this.#group = options.group as string;
     this.#consumer = options.consumer ?? makeUpName();
     this.#report = report;
     const { maxlen } = options;
-    if (maxlen !== undefined) this.#trim = trimmer(connections.client, options.name, maxlen);
+    if (maxlen !== undefined)
+      this.#trim = trimmer(connections.client, options.name, maxlen, this.#timings.trim);
     this.#reader = reader;
     if (!options.noAck) this.#claims = new Claims(this.#claimsOptions(), () => this.#inFlight);
     reader.onReconnect = () => {
@@ -106,9 +107,10 @@ export class GroupSource implements Source {
     await this.stop();
     this.#claims?.close();
     // Where the server is gone nothing can be tidied up, and nobody should wait for it.
-    if (this.#acking !== undefined) await settledWithin(this.#acking, PATIENCE);
+    if (this.#acking !== undefined) await settledWithin(this.#acking, this.#timings.leave);
     this.#reader.close();
-    if (this.#client.status === 'ready') await settledWithin(this.#leave(unstarted), PATIENCE);
+    if (this.#client.status === 'ready')
+      await settledWithin(this.#leave(unstarted), this.#timings.leave);
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
@@ -149,8 +151,9 @@ export class GroupSource implements Source {
   async #fetchNew(max: number): Promise<void> {
     const { noAck } = this.#options;
     const args: (string | number)[] = ['GROUP', this.#group, this.#consumer, 'COUNT', max];
+    const { block } = this.#timings;
     // Where stale entries are to be looked for, only what is there already is taken.
-    const wait = Math.min(BLOCK, this.#claims?.wait ?? BLOCK);
+    const wait = Math.min(block, this.#claims?.wait ?? block);
     if (wait > 0) args.push('BLOCK', Math.ceil(wait));
     if (noAck) args.push('NOACK');
     args.push('STREAMS', this.#key, '>');
@@ -170,6 +173,7 @@ export class GroupSource implements Source {
       consumer: this.#consumer,
       minIdle,
       report: this.#report,
+      timings: this.#timings,
     };
   }
 

@@ -1,20 +1,9 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { randomId } from '../../internal/ids.ts';
+import type { Timings } from '../timings.ts';
 import type { Report } from '../source.ts';
 
-/** Milliseconds between two signs of life. */
-const BEAT = 3_000;
-/** Milliseconds of silence after which a consumer's items are given back. */
-export const EXPIRY = 9_000;
-/** Milliseconds of silence after which a consumer is forgotten, its items given back. Until then a move that Redis, the network or a frozen process held up may still arrive. */
-const FORGET = 60_000;
-/** Milliseconds between two looks at a consumer that is known to be dead. */
-const LOOK_AGAIN = 30_000;
-/** Milliseconds that what we know of the server's clock is trusted. */
-const CLOCK_LIFE = 60_000;
-/** Milliseconds by which the two local clocks may disagree before one of them is taken to have jumped. */
-const JUMP = 500;
 /** Consumers looked at, those first that have been silent for longest. */
 const MANY = 256;
 /** The server's clock: seconds and microseconds. */
@@ -67,6 +56,7 @@ export class Membership {
   readonly #registry: string;
   readonly #consumer: string;
   readonly #report: Report;
+  readonly #timings: Timings;
   #beats: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
   /** When the last sign of life was given that the server has confirmed. */
@@ -79,10 +69,11 @@ export class Membership {
   /** Dead consumers that were seen to, and when to look again. */
   readonly #dead = new Map<string, number>();
 
-  constructor(client: Redis, list: string, report: Report) {
+  constructor(client: Redis, list: string, report: Report, timings: Timings) {
     this.#client = client;
     this.#list = list;
     this.#report = report;
+    this.#timings = timings;
     // The list's own hash tag, or its name as one. A name with braces that are no tag has none on a cluster.
     this.#base = /^[^{]*\{[^}]/.test(list) ? `redstart:list::${list}` : `redstart:list:{${list}}`;
     this.#registry = `${this.#base}:consumers`;
@@ -94,19 +85,20 @@ export class Membership {
   /** Makes this consumer known, which comes before its first move; then gives signs of life and looks after the others. */
   async join(): Promise<void> {
     await this.beat();
-    this.#beats = setInterval(() => this.#beatOn(), BEAT).unref();
+    this.#beats = setInterval(() => this.#beatOn(), this.#timings.beat).unref();
     this.#lookSoon(0);
   }
 
   /** A process that was frozen, and a connection that was cut, may have been given up: what is moved is moved by somebody known. */
   renew(): Promise<void> | undefined {
-    return elapsed(this.#confirmed) < EXPIRY ? undefined : this.beat();
+    return elapsed(this.#confirmed) < this.#timings.expiry ? undefined : this.beat();
   }
 
   async beat(): Promise<void> {
     const sent = moment();
+    const { clockLife, clockJump } = this.#timings;
     // On a clock that has jumped the sign would be one of the past, or of the future.
-    if (elapsed(this.#asked) > CLOCK_LIFE || jumped(this.#asked)) await this.#askTime();
+    if (elapsed(this.#asked) > clockLife || jumped(this.#asked, clockJump)) await this.#askTime();
     await this.#client.zadd(this.#registry, Date.now() + this.#offset, this.#consumer);
     this.#confirmed = sent;
   }
@@ -155,7 +147,7 @@ export class Membership {
     const look = (): void => {
       this.#lookAfter().then(
         (wait) => this.#lookSoon(wait),
-        () => this.#lookSoon(BEAT), // where it matters, the beat has failed too, and says so
+        () => this.#lookSoon(this.#timings.beat), // where it matters, the beat has failed too, and says so
       );
     };
     this.#look = setTimeout(look, delay).unref();
@@ -163,33 +155,34 @@ export class Membership {
 
   /** Returns how many milliseconds from now the next consumer could be dead: none is before. */
   async #lookAfter(): Promise<number> {
-    if (this.#client.status !== 'ready') return BEAT;
+    const { beat, expiry, lookAgain } = this.#timings;
+    if (this.#client.status !== 'ready') return beat;
     const now = Date.now() + this.#offset;
     const reply = await this.#client.zrange(this.#registry, '0', String(MANY - 1), 'WITHSCORES');
     const rows = reply.flat(); // pairs, where the protocol is RESP3
-    let next = now + EXPIRY;
+    let next = now + expiry;
     for (let i = 0; i < rows.length; i += 2) {
       const [consumer, score] = [rows[i] as string, Number(rows[i + 1])];
       if (consumer === this.#consumer) continue;
-      if (now - score < EXPIRY) {
+      if (now - score < expiry) {
         this.#dead.delete(consumer);
-        next = Math.min(next, score + EXPIRY);
+        next = Math.min(next, score + expiry);
         continue;
       }
       if ((this.#dead.get(consumer) ?? 0) > now) continue;
-      if (await this.#giveBack(consumer)) this.#dead.set(consumer, now + LOOK_AGAIN);
+      if (await this.#giveBack(consumer)) this.#dead.set(consumer, now + lookAgain);
       else next = now;
     }
     for (const [consumer, until] of this.#dead) {
       if (until <= now) this.#dead.delete(consumer);
     }
-    return Math.max(next - now, BEAT / 10);
+    return Math.max(next - now, beat / 10);
   }
 
   /** True when all was given back; false where it turned out to live. */
   async #giveBack(consumer: string): Promise<boolean> {
     const keys = [this.#list, this.#registry, this.#processingOf(consumer)];
-    const limits = [EXPIRY, FORGET].map(String);
+    const limits = [this.#timings.expiry, this.#timings.forget].map(String);
     const moved = await this.#client.eval(GIVE_BACK, 3, ...keys, consumer, ...limits);
     return Number(moved) >= 0;
   }
@@ -211,7 +204,8 @@ function elapsed(since: Moment | undefined): number {
   return Math.max(Date.now() - since.wall, performance.now() - since.steady);
 }
 
-function jumped(since: Moment | undefined): boolean {
+/** Whether one of the two clocks was set anew since then: they disagree by more than `tolerance` milliseconds. */
+function jumped(since: Moment | undefined, tolerance: number): boolean {
   if (since === undefined) return true;
-  return Math.abs(Date.now() - since.wall - (performance.now() - since.steady)) > JUMP;
+  return Math.abs(Date.now() - since.wall - (performance.now() - since.steady)) > tolerance;
 }

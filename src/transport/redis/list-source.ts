@@ -2,10 +2,7 @@ import { messageOf } from '../../errors.ts';
 import { settledWithin } from '../../internal/deferred.ts';
 import type { Delivery, Source } from '../source.ts';
 import type { Connections } from './connections.ts';
-import { BLOCK, BlockingReader } from './blocking-reader.ts';
-
-/** Milliseconds that putting items back may take. */
-const PATIENCE = 5_000;
+import { BlockingReader } from './blocking-reader.ts';
 
 /** They were in the list's memory a moment ago. */
 const PUT_BACK = `#!lua flags=allow-oom
@@ -16,6 +13,8 @@ export class ListSource implements Source {
   readonly takesBack = true;
   readonly settles = false;
   readonly #key: string;
+  /** Seconds that a read may block. */
+  readonly #block: number;
   readonly #connections: Connections;
   readonly #reader: BlockingReader;
   #hasBlmpop = true;
@@ -28,6 +27,7 @@ export class ListSource implements Source {
   private constructor(connections: Connections, key: string, reader: BlockingReader) {
     this.#connections = connections;
     this.#key = key;
+    this.#block = connections.timings.block / 1_000;
     this.#reader = reader;
   }
 
@@ -52,7 +52,7 @@ export class ListSource implements Source {
     if (unstarted.length === 0) return;
     const frames = unstarted.map((delivery) => delivery.frame as Buffer);
     const returned = this.#putBack(frames.reverse());
-    if (await settledWithin(returned, PATIENCE)) await returned;
+    if (await settledWithin(returned, this.#connections.timings.putBack)) await returned;
     else throw new Error(`${frames.length} items could not be put back on list '${this.#key}'`);
   }
 
@@ -74,7 +74,7 @@ export class ListSource implements Source {
 
   async #blmpop(max: number): Promise<Buffer[]> {
     try {
-      const args = [BLOCK / 1_000, 1, this.#key, 'LEFT', 'COUNT', max];
+      const args = [this.#block, 1, this.#key, 'LEFT', 'COUNT', max];
       const reply = (await this.#reader.run('blmpop', args)) as [Buffer, Buffer[]] | null;
       return reply === null ? [] : reply[1];
     } catch (error) {
@@ -85,7 +85,7 @@ export class ListSource implements Source {
   }
 
   async #blpop(max: number): Promise<Buffer[]> {
-    const reply = (await this.#reader.run('blpop', [this.#key, BLOCK / 1_000])) as Buffer[] | null;
+    const reply = (await this.#reader.run('blpop', [this.#key, this.#block])) as Buffer[] | null;
     if (reply === null) return [];
     const first = reply[1] as Buffer;
     if (max === 1 || this.#stopped) return [first];

@@ -7,9 +7,6 @@ import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
 import { watchOver } from './watchdog.ts';
 
-/** Milliseconds that an unsubscription may take. */
-const PATIENCE = 1_000;
-
 /** Receives a frame and the concrete channel it came on. */
 export type ChannelSink = (frame: Buffer, channel: string) => void;
 
@@ -95,7 +92,7 @@ export class PubSub {
         : manner === 'psubscribe'
           ? client.punsubscribe(name)
           : client.sunsubscribe(name);
-    await settledWithin(told, PATIENCE);
+    await settledWithin(told, this.#connections.timings.unsubscribe);
   }
 
   /** Has `restored` called whenever all subscriptions stand again after a reconnect, until what is returned is called. */
@@ -122,7 +119,7 @@ export class PubSub {
       // Commands wait for a reconnect as long as it takes: they are idempotent, and nobody else retries them.
       const client = await this.#connections.open({ maxRetriesPerRequest: null }, this.#home);
       if (this.#home !== undefined) this.#connections.follow(client);
-      watchOver(client);
+      watchOver(client, this.#connections.timings);
       const { subscribe, psubscribe, ssubscribe } = this.#sinks;
       client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
@@ -159,6 +156,7 @@ export class PubSub {
     const restoring = this.#restoring;
     if (restoring === undefined) return;
     const generation = ++this.#generation;
+    const { resubscribeMin, resubscribeMax } = this.#connections.timings;
     for (let failures = 1; ; failures++) {
       try {
         await Promise.all(
@@ -174,7 +172,7 @@ export class PubSub {
           await this.#sortOut(client);
           break;
         }
-        await pause(backoff(failures, 250, 5_000));
+        await pause(backoff(failures, resubscribeMin, resubscribeMax));
         if (this.#closed || generation !== this.#generation) return;
       }
     }

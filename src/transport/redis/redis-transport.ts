@@ -2,6 +2,7 @@ import { tracingChannel } from 'node:diagnostics_channel';
 import { Command, type Cluster, type Redis } from 'ioredis';
 import { RedstartError, SetupError, messageOf } from '../../errors.ts';
 import type { Target } from '../address.ts';
+import { TIMINGS, type Timings } from '../timings.ts';
 import { Mailbox } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
 import type { GroupState } from '../store.ts';
@@ -31,8 +32,8 @@ export class RedisTransport implements Transport {
   readonly #homes = new Map<number, PubSub>();
   #downSince: number | undefined;
 
-  constructor(connection: RedisConnection, report: Report) {
-    this.#connections = new Connections(connection);
+  constructor(connection: RedisConnection, report: Report, timings: Timings = TIMINGS) {
+    this.#connections = new Connections(connection, timings);
     this.#client = this.#connections.client;
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);

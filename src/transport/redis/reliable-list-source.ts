@@ -2,16 +2,10 @@ import { SetupError, messageOf } from '../../errors.ts';
 import { deferred, settledWithin, type Deferred } from '../../internal/deferred.ts';
 import { Timers } from '../../internal/timers.ts';
 import type { Delivery, Report, Source } from '../source.ts';
+import type { Timings } from '../timings.ts';
 import type { Connections } from './connections.ts';
-import { EXPIRY, Membership } from './list-consumers.ts';
-import { BLOCK, BlockingReader } from './blocking-reader.ts';
-
-/** Milliseconds that tidying up at the end may take, each step of it: what is not given back by then is given back by others. */
-const PATIENCE = 1_000;
-/** Milliseconds after a lost connection in which Redis may still serve the move that was waiting on it. */
-const AFTERMATH = 2 * BLOCK;
-/** Milliseconds between two attempts to acknowledge. */
-const RETRY = 3_000;
+import { Membership } from './list-consumers.ts';
+import { BlockingReader } from './blocking-reader.ts';
 
 /** Moves up to ARGV[1] items, and returns them. */
 const TAKE = `local items = {}
@@ -30,6 +24,7 @@ export class ReliableListSource implements Source {
   readonly takesBack = true;
   readonly settles = true;
   readonly #connections: Connections;
+  readonly #timings: Timings;
   readonly #list: string;
   readonly #reader: BlockingReader;
   readonly #membership: Membership;
@@ -65,7 +60,7 @@ export class ReliableListSource implements Source {
     list: string,
     report: Report,
   ): Promise<ReliableListSource> {
-    const membership = new Membership(connections.client, list, report);
+    const membership = new Membership(connections.client, list, report, connections.timings);
     try {
       // Moves nothing, since the one list is new; a server that does not know the command says so.
       await connections.client.lmove(membership.processing, list, 'RIGHT', 'LEFT');
@@ -93,6 +88,7 @@ export class ReliableListSource implements Source {
     report: Report,
   ) {
     this.#connections = connections;
+    this.#timings = connections.timings;
     this.#list = list;
     this.#reader = reader;
     this.#membership = membership;
@@ -136,7 +132,10 @@ export class ReliableListSource implements Source {
   /** Gives back all but what is being handled; that stays until it is acknowledged, or until this consumer is missed. */
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
-    await settledWithin(Promise.all([this.#acking, this.#flushing, this.#fetching]), PATIENCE);
+    await settledWithin(
+      Promise.all([this.#acking, this.#flushing, this.#fetching]),
+      this.#timings.leave,
+    );
     this.#membership.close();
     this.#reader.close();
     this.#closed = true;
@@ -187,7 +186,8 @@ export class ReliableListSource implements Source {
   }
 
   #prepare(): Promise<void> | undefined {
-    const isAftermathOver = performance.now() - this.#lostAt > AFTERMATH;
+    // Redis may still serve the move that was waiting on the lost connection.
+    const isAftermathOver = performance.now() - this.#lostAt > 2 * this.#timings.block;
     if (this.#hasStrays || (isAftermathOver && this.#lostAt > -Infinity)) {
       if (isAftermathOver) this.#lostAt = -Infinity;
       return this.#recover();
@@ -199,7 +199,7 @@ export class ReliableListSource implements Source {
   async #move(max: number): Promise<void> {
     const { processing } = this.#membership;
     if (this.#expectsMore && (await this.#take(max)) > 0) return;
-    const args = [this.#list, processing, 'LEFT', 'RIGHT', BLOCK / 1_000];
+    const args = [this.#list, processing, 'LEFT', 'RIGHT', this.#timings.block / 1_000];
     const first = (await this.#run('blmove', args)) as Buffer | null;
     if (first === null) return;
     this.#deliver(this.#delivery(first));
@@ -305,7 +305,7 @@ export class ReliableListSource implements Source {
     this.#ackRetry = setTimeout(() => {
       this.#ackRetry = undefined;
       if (!this.#closed) void this.#ackSoon();
-    }, RETRY).unref();
+    }, this.#timings.ackRetry).unref();
   }
 
   /** Where the server is gone nothing can be given back: this consumer is missed then, and others do it. */
@@ -318,9 +318,10 @@ export class ReliableListSource implements Source {
     }
     this.#ready = [];
     // A move that may still arrive needs somebody to be known for whom it did.
-    const isClean = this.#fetching === undefined && performance.now() - this.#lostAt > EXPIRY;
+    const isClean =
+      this.#fetching === undefined && performance.now() - this.#lostAt > this.#timings.expiry;
     const left = this.#membership.leave(keep, isClean);
     left.catch((error: unknown) => this.#report('items could not be given back', error));
-    await settledWithin(left, PATIENCE);
+    await settledWithin(left, this.#timings.leave);
   }
 }

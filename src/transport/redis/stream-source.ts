@@ -4,12 +4,14 @@ import { missingStream, type Delivery, type Source, type StreamSourceOptions } f
 import type { Connections } from './connections.ts';
 import { delivery, entriesOf } from './replies.ts';
 import { fieldIn } from './info.ts';
-import { BLOCK, BlockingReader } from './blocking-reader.ts';
+import { BlockingReader } from './blocking-reader.ts';
 
 /** A stream read on from an id, by everybody who does so: XREAD. */
 export class StreamSource implements Source {
   readonly #key: string;
   readonly #reader: BlockingReader;
+  /** Milliseconds that a read may block. */
+  readonly #block: number;
   #lastId: string;
   #stopped = false;
 
@@ -19,18 +21,20 @@ export class StreamSource implements Source {
     const newest =
       lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
     const start = lastId === '$' ? newest : lastId;
-    return new StreamSource(name, await BlockingReader.open(connections, name), start);
+    const reader = await BlockingReader.open(connections, name);
+    return new StreamSource(name, reader, start, connections.timings.block);
   }
 
-  private constructor(key: string, reader: BlockingReader, start: string) {
+  private constructor(key: string, reader: BlockingReader, start: string, block: number) {
     this.#key = key;
     this.#reader = reader;
+    this.#block = block;
     this.#lastId = start;
   }
 
   async read(max: number): Promise<Delivery[]> {
     while (!this.#stopped) {
-      const args = ['COUNT', max, 'BLOCK', BLOCK, 'STREAMS', this.#key, this.#lastId];
+      const args = ['COUNT', max, 'BLOCK', this.#block, 'STREAMS', this.#key, this.#lastId];
       const entries = entriesOf(await this.#reader.run('xread', args));
       if (entries.length === 0) continue;
       const deliveries = entries.map((entry) => delivery(this.#key, entry, 1));

@@ -1,17 +1,19 @@
 import type { Redis } from 'ioredis';
 import { fieldIn } from './info.ts';
 
-/** Milliseconds between two XTRIMs of one subscriber. */
-const INTERVAL = 1_000;
-
 /**
  * Keeps a stream near `maxlen` entries: a function to call now and then, which trims what every
- * group has handled, and no more. An entry that somebody still needs stays.
+ * group has handled, and no more, at most once in `interval` milliseconds. An entry that somebody still needs stays.
  */
-export function trimmer(client: Redis, key: string, maxlen: number): () => Promise<void> {
+export function trimmer(
+  client: Redis,
+  key: string,
+  maxlen: number,
+  interval: number,
+): () => Promise<void> {
   let trimmed = 0;
   return async () => {
-    if (Date.now() - trimmed < INTERVAL) return;
+    if (Date.now() - trimmed < interval) return;
     trimmed = Date.now();
     const excess = (await client.xlen(key)) - maxlen;
     if (excess <= 0) return;

@@ -1,9 +1,5 @@
 import type { Redis } from 'ioredis';
-
-/** Milliseconds between two PINGs on a connection. */
-const INTERVAL = 1_400;
-/** Milliseconds that a PING, or the handshake of a new connection, may take. Together they are under 5 s. */
-const PATIENCE = 3_150;
+import type { Timings } from '../timings.ts';
 
 /**
  * Notices a connection that is open and dead: one whose other end is gone without a word, which
@@ -14,11 +10,13 @@ class Watchdog {
   #answered = performance.now();
   #deadline: NodeJS.Timeout | undefined;
   readonly #client: Redis;
+  readonly #timings: Timings;
   readonly #interval: NodeJS.Timeout;
 
-  constructor(client: Redis) {
+  constructor(client: Redis, timings: Timings) {
     this.#client = client;
-    this.#interval = setInterval(() => this.#ping(), INTERVAL).unref();
+    this.#timings = timings;
+    this.#interval = setInterval(() => this.#ping(), timings.ping).unref();
     client.on('connect', () => this.#expect());
     client.on('ready', () => this.#alive());
     client.on('close', () => this.#calm());
@@ -27,7 +25,8 @@ class Watchdog {
 
   /** Whether the server answered a PING lately. While it is frozen as a whole, it did not. */
   get isAlive(): boolean {
-    return performance.now() - this.#answered < INTERVAL + PATIENCE / 2;
+    const { ping, pong } = this.#timings;
+    return performance.now() - this.#answered < ping + pong / 2;
   }
 
   #ping(): void {
@@ -49,7 +48,7 @@ class Watchdog {
       setImmediate(() => {
         if (this.#deadline !== undefined) this.#client.stream.destroy();
       });
-    }, PATIENCE).unref();
+    }, this.#timings.pong).unref();
   }
 
   #alive(): void {
@@ -64,7 +63,7 @@ class Watchdog {
 }
 
 /** Watches over a connection until it ends; answers whether the server has answered lately. */
-export function watchOver(client: Redis): () => boolean {
-  const watchdog = new Watchdog(client);
+export function watchOver(client: Redis, timings: Timings): () => boolean {
+  const watchdog = new Watchdog(client, timings);
   return () => watchdog.isAlive;
 }
