@@ -1,3 +1,4 @@
+import { monotonicTime } from '../internal/clock.ts';
 import type { Backlog, Delivery, Report, Source } from './source.ts';
 
 /**
@@ -44,7 +45,7 @@ export class Mailbox implements Source {
     return {
       waiting: this.#waiting.length,
       dropped: this.dropped,
-      droppedAgo: performance.now() - this.#droppedAt,
+      droppedAgo: monotonicTime() - this.#droppedAt,
     };
   }
 
@@ -58,7 +59,7 @@ export class Mailbox implements Source {
     if (this.#stopped) return;
     if (this.#waiting.length >= CAPACITY || this.#bytes >= MAX_BYTES) {
       this.dropped++;
-      this.#droppedAt = performance.now();
+      this.#droppedAt = monotonicTime();
       if (this.#overflowing) return;
       this.#overflowing = true;
       this.#report(

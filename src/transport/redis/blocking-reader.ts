@@ -1,5 +1,6 @@
 import { Command, type Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { DisconnectedError } from '../source.ts';
 import type { Timings } from '../timings.ts';
@@ -97,10 +98,10 @@ export class BlockingReader {
     this.#stopped = true;
     this.#wakeReady?.();
     const { block, blockGrace, unblock, unblockAgain } = this.#timings;
-    const deadline = performance.now() + block + blockGrace;
+    const deadline = monotonicTime() + block + blockGrace;
     // The read may still be on its way when UNBLOCK arrives, so it is said until it is heard. A
     // server that refuses it (ACL) ends the read by itself when its time is over.
-    while (this.#abort !== undefined && performance.now() < deadline) {
+    while (this.#abort !== undefined && monotonicTime() < deadline) {
       const beside = this.#connections.beside(this.#client);
       if (this.#id !== undefined && beside !== undefined) {
         // Where the server has just gone, the answer comes after a reconnect, if at all.

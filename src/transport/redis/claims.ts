@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import type { Report } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { removeGone } from './group-admin.ts';
-import type { Entry } from './replies.ts';
+import { entriesClaimed, type Entry } from './replies.ts';
 import type { BlockingReader } from './blocking-reader.ts';
 
 /** Ids in one XCLAIM. */
@@ -44,7 +45,7 @@ export class Claims {
   /** Milliseconds until the next look for stale entries; 0 or less when it is due. */
   get wait(): number {
     if (!this.#supported) return Infinity;
-    return this.#cursor === undefined ? this.#next - performance.now() : 0;
+    return this.#cursor === undefined ? this.#next - monotonicTime() : 0;
   }
 
   /** Whether a scan is under way, and should not wait for new entries. */
@@ -57,14 +58,13 @@ export class Claims {
     const { key, group, consumer, minIdle } = this.#options;
     const args = [key, group, consumer, minIdle, this.#cursor ?? '0-0', 'COUNT', max];
     try {
-      const reply = (await reader.run('xautoclaim', args)) as [Buffer, (Entry | null)[]] | null;
-      if (reply === null) return [];
-      const cursor = reply[0].toString('latin1');
+      const reply = entriesClaimed(await reader.run('xautoclaim', args));
+      if (reply === undefined) return [];
+      const { cursor, claimed } = reply;
       // Not waited for: it goes over the command connection, whose troubles are not this reader's.
       if (cursor === '0-0') void this.#finish();
       else this.#cursor = cursor;
-      // Deleted ones are nil before Redis 7, which removes them from the pending entries itself.
-      return reply[1].filter((entry) => entry !== null && entry[1] !== null) as Entry[];
+      return claimed;
     } catch (error) {
       if (!messageOf(error).includes('unknown command')) throw error;
       this.#supported = false;
@@ -80,7 +80,7 @@ export class Claims {
   async #finish(): Promise<void> {
     this.#cursor = undefined;
     // Consumers of one group that started together should not all scan at once.
-    this.#next = performance.now() + this.#interval * (0.9 + Math.random() * 0.2);
+    this.#next = monotonicTime() + this.#interval * (0.9 + Math.random() * 0.2);
     const { client, key, group, minIdle, report, timings } = this.#options;
     try {
       await removeGone(client, key, group, Math.max(minIdle, timings.claimMax));

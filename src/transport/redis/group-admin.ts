@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
 import { missingStream, type StreamSourceOptions } from '../source.ts';
-import { fieldIn } from './info.ts';
+import { consumerRows } from './replies.ts';
 
 /** XGROUP CREATE; a group that is there already stays as it is. */
 export async function createGroup(
@@ -46,12 +46,9 @@ export async function removeGone(
   group: string,
   idle: number,
 ): Promise<void> {
-  const rows = (await client.xinfo('CONSUMERS', key, group)) as unknown[][];
-  for (const row of rows) {
-    const name = String(fieldIn(row, 'name'));
-    const isSilent = Number(fieldIn(row, 'idle')) >= idle;
-    if (fieldIn(row, 'pending') !== 0 || !isSilent || !MADE_UP.test(name)) continue;
-    await client.eval(REMOVE, 1, key, group, name);
+  for (const row of consumerRows(await client.xinfo('CONSUMERS', key, group))) {
+    if (row.pending > 0 || row.idle < idle || !MADE_UP.test(row.name)) continue;
+    await client.eval(REMOVE, 1, key, group, row.name);
   }
 }
 

@@ -6,7 +6,15 @@ import type { Delivery, Report, Source, StreamSourceOptions } from '../source.ts
 import type { Timings } from '../timings.ts';
 import type { Connections } from './connections.ts';
 import { Claims, type ClaimsOptions } from './claims.ts';
-import { delivery, entriesOf, idOf, type Entry } from './replies.ts';
+import {
+  delivery,
+  entries,
+  entriesRead,
+  idOf,
+  pendingRows,
+  type Entry,
+  type PendingRow,
+} from './replies.ts';
 import { createGroup, handBack, makeUpName } from './group-admin.ts';
 import { BlockingReader } from './blocking-reader.ts';
 import { trimmer } from './trim.ts';
@@ -157,7 +165,7 @@ export class GroupSource implements Source {
     if (wait > 0) args.push('BLOCK', Math.ceil(wait));
     if (noAck) args.push('NOACK');
     args.push('STREAMS', this.#key, '>');
-    for (const entry of entriesOf(await this.#reader.run('xreadgroup', args))) {
+    for (const entry of entriesRead(await this.#reader.run('xreadgroup', args))) {
       const fresh = delivery(this.#key, entry, 1);
       if (!noAck) this.#inFlight.add(fresh.id as string);
       this.#ready.push(fresh);
@@ -179,37 +187,38 @@ export class GroupSource implements Source {
 
   async #fetchHistory(from: string, max: number): Promise<void> {
     const args = ['GROUP', this.#group, this.#consumer, 'COUNT', max, 'STREAMS', this.#key, from];
-    const entries = entriesOf(await this.#reader.run('xreadgroup', args));
+    const page = entriesRead(await this.#reader.run('xreadgroup', args));
     // A reconnect meanwhile starts history over; this page then comes again.
     if (this.#history !== from) return;
-    if (entries.length === 0) {
+    if (page.length === 0) {
       this.#history = undefined;
       return;
     }
-    this.#history = idOf(entries.at(-1) as Entry);
+    this.#history = idOf(page.at(-1) as Entry);
     // Trimmed or deleted while pending: nothing is left to handle.
-    const deleted = entries.filter(([, fields]) => fields === null).map(idOf);
-    await this.#deliver(entries.filter((entry) => !this.#abandoned.has(idOf(entry))));
+    const deleted = page.filter(([, fields]) => fields === null).map(idOf);
+    await this.#deliver(page.filter((entry) => !this.#abandoned.has(idOf(entry))));
     if (deleted.length > 0) await this.#client.xack(this.#key, this.#group, ...deleted);
   }
 
   /** Takes over what other consumers, or we ourselves, have left lying. */
   async #claim(max: number): Promise<void> {
-    const entries = await (this.#claims as Claims).step(this.#reader, max);
-    for (const entry of entries) this.#abandoned.delete(idOf(entry));
-    await this.#deliver(entries);
+    const claimed = await (this.#claims as Claims).step(this.#reader, max);
+    for (const entry of claimed) this.#abandoned.delete(idOf(entry));
+    await this.#deliver(claimed);
     // A long scan does not hold up what is new.
-    if (this.#claims?.isScanning === true && entries.length === 0) await this.#fetchNew(max);
+    if (this.#claims?.isScanning === true && claimed.length === 0) await this.#fetchNew(max);
   }
 
   /** Entries that were delivered before, unless they are in hand. */
-  async #deliver(entries: readonly Entry[]): Promise<void> {
+  async #deliver(known: readonly Entry[]): Promise<void> {
     const isOurs = (id: string): boolean => this.#inFlight.has(id) || this.#leaving.has(id);
-    const again = entries.filter((entry) => entry[1] !== null && !isOurs(idOf(entry)));
+    const again = known.filter((entry) => entry[1] !== null && !isOurs(idOf(entry)));
     const [first, last] = [again[0], again.at(-1)];
     if (first === undefined || last === undefined) return;
     const others = this.#inFlight.size + this.#abandoned.size;
-    const counts = await this.#deliveryCounts(idOf(first), idOf(last), again.length + others);
+    const rows = await this.#pending(idOf(first), idOf(last), again.length + others);
+    const counts = new Map(rows.map(({ id, count }) => [id, count]));
     for (const entry of again) {
       const id = idOf(entry);
       this.#inFlight.add(id);
@@ -217,31 +226,26 @@ export class GroupSource implements Source {
     }
   }
 
-  async #deliveryCounts(first: string, last: string, count: number): Promise<Map<string, number>> {
-    const rows = (await this.#client.xpending(
-      this.#key,
-      this.#group,
-      first,
-      last,
-      count,
-      this.#consumer,
-    )) as [id: string, consumer: string, idle: number, count: number][];
-    return new Map(rows.map(([id, , , deliveries]) => [id, deliveries]));
+  /** Entries that this consumer has pending, from `first` to `last`. */
+  async #pending(first: string, last: string, count: number): Promise<PendingRow[]> {
+    return pendingRows(
+      await this.#client.xpending(this.#key, this.#group, first, last, count, this.#consumer),
+    );
   }
 
   /** Takes a nacked entry again, so that Redis counts the delivery. */
   async #redeliver(before: Delivery): Promise<void> {
     const id = before.id as string;
     try {
-      const entries = (await this.#client.callBuffer(
+      const reply = await this.#client.callBuffer(
         'XCLAIM',
         this.#key,
         this.#group,
         this.#consumer,
         0,
         id,
-      )) as Entry[];
-      const entry = entries[0];
+      );
+      const entry = entries(reply)[0];
       // Acknowledged or deleted by somebody else meanwhile.
       if (entry?.[1] == null) this.#inFlight.delete(id);
       else this.#ready.push(delivery(this.#key, entry, before.count + 1));
@@ -298,15 +302,7 @@ export class GroupSource implements Source {
     if (left.length > 0 && !this.#options.noAck)
       await handBack(this.#client, this.#claimsOptions(), left);
     if (this.#options.consumer !== undefined) return;
-    const pending = await this.#client.xpending(
-      this.#key,
-      this.#group,
-      '-',
-      '+',
-      1,
-      this.#consumer,
-    );
-    if (pending.length > 0) return;
+    if ((await this.#pending('-', '+', 1)).length > 0) return;
     await this.#client.xgroup('DELCONSUMER', this.#key, this.#group, this.#consumer);
   }
 }

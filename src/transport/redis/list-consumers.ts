@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { randomId } from '../../internal/ids.ts';
+import { membersWithScores, serverTime } from './replies.ts';
 import type { Timings } from '../timings.ts';
 import type { Report } from '../source.ts';
 
@@ -137,8 +138,7 @@ export class Membership {
     const asked = moment();
     // By a script, which runs where the list is: TIME alone asks any node of a cluster.
     const reply = await this.#client.eval(TIME, 1, this.#registry);
-    const [seconds, microseconds] = reply as [string, string];
-    this.#offset = Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000) - Date.now();
+    this.#offset = serverTime(reply) - Date.now();
     this.#asked = asked;
   }
 
@@ -159,10 +159,8 @@ export class Membership {
     if (this.#client.status !== 'ready') return beat;
     const now = Date.now() + this.#offset;
     const reply = await this.#client.zrange(this.#registry, '0', String(MANY - 1), 'WITHSCORES');
-    const rows = reply.flat(); // pairs, where the protocol is RESP3
     let next = now + expiry;
-    for (let i = 0; i < rows.length; i += 2) {
-      const [consumer, score] = [rows[i] as string, Number(rows[i + 1])];
+    for (const [consumer, score] of membersWithScores(reply)) {
       if (consumer === this.#consumer) continue;
       if (now - score < expiry) {
         this.#dead.delete(consumer);
@@ -188,7 +186,11 @@ export class Membership {
   }
 }
 
-/** One moment on both clocks: one is set now and then, the other stands still while a machine sleeps. */
+/**
+ * One moment on both clocks of this machine: the wall clock is set now and then, the steady one stands
+ * still while the machine sleeps. They are the process's own and not those of internal/clock: they are
+ * compared with the server's clock, which no test makes jump.
+ */
 interface Moment {
   readonly wall: number;
   readonly steady: number;

@@ -1,6 +1,7 @@
 import { messageOf } from '../../errors.ts';
 import { settledWithin } from '../../internal/deferred.ts';
 import type { Delivery, Source } from '../source.ts';
+import { itemPopped, items, itemsPopped } from './replies.ts';
 import type { Connections } from './connections.ts';
 import { BlockingReader } from './blocking-reader.ts';
 
@@ -33,9 +34,9 @@ export class ListSource implements Source {
 
   async read(max: number): Promise<Delivery[]> {
     while (!this.#stopped) {
-      const items = this.#hasBlmpop ? await this.#blmpop(max) : await this.#blpop(max);
-      if (items.length > 0) {
-        return items.map((frame) => ({ frame, name: this.#key, id: undefined, count: 1 }));
+      const frames = this.#hasBlmpop ? await this.#blmpop(max) : await this.#blpop(max);
+      if (frames.length > 0) {
+        return frames.map((frame) => ({ frame, name: this.#key, id: undefined, count: 1 }));
       }
     }
     return [];
@@ -75,8 +76,7 @@ export class ListSource implements Source {
   async #blmpop(max: number): Promise<Buffer[]> {
     try {
       const args = [this.#block, 1, this.#key, 'LEFT', 'COUNT', max];
-      const reply = (await this.#reader.run('blmpop', args)) as [Buffer, Buffer[]] | null;
-      return reply === null ? [] : reply[1];
+      return itemsPopped(await this.#reader.run('blmpop', args));
     } catch (error) {
       if (!messageOf(error).includes('unknown command')) throw error;
       this.#hasBlmpop = false;
@@ -85,12 +85,11 @@ export class ListSource implements Source {
   }
 
   async #blpop(max: number): Promise<Buffer[]> {
-    const reply = (await this.#reader.run('blpop', [this.#key, this.#block])) as Buffer[] | null;
-    if (reply === null) return [];
-    const first = reply[1] as Buffer;
+    const first = itemPopped(await this.#reader.run('blpop', [this.#key, this.#block]));
+    if (first === undefined) return [];
     if (max === 1 || this.#stopped) return [first];
     // Whatever becomes of the second command, the first item is in hand.
     const more = await this.#reader.run('lpop', [this.#key, max - 1]).catch(() => null);
-    return [first, ...((more as Buffer[] | null) ?? [])];
+    return [first, ...items(more)];
   }
 }

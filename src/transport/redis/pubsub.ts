@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { monotonicTime } from '../../internal/clock.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../../internal/deferred.ts';
 import { Subscriptions } from '../listeners.ts';
@@ -136,7 +137,7 @@ export class PubSub {
       // A cluster ends sharded subscriptions whose slot leaves the node.
       client.on('moved', () => client.stream.destroy());
       client.on('close', () => {
-        if (this.#restoring === undefined) this.#lostAt = performance.now();
+        if (this.#restoring === undefined) this.#lostAt = monotonicTime();
         if (!this.#closed) this.#restoring ??= deferred();
       });
       client.on('ready', () => void this.#restore(client));
@@ -179,7 +180,7 @@ export class PubSub {
     if (this.#restoring === restoring && client.status === 'ready') {
       this.#restoring = undefined;
       restoring.resolve();
-      const gap = Math.round(performance.now() - this.#lostAt);
+      const gap = Math.round(monotonicTime() - this.#lostAt);
       this.#report(
         `channels are heard again; what was published in the ${gap} ms before is lost`,
         undefined,

@@ -1,6 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import { Command, type Cluster, type Redis } from 'ioredis';
 import { RedstartError, SetupError, messageOf } from '../../errors.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
 import { Mailbox } from '../push-source.ts';
@@ -10,9 +11,8 @@ import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list-source.ts';
 import { PubSub } from './pubsub.ts';
-import { delivery, type Entry } from './replies.ts';
+import { delivery, entries, groupRows, items } from './replies.ts';
 import { GroupSource } from './group-source.ts';
-import { fieldIn } from './info.ts';
 import { ReliableListSource } from './reliable-list-source.ts';
 import { argumentsOf, nameOf, sendCommand } from './send-command.ts';
 import { StreamSource } from './stream-source.ts';
@@ -38,7 +38,7 @@ export class RedisTransport implements Transport {
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.countsReceivers = !this.#connections.isCluster;
-    this.#client.on('close', () => (this.#downSince ??= performance.now()));
+    this.#client.on('close', () => (this.#downSince ??= monotonicTime()));
     this.#client.on('ready', () => (this.#downSince = undefined));
   }
 
@@ -52,7 +52,7 @@ export class RedisTransport implements Transport {
   }
 
   get downFor(): number {
-    return this.#downSince === undefined ? 0 : performance.now() - this.#downSince;
+    return this.#downSince === undefined ? 0 : monotonicTime() - this.#downSince;
   }
 
   connect(): Promise<void> {
@@ -156,12 +156,12 @@ export class RedisTransport implements Transport {
   async peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
     if (from.kind === 'stream') {
       const start = after === undefined ? '-' : `(${after}`;
-      const entries = await this.#client.xrangeBuffer(from.name, start, '+', 'COUNT', max);
-      return (entries as Entry[]).map((entry) => delivery(from.name, entry, 1));
+      const reply = await this.#client.xrangeBuffer(from.name, start, '+', 'COUNT', max);
+      return entries(reply).map((entry) => delivery(from.name, entry, 1));
     }
     const first = after === undefined ? 0 : Number(after) + 1;
-    const items = await this.#client.lrangeBuffer(from.name, first, first + max - 1);
-    return items.map((frame, i) => ({ frame, name: from.name, id: String(first + i), count: 1 }));
+    const found = await this.#client.lrangeBuffer(from.name, first, first + max - 1);
+    return found.map((frame, i) => ({ frame, name: from.name, id: String(first + i), count: 1 }));
   }
 
   /** XDEL, or LREM of the first that is equal. */
@@ -190,27 +190,19 @@ export class RedisTransport implements Transport {
   /** LRANGE and DEL in one MULTI. */
   async collect(name: string): Promise<Buffer[]> {
     const replies = await this.#client.multi().lrangeBuffer(name, 0, -1).del(name).exec();
-    return (replies?.[0]?.[1] ?? []) as Buffer[];
+    return items(replies?.[0]?.[1]);
   }
 
   async hasGroups(stream: string): Promise<boolean> {
-    const groups = (await this.#client.xinfo('GROUPS', stream)) as unknown[];
-    return groups.length > 0;
+    return groupRows(await this.#client.xinfo('GROUPS', stream)).length > 0;
   }
 
   /** XINFO GROUPS, which knows the lag since Redis 7. */
   async groupState(stream: string, name: string): Promise<GroupState> {
-    const rows = (await this.#client.xinfo('GROUPS', stream)) as unknown[][];
-    for (const row of rows) {
-      if (fieldIn(row, 'name') !== name) continue;
-      const lag = fieldIn(row, 'lag');
-      return {
-        pending: Number(fieldIn(row, 'pending')),
-        lag: typeof lag === 'number' ? lag : undefined,
-        consumers: Number(fieldIn(row, 'consumers')),
-      };
-    }
-    throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
+    const rows = groupRows(await this.#client.xinfo('GROUPS', stream));
+    const row = rows.find((group) => group.name === name);
+    if (row === undefined) throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
+    return { pending: row.pending, lag: row.lag, consumers: row.consumers };
   }
 
   adviceOn(error: unknown): string | undefined {

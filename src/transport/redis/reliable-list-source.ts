@@ -1,8 +1,10 @@
 import { SetupError, messageOf } from '../../errors.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, settledWithin, type Deferred } from '../../internal/deferred.ts';
 import { Timers } from '../../internal/timers.ts';
 import type { Delivery, Report, Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
+import { itemMoved, items } from './replies.ts';
 import type { Connections } from './connections.ts';
 import { Membership } from './list-consumers.ts';
 import { BlockingReader } from './blocking-reader.ts';
@@ -96,7 +98,7 @@ export class ReliableListSource implements Source {
     reader.onReconnect = () => {
       // What the lost connection was bringing is in the processing list, or is yet to come there.
       this.#hasStrays = true;
-      this.#lostAt = performance.now();
+      this.#lostAt = monotonicTime();
     };
   }
 
@@ -187,7 +189,7 @@ export class ReliableListSource implements Source {
 
   #prepare(): Promise<void> | undefined {
     // Redis may still serve the move that was waiting on the lost connection.
-    const isAftermathOver = performance.now() - this.#lostAt > 2 * this.#timings.block;
+    const isAftermathOver = monotonicTime() - this.#lostAt > 2 * this.#timings.block;
     if (this.#hasStrays || (isAftermathOver && this.#lostAt > -Infinity)) {
       if (isAftermathOver) this.#lostAt = -Infinity;
       return this.#recover();
@@ -200,8 +202,8 @@ export class ReliableListSource implements Source {
     const { processing } = this.#membership;
     if (this.#expectsMore && (await this.#take(max)) > 0) return;
     const args = [this.#list, processing, 'LEFT', 'RIGHT', this.#timings.block / 1_000];
-    const first = (await this.#run('blmove', args)) as Buffer | null;
-    if (first === null) return;
+    const first = itemMoved(await this.#run('blmove', args));
+    if (first === undefined) return;
     this.#deliver(this.#delivery(first));
     if (max === 1 || this.#stopped) return;
     // Whatever becomes of the second command, the first item is in hand.
@@ -210,12 +212,10 @@ export class ReliableListSource implements Source {
 
   async #take(max: number): Promise<number> {
     const { processing } = this.#membership;
-    const items = (await this.#run('eval', [TAKE, 2, this.#list, processing, max])) as
-      | Buffer[]
-      | null;
-    for (const frame of items ?? []) this.#deliver(this.#delivery(frame));
-    this.#expectsMore = items?.length === max;
-    return items?.length ?? 0;
+    const taken = items(await this.#run('eval', [TAKE, 2, this.#list, processing, max]));
+    for (const frame of taken) this.#deliver(this.#delivery(frame));
+    this.#expectsMore = taken.length === max;
+    return taken.length;
   }
 
   async #run(name: string, args: (string | number)[]): Promise<unknown> {
@@ -225,7 +225,7 @@ export class ReliableListSource implements Source {
       // A refusal moves nothing; of anything else it cannot be told.
       if ((error as Error).name === 'ReplyError') throw error;
       this.#hasStrays = true;
-      this.#lostAt = performance.now();
+      this.#lostAt = monotonicTime();
       throw error;
     }
   }
@@ -242,14 +242,14 @@ export class ReliableListSource implements Source {
       await this.#membership.beat();
       await Promise.all([this.#acking, this.#flushing]);
       this.#recovering = deferred();
-      const items = await client.lrangeBuffer(this.#membership.processing, 0, -1);
+      const found = await client.lrangeBuffer(this.#membership.processing, 0, -1);
       // Frames may be equal, so they are counted.
       const known = new Map<string, number>();
       for (const { frame } of this.#held.keys()) {
         const key = (frame as Buffer).toString('latin1');
         known.set(key, (known.get(key) ?? 0) + 1);
       }
-      for (const frame of items) {
+      for (const frame of found) {
         const key = frame.toString('latin1');
         const count = known.get(key) ?? 0;
         if (count > 0) known.set(key, count - 1);
@@ -319,7 +319,7 @@ export class ReliableListSource implements Source {
     this.#ready = [];
     // A move that may still arrive needs somebody to be known for whom it did.
     const isClean =
-      this.#fetching === undefined && performance.now() - this.#lostAt > this.#timings.expiry;
+      this.#fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
     const left = this.#membership.leave(keep, isClean);
     left.catch((error: unknown) => this.#report('items could not be given back', error));
     await settledWithin(left, this.#timings.leave);

@@ -1,15 +1,32 @@
+// Raw replies become typed values here and nowhere else: ioredis types most of them as `unknown`.
 import type { Delivery } from '../source.ts';
 
 /** The field of a stream entry that holds the frame, as in FastStream. */
 export const DATA_FIELD = '__data__';
 
-/** One entry in a reply: its id, and its fields and values in turn (nothing where it was deleted). */
+/** One entry of a stream: its id, and its fields and values in turn; `null` where it was deleted. */
 export type Entry = [id: Buffer, fields: Buffer[] | null];
 
-/** The entries in the reply of a read of one stream. */
-export function entriesOf(reply: unknown): Entry[] {
+/** XRANGE and XCLAIM, as buffers. */
+export function entries(reply: unknown): Entry[] {
+  return (reply ?? []) as Entry[];
+}
+
+/** XREAD and XREADGROUP of one stream; none where the read found nothing. */
+export function entriesRead(reply: unknown): Entry[] {
   const streams = reply as [key: Buffer, entries: Entry[]][] | null;
   return streams?.[0]?.[1] ?? [];
+}
+
+/** XAUTOCLAIM: where the scan goes on (`0-0`: it is over), and the entries that were claimed. */
+export function entriesClaimed(reply: unknown): { cursor: string; claimed: Entry[] } | undefined {
+  if (reply === null) return undefined;
+  const [cursor, claimed] = reply as [Buffer, (Entry | null)[]];
+  return {
+    cursor: cursor.toString('latin1'),
+    // Deleted entries are null before Redis 7, which removes them from the pending ones itself.
+    claimed: claimed.filter((entry): entry is Entry => entry !== null && entry[1] !== null),
+  };
 }
 
 export function idOf(entry: Entry): string {
@@ -18,6 +35,110 @@ export function idOf(entry: Entry): string {
 
 export function delivery(key: string, entry: Entry, count: number): Delivery {
   return { frame: frameOf(entry[1] ?? []), name: key, id: idOf(entry), count };
+}
+
+/** BLMPOP: the items of the one list that it read. */
+export function itemsPopped(reply: unknown): Buffer[] {
+  return (reply as [key: Buffer, items: Buffer[]] | null)?.[1] ?? [];
+}
+
+/** BLPOP: one item. */
+export function itemPopped(reply: unknown): Buffer | undefined {
+  return (reply as [key: Buffer, item: Buffer] | null)?.[1];
+}
+
+/** BLMOVE: one item. */
+export function itemMoved(reply: unknown): Buffer | undefined {
+  return (reply as Buffer | null) ?? undefined;
+}
+
+/** LRANGE, LPOP with a count, and scripts that return items. */
+export function items(reply: unknown): Buffer[] {
+  return (reply ?? []) as Buffer[];
+}
+
+export interface PendingRow {
+  readonly id: string;
+  readonly consumer: string;
+  /** How often the entry has been delivered. */
+  readonly count: number;
+}
+
+/** XPENDING with a range. */
+export function pendingRows(reply: unknown): PendingRow[] {
+  const rows = reply as [id: string, consumer: string, idle: number, count: number][];
+  return rows.map(([id, consumer, , count]) => ({ id, consumer, count }));
+}
+
+/** XPENDING without a range: the lowest id that is pending; undefined where none is. */
+export function lowestPending(reply: unknown): string | undefined {
+  return (reply as [count: number, lowest: string | null])[1] ?? undefined;
+}
+
+export interface GroupRow {
+  readonly name: string;
+  readonly pending: number;
+  readonly consumers: number;
+  readonly lastDeliveredId: string;
+  /** Undefined before Redis 7, and where deletions have made it unknown. */
+  readonly lag: number | undefined;
+}
+
+/** XINFO GROUPS. */
+export function groupRows(reply: unknown): GroupRow[] {
+  return (reply as unknown[][]).map((row) => {
+    const lag = fieldIn(row, 'lag');
+    return {
+      name: String(fieldIn(row, 'name')),
+      pending: Number(fieldIn(row, 'pending')),
+      consumers: Number(fieldIn(row, 'consumers')),
+      lastDeliveredId: String(fieldIn(row, 'last-delivered-id')),
+      lag: typeof lag === 'number' ? lag : undefined,
+    };
+  });
+}
+
+export interface ConsumerRow {
+  readonly name: string;
+  readonly pending: number;
+  /** Milliseconds since the consumer last asked for something. */
+  readonly idle: number;
+}
+
+/** XINFO CONSUMERS. */
+export function consumerRows(reply: unknown): ConsumerRow[] {
+  return (reply as unknown[][]).map((row) => ({
+    name: String(fieldIn(row, 'name')),
+    pending: Number(fieldIn(row, 'pending')),
+    idle: Number(fieldIn(row, 'idle')),
+  }));
+}
+
+/** XINFO STREAM: the newest id that the stream has given. */
+export function lastGeneratedId(reply: unknown): string {
+  return String(fieldIn(reply as unknown[], 'last-generated-id'));
+}
+
+/** ZRANGE WITHSCORES. */
+export function membersWithScores(reply: unknown): [member: string, score: number][] {
+  // RESP3 sends pairs, RESP2 one flat list.
+  const flat = (reply as (string | string[])[]).flat();
+  const pairs: [string, number][] = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i] as string, Number(flat[i + 1])]);
+  return pairs;
+}
+
+/** TIME, in Unix milliseconds. */
+export function serverTime(reply: unknown): number {
+  const [seconds, microseconds] = reply as [string, string];
+  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+}
+
+/** A field of one row of XINFO, in which names and values stand in turn; undefined where the server does not know it. */
+function fieldIn(row: readonly unknown[], name: string): unknown {
+  // In steps of two: a group or a consumer may be called `pending`.
+  for (let i = 0; i < row.length; i += 2) if (row[i] === name) return row[i + 1];
+  return undefined;
 }
 
 /** Our frame, or the fields of an entry that somebody else wrote. */

@@ -2,8 +2,7 @@ import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { missingStream, type Delivery, type Source, type StreamSourceOptions } from '../source.ts';
 import type { Connections } from './connections.ts';
-import { delivery, entriesOf } from './replies.ts';
-import { fieldIn } from './info.ts';
+import { delivery, entriesRead, lastGeneratedId } from './replies.ts';
 import { BlockingReader } from './blocking-reader.ts';
 
 /** A stream read on from an id, by everybody who does so: XREAD. */
@@ -35,9 +34,9 @@ export class StreamSource implements Source {
   async read(max: number): Promise<Delivery[]> {
     while (!this.#stopped) {
       const args = ['COUNT', max, 'BLOCK', this.#block, 'STREAMS', this.#key, this.#lastId];
-      const entries = entriesOf(await this.#reader.run('xread', args));
-      if (entries.length === 0) continue;
-      const deliveries = entries.map((entry) => delivery(this.#key, entry, 1));
+      const found = entriesRead(await this.#reader.run('xread', args));
+      if (found.length === 0) continue;
+      const deliveries = found.map((entry) => delivery(this.#key, entry, 1));
       this.#lastId = deliveries.at(-1)?.id as string;
       return deliveries;
     }
@@ -65,8 +64,7 @@ export class StreamSource implements Source {
 
 async function newestId(client: Redis, { name, declare }: StreamSourceOptions): Promise<string> {
   try {
-    const info = (await client.xinfo('STREAM', name)) as unknown[];
-    return String(fieldIn(info, 'last-generated-id'));
+    return lastGeneratedId(await client.xinfo('STREAM', name));
   } catch (cause) {
     const reason = messageOf(cause);
     if (!reason.includes('no such key')) {

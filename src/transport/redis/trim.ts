@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { fieldIn } from './info.ts';
+import { monotonicTime } from '../../internal/clock.ts';
+import { groupRows, lowestPending } from './replies.ts';
 
 /**
  * Keeps a stream near `maxlen` entries: a function to call now and then, which trims what every
@@ -11,10 +12,10 @@ export function trimmer(
   maxlen: number,
   interval: number,
 ): () => Promise<void> {
-  let trimmed = 0;
+  let trimmed = -Infinity;
   return async () => {
-    if (Date.now() - trimmed < interval) return;
-    trimmed = Date.now();
+    if (monotonicTime() - trimmed < interval) return;
+    trimmed = monotonicTime();
     const excess = (await client.xlen(key)) - maxlen;
     if (excess <= 0) return;
     const floor = await lowestNeeded(client, key);
@@ -24,13 +25,11 @@ export function trimmer(
 
 /** The lowest id that a group has pending, or the last that it was given. */
 async function lowestNeeded(client: Redis, key: string): Promise<string> {
-  const groups = (await client.xinfo('GROUPS', key)) as unknown[][];
+  const groups = groupRows(await client.xinfo('GROUPS', key));
   const ids = await Promise.all(
-    groups.map(async (group) => {
-      const field = (name: string): unknown => fieldIn(group, name);
-      if (field('pending') === 0) return String(field('last-delivered-id'));
-      const summary = await client.xpending(key, field('name') as string);
-      return String(summary[1] ?? field('last-delivered-id'));
+    groups.map(async ({ name, pending, lastDeliveredId }) => {
+      if (pending === 0) return lastDeliveredId;
+      return lowestPending(await client.xpending(key, name)) ?? lastDeliveredId;
     }),
   );
   return ids.reduce(lower);

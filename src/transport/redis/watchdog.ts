@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { monotonicTime } from '../../internal/clock.ts';
 import type { Timings } from '../timings.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { Timings } from '../timings.ts';
  */
 class Watchdog {
   /** When the server last answered on this connection. */
-  #answered = performance.now();
+  #answered = monotonicTime();
   #deadline: NodeJS.Timeout | undefined;
   readonly #client: Redis;
   readonly #timings: Timings;
@@ -26,7 +27,7 @@ class Watchdog {
   /** Whether the server answered a PING lately. While it is frozen as a whole, it did not. */
   get isAlive(): boolean {
     const { ping, pong } = this.#timings;
-    return performance.now() - this.#answered < ping + pong / 2;
+    return monotonicTime() - this.#answered < ping + pong / 2;
   }
 
   #ping(): void {
@@ -52,7 +53,7 @@ class Watchdog {
   }
 
   #alive(): void {
-    this.#answered = performance.now();
+    this.#answered = monotonicTime();
     this.#calm();
   }
 
