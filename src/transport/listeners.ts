@@ -1,5 +1,5 @@
 /** Who listens to what on one connection: one SUBSCRIBE per name, however many listen here. */
-export class Subscriptions<Sink> {
+export class Listeners<Sink> {
   readonly #sinks = new Map<string, Sink[]>();
 
   /** True when `name` is new. */

@@ -3,17 +3,17 @@ import type { Backlog, Delivery, Report, Source } from './source.ts';
 
 /**
  * Messages that wait for a channel subscriber that is busy. Redis does not wait for slow
- * subscribers, it cuts them off; so a mailbox holds this many messages, of this many bytes in all, and
- * drops what comes after, counted and reported once until the subscriber has caught up.
+ * subscribers, it cuts them off; so its source holds this many messages, of this many bytes in all, and
+ * drops what comes after. It counts them, and reports it once until the subscriber has caught up.
  */
 const CAPACITY = 65_536;
 const MAX_BYTES = 64 * 2 ** 20;
 
 /** A source that is pushed to: channels, which Redis delivers without being asked. */
-export class Mailbox implements Source {
+export class PushSource implements Source {
   readonly takesBack = false;
   readonly settles = false;
-  /** Messages that found the mailbox full. */
+  /** Messages that found it full. */
   dropped = 0;
   #waiting: Delivery[] = [];
   #bytes = 0;

@@ -11,13 +11,13 @@ transportContract('memory', () => {
     make: () => new MemoryTransport(url),
     name: () => unique(),
     async pending(stream, group) {
-      const entries = keeper.hub.stream(stream).groups.get(group)?.pending ?? [];
+      const entries = keeper.server.stream(stream).groups.get(group)?.pending ?? [];
       return [...entries].map(([id, { consumer, count }]) => ({ id, consumer, count }));
     },
     addForeign: async (stream, fields) =>
-      keeper.hub.stream(stream).add(fields.map((field) => Buffer.from(field))),
+      keeper.server.stream(stream).add(fields.map((field) => Buffer.from(field))),
     async deleteOldest(name, count) {
-      const stream = keeper.hub.stream(name);
+      const stream = keeper.server.stream(name);
       stream.trim(stream.length - count);
     },
     close: () => keeper.close(),

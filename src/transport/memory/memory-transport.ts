@@ -5,12 +5,12 @@
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
-import { Mailbox } from '../push-source.ts';
-import { MemoryHub, type Manner } from './server.ts';
+import { PushSource } from '../push-source.ts';
+import { MemoryServer, type Manner } from './server.ts';
 import { MemoryListSource } from './list.ts';
 import { MemoryReliableListSource } from './reliable-list.ts';
-import { MemoryStreamSource } from './stream.ts';
-import { Subscriptions } from '../listeners.ts';
+import { MemoryStreamSource } from './stream-source.ts';
+import { Listeners } from '../listeners.ts';
 import { missingStream } from '../source.ts';
 import type {
   Delivery,
@@ -31,10 +31,10 @@ export class MemoryTransport implements Transport {
   readonly downFor = 0;
   readonly #name: string;
   readonly #timings: Timings;
-  #hub: MemoryHub | undefined;
-  readonly #channels = new Subscriptions<Sink>();
-  readonly #patterns = new Subscriptions<Sink>();
-  readonly #sharded = new Subscriptions<Sink>();
+  #server: MemoryServer | undefined;
+  readonly #channels = new Listeners<Sink>();
+  readonly #patterns = new Listeners<Sink>();
+  readonly #sharded = new Listeners<Sink>();
   readonly #reliable = new Set<MemoryReliableListSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
@@ -44,24 +44,24 @@ export class MemoryTransport implements Transport {
   }
 
   connect(): Promise<void> {
-    this.#hub ??= MemoryHub.attach(this.#name);
+    this.#server ??= MemoryServer.attach(this.#name);
     return Promise.resolve();
   }
 
   /** What a server would hold. Throws `BrokerClosedError` unless connected. @internal */
-  get hub(): MemoryHub {
-    if (this.#hub === undefined) throw new BrokerClosedError();
-    return this.#hub;
+  get server(): MemoryServer {
+    if (this.#server === undefined) throw new BrokerClosedError();
+    return this.#server;
   }
 
   // Async, so that a mistake (a list that is a stream) rejects as it does with a server.
   async send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
     if (!(frame instanceof Uint8Array))
-      return this.hub.stream(to.name).add(frame.map((part) => Buffer.from(part)));
+      return this.server.stream(to.name).add(frame.map((part) => Buffer.from(part)));
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
-    if (to.kind === 'channel') return this.hub.publish(to.name, bytes, to.sharded);
-    if (to.kind === 'list') return this.hub.list(to.name).push(bytes);
-    return this.hub.stream(to.name).add(bytes, to.maxlen);
+    if (to.kind === 'channel') return this.server.publish(to.name, bytes, to.sharded);
+    if (to.kind === 'list') return this.server.list(to.name).push(bytes);
+    return this.server.stream(to.name).add(bytes, to.maxlen);
   }
 
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
@@ -88,19 +88,19 @@ export class MemoryTransport implements Transport {
   async open(options: SourceOptions, report: Report): Promise<Source> {
     if (options.kind === 'list') return this.#openList(options);
     if (options.kind === 'stream') {
-      if (!options.declare && !this.hub.has(options.name)) throw missingStream(options.name);
-      return new MemoryStreamSource(this.hub.stream(options.name), options);
+      if (!options.declare && !this.server.has(options.name)) throw missingStream(options.name);
+      return new MemoryStreamSource(this.server.stream(options.name), options);
     }
-    const sink: Sink = (frame, channel) => mailbox.push(frame, channel);
+    const sink: Sink = (frame, channel) => source.push(frame, channel);
     const { name, isPattern, sharded } = options;
     const manner = sharded === true ? 'sharded' : isPattern ? 'pattern' : 'plain';
-    const mailbox = new Mailbox(report, async () => this.#unsubscribe(name, manner, sink));
+    const source = new PushSource(report, async () => this.#unsubscribe(name, manner, sink));
     this.#subscribe(name, manner, sink);
-    return mailbox;
+    return source;
   }
 
   async listen(channel: string, onFrame: (frame: Buffer) => void): Promise<Listener> {
-    // Like a socket, the hub hands over in a later tick: a caller never runs inside its own send.
+    // Like a socket, the server hands over in a later tick: a caller never runs inside its own send.
     const sink: Sink = (frame) => process.nextTick(onFrame, frame);
     this.#subscribe(channel, 'plain', sink);
     return {
@@ -112,40 +112,42 @@ export class MemoryTransport implements Transport {
   async peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
     const { name } = from;
     if (from.kind === 'stream') {
-      const entries = this.hub.stream(name).after(after ?? '0', max);
+      const entries = this.server.stream(name).after(after ?? '0', max);
       return entries.map(({ id, frame }) => ({ frame, name, id, count: 1 }));
     }
     const first = after === undefined ? 0 : Number(after) + 1;
-    const frames = this.hub.list(name).items.slice(first, first + max);
+    const frames = this.server.list(name).items.slice(first, first + max);
     return frames.map((frame, i) => ({ frame, name, id: String(first + i), count: 1 }));
   }
 
   async remove(from: Target, { id, frame }: Delivery): Promise<boolean> {
-    if (from.kind === 'stream') return this.hub.stream(from.name).delete(id as string);
-    return this.hub.list(from.name).remove(frame as Buffer);
+    if (from.kind === 'stream') return this.server.stream(from.name).delete(id as string);
+    return this.server.list(from.name).remove(frame as Buffer);
   }
 
   async count({ kind, name }: Target): Promise<number> {
-    return kind === 'stream' ? this.hub.stream(name).length : this.hub.list(name).items.length;
+    return kind === 'stream'
+      ? this.server.stream(name).length
+      : this.server.list(name).items.length;
   }
 
   async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
-    this.hub.keep(name, Buffer.from(frame), life);
+    this.server.keep(name, Buffer.from(frame), life);
   }
 
   async collect(name: string): Promise<Buffer[]> {
-    return this.hub.collect(name);
+    return this.server.collect(name);
   }
 
   async hasGroups(stream: string): Promise<boolean> {
-    return this.hub.stream(stream).groups.size > 0;
+    return this.server.stream(stream).groups.size > 0;
   }
 
   async groupState(stream: string, name: string): Promise<GroupState> {
-    const { groups } = this.hub.stream(stream);
+    const { groups } = this.server.stream(stream);
     const group = groups.get(name);
     if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
-    const lag = this.hub.stream(stream).after(group.lastId, Infinity).length;
+    const lag = this.server.stream(stream).after(group.lastId, Infinity).length;
     return { pending: group.pending.size, lag, consumers: undefined };
   }
 
@@ -155,22 +157,23 @@ export class MemoryTransport implements Transport {
   async flush(): Promise<void> {}
 
   async ping(): Promise<void> {
-    void this.hub;
+    void this.server;
   }
 
   async close(): Promise<void> {
-    if (this.#hub === undefined) return;
+    if (this.#server === undefined) return;
     for (const source of this.#reliable) source.die();
     for (const manner of ['plain', 'pattern', 'sharded'] as const) {
       const subscriptions = this.#of(manner);
-      for (const name of subscriptions.names()) this.hub.unsubscribe(subscriptions, name, manner);
+      for (const name of subscriptions.names())
+        this.server.unsubscribe(subscriptions, name, manner);
     }
-    this.hub.detach();
-    this.#hub = undefined;
+    this.server.detach();
+    this.#server = undefined;
   }
 
   #openList({ name, reliable }: ListSourceOptions): Source {
-    const list = this.hub.list(name);
+    const list = this.server.list(name);
     if (!reliable) return new MemoryListSource(list, name);
     for (const source of this.#reliable) if (source.isOver) this.#reliable.delete(source);
     const source = new MemoryReliableListSource(list, name, this.#timings);
@@ -180,15 +183,15 @@ export class MemoryTransport implements Transport {
 
   #subscribe(name: string, manner: Manner, sink: Sink): void {
     const subscriptions = this.#of(manner);
-    if (subscriptions.add(name, sink)) this.hub.subscribe(subscriptions, name, manner);
+    if (subscriptions.add(name, sink)) this.server.subscribe(subscriptions, name, manner);
   }
 
   #unsubscribe(name: string, manner: Manner, sink: Sink): void {
     const subscriptions = this.#of(manner);
-    if (subscriptions.remove(name, sink)) this.#hub?.unsubscribe(subscriptions, name, manner);
+    if (subscriptions.remove(name, sink)) this.#server?.unsubscribe(subscriptions, name, manner);
   }
 
-  #of(manner: Manner): Subscriptions<Sink> {
+  #of(manner: Manner): Listeners<Sink> {
     if (manner === 'plain') return this.#channels;
     return manner === 'pattern' ? this.#patterns : this.#sharded;
   }

@@ -2,23 +2,23 @@ import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { globMatcher } from '../glob.ts';
 import { MemoryList } from './list.ts';
 import { MemoryStream } from './stream.ts';
-import type { Subscriptions } from '../listeners.ts';
+import type { Listeners } from '../listeners.ts';
 
-type Sinks = Subscriptions<(frame: Buffer, channel: string) => void>;
+type Sinks = Listeners<(frame: Buffer, channel: string) => void>;
 
 /** How somebody subscribes; sharded channels have names of their own. */
 export type Manner = 'plain' | 'pattern' | 'sharded';
 
 /** The data that a server would hold. */
-export class MemoryHub {
-  static readonly #hubs = new Map<string, MemoryHub>();
+export class MemoryServer {
+  static readonly #servers = new Map<string, MemoryServer>();
 
-  /** The hub of that name; it exists while something is attached to it. */
-  static attach(name: string): MemoryHub {
-    const hub = MemoryHub.#hubs.get(name) ?? new MemoryHub(name);
-    MemoryHub.#hubs.set(name, hub);
-    hub.#attached++;
-    return hub;
+  /** The server of that name; it exists while something is attached to it. */
+  static attach(name: string): MemoryServer {
+    const server = MemoryServer.#servers.get(name) ?? new MemoryServer(name);
+    MemoryServer.#servers.set(name, server);
+    server.#attached++;
+    return server;
   }
 
   readonly #name: string;
@@ -38,7 +38,7 @@ export class MemoryHub {
   }
 
   detach(): void {
-    if (--this.#attached === 0) MemoryHub.#hubs.delete(this.#name);
+    if (--this.#attached === 0) MemoryServer.#servers.delete(this.#name);
   }
 
   list(key: string): MemoryList {

@@ -48,7 +48,7 @@ return #items`;
  * sign of life in a sorted set of them all, by the server's clock; each looks after the others and
  * gives a dead one's items back. All keys of one list hash to the slot of the list itself.
  */
-export class Membership {
+export class ListConsumers {
   /** The key of this consumer's processing list. */
   readonly processing: string;
   readonly #client: Redis;

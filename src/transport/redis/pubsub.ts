@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { monotonicTime } from '../../internal/clock.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../../internal/deferred.ts';
-import { Subscriptions } from '../listeners.ts';
+import { Listeners } from '../listeners.ts';
 import type { Report } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
@@ -26,10 +26,10 @@ export class PubSub {
   readonly #report: Report;
   /** On a cluster, a name whose node to stay at; undefined for any node. */
   readonly #home: string | undefined;
-  readonly #sinks: Record<Manner, Subscriptions<ChannelSink>> = {
-    subscribe: new Subscriptions(),
-    psubscribe: new Subscriptions(),
-    ssubscribe: new Subscriptions(),
+  readonly #sinks: Record<Manner, Listeners<ChannelSink>> = {
+    subscribe: new Listeners(),
+    psubscribe: new Listeners(),
+    ssubscribe: new Listeners(),
   };
   #client: Promise<Redis> | undefined;
   /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */

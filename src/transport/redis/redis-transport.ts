@@ -4,7 +4,7 @@ import { RedstartError, SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
-import { Mailbox } from '../push-source.ts';
+import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
 import type { GroupState } from '../store.ts';
 import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
@@ -105,27 +105,27 @@ export class RedisTransport implements Transport {
     );
   }
 
-  async open(source: SourceOptions, report: Report): Promise<Source> {
-    if (source.kind === 'list') {
-      if (source.reliable) return ReliableListSource.open(this.#connections, source.name, report);
-      return ListSource.open(this.#connections, source.name);
+  async open(options: SourceOptions, report: Report): Promise<Source> {
+    if (options.kind === 'list') {
+      if (options.reliable) return ReliableListSource.open(this.#connections, options.name, report);
+      return ListSource.open(this.#connections, options.name);
     }
-    if (source.kind === 'stream') {
-      if (source.group === undefined) return StreamSource.open(this.#connections, source);
-      return GroupSource.open(this.#connections, source, report);
+    if (options.kind === 'stream') {
+      if (options.group === undefined) return StreamSource.open(this.#connections, options);
+      return GroupSource.open(this.#connections, options, report);
     }
-    const { name, isPattern, sharded = false } = source;
+    const { name, isPattern, sharded = false } = options;
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
     const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
-    const push = (frame: Buffer, channel: string): void => mailbox.push(frame, channel);
-    const mailbox = new Mailbox(
+    const push = (frame: Buffer, channel: string): void => source.push(frame, channel);
+    const source = new PushSource(
       report,
       () => pubsub.unsubscribe(name, manner, push),
       () => pubsub.trouble,
     );
-    const refused = (error: unknown): void => mailbox.fail(error);
+    const refused = (error: unknown): void => source.fail(error);
     await subscribed(pubsub.subscribe(name, manner, push, refused), name);
-    return mailbox;
+    return source;
   }
 
   async listen(

@@ -6,7 +6,7 @@ import type { Delivery, Report, Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { itemMoved, items } from './replies.ts';
 import type { Connections } from './connections.ts';
-import { Membership } from './list-consumers.ts';
+import { ListConsumers } from './list-consumers.ts';
 import { BlockingReader } from './blocking-reader.ts';
 
 /** Moves up to ARGV[1] items, and returns them. */
@@ -29,7 +29,7 @@ export class ReliableListSource implements Source {
   readonly #timings: Timings;
   readonly #list: string;
   readonly #reader: BlockingReader;
-  readonly #membership: Membership;
+  readonly #consumers: ListConsumers;
   readonly #report: Report;
 
   /** What is known here of the processing list. */
@@ -62,10 +62,10 @@ export class ReliableListSource implements Source {
     list: string,
     report: Report,
   ): Promise<ReliableListSource> {
-    const membership = new Membership(connections.client, list, report, connections.timings);
+    const consumers = new ListConsumers(connections.client, list, report, connections.timings);
     try {
       // Moves nothing, since the one list is new; a server that does not know the command says so.
-      await connections.client.lmove(membership.processing, list, 'RIGHT', 'LEFT');
+      await connections.client.lmove(consumers.processing, list, 'RIGHT', 'LEFT');
     } catch (cause) {
       if (!messageOf(cause).includes('unknown command')) throw cause;
       throw new SetupError(`list '${list}': 'reliable' needs Redis 6.2 or later (LMOVE)`, {
@@ -74,26 +74,26 @@ export class ReliableListSource implements Source {
     }
     const reader = await BlockingReader.open(connections, list);
     try {
-      await membership.join();
+      await consumers.join();
     } catch (error) {
       reader.close();
       throw error;
     }
-    return new ReliableListSource(connections, list, reader, membership, report);
+    return new ReliableListSource(connections, list, reader, consumers, report);
   }
 
   private constructor(
     connections: Connections,
     list: string,
     reader: BlockingReader,
-    membership: Membership,
+    consumers: ListConsumers,
     report: Report,
   ) {
     this.#connections = connections;
     this.#timings = connections.timings;
     this.#list = list;
     this.#reader = reader;
-    this.#membership = membership;
+    this.#consumers = consumers;
     this.#report = report;
     reader.onReconnect = () => {
       // What the lost connection was bringing is in the processing list, or is yet to come there.
@@ -138,7 +138,7 @@ export class ReliableListSource implements Source {
       Promise.all([this.#acking, this.#flushing, this.#fetching]),
       this.#timings.leave,
     );
-    this.#membership.close();
+    this.#consumers.close();
     this.#reader.close();
     this.#closed = true;
     for (const delivery of unstarted) {
@@ -194,12 +194,12 @@ export class ReliableListSource implements Source {
       if (isAftermathOver) this.#lostAt = -Infinity;
       return this.#recover();
     }
-    return this.#membership.renew();
+    return this.#consumers.renew();
   }
 
   /** One blocking move where nothing is expected, since moves that find nothing are not free. */
   async #move(max: number): Promise<void> {
-    const { processing } = this.#membership;
+    const { processing } = this.#consumers;
     if (this.#expectsMore && (await this.#take(max)) > 0) return;
     const args = [this.#list, processing, 'LEFT', 'RIGHT', this.#timings.block / 1_000];
     const first = itemMoved(await this.#run('blmove', args));
@@ -211,7 +211,7 @@ export class ReliableListSource implements Source {
   }
 
   async #take(max: number): Promise<number> {
-    const { processing } = this.#membership;
+    const { processing } = this.#consumers;
     const taken = items(await this.#run('eval', [TAKE, 2, this.#list, processing, max]));
     for (const frame of taken) this.#deliver(this.#delivery(frame));
     this.#expectsMore = taken.length === max;
@@ -239,10 +239,10 @@ export class ReliableListSource implements Source {
     this.#hasStrays = false;
     const { client } = this.#connections;
     try {
-      await this.#membership.beat();
+      await this.#consumers.beat();
       await Promise.all([this.#acking, this.#flushing]);
       this.#recovering = deferred();
-      const found = await client.lrangeBuffer(this.#membership.processing, 0, -1);
+      const found = await client.lrangeBuffer(this.#consumers.processing, 0, -1);
       // Frames may be equal, so they are counted.
       const known = new Map<string, number>();
       for (const { frame } of this.#held.keys()) {
@@ -281,7 +281,7 @@ export class ReliableListSource implements Source {
     this.#acks = [];
     try {
       const { client } = this.#connections;
-      const { processing } = this.#membership;
+      const { processing } = this.#consumers;
       if (acked.length === 1) {
         await client.lrem(processing, 1, acked[0]?.frame as Buffer);
       } else {
@@ -320,7 +320,7 @@ export class ReliableListSource implements Source {
     // A move that may still arrive needs somebody to be known for whom it did.
     const isClean =
       this.#fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
-    const left = this.#membership.leave(keep, isClean);
+    const left = this.#consumers.leave(keep, isClean);
     left.catch((error: unknown) => this.#report('items could not be given back', error));
     await settledWithin(left, this.#timings.leave);
   }
