@@ -14,7 +14,7 @@ import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
 import { GroupSource } from './group-source.ts';
 import { ReliableListSource } from './reliable-list-source.ts';
-import { argumentsOf, nameOf, sendCommand } from './send-command.ts';
+import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { StreamSource } from './stream-source.ts';
 import { adviceOn } from './advice.ts';
 
@@ -27,6 +27,7 @@ export class RedisTransport implements Transport {
   readonly #connections: Connections;
   readonly #client: Redis;
   readonly #report: Report;
+  readonly #sendCommands = new SendCommands();
   readonly #pubsub: PubSub;
   /** On a cluster: subscriptions that must be on the node of their slot, a connection for each slot. */
   readonly #homes = new Map<number, PubSub>();
@@ -67,15 +68,17 @@ export class RedisTransport implements Transport {
   }
 
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
-    if (COMMANDS.hasSubscribers) {
-      // Somebody traces what ioredis sends.
+    // Somebody traces what ioredis sends, or it is an ioredis that ours cannot pass for.
+    if (COMMANDS.hasSubscribers || !this.#sendCommands.isUsable) {
       this.#run<number | string>(nameOf(to), argumentsOf(to, frame as Buffer)).then(
         (reply) => receipt.sent(reply),
         (error: unknown) => receipt.refused(error),
       );
       return;
     }
-    void this.#client.sendCommand(this.#placed(sendCommand(to, frame as Buffer, receipt)));
+    void this.#client.sendCommand(
+      this.#placed(this.#sendCommands.make(to, frame as Buffer, receipt)),
+    );
   }
 
   /** One RPUSH with all frames, or one PUBLISH or XADD each, written together. */

@@ -3,17 +3,77 @@ import type { Target } from '../address.ts';
 import type { Receipt } from '../transport.ts';
 import { DATA_FIELD } from './replies.ts';
 
+/** Makes the commands of one connection that send a frame: the one command that is sent for every message. */
+export class SendCommands {
+  /**
+   * Whether ioredis's commands look like those that ours were written after. Where they do not (a
+   * later ioredis), its own have to be sent: slower, and never wrong.
+   */
+  readonly isUsable = hasKnownShape(new Command('publish', []));
+  #lastTarget: Target = { kind: 'channel', name: '' };
+  #lastHead = Buffer.alloc(0);
+
+  /** PUBLISH, SPUBLISH, RPUSH or XADD of one frame. */
+  make(to: Target, frame: Buffer, receipt: Receipt): Command {
+    return new SendCommand(to, frame, receipt, this.#headOf(to)) as unknown as Command;
+  }
+
+  /** A command on the wire, up to the frame's length: nearly always that of the command before. */
+  #headOf(to: Target): Buffer {
+    const last = this.#lastTarget;
+    if (
+      to.name === last.name &&
+      to.kind === last.kind &&
+      to.maxlen === last.maxlen &&
+      to.sharded === last.sharded
+    )
+      return this.#lastHead;
+    const parts = [nameOf(to), ...argumentsOf(to, NOTHING).slice(0, -1)].map(String);
+    const lines = parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
+    this.#lastHead = Buffer.from(`*${parts.length + 1}\r\n${lines.join('')}$`);
+    this.#lastTarget = to;
+    return this.#lastHead;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** The fields of ioredis 6.0's commands: what they carry beside those of {@link SendCommand} concerns their promise and their arguments. */
+const FIELDS = new Set([
+  ...['name', 'args', 'promise', 'resolve', 'reject', 'callback', 'errorStack', 'replyEncoding'],
+  ...['inTransaction', 'isTraced', 'isResolved', 'isSettled', 'transformed', 'bufferMode'],
+  ...['protocol', 'replyMapping', 'slot'],
+]);
+
+/** Methods of ioredis 6.0's commands that ioredis calls, or that {@link SendCommand} calls or replaces. */
+const METHODS = [
+  'setReplyContext',
+  'getSlot',
+  'getKeys',
+  'toWritable',
+  'setTimeout',
+  '_clearTimers',
+];
+
+/** Whether a command of ioredis has the fields and methods that {@link SendCommand} stands in for. */
+export function hasKnownShape(command: object): boolean {
+  const methods = command as Readonly<Record<string, unknown>>;
+  return (
+    Object.keys(command).every((field) => FIELDS.has(field)) &&
+    METHODS.every((method) => typeof methods[method] === 'function')
+  );
+}
+
 /**
- * PUBLISH, SPUBLISH, RPUSH or XADD of one frame: the one command that is sent for every message.
- * ioredis's own makes a promise, three closures and nine pieces that it joins; this one tells a
- * {@link Receipt}, and copies the frame once. With it a call at 512 in flight costs its caller 1.9 µs
- * less of 11.5 (`npm run bench`).
+ * Passes for a command of ioredis. ioredis's own makes a promise, three closures and nine pieces that
+ * it joins; this one tells a {@link Receipt}, and copies the frame once. With it a call at 512 in
+ * flight costs its caller 1.9 µs less of 11.5 (`npm run bench`).
  */
 class SendCommand {
   readonly name: string;
   readonly args: (string | number | Buffer)[];
   readonly promise = undefined;
-  // What ioredis reads of a command, or writes to it; here from the start, so that all look alike.
+  // What ioredis reads of a command or writes to it, declared from the start: all have one hidden class.
   inTransaction = false;
   isTraced = true;
   isResolved = false;
@@ -21,20 +81,20 @@ class SendCommand {
   protocol: unknown = 2;
   replyMapping: unknown = undefined;
   slot: number | undefined = undefined;
-  readonly #to: Target;
+  readonly #head: Buffer;
   readonly #frame: Buffer;
   readonly #receipt: Receipt;
 
-  constructor(to: Target, frame: Buffer, receipt: Receipt) {
+  constructor(to: Target, frame: Buffer, receipt: Receipt, head: Buffer) {
     this.name = nameOf(to);
     this.args = argumentsOf(to, frame);
-    this.#to = to;
+    this.#head = head;
     this.#frame = frame;
     this.#receipt = receipt;
   }
 
   toWritable(): Buffer {
-    const head = headOf(this.#to);
+    const head = this.#head;
     const frame = this.#frame;
     const length = `${frame.length}\r\n`;
     const start = head.length + length.length;
@@ -72,11 +132,6 @@ class SendCommand {
 // For all that ioredis does with a command beside sending it: slots of a cluster, time limits.
 Object.setPrototypeOf(SendCommand.prototype, Command.prototype);
 
-/** The command that sends a frame. */
-export function sendCommand(to: Target, frame: Buffer, receipt: Receipt): Command {
-  return new SendCommand(to, frame, receipt) as unknown as Command;
-}
-
 export function nameOf(to: Target): string {
   if (to.kind === 'channel') return to.sharded === true ? 'spublish' : 'publish';
   return to.kind === 'list' ? 'rpush' : 'xadd';
@@ -87,24 +142,3 @@ export function argumentsOf(to: Target, frame: Buffer): (string | number | Buffe
   if (to.maxlen === undefined) return [to.name, '*', DATA_FIELD, frame];
   return [to.name, 'MAXLEN', '~', to.maxlen, '*', DATA_FIELD, frame];
 }
-
-let lastTarget: Target = { kind: 'channel', name: '' };
-let lastHead = Buffer.alloc(0);
-
-/** A command on the wire, up to the frame's length: nearly always that of the command before. */
-function headOf(to: Target): Buffer {
-  if (
-    to.name === lastTarget.name &&
-    to.kind === lastTarget.kind &&
-    to.maxlen === lastTarget.maxlen &&
-    to.sharded === lastTarget.sharded
-  )
-    return lastHead;
-  const parts = [nameOf(to), ...argumentsOf(to, NOTHING).slice(0, -1)].map(String);
-  const lines = parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
-  lastHead = Buffer.from(`*${parts.length + 1}\r\n${lines.join('')}$`);
-  lastTarget = to;
-  return lastHead;
-}
-
-const NOTHING = Buffer.alloc(0);
