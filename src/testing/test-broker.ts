@@ -6,7 +6,7 @@ import { randomId } from '../internal/ids.ts';
 import type { Destination } from '../api/publishing.ts';
 import type { Subscriber } from '../broker/subscriber.ts';
 import { targetOf } from '../transport/address.ts';
-import { InterruptibleTransport } from './interruptible.ts';
+import { MemoryTransport } from '../transport/memory/memory-transport.ts';
 import { Link } from './link.ts';
 import { Records, type HandledCall, type PublishedMessage } from './records.ts';
 
@@ -49,7 +49,7 @@ export class TestBroker {
   readonly #brokers: readonly RedisBroker[];
   readonly #links = new Map<RedisBroker, Link>();
   readonly #records = new Records();
-  readonly #hub = `memory://redstart-testing-${randomId(12)}`;
+  readonly #memory = `memory://redstart-testing-${randomId(12)}`;
   #letTimeBe: (() => void) | undefined;
 
   /** @internal */
@@ -62,7 +62,7 @@ export class TestBroker {
     this.#letTimeBe = watchTime();
     for (const broker of this.#brokers) {
       const link = new Link();
-      await broker.reroute(() => new InterruptibleTransport(this.#hub, link), this.#records);
+      await broker.reroute(() => new MemoryTransport(this.#memory, { gate: link }), this.#records);
       this.#links.set(broker, link);
     }
     for (const broker of this.#brokers) await broker.start();
@@ -156,7 +156,7 @@ export class TestBroker {
   }
 
   async reconnect(broker?: RedisBroker): Promise<void> {
-    for (const link of this.#linksOf(broker)) await link.restore();
+    for (const link of this.#linksOf(broker)) link.restore();
   }
 
   #linksOf(broker: RedisBroker | undefined): Iterable<Link> {

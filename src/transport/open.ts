@@ -13,7 +13,7 @@ export function openTransport(
   timings: Timings = TIMINGS,
 ): Transport {
   if (typeof connection === 'string') {
-    if (connection.startsWith('memory://')) return new MemoryTransport(connection, timings);
+    if (connection.startsWith('memory://')) return new MemoryTransport(connection, { timings });
     if (!/^rediss?:\/\//.test(connection)) {
       const shown = connection.replace(/^([a-z]+:\/*)?.*@/i, '$1…@');
       throw new SetupError(

@@ -1,36 +1,39 @@
 /**
- * The transport without a server: the reference for what Redis does, the embedded default and what
- * users' own tests run on. Held to the same contract as Redis by test/contract.
+ * The transport without a server: the reference for what Redis does, the embedded default, and what
+ * users' own tests run on. test/contract holds it to the same contract as Redis.
  */
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
-import { TIMINGS, type Timings } from '../timings.ts';
-import { PushSource } from '../push-source.ts';
-import { MemoryServer, type Manner } from './server.ts';
-import { MemoryListSource } from './list.ts';
-import { MemoryReliableListSource } from './reliable-list.ts';
-import { MemoryStreamSource } from './stream-source.ts';
 import { Listeners } from '../listeners.ts';
+import { PushSource } from '../push-source.ts';
 import { missingStream } from '../source.ts';
 import type {
+  ChannelSourceOptions,
   Delivery,
-  ListSourceOptions,
   Listener,
+  ListSourceOptions,
   Report,
   Source,
   SourceOptions,
+  StreamSourceOptions,
 } from '../source.ts';
 import type { GroupState } from '../store.ts';
+import { TIMINGS, type Timings } from '../timings.ts';
 import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
+import type { Gate } from './gate.ts';
+import { MemoryListSource } from './list.ts';
+import { MemoryReliableListSource } from './reliable-list.ts';
+import { MemoryServer, type Manner } from './server.ts';
+import { MemoryStreamSource } from './stream-source.ts';
 
 /** Receives what is published to a channel: the frame and the concrete channel. */
 type Sink = (frame: Buffer, channel: string) => void;
 
 export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
-  readonly downFor = 0;
   readonly #name: string;
   readonly #timings: Timings;
+  readonly #gate: Gate | undefined;
   #server: MemoryServer | undefined;
   readonly #channels = new Listeners<Sink>();
   readonly #patterns = new Listeners<Sink>();
@@ -38,9 +41,14 @@ export class MemoryTransport implements Transport {
   readonly #reliable = new Set<MemoryReliableListSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
-  constructor(name: string, timings: Timings = TIMINGS) {
+  constructor(name: string, { timings = TIMINGS, gate }: { timings?: Timings; gate?: Gate } = {}) {
     this.#name = name;
     this.#timings = timings;
+    this.#gate = gate;
+  }
+
+  get downFor(): number {
+    return this.#gate?.downFor ?? 0;
   }
 
   connect(): Promise<void> {
@@ -56,6 +64,8 @@ export class MemoryTransport implements Transport {
 
   // Async, so that a mistake (a list that is a stream) rejects as it does with a server.
   async send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
+    const closed = this.#gate?.passed();
+    if (closed !== undefined) await closed;
     if (!(frame instanceof Uint8Array))
       return this.server.stream(to.name).add(frame.map((part) => Buffer.from(part)));
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
@@ -80,100 +90,112 @@ export class MemoryTransport implements Transport {
     return replies as number[] | string[];
   }
 
-  // All are carried out in this tick: nothing comes between them, transaction or not.
+  // All are carried out in one tick: no other command runs between them, transaction or not.
   sendAll(outbound: readonly Outbound[]): Promise<PromiseSettledResult<number | string>[]> {
     return Promise.allSettled(outbound.map(({ to, frame }) => this.send(to, frame)));
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
-    if (options.kind === 'list') return this.#openList(options);
-    if (options.kind === 'stream') {
-      if (!options.declare && !this.server.has(options.name)) throw missingStream(options.name);
-      return new MemoryStreamSource(this.server.stream(options.name), options);
-    }
-    const sink: Sink = (frame, channel) => source.push(frame, channel);
-    const { name, isPattern, sharded } = options;
-    const manner = sharded === true ? 'sharded' : isPattern ? 'pattern' : 'plain';
-    const source = new PushSource(report, async () => this.#unsubscribe(name, manner, sink));
-    this.#subscribe(name, manner, sink);
-    return source;
+    const source = await this.#run((server) => {
+      if (options.kind === 'list') return this.#openList(server, options);
+      if (options.kind === 'stream') return this.#openStream(server, options);
+      return this.#openChannel(options, report);
+    });
+    return this.#gate?.guard(source) ?? source;
   }
 
-  async listen(channel: string, onFrame: (frame: Buffer) => void): Promise<Listener> {
+  listen(
+    channel: string,
+    onFrame: (frame: Buffer) => void,
+    onRestored: () => void,
+  ): Promise<Listener> {
     // Like a socket, the server hands over in a later tick: a caller never runs inside its own send.
     const sink: Sink = (frame) => process.nextTick(onFrame, frame);
-    this.#subscribe(channel, 'plain', sink);
-    return {
-      ready: () => undefined,
-      close: async () => this.#unsubscribe(channel, 'plain', sink),
-    };
+    return this.#run(() => {
+      const close = this.#subscribe(channel, 'plain', sink, onRestored);
+      return { ready: () => this.#gate?.passed(), close: async () => close() };
+    });
   }
 
-  async peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
-    const { name } = from;
-    if (from.kind === 'stream') {
-      const entries = this.server.stream(name).after(after ?? '0', max);
-      return entries.map(({ id, frame }) => ({ frame, name, id, count: 1 }));
-    }
-    const first = after === undefined ? 0 : Number(after) + 1;
-    const frames = this.server.list(name).items.slice(first, first + max);
-    return frames.map((frame, i) => ({ frame, name, id: String(first + i), count: 1 }));
+  peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
+    const { kind, name } = from;
+    return this.#run((server) => {
+      if (kind === 'stream') {
+        const entries = server.stream(name).after(after ?? '0', max);
+        return entries.map(({ id, frame }) => ({ frame, name, id, count: 1 }));
+      }
+      const first = after === undefined ? 0 : Number(after) + 1;
+      const frames = server.list(name).items.slice(first, first + max);
+      return frames.map((frame, i) => ({ frame, name, id: String(first + i), count: 1 }));
+    });
   }
 
-  async remove(from: Target, { id, frame }: Delivery): Promise<boolean> {
-    if (from.kind === 'stream') return this.server.stream(from.name).delete(id as string);
-    return this.server.list(from.name).remove(frame as Buffer);
+  remove({ kind, name }: Target, { id, frame }: Delivery): Promise<boolean> {
+    return this.#run((server) =>
+      kind === 'stream'
+        ? server.stream(name).delete(id as string)
+        : server.list(name).remove(frame as Buffer),
+    );
   }
 
-  async count({ kind, name }: Target): Promise<number> {
-    return kind === 'stream'
-      ? this.server.stream(name).length
-      : this.server.list(name).items.length;
+  count({ kind, name }: Target): Promise<number> {
+    return this.#run((server) =>
+      kind === 'stream' ? server.stream(name).length : server.list(name).items.length,
+    );
   }
 
-  async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
-    this.server.keep(name, Buffer.from(frame), life);
+  keep(name: string, frame: Uint8Array, life: number): Promise<void> {
+    return this.#run((server) => server.keep(name, Buffer.from(frame), life));
   }
 
-  async collect(name: string): Promise<Buffer[]> {
-    return this.server.collect(name);
+  collect(name: string): Promise<Buffer[]> {
+    return this.#run((server) => server.collect(name));
   }
 
-  async hasGroups(stream: string): Promise<boolean> {
-    return this.server.stream(stream).groups.size > 0;
+  hasGroups(stream: string): Promise<boolean> {
+    return this.#run((server) => server.stream(stream).groups.size > 0);
   }
 
-  async groupState(stream: string, name: string): Promise<GroupState> {
-    const { groups } = this.server.stream(stream);
-    const group = groups.get(name);
-    if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
-    const lag = this.server.stream(stream).after(group.lastId, Infinity).length;
-    return { pending: group.pending.size, lag, consumers: undefined };
+  groupState(stream: string, name: string): Promise<GroupState> {
+    return this.#run((server) => {
+      const group = server.stream(stream).groups.get(name);
+      if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
+      const lag = server.stream(stream).after(group.lastId, Infinity).length;
+      return { pending: group.pending.size, lag, consumers: undefined };
+    });
   }
 
   // Nothing here can be refused once it is open.
   adviceOn(): undefined {}
 
-  async flush(): Promise<void> {}
+  async flush(): Promise<void> {
+    await this.#gate?.passed();
+  }
 
-  async ping(): Promise<void> {
-    void this.server;
+  ping(): Promise<void> {
+    return this.#run(() => undefined);
   }
 
   async close(): Promise<void> {
     if (this.#server === undefined) return;
     for (const source of this.#reliable) source.die();
     for (const manner of ['plain', 'pattern', 'sharded'] as const) {
-      const subscriptions = this.#of(manner);
-      for (const name of subscriptions.names())
-        this.server.unsubscribe(subscriptions, name, manner);
+      const listeners = this.#of(manner);
+      for (const name of listeners.names()) this.server.unsubscribe(listeners, name, manner);
     }
     this.server.detach();
     this.#server = undefined;
   }
 
-  #openList({ name, reliable }: ListSourceOptions): Source {
-    const list = this.server.list(name);
+  /** Runs a command once the connection stands; what it throws is a rejection, as with a server. */
+  async #run<T>(command: (server: MemoryServer) => T): Promise<T> {
+    const closed = this.#gate?.passed();
+    if (closed !== undefined) await closed;
+    return command(this.server);
+  }
+
+  #openList(server: MemoryServer, { name, reliable }: ListSourceOptions): Source {
+    const list = server.list(name);
     if (!reliable) return new MemoryListSource(list, name);
     for (const source of this.#reliable) if (source.isOver) this.#reliable.delete(source);
     const source = new MemoryReliableListSource(list, name, this.#timings);
@@ -181,14 +203,40 @@ export class MemoryTransport implements Transport {
     return source;
   }
 
-  #subscribe(name: string, manner: Manner, sink: Sink): void {
-    const subscriptions = this.#of(manner);
-    if (subscriptions.add(name, sink)) this.server.subscribe(subscriptions, name, manner);
+  #openStream(server: MemoryServer, options: StreamSourceOptions): Source {
+    if (!options.declare && !server.has(options.name)) throw missingStream(options.name);
+    return new MemoryStreamSource(server.stream(options.name), options);
   }
 
-  #unsubscribe(name: string, manner: Manner, sink: Sink): void {
-    const subscriptions = this.#of(manner);
-    if (subscriptions.remove(name, sink)) this.#server?.unsubscribe(subscriptions, name, manner);
+  #openChannel({ name, isPattern, sharded }: ChannelSourceOptions, report: Report): Source {
+    const manner = sharded === true ? 'sharded' : isPattern ? 'pattern' : 'plain';
+    const sink: Sink = (frame, channel) => source.push(frame, channel);
+    const close = this.#subscribe(name, manner, sink);
+    const source = new PushSource(report, async () => close());
+    return source;
+  }
+
+  /** Subscribes until the result is called; `onRestored` is called when a broken connection is back. */
+  #subscribe(name: string, manner: Manner, sink: Sink, onRestored?: () => void): () => void {
+    const listeners = this.#of(manner);
+    const start = (): void => {
+      if (listeners.add(name, sink)) this.server.subscribe(listeners, name, manner);
+    };
+    const end = (): void => {
+      if (listeners.remove(name, sink)) this.#server?.unsubscribe(listeners, name, manner);
+    };
+    start();
+    const forget = this.#gate?.add({
+      cut: end,
+      restore: () => {
+        start();
+        onRestored?.();
+      },
+    });
+    return () => {
+      forget?.();
+      end();
+    };
   }
 
   #of(manner: Manner): Listeners<Sink> {
