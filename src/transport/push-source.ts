@@ -1,4 +1,5 @@
 import { monotonicTime } from '../internal/clock.ts';
+import { Feed } from './feed.ts';
 import type { Backlog, Delivery, Report, Source } from './source.ts';
 
 /**
@@ -15,13 +16,11 @@ export class PushSource implements Source {
   readonly settles = false;
   /** Messages that found it full. */
   dropped = 0;
-  #waiting: Delivery[] = [];
   #bytes = 0;
-  #wake: (() => void) | undefined;
   #stopped = false;
   #overflowing = false;
   #droppedAt = -Infinity;
-  #failure: { readonly error: unknown } | undefined;
+  readonly #feed = new Feed({ onTaken: (deliveries) => this.#makeRoom(deliveries) });
   readonly #report: Report;
   readonly #unsubscribe: () => Promise<void>;
   readonly #trouble: () => string | undefined;
@@ -43,7 +42,7 @@ export class PushSource implements Source {
 
   get backlog(): Backlog {
     return {
-      waiting: this.#waiting.length,
+      waiting: this.#feed.length,
       dropped: this.dropped,
       droppedAgo: monotonicTime() - this.#droppedAt,
     };
@@ -51,53 +50,35 @@ export class PushSource implements Source {
 
   /** Nothing will arrive any more: once what has arrived is read, `read` throws. */
   fail(error: unknown): void {
-    this.#failure = { error };
-    this.#wake?.();
+    if (!this.#stopped) this.#feed.end({ error });
   }
 
   push(frame: Buffer, name: string): void {
     if (this.#stopped) return;
-    if (this.#waiting.length >= CAPACITY || this.#bytes >= MAX_BYTES) {
+    if (this.#feed.length >= CAPACITY || this.#bytes >= MAX_BYTES) {
       this.dropped++;
       this.#droppedAt = monotonicTime();
       if (this.#overflowing) return;
       this.#overflowing = true;
       this.#report(
-        `the handler is ${this.#waiting.length} messages behind, ${this.#bytes} bytes: further messages are dropped until it has caught up`,
+        `the handler is ${this.#feed.length} messages behind, ${this.#bytes} bytes: further messages are dropped until it has caught up`,
         undefined,
       );
       return;
     }
     this.#bytes += frame.length;
-    this.#waiting.push({ frame, name, id: undefined, count: 1 });
-    this.#wake?.();
+    this.#feed.push({ frame, name, id: undefined, count: 1 });
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    while (this.#waiting.length === 0 && !this.#stopped) {
-      if (this.#failure !== undefined) throw this.#failure.error;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
-    }
-    if (this.#waiting.length > max) {
-      const some = this.#waiting.splice(0, max);
-      for (const { frame } of some) this.#bytes -= (frame as Buffer).length;
-      return some;
-    }
-    const all = this.#waiting;
-    this.#waiting = [];
-    this.#bytes = 0;
-    this.#overflowing = false;
-    return all;
+  read(max: number): Promise<Delivery[]> {
+    return this.#feed.next(max);
   }
 
-  /** What has arrived is still read out. */
+  /** What has arrived is still read. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#wake?.();
+    this.#feed.end();
     await this.#unsubscribe();
   }
 
@@ -109,4 +90,13 @@ export class PushSource implements Source {
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}
+
+  #makeRoom(deliveries: readonly Delivery[]): void {
+    if (this.#feed.length === 0) {
+      this.#bytes = 0;
+      this.#overflowing = false;
+      return;
+    }
+    for (const { frame } of deliveries) this.#bytes -= (frame as Buffer).length;
+  }
 }

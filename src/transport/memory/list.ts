@@ -1,9 +1,10 @@
+import { Feed } from '../feed.ts';
 import type { Delivery, Source } from '../source.ts';
 
 /** A list key: items, and readers that block on it while it is empty, in the order they came. */
 export class MemoryList {
   #items: Buffer[] = [];
-  readonly #blocked: (() => void)[] = [];
+  readonly #blocked = new Set<() => void>();
 
   push(item: Buffer): number {
     this.#items.push(item);
@@ -18,7 +19,12 @@ export class MemoryList {
 
   /** One is enough: a reader that leaves items behind wakes the next. */
   wakeOne(): void {
-    if (this.#items.length > 0) this.#blocked.shift()?.();
+    if (this.#items.length === 0) return;
+    for (const wake of this.#blocked) {
+      this.#blocked.delete(wake);
+      wake();
+      return;
+    }
   }
 
   take(max: number): Buffer[] {
@@ -36,13 +42,15 @@ export class MemoryList {
     return this.#items;
   }
 
+  /** Has `wake` called once, when there is an item that no reader before has taken. */
   block(wake: () => void): void {
-    this.#blocked.push(wake);
+    this.#blocked.add(wake);
   }
 
+  /** Ends the wait of `wake`. It may have been woken and not have read yet: the next is woken in its place. */
   unblock(wake: () => void): void {
-    const at = this.#blocked.indexOf(wake);
-    if (at >= 0) this.#blocked.splice(at, 1);
+    this.#blocked.delete(wake);
+    this.wakeOne();
   }
 }
 
@@ -51,36 +59,21 @@ export class MemoryListSource implements Source {
   readonly settles = false;
   readonly #list: MemoryList;
   readonly #name: string;
-  #wake: (() => void) | undefined;
-  #stopped = false;
+  readonly #feed: Feed;
 
   constructor(list: MemoryList, name: string) {
     this.#list = list;
     this.#name = name;
+    this.#feed = new Feed({ fetch: (max) => this.#take(max) });
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    while (!this.#stopped) {
-      const items = this.#list.take(max);
-      this.#list.wakeOne();
-      if (items.length > 0) {
-        return items.map((frame) => ({ frame, name: this.#name, id: undefined, count: 1 }));
-      }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        this.#list.block(resolve);
-      });
-      this.#wake = undefined;
-    }
-    return [];
+  read(max: number): Promise<Delivery[]> {
+    return this.#feed.next(max);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    if (this.#wake === undefined) return;
-    this.#list.unblock(this.#wake);
-    this.#wake();
-    this.#list.wakeOne();
+    this.#feed.end();
+    this.#list.unblock(this.#feed.wake);
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
@@ -92,4 +85,13 @@ export class MemoryListSource implements Source {
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}
+
+  #take(max: number): undefined {
+    const items = this.#list.take(max);
+    if (items.length === 0) this.#list.block(this.#feed.wake);
+    else this.#list.wakeOne();
+    for (const frame of items) {
+      this.#feed.push({ frame, name: this.#name, id: undefined, count: 1 });
+    }
+  }
 }

@@ -1,15 +1,9 @@
 import { setTimer } from '../../internal/clock.ts';
-import { Timers } from '../../internal/timers.ts';
+import { Feed } from '../feed.ts';
+import { Held } from '../held.ts';
+import type { Delivery, Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import type { MemoryList } from './list.ts';
-import type { Delivery, Source } from '../source.ts';
-
-/** An item that was taken and not acknowledged. */
-interface Item {
-  readonly frame: Buffer;
-  /** Given out and neither nacked nor abandoned. */
-  isRunning: boolean;
-}
 
 /** A list whose items come back unless they are acknowledged. */
 export class MemoryReliableListSource implements Source {
@@ -18,100 +12,92 @@ export class MemoryReliableListSource implements Source {
   readonly #list: MemoryList;
   readonly #name: string;
   readonly #expiry: number;
-  /** In the order in which they were taken. */
-  readonly #items = new Set<Item>();
-  readonly #taken = new WeakMap<Delivery, Item>();
-  /** To be delivered again. */
-  #again: Delivery[] = [];
-  readonly #retries = new Timers();
-  #wake: (() => void) | undefined;
+  /** What was taken and not acknowledged, oldest first: Redis's processing list. */
+  readonly #processing = new Set<Buffer>();
+  readonly #held: Held;
+  readonly #feed: Feed;
   #stopped = false;
 
   constructor(list: MemoryList, name: string, { expiry }: Timings) {
-    this.#expiry = expiry;
     this.#list = list;
     this.#name = name;
+    this.#expiry = expiry;
+    this.#held = new Held((again) => this.#feed.push(again));
+    this.#feed = new Feed({
+      fetch: (max) => this.#take(max),
+      onTaken: (deliveries) => this.#start(deliveries),
+    });
   }
 
   /** Whether nothing will ever be given back. */
   get isOver(): boolean {
-    return this.#stopped && this.#items.size === 0;
+    return this.#stopped && this.#processing.size === 0;
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    while (!this.#stopped) {
-      const deliveries = this.#again.length > 0 ? this.#again.splice(0, max) : this.#take(max);
-      this.#list.wakeOne();
-      if (deliveries.length > 0) return deliveries;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        this.#list.block(resolve);
-      });
-      this.#list.unblock(this.#wake as () => void);
-      this.#wake = undefined;
-    }
-    return [];
+  read(max: number): Promise<Delivery[]> {
+    return this.#feed.next(max);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#retries.clear();
-    if (this.#wake === undefined) return;
-    this.#list.unblock(this.#wake);
-    this.#wake();
-    this.#list.wakeOne();
+    this.#held.stop();
+    this.#feed.end();
+    this.#list.unblock(this.#feed.wake);
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     for (const delivery of unstarted) this.abandon(delivery);
-    this.#giveBack((item) => !item.isRunning);
-    if (this.#items.size > 0) setTimer(() => this.die(), this.#expiry).unref();
+    this.#feed.drain();
+    this.#giveBack(this.#held.takeIdle());
+    if (this.#processing.size > 0) setTimer(() => this.die(), this.#expiry).unref();
   }
 
   /** Gives back everything, as others do when a consumer is gone. */
   die(): void {
     void this.stop();
-    this.#giveBack(() => true);
+    this.#feed.drain();
+    this.#giveBack([...this.#held.all()]);
   }
 
   ack(delivery: Delivery): undefined {
-    const item = this.#taken.get(delivery);
-    if (item !== undefined) this.#items.delete(item);
+    if (this.#held.acknowledge(delivery)) this.#forget(delivery);
   }
 
   nack(delivery: Delivery, delay: number): void {
-    const item = this.#taken.get(delivery);
-    if (item?.isRunning !== true || this.#stopped) return;
-    item.isRunning = false;
-    this.#retries.after(delay, () => {
-      if (!this.#items.has(item)) return; // acknowledged meanwhile
-      this.#again.push(this.#deliver(item, delivery.count + 1));
-      this.#wake?.();
-    });
+    this.#held.nack(delivery, delay);
   }
 
   abandon(delivery: Delivery): void {
-    const item = this.#taken.get(delivery);
-    if (item !== undefined) item.isRunning = false;
+    this.#held.abandon(delivery);
   }
 
-  #take(max: number): Delivery[] {
+  #take(max: number): undefined {
     const frames = this.#list.take(max);
-    return frames.map((frame) => this.#deliver({ frame, isRunning: true }, 1));
+    if (frames.length === 0) this.#list.block(this.#feed.wake);
+    for (const frame of frames) {
+      const delivery = { frame, name: this.#name, id: undefined, count: 1 };
+      this.#processing.add(frame);
+      this.#held.add(delivery);
+      this.#feed.push(delivery);
+    }
   }
 
-  #deliver(item: Item, count: number): Delivery {
-    const delivery = { frame: item.frame, name: this.#name, id: undefined, count };
-    item.isRunning = true;
-    this.#items.add(item);
-    this.#taken.set(delivery, item);
-    return delivery;
+  #start(deliveries: readonly Delivery[]): void {
+    this.#held.start(deliveries);
+    // It may be blocked still, where what it read was a nacked item.
+    this.#list.unblock(this.#feed.wake);
   }
 
-  #giveBack(which: (item: Item) => boolean): void {
-    const items = [...this.#items].filter(which);
-    for (const item of items) this.#items.delete(item);
-    this.#list.putBack(items.map(({ frame }) => frame));
+  #giveBack(deliveries: readonly Delivery[]): void {
+    const given = new Set(deliveries.map(({ frame }) => frame));
+    const frames = [...this.#processing].filter((frame) => given.has(frame));
+    for (const delivery of deliveries) this.#forget(delivery);
+    this.#list.putBack(frames);
+  }
+
+  #forget(delivery: Delivery): void {
+    this.#held.delete(delivery);
+    this.#processing.delete(delivery.frame as Buffer);
   }
 }

@@ -1,5 +1,6 @@
 import { clearTimer, monotonicTime, setTimer } from '../../internal/clock.ts';
 import { Timers } from '../../internal/timers.ts';
+import { Feed } from '../feed.ts';
 import type { Delivery, Source, StreamSourceOptions } from '../source.ts';
 import { parseId, type Entry, type MemoryGroup, type MemoryStream } from './stream.ts';
 
@@ -21,7 +22,9 @@ export class MemoryStreamSource implements Source {
   /** Ids that this source may still deliver from its consumer's pending entries. */
   #again: string[];
   readonly #retries = new Timers();
-  #wake: (() => void) | undefined;
+  readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
+  /** Wakes a waiting reader when the next entry becomes stale. */
+  #staleTimer: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(stream: MemoryStream, options: StreamSourceOptions) {
@@ -43,29 +46,15 @@ export class MemoryStreamSource implements Source {
       .map(([id]) => id);
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    while (!this.#stopped) {
-      const deliveries =
-        this.#group === undefined ? this.#readOn(max) : this.#readGroup(this.#group, max);
-      if (deliveries.length > 0) return deliveries;
-      const stale = this.#group === undefined ? Infinity : this.#untilStale(this.#group);
-      let timer: NodeJS.Timeout | undefined;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        this.#stream.wait(resolve);
-        if (stale < 2 ** 31) timer = setTimer(resolve, stale).unref();
-      });
-      clearTimer(timer);
-      this.#stream.unwait(this.#wake as () => void);
-      this.#wake = undefined;
-    }
-    return [];
+  read(max: number): Promise<Delivery[]> {
+    return this.#feed.next(max);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#retries.clear();
-    this.#wake?.();
+    this.#feed.end();
+    this.#unwait();
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
@@ -93,13 +82,30 @@ export class MemoryStreamSource implements Source {
     if (this.#group === undefined || this.#stopped) return;
     this.#retries.after(delay, () => {
       this.#again.push(delivery.id as string);
-      this.#wake?.();
+      this.#feed.wake();
     });
   }
 
   abandon(delivery: Delivery): void {
     const id = delivery.id as string;
     if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, monotonicTime());
+  }
+
+  #fetch(max: number): undefined {
+    this.#unwait();
+    const group = this.#group;
+    const deliveries = group === undefined ? this.#readOn(max) : this.#readGroup(group, max);
+    for (const delivery of deliveries) this.#feed.push(delivery);
+    if (deliveries.length > 0) return;
+    this.#stream.wait(this.#feed.wake);
+    const stale = group === undefined ? Infinity : this.#untilStale(group);
+    if (stale < 2 ** 31) this.#staleTimer = setTimer(this.#feed.wake, stale).unref();
+  }
+
+  #unwait(): void {
+    clearTimer(this.#staleTimer);
+    this.#staleTimer = undefined;
+    this.#stream.unwait(this.#feed.wake);
   }
 
   #forget(group: MemoryGroup, id: string): void {

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import { settledWithin } from '../../internal/deferred.ts';
 import { Timers } from '../../internal/timers.ts';
+import { Feed } from '../feed.ts';
 import type { Delivery, Report, Source, StreamSourceOptions } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import type { Connections } from './connections.ts';
@@ -40,13 +41,9 @@ export class GroupSource implements Source {
   readonly #leaving = new Set<string>();
   /** Undefined where nothing is ever pending. */
   readonly #claims: Claims | undefined;
-  /** Entries on their way into a `read`. */
-  #ready: Delivery[] = [];
+  readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
   /** Own pending entries are read from here on; undefined once all have been. */
   #history: string | undefined = '0';
-  #reading = false;
-  #failure: Error | undefined;
-  #wake: (() => void) | undefined;
   readonly #retries = new Timers();
   #acks: string[] = [];
   #acking: Promise<void> | undefined;
@@ -87,28 +84,15 @@ export class GroupSource implements Source {
     };
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    for (;;) {
-      if (this.#ready.length > 0) return this.#ready.splice(0, max);
-      if (this.#stopped && !this.#reading) return [];
-      if (this.#failure !== undefined) {
-        const failure = this.#failure;
-        this.#failure = undefined;
-        throw failure;
-      }
-      // One read stays in flight while redelivered entries pass it by.
-      if (!this.#reading) void this.#fetch(max);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  read(max: number): Promise<Delivery[]> {
+    return this.#feed.next(max);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#retries.clear();
+    this.#feed.end();
     await this.#reader.stop();
-    this.#wake?.();
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
@@ -144,16 +128,13 @@ export class GroupSource implements Source {
   }
 
   async #fetch(max: number): Promise<void> {
-    this.#reading = true;
     try {
       if (this.#history !== undefined) await this.#fetchHistory(this.#history, max);
       else if (this.#claims !== undefined && this.#claims.wait <= 0) await this.#claim(max);
       else await this.#fetchNew(max);
     } catch (error) {
-      if (!(await this.#recreated(error))) this.#failure = error as Error;
+      if (!(await this.#recreated(error))) throw error;
     }
-    this.#reading = false;
-    this.#wake?.();
   }
 
   async #fetchNew(max: number): Promise<void> {
@@ -168,7 +149,7 @@ export class GroupSource implements Source {
     for (const entry of entriesRead(await this.#reader.run('xreadgroup', args))) {
       const fresh = delivery(this.#key, entry, 1);
       if (!noAck) this.#inFlight.add(fresh.id as string);
-      this.#ready.push(fresh);
+      this.#feed.push(fresh);
     }
   }
 
@@ -222,7 +203,7 @@ export class GroupSource implements Source {
     for (const entry of again) {
       const id = idOf(entry);
       this.#inFlight.add(id);
-      this.#ready.push(delivery(this.#key, entry, counts.get(id) ?? 2));
+      this.#feed.push(delivery(this.#key, entry, counts.get(id) ?? 2));
     }
   }
 
@@ -248,8 +229,7 @@ export class GroupSource implements Source {
       const entry = entries(reply)[0];
       // Acknowledged or deleted by somebody else meanwhile.
       if (entry?.[1] == null) this.#inFlight.delete(id);
-      else this.#ready.push(delivery(this.#key, entry, before.count + 1));
-      this.#wake?.();
+      else this.#feed.push(delivery(this.#key, entry, before.count + 1));
     } catch (error) {
       if (this.#stopped) return;
       this.#report(
@@ -295,7 +275,7 @@ export class GroupSource implements Source {
 
   /** Gives back what was not started, and removes a consumer that was made up and owns nothing. Failing that it is litter, and no harm. */
   async #leave(unstarted: readonly Delivery[]): Promise<void> {
-    const left = [...unstarted, ...this.#ready].map(({ id, count }) => ({
+    const left = [...unstarted, ...this.#feed.drain()].map(({ id, count }) => ({
       id: id as string,
       count: count - 1,
     }));

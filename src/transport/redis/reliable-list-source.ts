@@ -1,7 +1,8 @@
 import { SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, settledWithin, type Deferred } from '../../internal/deferred.ts';
-import { Timers } from '../../internal/timers.ts';
+import { Feed } from '../feed.ts';
+import { Held } from '../held.ts';
 import type { Delivery, Report, Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { itemMoved, items } from './replies.ts';
@@ -18,9 +19,6 @@ for i = 1, tonumber(ARGV[1]) do
 end
 return items`;
 
-/** `running`: given out. `idle`: waits for its turn, or was abandoned. `acking`: handled, and Redis not yet told. */
-type State = 'running' | 'idle' | 'acking';
-
 /** Items of a list, each held in this consumer's processing list from when it is taken until it is acknowledged. */
 export class ReliableListSource implements Source {
   readonly takesBack = true;
@@ -33,19 +31,17 @@ export class ReliableListSource implements Source {
   readonly #report: Report;
 
   /** What is known here of the processing list. */
-  readonly #held = new Map<Delivery, State>();
-  /** On their way into a `read`. */
-  #ready: Delivery[] = [];
+  readonly #held = new Held((again) => this.#feed.push(again));
+  readonly #feed = new Feed({
+    fetch: (max) => this.#fetch(max),
+    onTaken: (deliveries) => this.#held.start(deliveries),
+  });
   /** Whether the processing list may hold more than is known here. */
   #hasStrays = false;
   /** When a connection was lost with a move on it. */
   #lostAt = -Infinity;
   /** Whether the last read left more behind, as far as that can be told. */
   #expectsMore = false;
-  #fetching: Promise<void> | undefined;
-  #failure: Error | undefined;
-  #wake: (() => void) | undefined;
-  readonly #retries = new Timers();
   #acks: Delivery[] = [];
   /** Acknowledgements that wait for the end of the tick, and those on their way. */
   #acking: Promise<void> | undefined;
@@ -102,89 +98,56 @@ export class ReliableListSource implements Source {
     };
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    for (;;) {
-      if (this.#ready.length > 0) {
-        const deliveries = this.#ready.splice(0, max);
-        for (const delivery of deliveries) this.#held.set(delivery, 'running');
-        return deliveries;
-      }
-      if (this.#stopped && this.#fetching === undefined) return [];
-      if (this.#failure !== undefined) {
-        const failure = this.#failure;
-        this.#failure = undefined;
-        throw failure;
-      }
-      // One read stays in flight while items that are delivered again pass it by.
-      this.#fetching ??= this.#fetch(max);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  read(max: number): Promise<Delivery[]> {
+    return this.#feed.next(max);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopping.resolve();
-    this.#retries.clear();
+    this.#held.stop();
+    this.#feed.end();
     await this.#reader.stop();
-    this.#wake?.();
   }
 
   /** Gives back all but what is being handled; that stays until it is acknowledged, or until this consumer is missed. */
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     await settledWithin(
-      Promise.all([this.#acking, this.#flushing, this.#fetching]),
+      Promise.all([this.#acking, this.#flushing, this.#feed.fetching]),
       this.#timings.leave,
     );
     this.#consumers.close();
     this.#reader.close();
     this.#closed = true;
-    for (const delivery of unstarted) {
-      if (this.#held.has(delivery)) this.#held.set(delivery, 'idle');
-    }
+    for (const delivery of unstarted) this.#held.abandon(delivery);
     await this.#leave();
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
-    const state = this.#held.get(settled);
-    if (state === undefined || state === 'acking') return undefined;
-    this.#held.set(settled, 'acking');
+    if (!this.#held.acknowledge(settled)) return undefined;
     this.#acks.push(settled);
     return this.#ackSoon();
   }
 
   nack(settled: Delivery, delay: number): void {
-    if (this.#held.get(settled) !== 'running' || this.#stopped) return;
-    this.#held.set(settled, 'idle');
-    this.#retries.after(delay, () => {
-      if (this.#held.get(settled) !== 'idle') return; // acknowledged meanwhile
-      this.#held.delete(settled);
-      this.#deliver({ ...settled, count: settled.count + 1 });
-      this.#wake?.();
-    });
+    this.#held.nack(settled, delay);
   }
 
   abandon(left: Delivery): void {
-    if (this.#held.get(left) === 'running') this.#held.set(left, 'idle');
+    this.#held.abandon(left);
   }
 
-  #deliver(delivery: Delivery): void {
-    this.#held.set(delivery, 'idle');
-    this.#ready.push(delivery);
+  #deliver(frame: Buffer): void {
+    const delivery = { frame, name: this.#list, id: undefined, count: 1 };
+    this.#held.add(delivery);
+    this.#feed.push(delivery);
   }
 
   async #fetch(max: number): Promise<void> {
-    try {
-      const preparing = this.#prepare();
-      if (preparing !== undefined) await Promise.race([preparing, this.#stopping.promise]);
-      if (!this.#stopped && this.#ready.length === 0) await this.#move(max);
-    } catch (error) {
-      this.#failure = error as Error;
-    }
-    this.#fetching = undefined;
-    this.#wake?.();
+    const preparing = this.#prepare();
+    if (preparing !== undefined) await Promise.race([preparing, this.#stopping.promise]);
+    if (!this.#stopped && this.#feed.length === 0) await this.#move(max);
   }
 
   #prepare(): Promise<void> | undefined {
@@ -204,7 +167,7 @@ export class ReliableListSource implements Source {
     const args = [this.#list, processing, 'LEFT', 'RIGHT', this.#timings.block / 1_000];
     const first = itemMoved(await this.#run('blmove', args));
     if (first === undefined) return;
-    this.#deliver(this.#delivery(first));
+    this.#deliver(first);
     if (max === 1 || this.#stopped) return;
     // Whatever becomes of the second command, the first item is in hand.
     await this.#take(max - 1).catch(() => (this.#hasStrays = true));
@@ -213,7 +176,7 @@ export class ReliableListSource implements Source {
   async #take(max: number): Promise<number> {
     const { processing } = this.#consumers;
     const taken = items(await this.#run('eval', [TAKE, 2, this.#list, processing, max]));
-    for (const frame of taken) this.#deliver(this.#delivery(frame));
+    for (const frame of taken) this.#deliver(frame);
     this.#expectsMore = taken.length === max;
     return taken.length;
   }
@@ -230,10 +193,6 @@ export class ReliableListSource implements Source {
     }
   }
 
-  #delivery(frame: Buffer): Delivery {
-    return { frame, name: this.#list, id: undefined, count: 1 };
-  }
-
   /** Delivers what is in the processing list and not known here. No move is under way meanwhile. */
   async #recover(): Promise<void> {
     this.#hasStrays = false;
@@ -245,7 +204,7 @@ export class ReliableListSource implements Source {
       const found = await client.lrangeBuffer(this.#consumers.processing, 0, -1);
       // Frames may be equal, so they are counted.
       const known = new Map<string, number>();
-      for (const { frame } of this.#held.keys()) {
+      for (const { frame } of this.#held.all()) {
         const key = (frame as Buffer).toString('latin1');
         known.set(key, (known.get(key) ?? 0) + 1);
       }
@@ -253,7 +212,7 @@ export class ReliableListSource implements Source {
         const key = frame.toString('latin1');
         const count = known.get(key) ?? 0;
         if (count > 0) known.set(key, count - 1);
-        else this.#deliver(this.#delivery(frame));
+        else this.#deliver(frame);
       }
     } catch (error) {
       this.#hasStrays = true;
@@ -311,15 +270,12 @@ export class ReliableListSource implements Source {
   /** Where the server is gone nothing can be given back: this consumer is missed then, and others do it. */
   async #leave(): Promise<void> {
     if (this.#connections.client.status !== 'ready') return;
-    const keep: Buffer[] = [];
-    for (const [delivery, state] of this.#held) {
-      if (state === 'idle') this.#held.delete(delivery);
-      else keep.push(delivery.frame as Buffer);
-    }
-    this.#ready = [];
+    this.#feed.drain();
+    this.#held.takeIdle();
+    const keep = Array.from(this.#held.all(), ({ frame }) => frame as Buffer);
     // A move that may still arrive needs somebody to be known for whom it did.
     const isClean =
-      this.#fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
+      this.#feed.fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
     const left = this.#consumers.leave(keep, isClean);
     left.catch((error: unknown) => this.#report('items could not be given back', error));
     await settledWithin(left, this.#timings.leave);
