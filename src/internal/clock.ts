@@ -1,7 +1,7 @@
-// Time, as everything sees it that waits for it to pass. It is the process's own until a test makes
-// it jump (`redstart/testing`): then all that waits here finds that so much more has passed.
+// The clock and the timers of everything in redstart that waits. It is the process's own clock until a
+// test makes it jump (`redstart/testing`): then timers made here end early, and both times are ahead.
 
-/** Whole milliseconds, since stream ids are made of them. */
+/** By how many milliseconds this clock is ahead; whole ones, since stream ids are made of them. */
 let ahead = 0;
 
 interface Waiting {
@@ -9,7 +9,7 @@ interface Waiting {
   readonly task: () => void;
 }
 
-/** Timers that a jump has to end; undefined where nobody tests. */
+/** Timers that a jump may end early; undefined while no test is running. */
 let waiting: Map<NodeJS.Timeout, Waiting> | undefined;
 
 /** Unix milliseconds. */
@@ -17,12 +17,12 @@ export function unixTime(): number {
   return Date.now() + ahead;
 }
 
-/** Milliseconds that only ever grow, from some time on. */
+/** Milliseconds since some fixed moment; not changed when the system's clock is set. */
 export function monotonicTime(): number {
   return performance.now() + ahead;
 }
 
-/** `setTimeout`. To be cleared by {@link clearTimer}. */
+/** `setTimeout`; to be cleared with {@link clearTimer}. */
 export function setTimer(task: () => void, delay: number): NodeJS.Timeout {
   if (waiting === undefined) return setTimeout(task, delay);
   const known = waiting;
@@ -41,7 +41,7 @@ export function clearTimer(timer: NodeJS.Timeout | undefined): void {
 
 let testers = 0;
 
-/** From now on timers can be made to end early. The result undoes it, and sets the time right when nobody tests any more. */
+/** Lets {@link passTime} end timers that are made from now on. The result undoes it; the last one sets the clock right. */
 export function watchTime(): () => void {
   testers++;
   waiting ??= new Map();
@@ -53,8 +53,8 @@ export function watchTime(): () => void {
 }
 
 /**
- * Makes so many milliseconds pass, beside those that do so by themselves: ends timers in their order,
- * and calls `settle` after each.
+ * Puts the clock ahead by `ms` milliseconds: runs the timers that are due by then, in their order, and
+ * awaits `settle` after each.
  */
 export async function passTime(ms: number, settle: () => Promise<void>): Promise<void> {
   const target = ahead + Math.ceil(ms);

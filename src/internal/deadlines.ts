@@ -1,9 +1,9 @@
 import { clearTimer, monotonicTime, setTimer } from './clock.ts';
 
-/** Durations that stay armed for their next item; beyond these, one that is idle is given up. */
+/** How many durations keep an idle timer for their next item; beyond this number, an idle one is dropped. */
 const MAX_IDLE = 32;
 
-/** Something that ends at a time; the two links belong to {@link Deadlines}. */
+/** An item with a deadline. All fields but `timeout` belong to {@link Deadlines}. */
 export interface Expiring {
   /** Milliseconds until it expires, fixed when it is added. */
   readonly timeout: number;
@@ -69,7 +69,7 @@ export class Deadlines<T extends Expiring> {
   clear(): void {
     for (const queue of this.#queues.values()) {
       clearTimer(queue.timer);
-      // Unlinked, so that a late `remove` finds nothing to take apart.
+      // Unlinked, so that a later `remove` does nothing.
       for (let item = queue.first; item !== undefined;) {
         const { next } = item;
         item.queue = item.previous = item.next = undefined;
@@ -80,7 +80,7 @@ export class Deadlines<T extends Expiring> {
   }
 
   #arm(queue: Queue, delay: number): void {
-    // setTimeout turns more than 2^31 - 1 ms into 1 ms; a longer wait is taken in stretches.
+    // setTimeout turns more than 2^31 - 1 ms into 1 ms; a longer wait is split.
     const stretch = Math.min(Math.max(1, Math.ceil(delay)), 2_147_483_647);
     queue.timer = setTimer(() => this.#tick(queue), stretch);
   }
@@ -102,7 +102,7 @@ export class Deadlines<T extends Expiring> {
 
   #drop(queue: Queue): void {
     clearTimer(queue.timer);
-    // What has expired may have added an item of the same duration to a queue of its own.
+    // An expired item's callback may have added an item of the same duration, which made a new queue.
     if (this.#queues.get(queue.timeout) === queue) this.#queues.delete(queue.timeout);
   }
 }

@@ -1,6 +1,6 @@
 import { clearTimer, setTimer } from './clock.ts';
 
-/** A promise with its two ends in hand. */
+/** A promise, and the functions that settle it. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
@@ -31,7 +31,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** True when `promise` settled within `ms`; its rejection counts as settled and stays with its owner. */
+/** True when `promise` settled within `ms`; a rejection counts as settled, and the caller must handle it elsewhere. */
 export function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimer(() => resolve(false), ms);

@@ -1,4 +1,4 @@
-/** Where redstart and its handlers log: pino fits as it is, and so does the console. */
+/** Where redstart and its handlers log. Pino's loggers and the console have these methods. */
 export interface Logger {
   debug(fields: object | string, message?: string): void;
   info(fields: object | string, message?: string): void;

@@ -1,6 +1,6 @@
 import { clearTimer, setTimer } from './clock.ts';
 
-/** Timers that end together: what is to be done later, unless its owner stops first. */
+/** Tasks to run later, which their owner can cancel all at once. */
 export class Timers {
   readonly #pending = new Set<NodeJS.Timeout>();
 
@@ -13,7 +13,7 @@ export class Timers {
     this.#pending.add(timer);
   }
 
-  /** Forgets what has not run. */
+  /** Cancels every task that has not run. */
   clear(): void {
     for (const timer of this.#pending) clearTimer(timer);
     this.#pending.clear();

@@ -46,7 +46,14 @@ export class Feed {
     return this.#fetching;
   }
 
+  /** Adds a delivery. A waiting reader gets it at once, or when the fetch that is under way has ended, with all that it found. */
   push(delivery: Delivery): void {
+    this.#ready.push(delivery);
+    if (this.#fetching === undefined) this.#wake?.();
+  }
+
+  /** Adds a delivery that a waiting reader gets at once, though a fetch is under way. */
+  pushPast(delivery: Delivery): void {
     this.#ready.push(delivery);
     this.#wake?.();
   }
@@ -77,10 +84,11 @@ export class Feed {
         this.#failure = undefined;
         throw error;
       }
-      // A fetch stays under way while deliveries that are pushed meanwhile pass it by.
+      // A fetch stays under way while other deliveries are pushed past it.
       if (this.#fetching === undefined)
         this.#fetching = this.#fetch?.(max)?.then(this.#settle, this.#fail);
-      if (this.#ready.length > 0) continue;
+      // It has fetched at once.
+      if (this.#fetching === undefined && this.#ready.length > 0) continue;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -34,12 +34,12 @@ function bytes(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
 
-/** `text` with every character that a glob gives a meaning taken literally. */
+/** Escapes `text` so that, as a glob, it matches only itself. */
 export function escapeGlob(text: string): string {
   return text.replace(/[*?[\]\\]/g, '\\$&');
 }
 
-/** Whether `text` would mean more than itself as a glob. */
+/** Whether `text` has characters that mean something in a glob. */
 export function hasGlob(text: string): boolean {
   return /[*?[\\]/.test(text);
 }

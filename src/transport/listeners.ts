@@ -1,11 +1,11 @@
-/** Who listens to what on one connection: one SUBSCRIBE per name, however many listen here. */
+/** The sinks of one connection by name: one SUBSCRIBE for each name, however many listen to it. */
 export class Listeners<Sink> {
   readonly #sinks = new Map<string, Sink[]>();
 
   /** True when `name` is new. */
   add(name: string, sink: Sink): boolean {
     const sinks = this.#sinks.get(name);
-    // Lists are replaced, never changed, so that one may be walked while a sink leaves.
+    // The array is replaced, never changed: a sink may leave while it is iterated.
     this.#sinks.set(name, sinks === undefined ? [sink] : [...sinks, sink]);
     return sinks === undefined;
   }

@@ -6,7 +6,7 @@ import { TIMINGS, type Timings } from './timings.ts';
 import type { RedisConnection } from './redis/connections.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
 
-/** The transport for a connection as a user gives it. Opens no socket. */
+/** Makes the transport for a connection that a user gives. Opens no socket. Throws `SetupError` for a URL of another scheme. */
 export function openTransport(
   connection: RedisConnection,
   report: Report,

@@ -3,9 +3,9 @@ import { Feed } from './feed.ts';
 import type { Backlog, Delivery, Report, Source } from './source.ts';
 
 /**
- * Messages that wait for a channel subscriber that is busy. Redis does not wait for slow
- * subscribers, it cuts them off; so its source holds this many messages, of this many bytes in all, and
- * drops what comes after. It counts them, and reports it once until the subscriber has caught up.
+ * How many messages, and bytes, may wait for a channel subscriber that is busy. Redis disconnects slow
+ * subscribers, so messages are read at once and wait here; those beyond are dropped, counted and
+ * reported once until the subscriber has caught up.
  */
 const CAPACITY = 65_536;
 const MAX_BYTES = 64 * 2 ** 20;
@@ -14,7 +14,7 @@ const MAX_BYTES = 64 * 2 ** 20;
 export class PushSource implements Source {
   readonly takesBack = false;
   readonly settles = false;
-  /** Messages that found it full. */
+  /** Messages that were dropped because there was no room. */
   dropped = 0;
   #bytes = 0;
   #stopped = false;
@@ -25,7 +25,7 @@ export class PushSource implements Source {
   readonly #unsubscribe: () => Promise<void>;
   readonly #trouble: () => string | undefined;
 
-  /** `trouble` says why nothing may be arriving, while that is so. */
+  /** `trouble` returns why nothing can arrive at the moment, if so. */
   constructor(
     report: Report,
     unsubscribe: () => Promise<void>,
@@ -48,7 +48,7 @@ export class PushSource implements Source {
     };
   }
 
-  /** Nothing will arrive any more: once what has arrived is read, `read` throws. */
+  /** The subscription is over: `read` throws `error` once everything that has arrived is read. */
   fail(error: unknown): void {
     if (!this.#stopped) this.#feed.end({ error });
   }
@@ -74,7 +74,7 @@ export class PushSource implements Source {
     return this.#feed.next(max);
   }
 
-  /** What has arrived is still read. */
+  /** What has arrived can still be read. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -86,7 +86,7 @@ export class PushSource implements Source {
     return this.stop();
   }
 
-  // Redis forgets a channel's message as it delivers it: there is nothing to settle.
+  // Redis does not keep a channel's messages: there is nothing to acknowledge.
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}

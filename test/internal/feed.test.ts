@@ -27,7 +27,7 @@ describe('a feed', () => {
     let calls = 0;
     const feed: Feed = new Feed({ fetch: () => fetched[calls++]?.promise });
     const first = feed.next(1);
-    feed.push(delivery('passing'));
+    feed.pushPast(delivery('passing'));
     expect(namesOf(await first)).toEqual(['passing']);
     const second = feed.next(1);
     expect(calls).toBe(1);
@@ -36,8 +36,24 @@ describe('a feed', () => {
     await fetched[0]?.promise;
     await feed.fetching;
     feed.push(delivery('later'));
+    fetched[1]?.resolve();
     expect(namesOf(await second)).toEqual(['later']);
     expect(calls).toBe(2);
+  });
+
+  it('hands over what a fetch finds together, when it has ended', async () => {
+    const more = deferred<void>();
+    const feed: Feed = new Feed({
+      async fetch() {
+        feed.push(delivery('a'));
+        await more.promise;
+        feed.push(delivery('b'));
+      },
+    });
+    const reading = feed.next(5);
+    await new Promise(setImmediate);
+    more.resolve();
+    expect(namesOf(await reading)).toEqual(['a', 'b']);
   });
 
   it('throws what a fetch rejected with, once, and goes on', async () => {

@@ -17,7 +17,7 @@ export class MemoryList {
     this.wakeOne();
   }
 
-  /** One is enough: a reader that leaves items behind wakes the next. */
+  /** Wakes the reader that has waited longest. A reader that leaves items behind wakes the next. */
   wakeOne(): void {
     if (this.#items.length === 0) return;
     for (const wake of this.#blocked) {
@@ -42,12 +42,12 @@ export class MemoryList {
     return this.#items;
   }
 
-  /** Has `wake` called once, when there is an item that no reader before has taken. */
+  /** Calls `wake` once, when an item arrives that no earlier reader takes. */
   block(wake: () => void): void {
     this.#blocked.add(wake);
   }
 
-  /** Ends the wait of `wake`. It may have been woken and not have read yet: the next is woken in its place. */
+  /** Ends the wait of `wake`. It may have been woken without having read yet, so the next is woken too. */
   unblock(wake: () => void): void {
     this.#blocked.delete(wake);
     this.wakeOne();
@@ -81,7 +81,7 @@ export class MemoryListSource implements Source {
     this.#list.putBack(unstarted.map((delivery) => delivery.frame as Buffer));
   }
 
-  // A list's item is gone from Redis once it is popped: there is nothing to settle.
+  // A popped item is gone: there is nothing to acknowledge.
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}

@@ -22,7 +22,7 @@ export class MemoryReliableListSource implements Source {
     this.#list = list;
     this.#name = name;
     this.#expiry = expiry;
-    this.#held = new Held((again) => this.#feed.push(again));
+    this.#held = new Held((again) => this.#feed.pushPast(again));
     this.#feed = new Feed({
       fetch: (max) => this.#take(max),
       onTaken: (deliveries) => this.#start(deliveries),
@@ -53,7 +53,7 @@ export class MemoryReliableListSource implements Source {
     if (this.#processing.size > 0) setTimer(() => this.die(), this.#expiry).unref();
   }
 
-  /** Gives back everything, as others do when a consumer is gone. */
+  /** Gives back everything, as other consumers do on Redis when one is dead. */
   die(): void {
     void this.stop();
     this.#feed.drain();
@@ -85,7 +85,7 @@ export class MemoryReliableListSource implements Source {
 
   #start(deliveries: readonly Delivery[]): void {
     this.#held.start(deliveries);
-    // It may be blocked still, where what it read was a nacked item.
+    // Where it read a nacked item, it is still among the blocked readers.
     this.#list.unblock(this.#feed.wake);
   }
 

@@ -6,7 +6,7 @@ import type { Listeners } from '../listeners.ts';
 
 type Sinks = Listeners<(frame: Buffer, channel: string) => void>;
 
-/** How somebody subscribes; sharded channels have names of their own. */
+/** The kind of a subscription. The names of sharded channels are apart from those of the others. */
 export type Manner = 'plain' | 'pattern' | 'sharded';
 
 /** The data that a server would hold. */
@@ -29,7 +29,7 @@ export class MemoryServer {
     string,
     { matches: (name: string) => boolean; connections: Set<Sinks> }
   >();
-  /** Ends the lives of what is kept. */
+  /** Timers that delete what is kept, by name. */
   readonly #lives = new Map<string, NodeJS.Timeout>();
   #attached = 0;
 
@@ -53,7 +53,7 @@ export class MemoryServer {
     return this.#keys.has(key);
   }
 
-  /** As RPUSH and PEXPIRE: all that is kept under a name lives as long as the last of it. */
+  /** As RPUSH and PEXPIRE: everything kept under a name lives as long as what was kept last. */
   keep(name: string, frame: Buffer, life: number): void {
     this.list(name).push(frame);
     clearTimer(this.#lives.get(name));
@@ -72,7 +72,7 @@ export class MemoryServer {
     this.#keys.delete(key);
   }
 
-  /** Hands a frame to all who listen; returns how many connections that were, as PUBLISH does. */
+  /** Hands a frame to all who listen; returns the number of connections, as PUBLISH does. */
   publish(channel: string, frame: Buffer, sharded = false): number {
     let receivers = 0;
     const channels = sharded ? this.#sharded : this.#channels;

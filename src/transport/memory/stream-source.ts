@@ -19,7 +19,7 @@ export class MemoryStreamSource implements Source {
   readonly #deleteOnAck: boolean;
   /** Without a group: the last entry read. */
   #cursor: string;
-  /** Ids that this source may still deliver from its consumer's pending entries. */
+  /** Ids of pending entries that this source is to deliver again. */
   #again: string[];
   readonly #retries = new Timers();
   readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
@@ -64,7 +64,7 @@ export class MemoryStreamSource implements Source {
     const waiting = new Set(unstarted.map(({ id }) => id));
     for (const [id, { consumer, count }] of pending) {
       if (consumer !== this.#consumer || idle.has(id)) continue;
-      // What was not started counts as not delivered, and is anybody's at once.
+      // What was not started counts as not delivered, and any consumer may take it at once.
       if (waiting.has(id)) pending.set(id, { consumer, count: count - 1 });
       idle.set(id, waiting.has(id) ? -Infinity : monotonicTime());
     }
@@ -113,13 +113,13 @@ export class MemoryStreamSource implements Source {
     group.idle.delete(id);
   }
 
-  /** Ids that nobody has renewed for so long that their consumer counts as dead. */
+  /** Ids that have been idle for `minIdle`: their consumer counts as dead. */
   #stale(group: MemoryGroup): string[] {
     const limit = monotonicTime() - this.#minIdle;
     return [...group.pending.keys()].filter((id) => (group.idle.get(id) ?? Infinity) <= limit);
   }
 
-  /** Milliseconds until there is a stale one, if nothing changes. */
+  /** Milliseconds until the next entry becomes stale, if nothing changes. */
   #untilStale(group: MemoryGroup): number {
     let earliest = Infinity;
     for (const since of group.idle.values()) earliest = Math.min(earliest, since);

@@ -17,11 +17,11 @@ export interface MemoryGroup {
   /** The last entry delivered to the group. */
   lastId: string;
   readonly pending: Map<string, PendingEntry>;
-  /** Ids of pending entries that no handler has or will have, and since when: they are taken over in time. */
+  /** Ids of pending entries that no handler has, and since when: after `minIdle` another consumer takes them over. */
   readonly idle: Map<string, number>;
 }
 
-/** A stream key: entries in order of their ids, groups, and readers that wait for news. */
+/** A stream key: entries in order of their ids, groups, and readers that wait for new ones. */
 export class MemoryStream {
   readonly groups = new Map<string, MemoryGroup>();
   readonly #entries: Entry[] = [];
@@ -31,7 +31,7 @@ export class MemoryStream {
 
   add(frame: Buffer | readonly Buffer[], maxlen?: number): string {
     const now = unixTime();
-    // Ids only ever grow, also when the clock is set back.
+    // Ids only grow, also when the clock is set back.
     this.#sequence = now > this.#time ? 0 : this.#sequence + 1;
     this.#time = Math.max(this.#time, now);
     const id = `${this.#time}-${this.#sequence}`;
@@ -56,7 +56,7 @@ export class MemoryStream {
     this.#entries.splice(0, Math.max(0, this.#entries.length - maxlen));
   }
 
-  /** Trims what every group has handled, and no more. */
+  /** Trims entries that every group has handled, and no others. */
   trimHandled(maxlen: number): void {
     const needed = [...this.groups.values()].map(({ lastId, pending }) => {
       const lowest = [...pending.keys()].map((id) => this.#after(id) - 1);

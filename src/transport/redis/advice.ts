@@ -1,6 +1,6 @@
 import { messageOf } from '../../errors.ts';
 
-/** Errors that no waiting ends, by the word they begin with, and what to do about them. */
+/** Errors that do not pass with time, by their first word, and what to do about them. */
 const ADVICE: Readonly<Record<string, string>> = {
   WRONGTYPE:
     'the key holds something of another type: delete or rename it, or give the subscriber another name',
@@ -11,12 +11,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   NOPERM: 'the user lacks a right: grant it (ACL SETUSER), or connect as another user',
 };
 
-/** What to do about an error that will not pass by itself; undefined where trying again helps. */
+/** What to do about an error that does not pass by itself; undefined where trying again helps. */
 export function adviceOn(error: unknown): string | undefined {
   return ADVICE[/^[A-Z]+/.exec(messageOf(error))?.[0] ?? ''];
 }
 
-/** Takes the password out of what a login was refused with: ioredis keeps the command in the error, and loggers show it. */
+/** Removes the password from the error of a refused login: ioredis keeps the command in it, and loggers print it. */
 export function withoutPassword(error: Error): Error {
   const { command } = error as { command?: { name: string; args: unknown[] } };
   if (command !== undefined && /^(auth|hello)$/i.test(command.name)) command.args = [];

@@ -12,21 +12,21 @@ export class BlockingReader {
   readonly #client: Redis;
   readonly #connections: Connections;
   readonly #timings: Timings;
-  /** The connection's id at the server: what CLIENT UNBLOCK wants. */
+  /** The connection's id at the server, for CLIENT UNBLOCK. */
   #id: number | undefined;
   /** Ends the command in flight with an error. */
   #abort: ((reason: Error) => void) | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** What the last attempt to connect met. */
+  /** The error of the last attempt to connect. */
   #problem: unknown;
   /** Called after every reconnect, before the next read. */
   onReconnect: (() => void) | undefined;
 
-  /** `key` says what will be read: on a cluster, the connection goes to where that is. */
+  /** `key` is what will be read: on a cluster, the connection goes to its node. */
   static async open(connections: Connections, key?: string): Promise<BlockingReader> {
-    // A read that a lost connection interrupted is not sent again by ioredis: it may hang there,
-    // and what it would have fetched is found by other means.
+    // ioredis must not send a read again that a lost connection interrupted: it could hang, and the
+    // sources find by other means what it may have fetched.
     const client = await connections.open(
       { maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false },
       key,
@@ -41,7 +41,7 @@ export class BlockingReader {
     this.#id = id;
     client.on('close', () => {
       this.#id = undefined;
-      // ioredis leaves the promise of a command that it does not send again unsettled for ever.
+      // ioredis never settles the promise of a command that it does not send again.
       this.#abort?.(new Error('the connection was lost'));
     });
     client.on('error', (error) => {
@@ -53,7 +53,7 @@ export class BlockingReader {
       this.onReconnect?.();
       client.client('ID').then(
         (newId) => (this.#id = newId),
-        () => undefined, // lost again: the next `ready` asks anew
+        () => undefined, // lost again: the next `ready` asks again
       );
     });
   }
@@ -66,8 +66,8 @@ export class BlockingReader {
       try {
         return await this.#send(name, args);
       } catch (error) {
-        // Nothing was read where the key is not.
-        if (!(await this.#connections.followed(this.#client, error))) throw error;
+        // The key has moved to another node: nothing was read, so it is safe to read there.
+        if (!(await this.#connections.followMove(this.#client, error))) throw error;
       }
     }
   }
@@ -87,25 +87,25 @@ export class BlockingReader {
     }
   }
 
-  /** The read should have ended by now. Where the server is silent everywhere, it is the server, and waiting is right. */
+  /** The read should have ended by now. The connection is dead if the server answers on another one; else the server is busy, and waiting is right. */
   #suspect(): void {
-    if (this.#connections.isAliveBeside(this.#client)) this.#client.stream.destroy();
+    if (this.#connections.isServerAlive(this.#client)) this.#client.stream.destroy();
     else this.#watchdog = setTimeout(() => this.#suspect(), this.#timings.suspicion);
   }
 
-  /** Ends a blocked read without losing what it may just have fetched. */
+  /** Ends a blocked read; what it has fetched already still arrives. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wakeReady?.();
     const { block, blockGrace, unblock, unblockAgain } = this.#timings;
     const deadline = monotonicTime() + block + blockGrace;
-    // The read may still be on its way when UNBLOCK arrives, so it is said until it is heard. A
-    // server that refuses it (ACL) ends the read by itself when its time is over.
+    // UNBLOCK may arrive before the read does, so it is repeated until the read has ended. Where an ACL
+    // refuses it, the read ends by itself after `block` milliseconds.
     while (this.#abort !== undefined && monotonicTime() < deadline) {
-      const beside = this.#connections.beside(this.#client);
-      if (this.#id !== undefined && beside !== undefined) {
-        // Where the server has just gone, the answer comes after a reconnect, if at all.
-        await settledWithin(beside.client('UNBLOCK', this.#id), unblock);
+      const command = this.#connections.commandConnection(this.#client);
+      if (this.#id !== undefined && command !== undefined) {
+        // Bounded: where the server has just gone, the answer comes after a reconnect or never.
+        await settledWithin(command.client('UNBLOCK', this.#id), unblock);
       }
       await pause(unblockAgain);
     }

@@ -15,26 +15,26 @@ export interface ClaimsOptions {
   readonly key: string;
   readonly group: string;
   readonly consumer: string;
-  /** Milliseconds after which an entry whose consumer is silent is another's to take. */
+  /** Milliseconds after which another consumer may take over an entry that its own has not renewed. */
   readonly minIdle: number;
   readonly report: Report;
   readonly timings: Timings;
 }
 
 /**
- * What a group's consumers do about each other's deaths: each renews the lease of what it is
- * handling, and takes over what nobody has renewed.
+ * How entries of a dead consumer reach another one: each consumer renews the entries that it is
+ * handling, and takes over those that nobody has renewed for `minIdle`.
  */
 export class Claims {
   readonly #options: ClaimsOptions;
   readonly #interval: number;
-  /** Where the scan goes on; undefined between two scans. */
+  /** The cursor of the scan under way; undefined between two scans. */
   #cursor: string | undefined;
   #next = 0;
   #supported = true;
   readonly #renewing: NodeJS.Timeout;
 
-  /** `held` are the ids that are in this process's hands. */
+  /** `held` returns the ids that this consumer is handling. */
   constructor(options: ClaimsOptions, held: () => Iterable<string>) {
     this.#options = options;
     const { claimMin, claimMax } = options.timings;
@@ -61,7 +61,7 @@ export class Claims {
       const reply = entriesClaimed(await reader.run('xautoclaim', args));
       if (reply === undefined) return [];
       const { cursor, claimed } = reply;
-      // Not waited for: it goes over the command connection, whose troubles are not this reader's.
+      // Not awaited: it uses the command connection, whose errors must not fail this read.
       if (cursor === '0-0') void this.#finish();
       else this.#cursor = cursor;
       return claimed;
@@ -89,10 +89,10 @@ export class Claims {
     }
   }
 
-  /** XCLAIM … JUSTID resets the idle time and counts no delivery; what was acknowledged meanwhile stays so. */
+  /** XCLAIM … JUSTID resets the idle time and counts no delivery; entries acknowledged meanwhile are ignored. */
   async #renew(ids: string[]): Promise<void> {
     const { client, key, group, consumer, report } = this.#options;
-    // Without a connection the next round does it; entries were fetched over one, so it comes back.
+    // Without a connection the next round renews them.
     if (client.status !== 'ready') return;
     try {
       for (let i = 0; i < ids.length; i += CHUNK) {

@@ -12,15 +12,15 @@ import { SetupError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, settledWithin } from '../../internal/deferred.ts';
 import type { Timings } from '../timings.ts';
-import { coalesceWrites } from './write-batching.ts';
-import { watchOver } from './watchdog.ts';
+import { batchWrites } from './write-batching.ts';
+import { watch } from './watchdog.ts';
 
 /** Nodes of a Redis Cluster to start from, beside ioredis's own cluster options. */
 export interface ClusterConnection extends ClusterOptions {
   cluster: ClusterNode[];
 }
 
-/** What a node's connection has and a cluster's options do not: said here, it would be ignored. */
+/** Options of a connection to a node. ioredis ignores them among a cluster's options, so they are refused there. */
 const OF_A_NODE = ['username', 'password', 'tls', 'connectTimeout', 'db', 'commandTimeout'];
 
 export function createCluster(
@@ -56,15 +56,15 @@ export function createCluster(
 }
 
 /**
- * What a cluster adds to connections. Commands go over ioredis's `Cluster`; a connection that
- * subscribes or blocks is a plain one to a single node, and connects to wherever its name lives
- * now, each time that it connects. So a fail-over is to it what a restart is to others.
+ * What a cluster adds to connections. Commands go over ioredis's `Cluster`. A connection that
+ * subscribes or blocks is a plain one to a single node; each time that it connects, it connects to the
+ * node that holds its name then. A fail-over is thus no different from a restart of the server.
  */
 export class ClusterNodes {
   readonly address: string;
   readonly #client: Cluster;
   readonly #timings: Timings;
-  /** How lately the nodes that commands go to have answered. */
+  /** For each node that commands go to: tells whether it has answered recently. */
   readonly #answers = new WeakMap<Redis, () => boolean>();
   readonly #places = new Map<Redis, Place>();
   #cause: unknown;
@@ -77,12 +77,12 @@ export class ClusterNodes {
     client.on('refresh', () => this.#followOwners());
     if (!isOwned) return;
     client.on('+node', (node: Redis) => {
-      coalesceWrites(node);
-      this.#answers.set(node, watchOver(node, timings));
+      batchWrites(node);
+      this.#answers.set(node, watch(node, timings));
     });
   }
 
-  /** A connection, not yet made, to the node that holds `name`; to any without one. */
+  /** A client, not connected yet, for the node that holds `name`; for any node where `name` is undefined. */
   open(overrides: RedisOptions, name: string | undefined): Redis {
     const { redisOptions } = this.#client.options;
     const { reconnectMin, failoverReconnectMax, refreshSlots } = this.#timings;
@@ -99,42 +99,42 @@ export class ClusterNodes {
     return client;
   }
 
-  /** Has a connection move by itself when its name does, though nothing is asked of it that would tell. */
+  /** Reconnects `client` when its name moves. A subscription sends no command whose error would say so. */
   follow(client: Redis): void {
     const place = this.#places.get(client);
     if (place !== undefined) place.isFollowed = true;
   }
 
-  /** Takes in where an error says that a connection's name has gone; false where it says nothing. */
-  learn(client: Redis, error: unknown): boolean {
+  /** Remembers where a MOVED error says that the name of `client` is now; false for any other error. */
+  noteMove(client: Redis, error: unknown): boolean {
     const [, slot, key] = /^MOVED (\d+) (\S+)/.exec(messageOf(error)) ?? [];
     if (slot !== undefined) this.#places.get(client)?.moved(Number(slot), key as string);
     return slot !== undefined;
   }
 
   /** The command connection to the node that `client` is connected to. */
-  beside(client: Redis): Redis | undefined {
+  commandConnection(client: Redis): Redis | undefined {
     const key = this.#places.get(client)?.key;
     return this.#client.nodes().find((node) => keyOf(node.options) === key);
   }
 
-  /** Whether `client` has only itself to blame for its silence. */
-  isAliveBeside(client: Redis): boolean {
+  /** Whether the node of `client` is alive, so that a silent connection to it must be dead. */
+  isServerAlive(client: Redis): boolean {
     const place = this.#places.get(client);
     if (place === undefined || place.hasMoved) return true;
-    const node = this.beside(client);
-    // Made when commands need it, so it may not be connected; a connection says what it is worth.
+    const node = this.commandConnection(client);
+    // ioredis connects to a node when a command needs it; only a connection shows whether the node answers.
     if (node?.status === 'wait') node.connect().catch(() => undefined);
     return node?.status === 'ready' && this.#answers.get(node)?.() !== false;
   }
 
-  /** Resolves when all that was sent so far has been answered: replies of each node come in order. */
+  /** Resolves when everything sent so far has been answered: a node replies in order, so to PING last. */
   async flush(): Promise<void> {
     const nodes = this.#client.nodes('master').filter((node) => node.status === 'ready');
     await Promise.all(nodes.map((node) => node.ping()));
   }
 
-  /** Why no node lets us in. ioredis knows only that a connection was closed, so one is tried by hand. */
+  /** Why no node accepts a connection. ioredis tells only that it was closed, so one node is connected to directly. */
   async causeOf(failure: unknown, patience: number): Promise<unknown> {
     const known = this.#cause ?? failure;
     if (known !== undefined && !/closed|startup nodes|slots cache/.test(messageOf(known)))
@@ -175,7 +175,7 @@ export class ClusterNodes {
   }
 }
 
-/** Where one connection belongs, and where it is. */
+/** The node that one connection belongs to, and the node that it is connected to. */
 class Place {
   /** `host:port` of the node that it was last connected to. */
   key: string | undefined;
@@ -184,7 +184,7 @@ class Place {
   /** Milliseconds for the cluster to answer where its slots are. */
   readonly #patience: number;
   #slot: number | undefined;
-  /** Where a MOVED has pointed to. */
+  /** `host:port` from the last MOVED error, until the next connect. */
   #hint: string | undefined;
 
   constructor(cluster: Cluster, slot: number | undefined, patience: number) {
@@ -205,7 +205,7 @@ class Place {
 
   moved(slot: number, key: string): void {
     this.#slot = slot;
-    // Behind address translation, or as `:port` for the same host, the cluster's own table knows better.
+    // Behind address translation, and for `:port` alone, the slot table of ioredis has the right address.
     if (this.#cluster.options.natMap == null && /^[^:]/.test(key)) this.#hint = key;
   }
 
@@ -219,7 +219,7 @@ class Place {
     return parts(this.key);
   }
 
-  /** A master, another than the one that was just left where there is one. */
+  /** Any master, preferably another than the one that was just left. */
   #any(): string | undefined {
     const keys = this.#cluster.nodes('master').map((node) => keyOf(node.options));
     const others = keys.filter((key) => key !== this.key);
@@ -228,7 +228,7 @@ class Place {
   }
 }
 
-/** Connects to where the place says, anew each time. A rejection would end the client for good. */
+/** Makes a connector that asks `place` for the address at every connect. */
 function connectorTo(place: Place, { tls, family, disconnectTimeout = 2_000 }: RedisOptions) {
   return class extends AbstractConnector {
     constructor() {
@@ -238,7 +238,7 @@ function connectorTo(place: Place, { tls, family, disconnectTimeout = 2_000 }: R
     async connect(): ReturnType<AbstractConnector['connect']> {
       this.connecting = true;
       const { host, port } = await place.next();
-      // Disconnected by its owner meanwhile, and so to be ended.
+      // Its owner has called disconnect() meanwhile; a rejection makes ioredis end the client.
       if (!this.connecting) throw new Error('Connection is closed.');
       const to = family === undefined ? { host, port } : { host, port, family };
       const stream = tls === undefined ? connectTcp(to) : connectTls({ ...to, ...tls });
@@ -249,14 +249,14 @@ function connectorTo(place: Place, { tls, family, disconnectTimeout = 2_000 }: R
   };
 }
 
-/** Asks the nodes where the slots are. Bounded: a node that does not answer is not waited for. */
+/** Has ioredis ask where the slots are, and waits for at most `patience` milliseconds. */
 async function refresh(cluster: Cluster, patience: number): Promise<void> {
   if (cluster.status !== 'ready') return;
   const asked = new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
   await settledWithin(asked, patience);
 }
 
-/** The hash slot of a key or channel: CRC16 of what stands between the first braces, or of all of it. */
+/** The hash slot of a key or channel: CRC16 of the text between the first braces, or of the whole name. */
 export function slotOf(name: string): number {
   const open = name.indexOf('{');
   const close = open < 0 ? -1 : name.indexOf('}', open + 1);
@@ -269,7 +269,7 @@ export function slotOf(name: string): number {
   return crc & 0x3fff;
 }
 
-/** A cluster that answers and is not whole refuses commands all the same. */
+/** An error for a cluster that answers but refuses commands, because slots of it are not served. */
 function explainState(info: string): unknown {
   const [, state] = /cluster_state:(\w+)/.exec(info) ?? [];
   return state === 'ok' ? undefined : new Error(`the cluster's state is '${state}'`);

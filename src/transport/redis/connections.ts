@@ -4,9 +4,9 @@ import { backoff } from '../../internal/backoff.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
 import type { Timings } from '../timings.ts';
-import { coalesceWrites } from './write-batching.ts';
+import { batchWrites } from './write-batching.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
-import { watchOver } from './watchdog.ts';
+import { watch } from './watchdog.ts';
 
 /** The ioredis client behind a broker: `broker.client`. */
 export type RedisClient = Redis | Cluster;
@@ -18,7 +18,7 @@ export type RedisConnection = string | RedisOptions | ClusterConnection | Redis 
 export class Connections {
   /**
    * The command connection, and the escape hatch `broker.client`. On a cluster a `Cluster`, which
-   * has the same commands; what it has not is asked for here and nowhere else.
+   * has the same commands; all else about a cluster is asked of this class.
    */
   readonly client: Redis;
   /** Host and port, without a password: for errors and logs. */
@@ -29,9 +29,9 @@ export class Connections {
   readonly #owned: boolean;
   readonly #cluster: ClusterNodes | undefined;
   readonly #others = new Set<Redis>();
-  /** The last attempt to connect was turned away: the password is wrong, or there is none. */
+  /** Whether the server refused the last login: the password is missing or wrong. */
   #isRefused = false;
-  /** Whether the server has answered lately on the command connection. */
+  /** Tells whether the server has answered recently on the command connection. */
   readonly #answers: (() => boolean) | undefined;
 
   constructor(connection: RedisConnection, timings: Timings) {
@@ -53,8 +53,8 @@ export class Connections {
     this.address = addressOf(client.options);
     this.connectTimeout = client.options.connectTimeout ?? timings.connect;
     if (!this.#owned) return;
-    coalesceWrites(client);
-    this.#answers = watchOver(client, timings);
+    batchWrites(client);
+    this.#answers = watch(client, timings);
   }
 
   get isCluster(): boolean {
@@ -65,13 +65,13 @@ export class Connections {
     return this.#establish(this.client);
   }
 
-  /** One more connection like the first; on a cluster, to the node that holds `name`. It is closed with the others. */
+  /** Opens one more connection like the command connection; on a cluster, to the node that holds `name`. `close` closes it too. */
   async open(overrides: RedisOptions, name?: string): Promise<Redis> {
     const options: RedisOptions = {
       lazyConnect: true,
       autoResubscribe: false,
       replyMapping: 'legacy',
-      // A caller's client may be set up so; blocking reads and subscriptions cannot live with it.
+      // A caller's client may have other values, with which blocking reads and subscriptions do not work.
       enableOfflineQueue: true,
       commandTimeout: undefined,
       socketTimeout: undefined,
@@ -101,32 +101,34 @@ export class Connections {
     return this.#cluster === undefined ? undefined : slotOf(name);
   }
 
-  /** Has a connection move as soon as its name does. */
+  /** Reconnects `client` to another node as soon as its name moves there. */
   follow(client: Redis): void {
     this.#cluster?.follow(client);
   }
 
   /** Whether the server that `client` is connected to answers at all, as far as is known. */
-  isAliveBeside(client: Redis): boolean {
+  isServerAlive(client: Redis): boolean {
     if (!this.#owned) return true;
-    return this.#cluster?.isAliveBeside(client) ?? this.#answers?.() ?? true;
+    return this.#cluster?.isServerAlive(client) ?? this.#answers?.() ?? true;
   }
 
   /** A connection for commands to the server that `client` is connected to; undefined where there is none now. */
-  beside(client: Redis): Redis | undefined {
-    const beside = this.#cluster === undefined ? this.client : this.#cluster.beside(client);
-    // A cluster's connections wait to be made until a command needs them.
+  commandConnection(client: Redis): Redis | undefined {
+    const command =
+      this.#cluster === undefined ? this.client : this.#cluster.commandConnection(client);
+    // ioredis's Cluster connects to a node when the first command needs it.
     const isUsable =
-      beside?.status === 'ready' || (beside?.status === 'wait' && this.#cluster !== undefined);
-    return isUsable ? beside : undefined;
+      command?.status === 'ready' || (command?.status === 'wait' && this.#cluster !== undefined);
+    return isUsable ? command : undefined;
   }
 
   /**
-   * Whether an error says only that a name lives elsewhere now, or soon will: after a fail-over, or
-   * while a slot moves. If so, resolves when the connection is on its way there.
+   * For an error which means that a name has moved to another node or is about to (a fail-over, a slot
+   * on the move): closes the connection, which then reconnects to that node, and resolves with true.
+   * Resolves with false for any other error.
    */
-  async followed(client: Redis, error: unknown): Promise<boolean> {
-    const isKnown = this.#cluster?.learn(client, error) === true;
+  async followMove(client: Redis, error: unknown): Promise<boolean> {
+    const isKnown = this.#cluster?.noteMove(client, error) === true;
     if (!isKnown && !this.#isChange(error)) return false;
     if (!isKnown) await pause(this.timings.roleChange);
     if (client.status !== 'ready') return true;
@@ -136,7 +138,7 @@ export class Connections {
     return true;
   }
 
-  /** Resolves when the server has answered all that was sent so far. */
+  /** Resolves when the server has answered everything that was sent so far. */
   async flush(): Promise<void> {
     if (this.client.status !== 'ready') return;
     await (this.#cluster?.flush() ?? this.client.ping());
@@ -148,7 +150,7 @@ export class Connections {
     if (this.#owned) this.client.disconnect();
   }
 
-  /** Waits until `client` is ready. ioredis retries for ever by itself; a first connection is to fail, and to say why. */
+  /** Waits until `client` is ready. ioredis retries without end; a first connection must fail, with the reason. */
   async #establish(client: Redis): Promise<void> {
     if (client.status === 'ready') return;
     let cause: unknown;
@@ -157,14 +159,14 @@ export class Connections {
       cause = withoutPassword(error);
       this.#isRefused = adviceOn(error) !== undefined;
     };
-    // Stays on as a listener: without one, ioredis prints every later reconnect to stderr.
+    // The listener is never removed: without one, ioredis prints every later error to stderr.
     client.on('error', remember);
     client.on('ready', () => (this.#isRefused = false));
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
     const settled = await settledWithin(connecting, this.connectTimeout);
     if (settled && (client.status as string) === 'ready') return;
-    // A client that is the caller's keeps trying, as the caller set it up to.
+    // A client of the caller's goes on trying: that is the caller's decision.
     if (client !== this.client || this.#owned) client.disconnect();
     if (this.#cluster !== undefined && client === this.client)
       cause = await this.#cluster.causeOf(cause ?? failure, this.connectTimeout / 3);
@@ -180,7 +182,7 @@ export class Connections {
     const [code = ''] = messageOf(error).split(' ');
     if (this.#cluster !== undefined)
       return ['UNBLOCKED', 'CLUSTERDOWN', 'TRYAGAIN', 'ASK', 'READONLY'].includes(code);
-    // A master that Sentinel has made a replica.
+    // Sentinel has made the master a replica.
     return this.client.options.sentinels != null && ['UNBLOCKED', 'READONLY'].includes(code);
   }
 }
@@ -203,11 +205,11 @@ function create(
 ): Redis {
   const { reconnectMin, refusedMin, refusedMax } = timings;
   const hasSentinels = typeof connection === 'object' && connection.sentinels != null;
-  // Where another server is to take over, it is looked for more often.
+  // Behind Sentinel another server takes over soon: it is tried more often.
   const cap = hasSentinels ? timings.failoverReconnectMax : timings.reconnectMax;
   const options: RedisOptions = {
     connectTimeout: timings.connect,
-    // Every attempt costs the server four commands or so, and one that was refused is so again.
+    // An attempt costs the server about four commands, and a refused login is refused again.
     retryStrategy: (attempt) =>
       isRefused() ? backoff(attempt, refusedMin, refusedMax) : backoff(attempt, reconnectMin, cap),
     ...(hasSentinels ? { reconnectOnError } : {}),
@@ -219,7 +221,7 @@ function create(
   return typeof connection === 'string' ? new Redis(connection, options) : new Redis(options);
 }
 
-/** A master that Sentinel has made a replica refuses writes: the new one is asked for. */
+/** Reconnects to the new master when a write is refused because Sentinel has made this one a replica. */
 function reconnectOnError(error: Error): boolean {
   return error.message.startsWith('READONLY');
 }
@@ -240,7 +242,7 @@ function addressOf(options: RedisOptions): string {
   return `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
 }
 
-/** `localhost` that refuses on both IPv4 and IPv6 is an AggregateError without a message. */
+/** A refusal of `localhost` on both IPv4 and IPv6 is an AggregateError without a message. */
 function explain(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(messageOf).join(', ');
   return messageOf(cause);

@@ -5,7 +5,7 @@ import { randomId } from '../../internal/ids.ts';
 import { missingStream, type StreamSourceOptions } from '../source.ts';
 import { consumerRows } from './replies.ts';
 
-/** XGROUP CREATE; a group that is there already stays as it is. */
+/** XGROUP CREATE; an existing group stays as it is. */
 export async function createGroup(
   client: Redis,
   { name, group, declare }: StreamSourceOptions,
@@ -24,7 +24,7 @@ export async function createGroup(
   }
 }
 
-/** Names that {@link makeUpName} made up. */
+/** Matches the names that {@link makeUpName} returns. */
 const MADE_UP = /-\d+-[\w-]{6}$/;
 
 /** A consumer's name that is unique to this reader: host, process and a random end. */
@@ -32,7 +32,7 @@ export function makeUpName(): string {
   return `${hostname()}-${process.pid}-${randomId(6)}`;
 }
 
-/** Deletes a consumer that has nothing pending: checked and done in one step, or an entry delivered between the two would be lost. */
+/** Deletes a consumer that has nothing pending. Check and deletion are one step: an entry delivered between the two would be lost. */
 const REMOVE = `
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
   return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
@@ -53,8 +53,8 @@ export async function removeGone(
 }
 
 /**
- * Leaves entries that were not started to whoever looks next: idle for long enough to be claimed at
- * once, and with a delivery that never was taken back.
+ * Leaves entries that were not started to the next consumer that scans: makes them idle for long enough
+ * to be claimed at once, and sets their delivery count to `count`, without the delivery that was not handled.
  */
 export async function handBack(
   client: Redis,
@@ -69,5 +69,5 @@ export async function handBack(
   }
 }
 
-/** Milliseconds beyond every sensible `minIdle`: a day. */
+/** Milliseconds of idle time above every sensible `minIdle`: a day. */
 const LONG_IDLE = 86_400_000;

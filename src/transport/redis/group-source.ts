@@ -33,16 +33,16 @@ export class GroupSource implements Source {
   readonly #report: Report;
   readonly #reader: BlockingReader;
 
-  /** Ids delivered here and not settled: history read after a reconnect must not deliver them again. */
+  /** Ids delivered here and not settled: reading our pending entries again must not deliver them twice. */
   readonly #inFlight = new Set<string>();
-  /** Ids whose handler is done with them and has not said how: not renewed, so that another may take them. */
+  /** Ids that were abandoned. They are not renewed, so that another consumer takes them over. */
   readonly #abandoned = new Set<string>();
-  /** Ids whose XACK is on its way: until it has been answered, Redis may still call them pending. */
+  /** Ids whose XACK is not answered yet: Redis may still report them as pending. */
   readonly #leaving = new Set<string>();
   /** Undefined where nothing is ever pending. */
   readonly #claims: Claims | undefined;
   readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
-  /** Own pending entries are read from here on; undefined once all have been. */
+  /** Our pending entries after this id are still to be read; undefined once all have been. */
   #history: string | undefined = '0';
   readonly #retries = new Timers();
   #acks: string[] = [];
@@ -79,7 +79,7 @@ export class GroupSource implements Source {
     this.#reader = reader;
     if (!options.noAck) this.#claims = new Claims(this.#claimsOptions(), () => this.#inFlight);
     reader.onReconnect = () => {
-      // What the lost connection was bringing is in our pending entries by now.
+      // What Redis sent on the lost connection is among our pending entries.
       this.#history = '0';
     };
   }
@@ -98,7 +98,7 @@ export class GroupSource implements Source {
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     this.#claims?.close();
-    // Where the server is gone nothing can be tidied up, and nobody should wait for it.
+    // Bounded, because the server may be gone.
     if (this.#acking !== undefined) await settledWithin(this.#acking, this.#timings.leave);
     this.#reader.close();
     if (this.#client.status === 'ready')
@@ -110,7 +110,7 @@ export class GroupSource implements Source {
     if (!this.#inFlight.delete(id) && !this.#abandoned.delete(id)) return undefined;
     this.#leaving.add(id);
     this.#acks.push(id);
-    // All that settles in one tick is acknowledged by one XACK.
+    // One XACK acknowledges everything that settles in one tick.
     return (this.#acking ??= new Promise((resolve) => {
       process.nextTick(() => void this.#flushAcks().then(resolve));
     }));
@@ -141,7 +141,7 @@ export class GroupSource implements Source {
     const { noAck } = this.#options;
     const args: (string | number)[] = ['GROUP', this.#group, this.#consumer, 'COUNT', max];
     const { block } = this.#timings;
-    // Where stale entries are to be looked for, only what is there already is taken.
+    // Not past the time at which stale entries are to be looked for.
     const wait = Math.min(block, this.#claims?.wait ?? block);
     if (wait > 0) args.push('BLOCK', Math.ceil(wait));
     if (noAck) args.push('NOACK');
@@ -169,29 +169,29 @@ export class GroupSource implements Source {
   async #fetchHistory(from: string, max: number): Promise<void> {
     const args = ['GROUP', this.#group, this.#consumer, 'COUNT', max, 'STREAMS', this.#key, from];
     const page = entriesRead(await this.#reader.run('xreadgroup', args));
-    // A reconnect meanwhile starts history over; this page then comes again.
+    // A reconnect meanwhile has started over from '0'; this page is read again.
     if (this.#history !== from) return;
     if (page.length === 0) {
       this.#history = undefined;
       return;
     }
     this.#history = idOf(page.at(-1) as Entry);
-    // Trimmed or deleted while pending: nothing is left to handle.
+    // Entries that were trimmed or deleted while pending can never be handled.
     const deleted = page.filter(([, fields]) => fields === null).map(idOf);
     await this.#deliver(page.filter((entry) => !this.#abandoned.has(idOf(entry))));
     if (deleted.length > 0) await this.#client.xack(this.#key, this.#group, ...deleted);
   }
 
-  /** Takes over what other consumers, or we ourselves, have left lying. */
+  /** Takes over entries that their consumer, possibly this one, has not renewed for `minIdle`. */
   async #claim(max: number): Promise<void> {
     const claimed = await (this.#claims as Claims).step(this.#reader, max);
     for (const entry of claimed) this.#abandoned.delete(idOf(entry));
     await this.#deliver(claimed);
-    // A long scan does not hold up what is new.
+    // New entries do not wait for the end of a long scan.
     if (this.#claims?.isScanning === true && claimed.length === 0) await this.#fetchNew(max);
   }
 
-  /** Entries that were delivered before, unless they are in hand. */
+  /** Delivers entries that were delivered before, but for those that are in flight here. */
   async #deliver(known: readonly Entry[]): Promise<void> {
     const isOurs = (id: string): boolean => this.#inFlight.has(id) || this.#leaving.has(id);
     const again = known.filter((entry) => entry[1] !== null && !isOurs(idOf(entry)));
@@ -214,7 +214,7 @@ export class GroupSource implements Source {
     );
   }
 
-  /** Takes a nacked entry again, so that Redis counts the delivery. */
+  /** Claims a nacked entry again with XCLAIM, so that Redis counts the delivery. */
   async #redeliver(before: Delivery): Promise<void> {
     const id = before.id as string;
     try {
@@ -227,9 +227,9 @@ export class GroupSource implements Source {
         id,
       );
       const entry = entries(reply)[0];
-      // Acknowledged or deleted by somebody else meanwhile.
+      // Somebody else has acknowledged or deleted it meanwhile.
       if (entry?.[1] == null) this.#inFlight.delete(id);
-      else this.#feed.push(delivery(this.#key, entry, before.count + 1));
+      else this.#feed.pushPast(delivery(this.#key, entry, before.count + 1));
     } catch (error) {
       if (this.#stopped) return;
       this.#report(
@@ -244,7 +244,7 @@ export class GroupSource implements Source {
     this.#acks = [];
     this.#acking = undefined;
     try {
-      // Together, so that where both fail neither is a rejection that nobody handles.
+      // Awaited together: where both fail, neither is an unhandled rejection.
       await Promise.all([
         this.#client.xack(this.#key, this.#group, ...ids),
         this.#options.deleteOnAck ? this.#client.xdel(this.#key, ...ids) : undefined,
@@ -256,7 +256,7 @@ export class GroupSource implements Source {
     for (const id of ids) this.#leaving.delete(id);
   }
 
-  /** A group that went away (flush, failover, eviction) is made again, from the start of what there is now. */
+  /** Creates a group again that has disappeared (flush, fail-over, eviction), from the start of the stream. */
   async #recreated(error: unknown): Promise<boolean> {
     if (!messageOf(error).startsWith('NOGROUP') || this.#stopped) return false;
     try {
@@ -273,7 +273,7 @@ export class GroupSource implements Source {
     }
   }
 
-  /** Gives back what was not started, and removes a consumer that was made up and owns nothing. Failing that it is litter, and no harm. */
+  /** Gives back what was not started, and removes a consumer with a made-up name that has nothing pending. Where that fails, other consumers do both later. */
   async #leave(unstarted: readonly Delivery[]): Promise<void> {
     const left = [...unstarted, ...this.#feed.drain()].map(({ id, count }) => ({
       id: id as string,

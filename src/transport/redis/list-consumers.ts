@@ -5,7 +5,7 @@ import { membersWithScores, serverTime } from './replies.ts';
 import type { Timings } from '../timings.ts';
 import type { Report } from '../source.ts';
 
-/** Consumers looked at, those first that have been silent for longest. */
+/** How many consumers are looked at in one round: those that have been silent for longest. */
 const MANY = 256;
 /** The server's clock: seconds and microseconds. */
 const TIME = `return redis.call('TIME')`;
@@ -13,7 +13,7 @@ const TIME = `return redis.call('TIME')`;
 const NOW = `local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** Gives a dead consumer's items back, the newest first and so in order: all in one step, or those given back first would be taken first. Says how many, or -1 where it lives after all. */
+/** Gives a dead consumer's items back, the newest first, so that they keep their order; in one step, so that none is taken in between. Returns how many, or -1 where the consumer is alive after all. */
 const GIVE_BACK = `${NOW}
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score then return 0 end
@@ -24,7 +24,7 @@ while redis.call('LMOVE', KEYS[3], KEYS[1], 'RIGHT', 'LEFT') do moved = moved + 
 if silence >= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[2], ARGV[1]) end
 return moved`;
 
-/** Gives back all but what is still being handled, in order; a consumer that is left with nothing, and expects nothing, is forgotten. */
+/** Gives back all items but those still being handled, in order. With ARGV[2] = 1 the consumer is removed where it has none left. */
 const LEAVE = `local keep = {}
 for i = 3, #ARGV do keep[ARGV[i]] = (keep[ARGV[i]] or 0) + 1 end
 local items = redis.call('LRANGE', KEYS[3], 0, -1)
@@ -44,9 +44,9 @@ end
 return #items`;
 
 /**
- * One consumer among those of a reliable list. Each has a processing list of its own, and its last
- * sign of life in a sorted set of them all, by the server's clock; each looks after the others and
- * gives a dead one's items back. All keys of one list hash to the slot of the list itself.
+ * One consumer of a reliable list, and what it does about the others. Each has a processing list of its
+ * own, and writes the time of its last sign of life, by the server's clock, into one sorted set. Each
+ * looks for consumers that have been silent for `expiry`, and gives their items back. All keys of one list hash to the slot of the list itself.
  */
 export class ListConsumers {
   /** The key of this consumer's processing list. */
@@ -60,14 +60,14 @@ export class ListConsumers {
   readonly #timings: Timings;
   #beats: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
-  /** When the last sign of life was given that the server has confirmed. */
+  /** When the last sign of life that the server has confirmed was sent. */
   #confirmed: Moment | undefined;
-  /** The server's clock less `Date.now()`, and when that was found. */
+  /** The server's clock minus `Date.now()`, and when that was measured. */
   #offset = 0;
   #asked: Moment | undefined;
   #isFailing = false;
   #isClosed = false;
-  /** Dead consumers that were seen to, and when to look again. */
+  /** Dead consumers whose items were given back, and the time to look at them again. */
   readonly #dead = new Map<string, number>();
 
   constructor(client: Redis, list: string, report: Report, timings: Timings) {
@@ -75,7 +75,7 @@ export class ListConsumers {
     this.#list = list;
     this.#report = report;
     this.#timings = timings;
-    // The list's own hash tag, or its name as one. A name with braces that are no tag has none on a cluster.
+    // The keys share the list's hash tag; without one, its name is their tag. On a cluster a name with an empty tag `{}` does not work.
     this.#base = /^[^{]*\{[^}]/.test(list) ? `redstart:list::${list}` : `redstart:list:{${list}}`;
     this.#registry = `${this.#base}:consumers`;
     const host = hostname().replaceAll(':', '-');
@@ -83,14 +83,14 @@ export class ListConsumers {
     this.processing = this.#processingOf(this.#consumer);
   }
 
-  /** Makes this consumer known, which comes before its first move; then gives signs of life and looks after the others. */
+  /** Registers this consumer, which must come before its first move; then starts its signs of life and its looks at the others. */
   async join(): Promise<void> {
     await this.beat();
     this.#beats = setInterval(() => this.#beatOn(), this.#timings.beat).unref();
     this.#lookSoon(0);
   }
 
-  /** A process that was frozen, and a connection that was cut, may have been given up: what is moved is moved by somebody known. */
+  /** Registers again where others may have removed this consumer, after a frozen process or a lost connection: items moved by an unregistered consumer would be lost. */
   renew(): Promise<void> | undefined {
     return elapsed(this.#confirmed) < this.#timings.expiry ? undefined : this.beat();
   }
@@ -98,20 +98,20 @@ export class ListConsumers {
   async beat(): Promise<void> {
     const sent = moment();
     const { clockLife, clockJump } = this.#timings;
-    // On a clock that has jumped the sign would be one of the past, or of the future.
+    // After a local clock was set, the offset to the server's clock is wrong.
     if (elapsed(this.#asked) > clockLife || jumped(this.#asked, clockJump)) await this.#askTime();
     await this.#client.zadd(this.#registry, Date.now() + this.#offset, this.#consumer);
     this.#confirmed = sent;
   }
 
-  /** No more signs of life. */
+  /** Ends the signs of life and the looks at others. */
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#beats);
     clearTimeout(this.#look);
   }
 
-  /** Gives back what this consumer holds, but for `keep`. With `forget` it goes for good where it holds nothing then. */
+  /** Gives back what this consumer holds, but for `keep`. With `forget` it is removed where it holds nothing then. */
   async leave(keep: readonly Buffer[], forget: boolean): Promise<void> {
     const keys = [this.#list, this.#registry, this.processing];
     await this.#client.eval(LEAVE, 3, ...keys, this.#consumer, forget ? '1' : '0', ...keep);
@@ -136,7 +136,7 @@ export class ListConsumers {
 
   async #askTime(): Promise<void> {
     const asked = moment();
-    // By a script, which runs where the list is: TIME alone asks any node of a cluster.
+    // By a script, which runs on the list's node: on a cluster, a plain TIME asks any node.
     const reply = await this.#client.eval(TIME, 1, this.#registry);
     this.#offset = serverTime(reply) - Date.now();
     this.#asked = asked;
@@ -147,13 +147,13 @@ export class ListConsumers {
     const look = (): void => {
       this.#lookAfter().then(
         (wait) => this.#lookSoon(wait),
-        () => this.#lookSoon(this.#timings.beat), // where it matters, the beat has failed too, and says so
+        () => this.#lookSoon(this.#timings.beat), // a lost server makes `beat` fail too, which is reported
       );
     };
     this.#look = setTimeout(look, delay).unref();
   }
 
-  /** Returns how many milliseconds from now the next consumer could be dead: none is before. */
+  /** Gives back the items of dead consumers. Returns the milliseconds until the next consumer can be dead. */
   async #lookAfter(): Promise<number> {
     const { beat, expiry, lookAgain } = this.#timings;
     if (this.#client.status !== 'ready') return beat;
@@ -177,7 +177,7 @@ export class ListConsumers {
     return Math.max(next - now, beat / 10);
   }
 
-  /** True when all was given back; false where it turned out to live. */
+  /** True when everything was given back; false where the consumer is alive. */
   async #giveBack(consumer: string): Promise<boolean> {
     const keys = [this.#list, this.#registry, this.#processingOf(consumer)];
     const limits = [this.#timings.expiry, this.#timings.forget].map(String);
@@ -200,13 +200,13 @@ function moment(): Moment {
   return { wall: Date.now(), steady: performance.now() };
 }
 
-/** Milliseconds since then, by the clock that says more. */
+/** Milliseconds since then, by the clock that shows more. */
 function elapsed(since: Moment | undefined): number {
   if (since === undefined) return Infinity;
   return Math.max(Date.now() - since.wall, performance.now() - since.steady);
 }
 
-/** Whether one of the two clocks was set anew since then: they disagree by more than `tolerance` milliseconds. */
+/** Whether the wall clock was set since then, or the machine slept: the clocks disagree by more than `tolerance` milliseconds. */
 function jumped(since: Moment | undefined, tolerance: number): boolean {
   if (since === undefined) return true;
   return Math.abs(Date.now() - since.wall - (performance.now() - since.steady)) > tolerance;

@@ -5,7 +5,7 @@ import { itemPopped, items, itemsPopped } from './replies.ts';
 import type { Connections } from './connections.ts';
 import { BlockingReader } from './blocking-reader.ts';
 
-/** They were in the list's memory a moment ago. */
+/** LPUSH that may exceed `maxmemory`: the items were in the server's memory a moment ago. */
 const PUT_BACK = `#!lua flags=allow-oom
 for i = 1, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end`;
 
@@ -57,7 +57,7 @@ export class ListSource implements Source {
     else throw new Error(`${frames.length} items could not be put back on list '${this.#key}'`);
   }
 
-  /** LPUSH; where the server has no memory for it, by a script that may use more. Redis 7. */
+  /** LPUSH; where the server is out of memory, a script that may exceed the limit (Redis 7). */
   async #putBack(frames: Buffer[]): Promise<void> {
     const { client } = this.#connections;
     try {
@@ -68,7 +68,7 @@ export class ListSource implements Source {
     }
   }
 
-  // A list's item is gone from Redis once it is popped: there is nothing to settle.
+  // A popped item is gone from Redis: there is nothing to acknowledge.
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}
@@ -88,7 +88,7 @@ export class ListSource implements Source {
     const first = itemPopped(await this.#reader.run('blpop', [this.#key, this.#block]));
     if (first === undefined) return [];
     if (max === 1 || this.#stopped) return [first];
-    // Whatever becomes of the second command, the first item is in hand.
+    // The first item is delivered even if the second command fails.
     const more = await this.#reader.run('lpop', [this.#key, max - 1]).catch(() => null);
     return [first, ...items(more)];
   }

@@ -6,25 +6,25 @@ import { Listeners } from '../listeners.ts';
 import type { Report } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
-import { watchOver } from './watchdog.ts';
+import { watch } from './watchdog.ts';
 
 /** Receives a frame and the concrete channel it came on. */
 export type ChannelSink = (frame: Buffer, channel: string) => void;
 
-/** Which command subscribes; the namespaces of the first two and of the third are apart. */
+/** The command that subscribes. The names of sharded channels are apart from those of the others. */
 export type Manner = 'subscribe' | 'psubscribe' | 'ssubscribe';
 
 const MANNERS: readonly Manner[] = ['subscribe', 'psubscribe', 'ssubscribe'];
 
 /**
- * SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE on one connection of their own. A subscription counts when the server
- * has confirmed it; after a reconnect all are made again, by us and not by ioredis, whose rejected
- * re-subscribe would end the process.
+ * SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE on one connection of their own. A subscription
+ * counts once the server has confirmed it. After a reconnect this class makes all of them again, and
+ * not ioredis: there a rejected re-subscribe is an unhandled rejection, which ends the process.
  */
 export class PubSub {
   readonly #connections: Connections;
   readonly #report: Report;
-  /** On a cluster, a name whose node to stay at; undefined for any node. */
+  /** On a cluster, a name: the connection goes to its node. Undefined for any node. */
   readonly #home: string | undefined;
   readonly #sinks: Record<Manner, Listeners<ChannelSink>> = {
     subscribe: new Listeners(),
@@ -32,13 +32,13 @@ export class PubSub {
     ssubscribe: new Listeners(),
   };
   #client: Promise<Redis> | undefined;
-  /** Pending while subscriptions of a lost connection wait to be confirmed on the next. */
+  /** Pending from the loss of a connection until all subscriptions are confirmed on the next. */
   #restoring: Deferred<void> | undefined;
   #closed = false;
   readonly #listeners = new Set<() => void>();
-  /** Who is told that the server will not let its subscription stand any more. */
+  /** Called when the server refuses to restore the subscription of a sink. */
   readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
-  /** Counts connections: an attempt to restore on an earlier one gives up. */
+  /** Counts connections, so that restoring on an earlier one can stop. */
   #generation = 0;
   /** When the connection was lost. */
   #lostAt = 0;
@@ -49,7 +49,7 @@ export class PubSub {
     this.#home = home;
   }
 
-  /** Why nothing may be arriving, while that is so. */
+  /** Why nothing arrives at the moment; undefined where everything is subscribed. */
   get trouble(): string | undefined {
     return this.#restoring === undefined
       ? undefined
@@ -58,7 +58,7 @@ export class PubSub {
 
   /**
    * Resolves when the server has confirmed the subscription; rejects where it refuses. Where it
-   * refuses later, after a reconnect, `onRefused` is told, and the subscription is over.
+   * refuses later, after a reconnect, `onRefused` is called, and the subscription is over.
    */
   async subscribe(
     name: string,
@@ -70,7 +70,7 @@ export class PubSub {
     const names = this.#sinks[manner];
     names.add(name, sink);
     try {
-      // Sent again where another sink has asked already: harmless, and its answer is our confirmation.
+      // Sent even where another sink has subscribed already: the answer is our confirmation.
       await this.#ask(client, manner, [name]);
       await this.restored();
       if (onRefused !== undefined) this.#refusals.set(sink, onRefused);
@@ -84,9 +84,9 @@ export class PubSub {
     this.#refusals.delete(sink);
     if (!this.#sinks[manner].remove(name, sink) || this.#closed) return;
     const client = await this.#client;
-    // A connection that is down has no subscription to end, and will not restore this one.
+    // A connection that is down has no subscriptions, and this one is not among those to restore.
     if (client?.status !== 'ready') return;
-    // A connection that breaks just now never answers; nor does it deliver.
+    // Bounded: a connection that breaks now never answers.
     const told =
       manner === 'subscribe'
         ? client.unsubscribe(name)
@@ -96,15 +96,15 @@ export class PubSub {
     await settledWithin(told, this.#connections.timings.unsubscribe);
   }
 
-  /** Has `restored` called whenever all subscriptions stand again after a reconnect, until what is returned is called. */
+  /** Calls `restored` each time that all subscriptions are confirmed again after a reconnect, until the result is called. */
   onRestored(restored: () => void): () => void {
-    // Of its own, so that who gives one function twice is told twice, and ends each by itself.
+    // A new function, so that one that is given twice is called twice and removed one at a time.
     const listener = (): void => restored();
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Undefined while every subscription stands, else a promise for when it does again. */
+  /** Resolves when all subscriptions are confirmed again; undefined where they are. */
   restored(): Promise<void> | undefined {
     return this.#restoring?.promise;
   }
@@ -117,10 +117,10 @@ export class PubSub {
 
   async #connect(): Promise<Redis> {
     try {
-      // Commands wait for a reconnect as long as it takes: they are idempotent, and nobody else retries them.
+      // Commands wait for a reconnect without limit: they are idempotent, and nobody else sends them again.
       const client = await this.#connections.open({ maxRetriesPerRequest: null }, this.#home);
       if (this.#home !== undefined) this.#connections.follow(client);
-      watchOver(client, this.#connections.timings);
+      watch(client, this.#connections.timings);
       const { subscribe, psubscribe, ssubscribe } = this.#sinks;
       client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
@@ -134,7 +134,7 @@ export class PubSub {
         const name = channel.toString();
         for (const sink of ssubscribe.get(name) ?? []) sink(frame, name);
       });
-      // A cluster ends sharded subscriptions whose slot leaves the node.
+      // The node ended sharded subscriptions because their slot has left it.
       client.on('moved', () => client.stream.destroy());
       client.on('close', () => {
         if (this.#restoring === undefined) this.#lostAt = monotonicTime();
@@ -142,7 +142,7 @@ export class PubSub {
       });
       client.on('ready', () => void this.#restore(client));
       client.on('error', (error) => {
-        // Not let in at all.
+        // The login was refused, so no subscription can be restored.
         if (adviceOn(error) !== undefined) this.#refuseAll(withoutPassword(error));
       });
       return client;
@@ -152,7 +152,7 @@ export class PubSub {
     }
   }
 
-  /** Subscribes again to everything that is wanted, then lets those go on who waited for it. */
+  /** Subscribes again to everything, then resolves the promise of `restored` and calls its listeners. */
   async #restore(client: Redis): Promise<void> {
     const restoring = this.#restoring;
     if (restoring === undefined) return;
@@ -163,14 +163,14 @@ export class PubSub {
         await Promise.all(
           MANNERS.map((manner) => this.#ask(client, manner, this.#sinks[manner].names())),
         );
-        // While a node sent us elsewhere, the connection was made anew: the next attempt does it all.
+        // There is a newer connection, after MOVED: its own attempt subscribes to everything.
         if (generation !== this.#generation) return;
         break;
       } catch (error) {
         if (this.#closed || generation !== this.#generation) return;
         if (failures === 1) this.#report('subscribing again after a reconnect was refused', error);
         if (adviceOn(error) !== undefined) {
-          await this.#sortOut(client);
+          await this.#askOneByOne(client);
           break;
         }
         await pause(backoff(failures, resubscribeMin, resubscribeMax));
@@ -190,20 +190,20 @@ export class PubSub {
     }
   }
 
-  /** Sends SUBSCRIBE or its kin, again where a cluster says that the names have gone elsewhere. */
+  /** Sends SUBSCRIBE, PSUBSCRIBE or SSUBSCRIBE; again where a cluster answers that the names have moved. */
   async #ask(client: Redis, manner: Manner, names: readonly string[]): Promise<void> {
     while (names.length > 0) {
       try {
         await client[manner](...names);
         return;
       } catch (error) {
-        if (this.#closed || !(await this.#connections.followed(client, error))) throw error;
+        if (this.#closed || !(await this.#connections.followMove(client, error))) throw error;
       }
     }
   }
 
-  /** One name that is refused has all refused that were asked for with it: each is asked for alone. */
-  async #sortOut(client: Redis): Promise<void> {
+  /** One refused name makes the server refuse the whole command: subscribes to each name alone. */
+  async #askOneByOne(client: Redis): Promise<void> {
     await Promise.all(
       this.#all().map(async ([manner, name]) => {
         try {
@@ -225,7 +225,7 @@ export class PubSub {
     );
   }
 
-  /** Who has not asked to be told stays, and is subscribed again with the next connection. */
+  /** Ends the subscriptions of sinks that gave `onRefused`; the others are tried again on the next connection. */
   #refuse(manner: Manner, name: string, error: unknown): void {
     const sinks = this.#sinks[manner];
     for (const sink of sinks.get(name) ?? []) {

@@ -18,7 +18,7 @@ import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { StreamSource } from './stream-source.ts';
 import { adviceOn } from './advice.ts';
 
-/** Where ioredis tells of the commands that it sends. */
+/** The channel on which ioredis publishes the commands that it sends. */
 const COMMANDS = tracingChannel('ioredis:command');
 
 /** The transport over a Redis server. */
@@ -29,8 +29,8 @@ export class RedisTransport implements Transport {
   readonly #report: Report;
   readonly #sendCommands = new SendCommands();
   readonly #pubsub: PubSub;
-  /** On a cluster: subscriptions that must be on the node of their slot, a connection for each slot. */
-  readonly #homes = new Map<number, PubSub>();
+  /** On a cluster: connections for subscriptions that must be on the node of their slot, by slot. */
+  readonly #pubsubs = new Map<number, PubSub>();
   #downSince: number | undefined;
 
   constructor(connection: RedisConnection, report: Report, timings: Timings = TIMINGS) {
@@ -68,7 +68,7 @@ export class RedisTransport implements Transport {
   }
 
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
-    // Somebody traces what ioredis sends, or it is an ioredis that ours cannot pass for.
+    // Where somebody traces ioredis's commands, or ioredis is one that ours do not fit, its own are sent.
     if (COMMANDS.hasSubscribers || !this.#sendCommands.isUsable) {
       this.#run<number | string>(nameOf(to), argumentsOf(to, frame as Buffer)).then(
         (reply) => receipt.sent(reply),
@@ -119,7 +119,7 @@ export class RedisTransport implements Transport {
     }
     const { name, isPattern, sharded = false } = options;
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
-    const pubsub = sharded ? this.#homeOf(name) : this.#pubsub;
+    const pubsub = sharded ? this.#pubsubOf(name) : this.#pubsub;
     const push = (frame: Buffer, channel: string): void => source.push(frame, channel);
     const source = new PushSource(
       report,
@@ -136,9 +136,9 @@ export class RedisTransport implements Transport {
     onFrame: (frame: Buffer) => void,
     onRestored: () => void,
   ): Promise<Listener> {
-    // PUBLISH goes to the node of the channel's slot: who listens there is among those it counts.
-    const pubsub = this.#homeOf(channel);
-    // First, or a connection that is lost while the subscription is confirmed would go unnoticed.
+    // PUBLISH goes to the node of the channel's slot and counts its subscribers, so we subscribe there.
+    const pubsub = this.#pubsubOf(channel);
+    // Before subscribing: a connection may be lost while the subscription is being confirmed.
     const forget = pubsub.onRestored(onRestored);
     try {
       await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
@@ -181,7 +181,7 @@ export class RedisTransport implements Transport {
     return kind === 'stream' ? this.#client.xlen(name) : this.#client.llen(name);
   }
 
-  /** RPUSH and PEXPIRE in one MULTI, so that nothing is ever kept for good. */
+  /** RPUSH and PEXPIRE in one MULTI, so that nothing is kept without an end. */
   async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
     await this.#client
       .multi()
@@ -212,7 +212,7 @@ export class RedisTransport implements Transport {
     return adviceOn(error);
   }
 
-  /** Replies come in order: once PING is answered, so is all that was sent before it. */
+  /** Replies come in order: once PING is answered, so is everything that was sent before it. */
   flush(): Promise<void> {
     return this.#connections.flush();
   }
@@ -222,7 +222,7 @@ export class RedisTransport implements Transport {
   }
 
   async close(): Promise<void> {
-    for (const pubsub of [this.#pubsub, ...this.#homes.values()]) pubsub.close();
+    for (const pubsub of [this.#pubsub, ...this.#pubsubs.values()]) pubsub.close();
     this.#connections.close();
   }
 
@@ -231,24 +231,24 @@ export class RedisTransport implements Transport {
     return this.#client.sendCommand(command) as Promise<T>;
   }
 
-  /** A cluster's PUBLISH has no key: by itself it takes a node at random, and two would overtake each other. */
+  /** Sends a cluster's PUBLISH to the node of the channel's slot. ioredis would choose a node at random, and two messages could change places. */
   #placed(command: Command): Command {
     if (!this.countsReceivers && command.name === 'publish')
       Object.assign(command, { slot: this.#connections.slotOf(command.args[0] as string) });
     return command;
   }
 
-  /** Where to subscribe on the node of a name's slot; without slots, where all subscriptions are. */
-  #homeOf(name: string): PubSub {
+  /** The subscriptions on the node of a name's slot; without a cluster, the one set of all subscriptions. */
+  #pubsubOf(name: string): PubSub {
     const slot = this.#connections.slotOf(name);
     if (slot === undefined) return this.#pubsub;
-    const home = this.#homes.get(slot) ?? new PubSub(this.#connections, this.#report, name);
-    this.#homes.set(slot, home);
+    const home = this.#pubsubs.get(slot) ?? new PubSub(this.#connections, this.#report, name);
+    this.#pubsubs.set(slot, home);
     return home;
   }
 }
 
-/** Says which channel a server refuses: its own words name none. */
+/** Adds the channel's name to a refusal of the server, which names none. */
 async function subscribed(confirmed: Promise<void>, name: string): Promise<void> {
   try {
     await confirmed;

@@ -19,7 +19,7 @@ for i = 1, tonumber(ARGV[1]) do
 end
 return items`;
 
-/** Items of a list, each held in this consumer's processing list from when it is taken until it is acknowledged. */
+/** Items of a list. Each is in this consumer's processing list on the server from BLMOVE until it is acknowledged (LREM). */
 export class ReliableListSource implements Source {
   readonly takesBack = true;
   readonly settles = true;
@@ -30,24 +30,24 @@ export class ReliableListSource implements Source {
   readonly #consumers: ListConsumers;
   readonly #report: Report;
 
-  /** What is known here of the processing list. */
-  readonly #held = new Held((again) => this.#feed.push(again));
+  /** The items of the processing list that this process knows. */
+  readonly #held = new Held((again) => this.#feed.pushPast(again));
   readonly #feed = new Feed({
     fetch: (max) => this.#fetch(max),
     onTaken: (deliveries) => this.#held.start(deliveries),
   });
-  /** Whether the processing list may hold more than is known here. */
+  /** Whether the processing list may hold items that this process does not know. */
   #hasStrays = false;
-  /** When a connection was lost with a move on it. */
+  /** When a connection was lost while a move was under way. */
   #lostAt = -Infinity;
-  /** Whether the last read left more behind, as far as that can be told. */
+  /** Whether the last read got as many items as it asked for, so that there are probably more. */
   #expectsMore = false;
   #acks: Delivery[] = [];
-  /** Acknowledgements that wait for the end of the tick, and those on their way. */
+  /** `#acking`: acknowledgements wait for the end of the tick. `#flushing`: they are being sent. */
   #acking: Promise<void> | undefined;
   #flushing: Promise<void> | undefined;
   #ackRetry: NodeJS.Timeout | undefined;
-  /** Acknowledgements wait while the processing list is read. */
+  /** Pending while the processing list is read; acknowledgements wait for it. */
   #recovering: Deferred<void> | undefined;
   #stopped = false;
   readonly #stopping = deferred<void>();
@@ -60,7 +60,7 @@ export class ReliableListSource implements Source {
   ): Promise<ReliableListSource> {
     const consumers = new ListConsumers(connections.client, list, report, connections.timings);
     try {
-      // Moves nothing, since the one list is new; a server that does not know the command says so.
+      // Moves nothing, since the processing list is new; finds out whether the server knows LMOVE.
       await connections.client.lmove(consumers.processing, list, 'RIGHT', 'LEFT');
     } catch (cause) {
       if (!messageOf(cause).includes('unknown command')) throw cause;
@@ -92,7 +92,7 @@ export class ReliableListSource implements Source {
     this.#consumers = consumers;
     this.#report = report;
     reader.onReconnect = () => {
-      // What the lost connection was bringing is in the processing list, or is yet to come there.
+      // What Redis sent on the lost connection is in the processing list, or will be when the server runs the move.
       this.#hasStrays = true;
       this.#lostAt = monotonicTime();
     };
@@ -110,7 +110,7 @@ export class ReliableListSource implements Source {
     await this.#reader.stop();
   }
 
-  /** Gives back all but what is being handled; that stays until it is acknowledged, or until this consumer is missed. */
+  /** Gives back all items but those that are being handled: these stay until they are acknowledged, or until this consumer counts as dead. */
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     await settledWithin(
@@ -151,7 +151,7 @@ export class ReliableListSource implements Source {
   }
 
   #prepare(): Promise<void> | undefined {
-    // Redis may still serve the move that was waiting on the lost connection.
+    // For a while Redis may still serve the move that was waiting on the lost connection.
     const isAftermathOver = monotonicTime() - this.#lostAt > 2 * this.#timings.block;
     if (this.#hasStrays || (isAftermathOver && this.#lostAt > -Infinity)) {
       if (isAftermathOver) this.#lostAt = -Infinity;
@@ -160,7 +160,7 @@ export class ReliableListSource implements Source {
     return this.#consumers.renew();
   }
 
-  /** One blocking move where nothing is expected, since moves that find nothing are not free. */
+  /** Takes many at once where items are expected; else blocks for one, since an idle reader should send few commands. */
   async #move(max: number): Promise<void> {
     const { processing } = this.#consumers;
     if (this.#expectsMore && (await this.#take(max)) > 0) return;
@@ -169,7 +169,7 @@ export class ReliableListSource implements Source {
     if (first === undefined) return;
     this.#deliver(first);
     if (max === 1 || this.#stopped) return;
-    // Whatever becomes of the second command, the first item is in hand.
+    // The first item is delivered even if the second command fails.
     await this.#take(max - 1).catch(() => (this.#hasStrays = true));
   }
 
@@ -185,7 +185,7 @@ export class ReliableListSource implements Source {
     try {
       return await this.#reader.run(name, args);
     } catch (error) {
-      // A refusal moves nothing; of anything else it cannot be told.
+      // An error reply means that nothing was moved; after any other error, something may have been.
       if ((error as Error).name === 'ReplyError') throw error;
       this.#hasStrays = true;
       this.#lostAt = monotonicTime();
@@ -193,7 +193,7 @@ export class ReliableListSource implements Source {
     }
   }
 
-  /** Delivers what is in the processing list and not known here. No move is under way meanwhile. */
+  /** Delivers the items of the processing list that this process does not know. No move is under way meanwhile. */
   async #recover(): Promise<void> {
     this.#hasStrays = false;
     const { client } = this.#connections;
@@ -223,7 +223,7 @@ export class ReliableListSource implements Source {
     }
   }
 
-  /** All that settles in one tick is acknowledged in one go. */
+  /** Acknowledges everything that settles in one tick in one write. */
   #ackSoon(): Promise<void> {
     return (this.#acking ??= new Promise((resolve) => {
       process.nextTick(() => {
@@ -267,13 +267,13 @@ export class ReliableListSource implements Source {
     }, this.#timings.ackRetry).unref();
   }
 
-  /** Where the server is gone nothing can be given back: this consumer is missed then, and others do it. */
+  /** Gives back the idle items. Where the server is gone, other consumers do it once this one counts as dead. */
   async #leave(): Promise<void> {
     if (this.#connections.client.status !== 'ready') return;
     this.#feed.drain();
     this.#held.takeIdle();
     const keep = Array.from(this.#held.all(), ({ frame }) => frame as Buffer);
-    // A move that may still arrive needs somebody to be known for whom it did.
+    // A move that may still be served puts its item into our processing list: we must stay registered for others to find it.
     const isClean =
       this.#feed.fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
     const left = this.#consumers.leave(keep, isClean);

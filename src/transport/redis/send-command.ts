@@ -6,8 +6,8 @@ import { DATA_FIELD } from './replies.ts';
 /** Makes the commands of one connection that send a frame: the one command that is sent for every message. */
 export class SendCommands {
   /**
-   * Whether ioredis's commands look like those that ours were written after. Where they do not (a
-   * later ioredis), its own have to be sent: slower, and never wrong.
+   * Whether the commands of the installed ioredis have the shape of ioredis 6.0's, which ours copy.
+   * Where they have not, ioredis's own must be sent: slower, and correct.
    */
   readonly isUsable = hasKnownShape(new Command('publish', []));
   #lastTarget: Target = { kind: 'channel', name: '' };
@@ -18,7 +18,7 @@ export class SendCommands {
     return new SendCommand(to, frame, receipt, this.#headOf(to)) as unknown as Command;
   }
 
-  /** A command on the wire, up to the frame's length: nearly always that of the command before. */
+  /** The bytes of a command up to the frame's length. They are nearly always those of the command before. */
   #headOf(to: Target): Buffer {
     const last = this.#lastTarget;
     if (
@@ -38,7 +38,7 @@ export class SendCommands {
 
 const NOTHING = Buffer.alloc(0);
 
-/** The fields of ioredis 6.0's commands: what they carry beside those of {@link SendCommand} concerns their promise and their arguments. */
+/** The fields of ioredis 6.0's commands. Those that {@link SendCommand} lacks concern their promise and their arguments. */
 const FIELDS = new Set([
   ...['name', 'args', 'promise', 'resolve', 'reject', 'callback', 'errorStack', 'replyEncoding'],
   ...['inTransaction', 'isTraced', 'isResolved', 'isSettled', 'transformed', 'bufferMode'],
@@ -55,7 +55,7 @@ const METHODS = [
   '_clearTimers',
 ];
 
-/** Whether a command of ioredis has the fields and methods that {@link SendCommand} stands in for. */
+/** Whether a command of ioredis has no field that is unknown here, and every method that is needed. */
 export function hasKnownShape(command: object): boolean {
   const methods = command as Readonly<Record<string, unknown>>;
   return (
@@ -65,8 +65,8 @@ export function hasKnownShape(command: object): boolean {
 }
 
 /**
- * Passes for a command of ioredis. ioredis's own makes a promise, three closures and nine pieces that
- * it joins; this one tells a {@link Receipt}, and copies the frame once. With it a call at 512 in
+ * Takes the place of ioredis's Command. That one makes a promise, three closures and nine pieces that
+ * it joins; this one calls a {@link Receipt}, and copies the frame once. With it a call at 512 in
  * flight costs its caller 1.9 µs less of 11.5 (`npm run bench`).
  */
 class SendCommand {
@@ -121,7 +121,7 @@ class SendCommand {
 
   #settle(): void {
     this.isSettled = true;
-    // Of `commandTimeout`, where a client of the user's has it.
+    // The timer of `commandTimeout`, where the user's client has that option.
     /* oxlint-disable no-underscore-dangle -- ioredis's names */
     const self = this as unknown as { _commandTimeoutTimer?: unknown; _clearTimers(): void };
     if (self._commandTimeoutTimer !== undefined) self._clearTimers();
@@ -129,7 +129,7 @@ class SendCommand {
   }
 }
 
-// For all that ioredis does with a command beside sending it: slots of a cluster, time limits.
+// Inherits what ioredis calls on a command: its slot in a cluster, its time limit.
 Object.setPrototypeOf(SendCommand.prototype, Command.prototype);
 
 export function nameOf(to: Target): string {

@@ -5,7 +5,7 @@ import type { Connections } from './connections.ts';
 import { delivery, entriesRead, lastGeneratedId } from './replies.ts';
 import { BlockingReader } from './blocking-reader.ts';
 
-/** A stream read on from an id, by everybody who does so: XREAD. */
+/** A stream read from an id on with XREAD: every reader gets every entry. */
 export class StreamSource implements Source {
   readonly #key: string;
   readonly #reader: BlockingReader;
@@ -16,7 +16,7 @@ export class StreamSource implements Source {
 
   static async open(connections: Connections, options: StreamSourceOptions): Promise<StreamSource> {
     const { name, lastId = '$' } = options;
-    // `$` is made a concrete id once: sent with each read, it would skip what comes between two.
+    // `$` becomes a concrete id once: sent with each read, it would skip entries added between two reads.
     const newest =
       lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
     const start = lastId === '$' ? newest : lastId;

@@ -3,8 +3,8 @@ import { monotonicTime } from '../../internal/clock.ts';
 import { groupRows, lowestPending } from './replies.ts';
 
 /**
- * Keeps a stream near `maxlen` entries: a function to call now and then, which trims what every
- * group has handled, and no more, at most once in `interval` milliseconds. An entry that somebody still needs stays.
+ * Makes a function that keeps a stream near `maxlen` entries. It trims entries that every group has
+ * handled and no others, at most once in `interval` milliseconds. To be called after acknowledging.
  */
 export function trimmer(
   client: Redis,
@@ -23,7 +23,7 @@ export function trimmer(
   };
 }
 
-/** The lowest id that a group has pending, or the last that it was given. */
+/** The lowest id that any group has pending, or, of a group with none, the last that was delivered to it. */
 async function lowestNeeded(client: Redis, key: string): Promise<string> {
   const groups = groupRows(await client.xinfo('GROUPS', key));
   const ids = await Promise.all(

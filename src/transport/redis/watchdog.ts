@@ -3,8 +3,8 @@ import { monotonicTime } from '../../internal/clock.ts';
 import type { Timings } from '../timings.ts';
 
 /**
- * Notices a connection that is open and dead: one whose other end is gone without a word, which
- * TCP by itself reports after minutes. Its socket is destroyed, and ioredis reconnects.
+ * Notices a connection that is open and dead: the other end vanished without closing it, which TCP
+ * reports only after minutes. The watchdog destroys its socket, and ioredis reconnects.
  */
 class Watchdog {
   /** When the server last answered on this connection. */
@@ -18,13 +18,13 @@ class Watchdog {
     this.#client = client;
     this.#timings = timings;
     this.#interval = setInterval(() => this.#ping(), timings.ping).unref();
-    client.on('connect', () => this.#expect());
-    client.on('ready', () => this.#alive());
-    client.on('close', () => this.#calm());
+    client.on('connect', () => this.#expectAnswer());
+    client.on('ready', () => this.#answeredNow());
+    client.on('close', () => this.#clearDeadline());
     client.on('end', () => clearInterval(this.#interval));
   }
 
-  /** Whether the server answered a PING lately. While it is frozen as a whole, it did not. */
+  /** Whether the server has answered a PING recently; false also while the server process is stopped. */
   get isAlive(): boolean {
     const { ping, pong } = this.#timings;
     return monotonicTime() - this.#answered < ping + pong / 2;
@@ -32,39 +32,39 @@ class Watchdog {
 
   #ping(): void {
     if (this.#client.status !== 'ready' || this.#deadline !== undefined) return;
-    this.#expect();
+    this.#expectAnswer();
     this.#client.ping().then(
-      () => this.#alive(),
+      () => this.#answeredNow(),
       () => {
-        // LOADING, BUSY, NOPERM … are answers. Where it was the connection that broke, `close` was told.
-        if (this.#client.status === 'ready') this.#alive();
+        // An error reply (LOADING, BUSY, NOPERM) is an answer. A broken connection has emitted `close`.
+        if (this.#client.status === 'ready') this.#answeredNow();
       },
     );
   }
 
-  #expect(): void {
+  #expectAnswer(): void {
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => {
-      // A process that was busy itself finds its timers due before it has read its sockets.
+      // After a long tick of this process timers run before sockets are read: read them first.
       setImmediate(() => {
         if (this.#deadline !== undefined) this.#client.stream.destroy();
       });
     }, this.#timings.pong).unref();
   }
 
-  #alive(): void {
+  #answeredNow(): void {
     this.#answered = monotonicTime();
-    this.#calm();
+    this.#clearDeadline();
   }
 
-  #calm(): void {
+  #clearDeadline(): void {
     clearTimeout(this.#deadline);
     this.#deadline = undefined;
   }
 }
 
-/** Watches over a connection until it ends; answers whether the server has answered lately. */
-export function watchOver(client: Redis, timings: Timings): () => boolean {
+/** Watches a connection until it ends. The result tells whether the server has answered recently. */
+export function watch(client: Redis, timings: Timings): () => boolean {
   const watchdog = new Watchdog(client, timings);
   return () => watchdog.isAlive;
 }

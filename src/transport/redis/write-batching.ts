@@ -1,17 +1,17 @@
 import type { Redis } from 'ioredis';
 
-/** Commands of one tick after which those written so far leave at once. */
+/** Number of commands in one tick after which those written so far are sent at once. */
 const FIRST = 32;
 
 /**
- * Makes the commands of one tick leave in one system call. ioredis writes each command on its own,
+ * Sends the commands of one tick in one system call. ioredis writes each command on its own,
  * and `write` is more than half of the CPU that a call costs; corked until the end of the tick,
  * throughput doubles and a lone call is no slower (performance.md: 45–51 k → 65–79 k calls/s at 64
  * in flight). Uncorking later than `nextTick` gains nothing and hurts large payloads. The first
- * commands of a long tick leave earlier, once, so that the other side works while the rest is
+ * commands of a long tick are sent earlier, once, so that the server works while the rest is
  * written: 0.74–0.80 → 1.06–1.18 of a floor that writes once a tick, at 64 in flight.
  */
-export function coalesceWrites(client: Redis): void {
+export function batchWrites(client: Redis): void {
   client.on('connect', () => {
     const { stream } = client;
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
