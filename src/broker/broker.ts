@@ -16,7 +16,7 @@ import type { OutputOf, Schema } from '../message/schema.ts';
 import { clientFor, type Client } from '../publish/contracts.ts';
 import type { PipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
 import type { Sender } from '../publish/sender.ts';
-import { openLine } from '../rpc/session.ts';
+import { openSession } from '../rpc/session.ts';
 import { openTransport } from '../transport/open.ts';
 import type { RedisClient, RedisConnection } from '../transport/redis/connections.ts';
 import { RedisTransport } from '../transport/redis/redis-transport.ts';
@@ -68,7 +68,7 @@ export class RedisBroker extends Router implements Publishing {
       transport: () =>
         this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions')),
       session: (transport) =>
-        openLine(transport, rpc, this.#senders.format, this.#reportFor('calls')),
+        openSession(transport, rpc, this.#senders.format, this.#reportFor('calls')),
     });
     this.#runner = new Runner({
       logger: this.#logger,

@@ -1,6 +1,6 @@
 import { BrokerClosedError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import type { Line } from '../rpc/session.ts';
+import type { Session } from '../rpc/session.ts';
 import type { Transport } from '../transport/transport.ts';
 
 /** Milliseconds that `close` waits for the server to confirm what was sent last. */
@@ -10,7 +10,7 @@ export interface ConnectionOptions {
   /** Makes a transport. Opens no socket. */
   readonly transport: () => Transport;
   /** Makes what calls need on a transport that is connected. */
-  readonly session: (transport: Transport) => Line;
+  readonly session: (transport: Transport) => Session;
 }
 
 /**
@@ -20,8 +20,8 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #options: ConnectionOptions;
   #transport: Transport | undefined;
-  #session: Line | undefined;
-  #connecting: Promise<Line> | undefined;
+  #session: Session | undefined;
+  #connecting: Promise<Session> | undefined;
   #isClosed = false;
 
   constructor(options: ConnectionOptions) {
@@ -34,7 +34,7 @@ export class Connection {
   }
 
   /** Undefined unless it is open. */
-  get session(): Line | undefined {
+  get session(): Session | undefined {
     return this.#session;
   }
 
@@ -44,7 +44,7 @@ export class Connection {
   }
 
   /** The session where it is open, a promise of it where it is not. Throws `BrokerClosedError` where it was closed. */
-  get(): Line | Promise<Line> {
+  get(): Session | Promise<Session> {
     if (this.#session !== undefined) return this.#session;
     if (this.#isClosed) throw new BrokerClosedError();
     return this.open();
@@ -56,7 +56,7 @@ export class Connection {
   }
 
   /** Connects. Rejects with `ConnectionError`, which names the server and the cause. */
-  open(): Promise<Line> {
+  open(): Promise<Session> {
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     return (this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined;
@@ -70,7 +70,7 @@ export class Connection {
     this.#isClosed = true;
     this.#session = undefined;
     if (session !== undefined) {
-      results.push(...(await Promise.allSettled([session.calls.close()])));
+      results.push(...(await Promise.allSettled([session.close()])));
       await settledWithin(session.transport.flush(), FLUSH_PATIENCE);
     }
     results.push(...(await this.discard()));
@@ -85,7 +85,7 @@ export class Connection {
     return results;
   }
 
-  async #connect(): Promise<Line> {
+  async #connect(): Promise<Session> {
     const { transport } = this;
     try {
       await transport.connect();

@@ -14,7 +14,7 @@ import { validator } from '../message/schema.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { isAsyncFunction } from '../rpc/deadline.ts';
 import { Replier } from '../rpc/responder/replier.ts';
-import type { Line } from '../rpc/session.ts';
+import type { Session } from '../rpc/session.ts';
 import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
 import type { Plan } from './plan.ts';
@@ -42,7 +42,7 @@ export interface RunnerOptions {
   readonly reportFor: (name: string) => Report;
   readonly onExpired: () => void;
   /** Undefined while nothing is connected. */
-  readonly session: () => Line | undefined;
+  readonly session: () => Session | undefined;
 }
 
 /** Builds what runs for a plan, starts it and stops it again. */
@@ -68,7 +68,7 @@ export class Runner {
   }
 
   /** Resolves when the subscription is confirmed. */
-  run(planned: Plan, session: Line): Promise<void> {
+  run(planned: Plan, session: Session): Promise<void> {
     const subscriber = this.#build(planned, session);
     const ready = subscriber.start();
     const running: Running = {
@@ -93,7 +93,7 @@ export class Runner {
   /** Opens a plan for messages that are taken by hand. */
   consume<Body>(
     planned: Plan,
-    session: Line,
+    session: Session,
     onClose: (consumer: Consumer) => void,
   ): Promise<Consumer<Body>> {
     return this.#build(planned, session).consume<Body>(onClose);
@@ -108,7 +108,7 @@ export class Runner {
     return results;
   }
 
-  #build(planned: Plan, session: Line): RunningSubscriber {
+  #build(planned: Plan, session: Session): RunningSubscriber {
     const { logger, broker, overrides, senders, prefix, reportFor, onExpired } = this.#options;
     const { name, members, errors } = planned;
     const [first] = members as [Declaration, ...Declaration[]];
@@ -116,13 +116,13 @@ export class Runner {
     const { codec = senders.codec, format = senders.format } = options;
     const middlewares = middlewaresOf(first);
     const sender = senders.sender(prefix, () => middlewares);
-    const { transport, inbox, answers } = session;
+    const { transport, inbox, answerLog } = session;
     const replier = new Replier({
       encoder: senders.encoder(options),
       errorEncoder: new Encoder(defaultCodec, format),
       transport,
       inbox,
-      answers,
+      answerLog,
       middlewares: senders.publishing(middlewares),
       hidesErrors: errors === 'hide',
     });

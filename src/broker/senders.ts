@@ -4,7 +4,7 @@ import { defaultCodec, type Codec } from '../message/codec.ts';
 import { Encoder } from '../message/encoder.ts';
 import { binaryFormat, type MessageFormat } from '../message/format.ts';
 import { Sender } from '../publish/sender.ts';
-import type { Line } from '../rpc/session.ts';
+import type { Session } from '../rpc/session.ts';
 import type { Subscriber } from './subscriber.ts';
 
 /** How messages are written, where that differs from the broker. */
@@ -20,7 +20,7 @@ export interface Tap {
 }
 
 export interface SendersOptions extends Formats {
-  readonly session: () => Line | Promise<Line>;
+  readonly session: () => Session | Promise<Session>;
   /** Default of a call's `timeout`, in milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
 }
@@ -42,7 +42,7 @@ export class Senders {
   /** `middlewares` is read at the first message: until then some may be added. */
   sender(prefix: string, middlewares: () => readonly Middleware[], formats: Formats = {}): Sender {
     return new Sender({
-      line: this.#options.session,
+      session: this.#options.session,
       encoder: this.encoder(formats),
       prefix,
       middlewares: () => this.publishing(middlewares()),

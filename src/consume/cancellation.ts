@@ -1,6 +1,6 @@
 import { CancelledError } from '../errors.ts';
 import { clearTimer, setTimer, unixTime } from '../internal/clock.ts';
-import type { TakenCalls } from '../rpc/responder/cancellations.ts';
+import type { Cancellations } from '../rpc/responder/cancellations.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { HandlerContext } from './context.ts';
 
@@ -15,11 +15,11 @@ interface Watched {
 
 /** Aborts the signals of one subscriber's handlers: for a caller that gave up, at a deadline, at a stop. */
 export class Cancellation {
-  readonly #calls: TakenCalls;
+  readonly #calls: Cancellations;
   /** Handlers that asked for their signal and still run. */
   readonly #watched = new Map<HandlerContext, Watched>();
 
-  constructor(calls: TakenCalls) {
+  constructor(calls: Cancellations) {
     this.#calls = calls;
   }
 
@@ -30,7 +30,7 @@ export class Cancellation {
     if (context.messages.length > 1) return;
     const { deadline, message } = context;
     if (deadline === undefined && !Replier.isCall(message)) return;
-    this.#calls.take(message, controller);
+    this.#calls.allow(message, controller);
     if (deadline === undefined) return;
     const abort = (): void => controller.abort(new CancelledError('the caller waits no longer'));
     watched.timer = setTimer(abort, Math.min(deadline - unixTime(), MAX_TIMER));

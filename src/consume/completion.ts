@@ -65,7 +65,7 @@ export class Completion {
     void this.#delivered(
       attempt,
       Promise.resolve(isLastResort(attempt.delivery)).then((last) =>
-        last ? replier.reply(attempt.message, failed(error)) : undefined,
+        last ? replier.refuse(attempt.message, error) : undefined,
       ),
     );
   }
@@ -106,12 +106,13 @@ export class Completion {
     const isRejected = context.settlement === 'reject' && outcome.kind === 'ok';
     const answer = isRejected ? failed(new NoReplyError(`${name} rejected the message`)) : outcome;
     try {
-      return [outcome, replier.reply(message, answer)];
+      if (answer.kind === 'ok') return [outcome, replier.answer(message, answer.result)];
+      if (answer.kind === 'failed') return [outcome, replier.refuse(message, answer.error)];
+      return [outcome, undefined];
     } catch (error) {
       // The caller is told why the result cannot be sent.
       log(message, error);
-      const instead = failed(error);
-      return [instead, replier.reply(message, instead)];
+      return [failed(error), replier.refuse(message, error)];
     }
   }
 

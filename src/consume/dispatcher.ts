@@ -13,7 +13,7 @@ import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import { Message, type MessageSource } from '../message/message.ts';
 import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
-import { runInScope } from '../rpc/deadline.ts';
+import { runWithDeadline } from '../rpc/deadline.ts';
 import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type ContextHost } from './context.ts';
 import type { Dependencies } from './inject.ts';
@@ -215,7 +215,7 @@ export class Dispatcher {
       const result =
         context.deadline === undefined
           ? route.invoke(context, body)
-          : runInScope(context, route.isAsync, route.invoke, context, body);
+          : runWithDeadline(context, route.isAsync, route.invoke, context, body);
       const later = promiseIn(result);
       if (later === undefined) return this.#end(route, context, result);
       route.isAsync = true;

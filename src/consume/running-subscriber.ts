@@ -8,7 +8,7 @@ import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from '../message/message.ts';
 import type { Replier } from '../rpc/responder/replier.ts';
-import type { Line } from '../rpc/session.ts';
+import type { Session } from '../rpc/session.ts';
 import type { ChannelPattern, Target } from '../transport/address.ts';
 import type { Delivery, Report, Source, SourceOptions } from '../transport/source.ts';
 import { BatchSource } from './batch-source.ts';
@@ -19,7 +19,7 @@ import type { ContextHost, HandlerContext } from './context.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Dispatcher, isAsyncIterable, type Attempt, type Route } from './dispatcher.ts';
 import type { Overrides } from './inject.ts';
-import type { Outcome } from './outcome.ts';
+import { failed, ok, type Outcome } from './outcome.ts';
 import { Settler, type Retry, type Settlement } from './settlement.ts';
 import { Subscription, type Vitals } from './subscription.ts';
 
@@ -78,7 +78,7 @@ export class RunningSubscriber implements ContextHost {
   readonly broker: Publishing;
   readonly overrides: Overrides;
   readonly #plan: ReadingPlan;
-  readonly #session: Line;
+  readonly #session: Session;
   readonly #environment: Environment;
   readonly #dispatcher: Dispatcher;
   readonly #cancellation: Cancellation;
@@ -87,14 +87,14 @@ export class RunningSubscriber implements ContextHost {
   #subscription: Subscription | undefined;
   #stopping: Promise<void> | undefined;
 
-  constructor(plan: ReadingPlan, session: Line, environment: Environment) {
+  constructor(plan: ReadingPlan, session: Session, environment: Environment) {
     this.logger = environment.logger;
     this.broker = environment.broker;
     this.overrides = environment.overrides;
     this.#plan = plan;
     this.#session = session;
     this.#environment = environment;
-    this.#cancellation = new Cancellation(session.takenCalls);
+    this.#cancellation = new Cancellation(session.cancellations);
     const { source, pattern, address } = plan;
     const { codec, format, routes, errorHandlers } = environment;
     this.#dispatcher = new Dispatcher({
@@ -179,15 +179,15 @@ export class RunningSubscriber implements ContextHost {
     const call = replyTo === undefined ? undefined : message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return this.#handle(attempt);
 
-    const { answers, takenCalls } = this.#session;
+    const { answerLog, cancellations } = this.#session;
     // A caller that lost its connection asks again: what runs here or was answered is not handled twice.
-    if (message.header(AGAIN_KEY) !== undefined && answers.knows(replyTo, call)) return undefined;
+    if (message.header(AGAIN_KEY) !== undefined && answerLog.knows(replyTo, call)) return undefined;
     if (message.header(GATHER_KEY) !== undefined && !this.#plan.noReply)
-      takenCalls.introduce(message);
+      cancellations.announce(message);
     const done = this.#handle(attempt);
     if (done === undefined) return undefined;
-    answers.begin(replyTo, call);
-    return done.then(() => answers.end(replyTo, call));
+    answerLog.begin(replyTo, call);
+    return done.then(() => answerLog.end(replyTo, call));
   }
 
   async #processBatch(deliveries: Delivery[]): Promise<void> {
@@ -229,9 +229,12 @@ export class RunningSubscriber implements ContextHost {
       return this.#finish(attempt, outcome);
     attempt.isAnswered = true;
     const { context, route } = attempt;
-    return this.#session.streams
+    return this.#session.streamAnswers
       .answer(context, outcome.result, this.#environment.replier, route?.validateReply)
-      .then((ended) => this.#finish(attempt, ended));
+      .then(
+        () => this.#finish(attempt, ok(undefined)),
+        (error: unknown) => this.#finish(attempt, failed(error)),
+      );
   }
 
   #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {

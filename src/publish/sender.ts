@@ -10,8 +10,8 @@ import type { CallCommand } from '../rpc/caller/call.ts';
 import type { Calls } from '../rpc/caller/calls.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
 import type { StreamCommand } from '../rpc/caller/stream-call.ts';
-import { currentScope } from '../rpc/deadline.ts';
-import type { Line } from '../rpc/session.ts';
+import { inheritedDeadline } from '../rpc/deadline.ts';
+import type { Session } from '../rpc/session.ts';
 import { targetOf, type Target } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
 import { GATHER_CHECKS, STREAM_CHECKS, checked, forbidCall, type AnyOptions } from './check.ts';
@@ -29,8 +29,8 @@ import {
 } from './pipeline.ts';
 
 export interface SenderOptions {
-  /** The line where it is open, a promise of it where it is not. Throws or rejects when there will be none. */
-  readonly line: () => Line | Promise<Line>;
+  /** The session where it is open, a promise of it where it is not. Throws or rejects when there will be none. */
+  readonly session: () => Session | Promise<Session>;
   readonly encoder: Encoder;
   readonly prefix: string;
   /** Outermost first; read once, at the first message. */
@@ -111,28 +111,28 @@ export class Sender implements Publishing {
       const options = checked(to, verb);
       if (isCall(verb, options)) checkCall(options, verb);
       else forbidCall(options, verb);
-      const line = this.#options.line();
-      if (line instanceof Promise) {
-        return line.then((open) => this.#sendOn(open, verb, body, options, parent));
+      const session = this.#options.session();
+      if (session instanceof Promise) {
+        return session.then((open) => this.#sendOn(open, verb, body, options, parent));
       }
-      return this.#sendOn(line, verb, body, options, parent);
+      return this.#sendOn(session, verb, body, options, parent);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   #sendOn(
-    line: Line,
+    session: Session,
     verb: 'publish' | 'request',
     body: unknown,
     options: AnyOptions,
     parent: ParentMessage | undefined,
   ): Promise<unknown> {
     if (!isCall(verb, options)) {
-      return this.#send(line, this.#command(line.calls, verb, body, options, parent));
+      return this.#send(session, this.#command(session.calls, verb, body, options, parent));
     }
-    const command = this.#callCommand(line.calls, verb, body, options, parent);
-    const answer = this.#send(line, command);
+    const command = this.#callCommand(session.calls, verb, body, options, parent);
+    const answer = this.#send(session, command);
     return verb === 'publish' && command.whole ? answer.then(bodyOf) : answer;
   }
 
@@ -143,7 +143,7 @@ export class Sender implements Publishing {
       throw new SetupError(`publishBatch: expected an array of messages, got ${typeof bodies}`);
     }
     forbidCall(options, verb);
-    const { transport, calls } = await this.#options.line();
+    const { transport, calls } = await this.#options.session();
     const commands = bodies.map((body) => this.#command(calls, verb, body, options, undefined));
     const target = this.#target(options, verb);
     if (commands.length === 0) return target.kind === 'list' ? 0 : [];
@@ -176,7 +176,7 @@ export class Sender implements Publishing {
       }),
     );
     for (const { options } of plain) forbidCall(options, verb);
-    const { transport, calls } = await this.#options.line();
+    const { transport, calls } = await this.#options.session();
     const commands = plain.map(({ body, options }) =>
       this.#command(calls, verb, body, options, undefined),
     );
@@ -196,20 +196,26 @@ export class Sender implements Publishing {
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
     return new LazyStream(async () => {
       const valid = isContract(to) ? await validated(to, body) : body;
-      const line = await this.#options.line();
-      const call = this.#callCommand(line.calls, verb, valid, { ...options, timeout }, undefined);
+      const session = await this.#options.session();
+      const call = this.#callCommand(
+        session.calls,
+        verb,
+        valid,
+        { ...options, timeout },
+        undefined,
+      );
       const command: StreamCommand = { ...call, itemTimeout, window };
-      return (await this.#send(line, command)) as AsyncIterator<unknown, undefined>;
+      return (await this.#send(session, command)) as AsyncIterator<unknown, undefined>;
     });
   }
 
   async #gather(body: unknown, to: unknown): Promise<unknown> {
     const verb = 'gather';
     const options = checked(to, verb, GATHER_CHECKS);
-    const line = await this.#options.line();
-    const call = this.#callCommand(line.calls, verb, body, options, undefined);
+    const session = await this.#options.session();
+    const call = this.#callCommand(session.calls, verb, body, options, undefined);
     const command: GatherCommand = { ...call, max: options.max ?? Infinity };
-    return this.#send(line, command);
+    return this.#send(session, command);
   }
 
   #command(
@@ -257,19 +263,19 @@ export class Sender implements Publishing {
   }
 
   /** The one way out: through middleware, where there is some, and then to the transport or to those who wait for answers. */
-  #send(line: Line, command: Command): Promise<unknown> {
-    if (this.#middlewares.length === 0) return this.#carryOut(line, command);
-    // Asked for the line again: middleware may take its time, and the broker stop and start meanwhile.
+  #send(session: Session, command: Command): Promise<unknown> {
+    if (this.#middlewares.length === 0) return this.#carryOut(session, command);
+    // Asked for the session again: middleware may take its time, and the broker stop and start meanwhile.
     this.#sendThroughMiddleware ??= composePublish(this.#middlewares, async (last: Command) =>
-      this.#carryOut(await this.#options.line(), last),
+      this.#carryOut(await this.#options.session(), last),
     );
     return this.#sendThroughMiddleware(command);
   }
 
-  #carryOut({ transport, calls, conversations }: Line, command: Command): Promise<unknown> {
+  #carryOut({ transport, calls, multiCalls }: Session, command: Command): Promise<unknown> {
     if (!('call' in command)) return this.#transmit(transport, command);
-    if ('window' in command) return Promise.resolve(conversations.stream(command));
-    if ('max' in command) return conversations.gather(command);
+    if ('window' in command) return Promise.resolve(multiCalls.stream(command));
+    if ('max' in command) return multiCalls.gather(command);
     return calls.call(command);
   }
 
@@ -335,7 +341,7 @@ function bodyOf(answer: unknown): unknown {
 
 /** A call's own time, or what is left of the call that its handler answers, whichever is less. */
 function timeLeft(timeout: number | null): number | null {
-  const deadline = currentScope()?.deadline;
+  const deadline = inheritedDeadline();
   if (deadline === undefined) return timeout;
   return Math.max(0, Math.min(timeout ?? Infinity, deadline - unixTime()));
 }

@@ -5,22 +5,27 @@ import { FROM_KEY, Message, STATUS_KEY } from '../message/message.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 
+/** Who takes what comes to the gap channel. */
+export interface GapRoutes {
+  /** A caller asks for answers; `calls` are the calls' numbers, separated by blanks. */
+  readonly lost: (inbox: string, calls: string) => void;
+  /** A responder's subscriptions were interrupted. */
+  readonly gap: () => void;
+  /** This broker's own subscription stands again after a reconnect. */
+  readonly restored: () => void;
+}
+
 /**
- * What brokers tell each other after a broken connection, on a channel that all of one
- * `inboxPrefix` share. PUBLISH counts a receiver whose connection breaks before the bytes have left
- * the server, so requests and answers can be lost that seemed to arrive. `lost`: a caller asks for
- * the answers that it still waits for. `gap`: a responder may have missed requests.
+ * The channel on which all brokers of one `inboxPrefix` notify each other after a lost connection.
+ * PUBLISH counts a receiver whose connection breaks before the bytes have left the server, so a
+ * request or an answer can be lost although PUBLISH has counted its receiver. `lost`: a caller asks
+ * for the answers that it still waits for. `gap`: a responder may have missed requests.
  */
-export class Recovery {
-  /** A caller asks for answers; the calls' numbers are separated by blanks. */
-  onLost: ((inbox: string, calls: string) => void) | undefined;
-  /** A responder's subscriptions were broken for a moment. */
-  onGap: (() => void) | undefined;
-  /** Our own subscriptions stand again. */
-  onRestored: (() => void) | undefined;
+export class GapChannel {
   readonly #transport: Transport;
   readonly #channel: string;
   readonly #report: Report;
+  #routes: GapRoutes | undefined;
   #listening: Promise<unknown> | undefined;
   #closed = false;
 
@@ -30,22 +35,32 @@ export class Recovery {
     this.#report = report;
   }
 
-  /** Begins to listen, if that is not done yet. Trouble is reported: without recovery all else works. */
+  /** Sets the receivers, once, before `listen` is called. */
+  route(routes: GapRoutes): void {
+    this.#routes = routes;
+  }
+
+  /** Subscribes, once. A failure is logged and not thrown: calls work without recovery. */
   listen(): void {
     if (this.#listening !== undefined) return;
-    const restored = (): void => this.onRestored?.();
     this.#listening = this.#transport
-      .listen(this.#channel, (frame) => this.#receive(frame), restored)
+      .listen(
+        this.#channel,
+        (frame) => this.#receive(frame),
+        () => this.#routes?.restored(),
+      )
       .catch((error: unknown) => {
         if (!this.#closed) this.#report('lost answers cannot be recovered', error);
       });
   }
 
+  /** From now on a failure to listen is not logged. The transport closes the subscription. */
   close(): void {
     this.#closed = true;
   }
 
-  async say(what: 'lost' | 'gap', inbox: string, calls = ''): Promise<void> {
+  /** Notifies all other brokers (PUBLISH). `inbox` is the sender's. */
+  async notify(what: 'lost' | 'gap', inbox: string, calls = ''): Promise<void> {
     const pairs = pair(CORRELATION_ID, inbox) + pair(STATUS, what) + pair(FROM, inbox);
     await this.#transport.send(
       { kind: 'channel', name: this.#channel },
@@ -58,8 +73,8 @@ export class Recovery {
       const message = new Message(bytes, openFrame(bytes, binaryFormat), {
         channel: this.#channel,
       });
-      if (message.header(STATUS_KEY) === 'gap') this.onGap?.();
-      else this.onLost?.(message.header(FROM_KEY) ?? '', message.payload.toString());
+      if (message.header(STATUS_KEY) === 'gap') this.#routes?.gap();
+      else this.#routes?.lost(message.header(FROM_KEY) ?? '', message.payload.toString());
     } catch (error) {
       this.#report('a question for lost answers could not be read', error);
     }

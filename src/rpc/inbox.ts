@@ -23,18 +23,33 @@ export type Status =
   | 'end'
   /** The body is how many items the caller has taken. */
   | 'credit'
-  /** Is anybody still waiting for this call? */
+  /** The responder asks whether the caller still waits for this call. */
   | 'probe';
 
-/** The channel that answers come to, and what the two sides of a call say to each other while it lasts. */
+type Receive = (message: Message) => void;
+
+/** Who takes what comes to the inbox: one receiver for each status. */
+export interface InboxRoutes extends Readonly<Record<Status, Receive>> {
+  /** Takes an answer with a value. */
+  readonly answer: Receive;
+  /** Called when the subscription stands again after a reconnect. */
+  readonly restored: () => void;
+}
+
+/** The key under which answers are kept for an inbox that could not be reached. */
+export function keptAnswersKey(inbox: string): string {
+  return `${inbox}:kept`;
+}
+
+/** This broker's channel for answers, and for the notices that the two sides of a call send each other. */
 export class Inbox {
   readonly address: { readonly name: string; readonly kind: 'channel' };
   readonly #transport: Transport;
   readonly #format: MessageFormat;
   readonly #report: Report;
-  readonly #receivers = new Map<string, (message: Message) => void>();
-  readonly #restored: (() => void)[] = [];
-  #receiveAnswer: (message: Message) => void = () => {};
+  #receivers: ReadonlyMap<string, Receive> = new Map();
+  #answer: Receive = () => {};
+  #restored: () => void = () => {};
   #listening: Promise<Listener> | undefined;
   #listener: Listener | undefined;
 
@@ -45,51 +60,44 @@ export class Inbox {
     this.#report = report;
   }
 
+  /** Sets the receivers, once, before `ready` is called. */
+  route({ answer, restored, ...byStatus }: InboxRoutes): void {
+    this.#answer = answer;
+    this.#restored = restored;
+    // A map: the status comes from outside, and an object has names of its own, `constructor` for one.
+    this.#receivers = new Map(Object.entries(byStatus));
+  }
+
   /** Undefined when the subscription is confirmed on the current connection, else a promise for when it is. */
   ready(): Promise<unknown> | undefined {
     if (this.#listener !== undefined) return this.#listener.ready();
     return (this.#listening ??= this.#listen());
   }
 
-  onAnswer(receive: (message: Message) => void): void {
-    this.#receiveAnswer = receive;
-  }
-
-  on(status: Status, receive: (message: Message) => void): void {
-    this.#receivers.set(status, receive);
-  }
-
-  /** Has `restored` called when the subscription stands again after a reconnect. */
-  onRestored(restored: () => void): void {
-    this.#restored.push(restored);
-  }
-
-  /** Says something about a call to another inbox; resolves with the number of receivers. */
-  async tell(inbox: string, status: Status, call: string, body = ''): Promise<number> {
+  /** Notifies another inbox of something about a call (PUBLISH); resolves with the number of receivers. */
+  async notify(
+    inbox: string,
+    status: Status,
+    call: string,
+    body = '',
+    extra: Record<string, string> = {},
+  ): Promise<number> {
     const to = { kind: 'channel', name: inbox } as const;
-    return (await this.#transport.send(to, this.encode(status, call, body))) as number;
+    return (await this.#transport.send(to, this.#encode(status, call, body, extra))) as number;
   }
 
-  /** The same for somebody whom it is enough to have tried to tell. */
-  say(inbox: string, status: Status, call: string, body?: string): void {
-    this.tell(inbox, status, call, body).catch((error: unknown) => {
-      this.#report(`'${status}' could not be told to the other side of a call`, error);
+  /** The same where nothing can be done about a failure: it is logged. */
+  notifyOrLog(inbox: string, status: Status, call: string, body?: string): void {
+    this.notify(inbox, status, call, body).catch((error: unknown) => {
+      this.#report(`the other side of a call could not be notified of '${status}'`, error);
     });
   }
 
-  /** The frame of what one side of a call says to the other. */
-  encode(status: Status, call: string, body: string, extra: Record<string, string> = {}): Buffer {
-    const headers = { [CORRELATION_ID]: call, [CALL]: call, [STATUS]: status, ...extra };
-    let pairs = pair(FROM, this.address.name);
-    for (const [name, value] of Object.entries(headers)) pairs += pair(name, value);
-    return encodeFrame(pairs, 1 + Object.keys(headers).length, body);
-  }
+  /** Takes one frame that came to the inbox or was kept for it. Never throws: anybody can send here. */
+  readonly receive = (bytes: Buffer): void => this.receiveFor(bytes, this.#answer);
 
-  /** One frame from the inbox, or one that was kept for it. Nothing that a stranger can send here may throw. */
-  readonly receive = (bytes: Buffer): void => this.receiveFor(bytes, this.#receiveAnswer);
-
-  /** The same for a channel of one call: `receive` takes what does not say whose answer it is. */
-  receiveFor(bytes: Buffer, receiveUnmarked: (message: Message) => void): void {
+  /** The same for the reply channel of one call: `answer` takes an answer that has no call's number. */
+  receiveFor(bytes: Buffer, answer: Receive): void {
     try {
       const message = new Message(bytes, openFrame(bytes, this.#format), {
         channel: this.address.name,
@@ -97,8 +105,8 @@ export class Inbox {
       const status = message.header(STATUS_KEY);
       const receive = status === undefined ? undefined : this.#receivers.get(status);
       if (receive !== undefined) receive(message);
-      else if (message.header(CALL_KEY) === undefined) receiveUnmarked(message);
-      else this.#receiveAnswer(message);
+      else if (message.header(CALL_KEY) === undefined) answer(message);
+      else this.#answer(message);
     } catch (error) {
       this.#report('an answer could not be read', error);
     }
@@ -108,11 +116,20 @@ export class Inbox {
     await this.#listener?.close();
   }
 
+  #encode(status: Status, call: string, body: string, extra: Record<string, string>): Buffer {
+    const headers = { [CORRELATION_ID]: call, [CALL]: call, [STATUS]: status, ...extra };
+    let pairs = pair(FROM, this.address.name);
+    for (const [name, value] of Object.entries(headers)) pairs += pair(name, value);
+    return encodeFrame(pairs, 1 + Object.keys(headers).length, body);
+  }
+
   async #listen(): Promise<Listener> {
     try {
-      this.#listener = await this.#transport.listen(this.address.name, this.receive, () => {
-        for (const restored of this.#restored) restored();
-      });
+      this.#listener = await this.#transport.listen(
+        this.address.name,
+        this.receive,
+        this.#restored,
+      );
       return this.#listener;
     } catch (error) {
       this.#listening = undefined;

@@ -1,41 +1,89 @@
 import { randomId } from '../internal/ids.ts';
 import type { MessageFormat } from '../message/format.ts';
 import type { RpcDefaults } from '../api/options.ts';
-import { AnswerLog } from './responder/answer-log.ts';
-import { Calls } from './caller/calls.ts';
-import { Conversations } from './caller/multi-calls.ts';
-import { Inbox } from './inbox.ts';
-import { Recovery } from './gap-channel.ts';
-import { StreamAnswers } from './responder/stream-answers.ts';
-import { TakenCalls } from './responder/cancellations.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
+import { CallTable } from './caller/call-table.ts';
+import { Calls } from './caller/calls.ts';
+import { MultiCalls } from './caller/multi-calls.ts';
+import { Recovery } from './caller/recovery.ts';
+import { GapChannel } from './gap-channel.ts';
+import { Inbox } from './inbox.ts';
+import { AnswerLog } from './responder/answer-log.ts';
+import { Cancellations } from './responder/cancellations.ts';
+import { StreamAnswers } from './responder/stream-answers.ts';
 
-/** An open connection, and what calls need on it: made by `connect`, gone with `stop`. */
-export interface Line {
+/** An open connection and what calls need on it, as caller and as responder. */
+export interface Session {
   readonly transport: Transport;
   readonly calls: Calls;
-  readonly conversations: Conversations;
+  readonly multiCalls: MultiCalls;
   readonly inbox: Inbox;
-  readonly takenCalls: TakenCalls;
-  readonly answers: AnswerLog;
-  readonly streams: StreamAnswers;
+  readonly cancellations: Cancellations;
+  readonly answerLog: AnswerLog;
+  readonly streamAnswers: StreamAnswers;
+  /** Ends all calls with a `BrokerClosedError` and leaves the inbox. The transport stays open. */
+  close(): Promise<void>;
 }
 
-export function openLine(
+/** Makes the parts for a connected transport. Nothing is subscribed to before the first call or answer. */
+export function openSession(
   transport: Transport,
   { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' }: RpcDefaults,
   format: MessageFormat,
   report: Report,
-): Line {
-  // In braces: on a cluster all that belongs to one inbox is on one node.
-  const name = `${inboxPrefix}{${randomId(22)}}`;
-  const inbox = new Inbox(transport, name, format, report);
-  const recovery = new Recovery(transport, inboxPrefix, report);
-  const answers = new AnswerLog(transport, inbox, recovery, report);
-  const conversations = new Conversations(transport, inbox);
-  const calls = new Calls(transport, inbox, recovery, conversations, { maxPending, report });
-  const takenCalls = new TakenCalls(transport, inbox, report);
-  const streams = new StreamAnswers(inbox);
-  return { transport, calls, conversations, inbox, takenCalls, answers, streams };
+): Session {
+  // In braces, a hash tag: on a cluster all keys and channels of one inbox are on one node.
+  const inbox = new Inbox(transport, `${inboxPrefix}{${randomId(22)}}`, format, report);
+  const gapChannel = new GapChannel(transport, inboxPrefix, report);
+
+  const table = new CallTable(maxPending, report);
+  const calls = new Calls(transport, table, inbox, gapChannel, report);
+  const multiCalls = new MultiCalls(transport, table, inbox);
+  const recovery = new Recovery(transport, table, calls, inbox, gapChannel, report);
+
+  const answerLog = new AnswerLog(transport, inbox, gapChannel, report);
+  const cancellations = new Cancellations(transport, inbox, report);
+  const streamAnswers = new StreamAnswers(inbox);
+
+  inbox.route({
+    // From a responder to this caller.
+    answer: (message) => calls.find(message)?.value(message),
+    error: (message) => calls.find(message)?.error(message),
+    declined: (message) => calls.find(message)?.declined(message),
+    item: (message) => table.find(message)?.item(message),
+    end: (message) => table.find(message)?.end(message),
+    taken: (message) => calls.taken(message),
+    probe: (message) => calls.taken(message),
+    kept: () => recovery.kept(),
+    // From a caller to this responder.
+    cancel: (message) => cancellations.cancel(message),
+    credit: (message) => streamAnswers.credit(message),
+    restored: () => {
+      recovery.restored();
+      streamAnswers.interrupted();
+    },
+  });
+  gapChannel.route({
+    lost: (from, lostCalls) => answerLog.sendAgain(from, new Set(lostCalls.split(' '))),
+    gap: () => recovery.gap(),
+    restored: () => answerLog.notifyGap(),
+  });
+
+  const close = async (): Promise<void> => {
+    gapChannel.close();
+    table.close();
+    calls.close();
+    await inbox.close();
+  };
+  return {
+    transport,
+    calls,
+    multiCalls,
+    inbox,
+    cancellations,
+    answerLog,
+    streamAnswers,
+    close,
+  };
 }

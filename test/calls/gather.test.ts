@@ -54,6 +54,19 @@ onBothBackends('gathering', (bench) => {
     expect(takeLogs().length).toBeGreaterThanOrEqual(1);
   });
 
+  it('rejects and leaves nothing where its signal has aborted before', async () => {
+    const { broker, name } = bench();
+    const channel = name();
+    const caller = broker();
+    const service = broker();
+    service.subscriber(channel, () => new Promise((resolve) => setImmediate(resolve)));
+    await service.start();
+    const reason = new Error('given up before');
+    const signal = AbortSignal.abort(reason);
+    await expect(caller.gather(1, { channel, timeout: 5_000, signal })).rejects.toBe(reason);
+    expect(caller.stats.pendingCalls).toBe(0);
+  });
+
   it('resolves at once with nothing where nobody listens', async () => {
     const { broker, name } = bench();
     const gathered = await broker().gather('?', { channel: name(), timeout: 5_000 });

@@ -3,13 +3,13 @@ import type { PublishCommand } from '../../api/middleware.ts';
 import type { Encoder } from '../../message/encoder.ts';
 import type { Validate } from '../../message/schema.ts';
 
-/** A call on its way out. */
+/** A call that is to be sent. */
 export interface CallCommand extends PublishCommand {
   /** Its number, from `Calls.reserve`. */
   readonly call: number;
   /** Milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
-  /** Gives up when it aborts, and has the handler's signal abort. */
+  /** When it aborts, the call rejects with its reason and the handler's signal aborts too. */
   readonly signal: AbortSignal | undefined;
   /** Checks the answer's body. */
   readonly validate: Validate | undefined;
@@ -18,19 +18,26 @@ export interface CallCommand extends PublishCommand {
   readonly whole: boolean;
 }
 
-/** A call with more than one answer: a stream, a gathering. Each method takes one message to it. */
-export interface Conversation {
+/**
+ * A call of any kind that waits in the {@link CallTable}. Each method but the last two takes one
+ * message that arrived for this call.
+ */
+export interface WaitingCall {
   readonly command: CallCommand;
-  /** A plain answer. */
+  /** An answer with a value. */
   value(message: Message): void;
+  /** An answer with an error. */
   error(message: Message): void;
+  /** A receiver will not answer. */
   declined(message: Message): void;
+  /** One item of a stream. */
   item(message: Message): void;
+  /** The end of a stream. */
   end(message: Message): void;
-  /** A responder says where it can be spoken to. */
+  /** A responder listens at the inbox `from`, for cancellation and credit. */
   taken(from: string, message: Message): void;
-  /** The connection broke and was made again: messages may be missing. */
+  /** The connection was lost and made again: messages may be missing. */
   interrupted(): void;
-  /** Nothing more will come. */
-  close(reason: Error): void;
+  /** The broker closes: the call ends with a `BrokerClosedError`. */
+  close(): void;
 }

@@ -1,50 +1,52 @@
+import { BrokerClosedError } from '../../errors.ts';
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { deferred } from '../../internal/deferred.ts';
 import { FROM_KEY, NAME_KEY, type Message } from '../../message/message.ts';
-import type { CallCommand, Conversation } from './call.ts';
+import type { CallCommand, WaitingCall } from './call.ts';
 import type { Gathered } from '../../api/publishing.ts';
 import { errorIn } from '../remote-error.ts';
 
 export interface GatherCommand extends CallCommand {
-  /** Enough answers. */
+  /** Answers after which the call ends. */
   readonly max: number;
 }
 
-/** A question to every subscriber of a channel, and the answers that have come. */
-export class Gathering implements Conversation {
+/** A call to every subscriber of a channel, and the answers that have arrived. */
+export class GatherCall implements WaitingCall {
   readonly command: GatherCommand;
-  readonly #forget: () => void;
+  readonly #forget: (call: GatherCall) => void;
   readonly #done = deferred<Gathered>();
   readonly #answers: Message[] = [];
   readonly #errors: Error[] = [];
   #declined = 0;
   #expected: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Responders that said their name and have not answered yet, by inbox. */
+  /** Names of the responders that announced themselves and have not answered yet, by inbox. */
   readonly #waiting = new Map<string, string>();
+  /** Answers that are being validated. */
   #checking = 0;
 
-  constructor(command: GatherCommand, forget: () => void) {
+  /** `forget` is called when the call ends. */
+  constructor(command: GatherCommand, forget: (call: GatherCall) => void) {
     this.command = command;
     this.#forget = forget;
     const { timeout, signal } = command;
     if (timeout !== null) this.#timer = setTimer(() => this.#finish(), timeout);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
-    if (signal?.aborted === true) this.#onAbort();
   }
 
   get result(): Promise<Gathered> {
     return this.#done.promise;
   }
 
-  /** How many the question reached. */
+  /** The number of receivers is known. */
   reached(receivers: number): void {
     this.#expected = receivers;
     this.#check();
   }
 
   fail(error: unknown): void {
-    this.#close();
+    this.#end();
     this.#done.reject(error);
   }
 
@@ -93,14 +95,14 @@ export class Gathering implements Conversation {
     if (name !== undefined) this.#waiting.set(from, name);
   }
 
-  // Whoever answers with a stream is answered for by its refusal.
+  // A handler that answers with a stream refuses the call with an error.
   item(): void {}
   end(): void {}
-  // What was lost is missing when time is up.
+  // An answer that was lost is in `missing` when the time is up.
   interrupted(): void {}
 
-  close(reason: Error): void {
-    this.fail(reason);
+  close(): void {
+    this.fail(new BrokerClosedError('the broker was closed before all had come'));
   }
 
   readonly #onAbort = (): void => this.fail(this.command.signal?.reason);
@@ -110,16 +112,20 @@ export class Gathering implements Conversation {
     if (from !== undefined) this.#waiting.delete(from);
   }
 
+  /** Receivers that have answered, with a value, an error or a refusal. */
+  get #heard(): number {
+    return this.#answers.length + this.#errors.length + this.#declined;
+  }
+
   #check(): void {
     if (this.#checking > 0) return;
-    const heard = this.#answers.length + this.#errors.length + this.#declined;
-    if (heard >= (this.#expected ?? Infinity) || this.#answers.length >= this.command.max)
+    if (this.#heard >= (this.#expected ?? Infinity) || this.#answers.length >= this.command.max)
       this.#finish();
   }
 
   #finish(): void {
-    this.#close();
-    const heard = this.#answers.length + this.#errors.length + this.#declined;
+    this.#end();
+    const heard = this.#heard;
     const expected = this.#expected ?? heard;
     const names = [...this.#waiting.values()];
     const unknown = Math.max(0, expected - heard - names.length);
@@ -127,9 +133,9 @@ export class Gathering implements Conversation {
     this.#done.resolve({ answers: this.#answers, errors: this.#errors, expected, missing });
   }
 
-  #close(): void {
+  #end(): void {
     clearTimer(this.#timer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
-    this.#forget();
+    this.#forget(this);
   }
 }

@@ -1,30 +1,32 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
-import { RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
+import { BrokerClosedError, RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
 import { FROM_KEY, SEQUENCE_KEY, type Message } from '../../message/message.ts';
 import { describe } from '../../transport/address.ts';
-import type { CallCommand, Conversation } from './call.ts';
+import type { CallCommand, WaitingCall } from './call.ts';
 import { errorIn } from '../remote-error.ts';
 
 /** A call for a stream. */
 export interface StreamCommand extends CallCommand {
-  /** Milliseconds that the next item may take; `null`: any time. */
+  /** Milliseconds to wait for the next item; `null` waits for ever. */
   readonly itemTimeout: number | null;
-  /** Items that may be on their way or wait here. */
+  /** Items that may be sent and not yet taken by the reader. */
   readonly window: number;
 }
 
-/** What a stream needs of those who carry it. */
+/** What `MultiCalls` does for a stream. */
 export interface StreamHost {
   /** Sends the request. */
   send(stream: StreamCall): Promise<unknown>;
-  /** Tells the responder how many items were taken. */
+  /** Notifies the responder of how many items the reader has taken since the beginning. */
   credit(responder: string, consumed: number): void;
+  /** Has the responder stop. */
   cancel(responder: string): void;
-  forget(): void;
+  /** The stream has ended. */
+  forget(stream: StreamCall): void;
 }
 
-/** The caller's end of a stream of answers: an async iterator that keeps at most a window of items. */
-export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Conversation {
+/** The caller's side of a stream of answers: an async iterator that buffers at most `window` items. */
+export class StreamCall implements AsyncIterableIterator<unknown, undefined>, WaitingCall {
   readonly command: StreamCommand;
   readonly #host: StreamHost;
   readonly #items: unknown[] = [];
@@ -79,7 +81,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     await this.return();
   }
 
-  /** The responder can be spoken to. A second one is sent away: the items of two would mix. */
+  /** The first responder sends the stream. Any other is cancelled: the items of two would mix. */
   taken(responder: string): void {
     if (this.#responder === undefined && this.#end === undefined) {
       this.#responder = responder;
@@ -105,9 +107,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
   }
 
   error(message: Message): void {
-    this.#finish({
-      error: errorIn(message),
-    });
+    this.#finish({ error: errorIn(message) });
   }
 
   declined(message: Message): void {
@@ -115,16 +115,11 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
   }
 
   interrupted(): void {
-    this.fail(new StreamBrokenError('the connection was lost while the stream was read'));
+    this.#stop(new StreamBrokenError('the connection was lost while the stream was read'));
   }
 
-  close(reason: Error): void {
-    this.fail(reason);
-  }
-
-  /** Ends it from here: the responder is told, and the reader gets `error` after what has arrived. */
-  fail(error: unknown): void {
-    this.#stop(error);
+  close(): void {
+    this.#stop(new BrokerClosedError('the broker was closed before all had come'));
   }
 
   #receive(message: Message, isEnd: boolean): void {
@@ -189,7 +184,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     }
   }
 
-  /** Half a window at a time, so that credits cost little and the sender does not run dry. */
+  /** Sent for half a window at a time: few notices, and the responder never waits for one. */
   #credit(): void {
     if (this.#responder === undefined || this.#end !== undefined) return;
     if (this.#consumed - this.#credited < this.command.window / 2) return;
@@ -197,6 +192,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     this.#host.credit(this.#responder, this.#consumed);
   }
 
+  /** Ends the stream from this side: cancels the responder; the reader gets `error` after the items that have arrived. */
   #stop(error: unknown): void {
     if (this.#end !== undefined) return;
     if (this.#responder !== undefined) this.#host.cancel(this.#responder);
@@ -209,7 +205,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Co
     clearTimer(this.#overall);
     clearTimer(this.#itemTimer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
-    this.#host.forget();
+    this.#host.forget(this);
     this.#wake?.();
   }
 }

@@ -6,14 +6,14 @@ import type { Report } from '../../transport/source.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 
-/** Host and process, as a caller sees them. */
+/** The name of this process that a gathering caller sees in `missing`: host and process id. */
 const SELF = `${hostname()}:${process.pid}`;
 
 /**
- * Calls whose handlers here watch their signal. Only those can be cancelled, so only those cost
- * anything: the caller learns where to send its cancellation when the signal is first asked for.
+ * Lets callers abort their handlers here. Only handlers that read `ctx.signal` can be cancelled, so
+ * only they cost anything: the caller is notified of this broker's inbox when the signal is first read.
  */
-export class TakenCalls {
+export class Cancellations {
   readonly #transport: Transport;
   readonly #inbox: Inbox;
   readonly #report: Report;
@@ -23,48 +23,48 @@ export class TakenCalls {
     this.#transport = transport;
     this.#inbox = inbox;
     this.#report = report;
-    inbox.on('cancel', (message) => this.#cancel(message));
   }
 
-  /** Lets the caller of `message` abort `controller`. A caller that is gone aborts it at once. */
-  take(message: Message, controller: AbortController): void {
+  /** Lets the caller of `message` abort `controller`, until `release`. If the caller is gone, it is aborted at once. */
+  allow(message: Message, controller: AbortController): void {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return;
     this.#controllers.set(keyOf(replyTo, call), controller);
-    this.#announce(replyTo, call, controller).catch((error: unknown) => {
-      this.#report('a caller could not be told that its call can be cancelled', error);
+    this.#notify(replyTo, call, controller).catch((error: unknown) => {
+      this.#report('a caller could not be notified that its call can be cancelled', error);
     });
   }
 
-  /** Tells somebody who asks everybody that this broker is one of them. */
-  introduce(message: Message): void {
+  /** Notifies a caller that gathers that this process is going to answer. */
+  announce(message: Message): void {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return;
-    const frame = this.#inbox.encode('taken', call, '', { [NAME]: SELF });
-    this.#transport.send({ kind: 'channel', name: replyTo }, frame).catch((error: unknown) => {
-      this.#report('a caller could not be told who answers', error);
+    this.#inbox.notify(replyTo, 'taken', call, '', { [NAME]: SELF }).catch((error: unknown) => {
+      this.#report('a caller could not be notified of who answers', error);
     });
   }
 
+  /** The handler has ended. */
   release(message: Message): void {
     const call = message.header(CALL_KEY);
     if (call !== undefined) this.#controllers.delete(keyOf(message.replyTo ?? '', call));
   }
 
-  async #announce(replyTo: string, call: string, controller: AbortController): Promise<void> {
-    await this.#inbox.ready();
-    const receivers = await this.#inbox.tell(replyTo, 'taken', call);
-    if (receivers === 0 && this.#transport.countsReceivers) {
-      controller.abort(new CancelledError('the caller is gone'));
-    }
-  }
-
-  #cancel(message: Message): void {
+  /** A caller cancels its call. */
+  cancel(message: Message): void {
     const from = message.header(FROM_KEY) ?? '';
     const call = message.header(CALL_KEY) ?? '';
     this.#controllers.get(keyOf(from, call))?.abort(new CancelledError('the caller gave up'));
+  }
+
+  async #notify(replyTo: string, call: string, controller: AbortController): Promise<void> {
+    await this.#inbox.ready();
+    const receivers = await this.#inbox.notify(replyTo, 'taken', call);
+    if (receivers === 0 && this.#transport.countsReceivers) {
+      controller.abort(new CancelledError('the caller is gone'));
+    }
   }
 }
 

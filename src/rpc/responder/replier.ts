@@ -1,6 +1,5 @@
 import { unixTime } from '../../internal/clock.ts';
 import { NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
-import type { Outcome } from '../../consume/outcome.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
 import { CALL_KEY, GATHER_KEY, REPLY_KIND_KEY, type Message } from '../../message/message.ts';
 import { RedisResponse, Response } from '../../message/response.ts';
@@ -10,25 +9,19 @@ import {
   type PublishMiddleware,
 } from '../../api/middleware.ts';
 import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
-import { kindOf } from '../../transport/address.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { AnswerLog } from './answer-log.ts';
-import type { Inbox, Status } from '../inbox.ts';
+import { keptAnswersKey, type Inbox, type Status } from '../inbox.ts';
 import { toWire } from '../remote-error.ts';
 
-/** The key under which answers are kept for an inbox that could not be reached. */
-export function keptFor(inbox: string): string {
-  return `${inbox}:kept`;
-}
-
-/** Milliseconds that an answer is kept at most, however long its caller waits. */
+/** Milliseconds for which an answer is kept at most, if its caller waits longer or for ever. */
 const MAX_LIFE = 60_000;
 
-/** All that a caller learns with `errors: 'hide'`; the correlation id finds the rest in the logs. */
+/** The error that a caller gets with `errors: 'hide'`; the correlation id finds the real one in the logs. */
 const HIDDEN = { name: 'Error', message: 'Internal error' };
 
 interface ReplyCommand extends PublishCommand {
-  /** Headers that tell the caller whose answer this is. */
+  /** Headers by which the caller finds its call; undefined for a caller that is not redstart. */
   readonly extra: ExtraHeaders;
   readonly encoder: Encoder;
 }
@@ -39,13 +32,13 @@ export interface ReplierOptions {
   readonly errorEncoder: Encoder;
   readonly transport: Transport;
   readonly inbox: Inbox;
-  readonly answers: AnswerLog;
+  readonly answerLog: AnswerLog;
   readonly middlewares: readonly PublishMiddleware[];
-  /** Tell callers nothing of an error but that there was one. */
+  /** Send callers no error's name, message, code or data. */
   readonly hidesErrors: boolean;
 }
 
-/** Sends what a handler answered to whoever asked. */
+/** Sends a handler's answers and errors to the callers. */
 export class Replier {
   readonly #options: ReplierOptions;
   readonly #through: ((command: ReplyCommand) => Promise<unknown>) | undefined;
@@ -60,46 +53,68 @@ export class Replier {
     }
   }
 
-  /** True for a caller that understands error answers: FastStream would take one for a value. */
+  /** Whether the caller understands error answers. FastStream does not: it takes an error for a value. */
   static isCall(message: Message): boolean {
     return message.replyTo !== undefined && message.header(CALL_KEY) !== undefined;
   }
 
-  /** Sends an outcome to whoever asked; resolves with the receivers. Undefined where nobody did. Throws `EncodeError` for a result that cannot be sent. */
-  reply(message: Message, outcome: Outcome): Promise<unknown> | undefined {
+  /**
+   * Sends a result, a plain value or a `Response`, to the caller; resolves with the number of
+   * receivers. Undefined where nobody waits. Throws `EncodeError` for a result that cannot be
+   * encoded; with publish middleware it rejects instead.
+   */
+  answer(message: Message, result: unknown): Promise<unknown> | undefined {
     const { replyTo } = message;
-    if (replyTo === undefined || outcome.kind === 'skipped' || outcome.kind === 'expired') {
-      return undefined;
-    }
+    if (replyTo === undefined) return undefined;
     const call = message.header(CALL_KEY);
-    const { encoder, errorEncoder, hidesErrors } = this.#options;
-    if (outcome.kind === 'ok') {
-      const extra = call === undefined ? undefined : this.#mark(message, call);
-      return this.#answer(message, replyTo, outcome.result, extra, encoder);
-    }
-    if (call === undefined) return undefined;
-    const { error } = outcome;
+    const extra = call === undefined ? undefined : this.#mark(message, call);
+    return this.#reply(message, replyTo, result, extra, this.#options.encoder);
+  }
+
+  /**
+   * Sends an error to the caller; resolves with the number of receivers. Undefined where nobody
+   * waits, and for a caller that does not understand error answers. `NoReplyError` and
+   * `NoMatchingHandlerError` say that this receiver declines: another may still answer.
+   */
+  refuse(message: Message, error: unknown): Promise<unknown> | undefined {
+    const { replyTo } = message;
+    const call = message.header(CALL_KEY);
+    if (replyTo === undefined || call === undefined) return undefined;
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
     const status: Status = declined ? 'declined' : 'error';
-    const body = hidesErrors ? HIDDEN : toWire(error);
+    const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
     const extra = { ...this.#mark(message, call), [STATUS]: status };
-    return this.#answer(message, replyTo, body, extra, errorEncoder);
+    return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder);
   }
 
-  /** Whose answer it is, and for a question to all, who answers. */
-  #mark(message: Message, call: string): Record<string, string> {
-    if (message.header(GATHER_KEY) === undefined) return { [CALL]: call };
-    return { [CALL]: call, [FROM]: this.#options.inbox.address.name };
-  }
-
-  /** One item of a stream; resolves with its receivers. */
+  /** Sends one item of a stream; resolves with the number of receivers. */
   item(message: Message, value: unknown, sequence: number): Promise<unknown> {
     return this.#part(message, value, 'item', sequence);
   }
 
-  /** The end of a stream of so many items. */
+  /** Sends the end of a stream; `sequence` is the number of its items. */
   end(message: Message, sequence: number): Promise<unknown> {
     return this.#part(message, undefined, 'end', sequence);
+  }
+
+  /** Keeps an answer that reached nobody under a key until the call's deadline: the caller may be reconnecting. */
+  async keep(message: Message): Promise<void> {
+    const { replyTo, deadline } = message;
+    const call = message.header(CALL_KEY);
+    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - unixTime(), MAX_LIFE);
+    if (replyTo === undefined || call === undefined || life <= 0) return;
+    const { transport, inbox, answerLog } = this.#options;
+    const frame = answerLog.find(replyTo, call);
+    if (frame === undefined) return;
+    await transport.keep(keptAnswersKey(replyTo), frame, Math.ceil(life));
+    // A caller that reconnected before this was kept has collected already: it is notified to do so again.
+    await inbox.notify(replyTo, 'kept', call);
+  }
+
+  /** The headers by which the caller finds its call; to one that gathers, also who answers. */
+  #mark(message: Message, call: string): Record<string, string> {
+    if (message.header(GATHER_KEY) === undefined) return { [CALL]: call };
+    return { [CALL]: call, [FROM]: this.#options.inbox.address.name };
   }
 
   async #part(
@@ -124,7 +139,7 @@ export class Replier {
     return transport.send({ kind: 'channel', name: message.replyTo as string }, frame);
   }
 
-  #answer(
+  #reply(
     message: Message,
     replyTo: string,
     result: unknown,
@@ -133,10 +148,10 @@ export class Replier {
   ): Promise<unknown> {
     const response = result instanceof Response ? result : undefined;
     const maxlen = response instanceof RedisResponse ? response.maxlen : undefined;
-    const kind = kindOf(message.header(REPLY_KIND_KEY)) ?? 'channel';
+    const kind = message.header(REPLY_KIND_KEY);
     const command: ReplyCommand = {
       type: 'reply',
-      to: { kind, name: replyTo, maxlen },
+      to: { kind: kind === 'list' || kind === 'stream' ? kind : 'channel', name: replyTo, maxlen },
       body: response === undefined ? result : response.body,
       headers: response?.headers,
       correlationId: response?.correlationId ?? message.correlationId,
@@ -148,25 +163,11 @@ export class Replier {
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    const { transport, answers } = this.#options;
+    const { transport, answerLog } = this.#options;
     const frame = command.encoder.encode(command, undefined, command.extra);
     const sent = transport.send(command.to, frame);
     if (command.extra === undefined || command.to.kind !== 'channel') return sent;
-    answers.remember(command.to.name, command.extra[CALL] as string, frame);
+    answerLog.remember(command.to.name, command.extra[CALL] as string, frame);
     return sent;
-  }
-
-  /** Keeps an answer that reached nobody for a caller that may be reconnecting, as long as it waits. */
-  async keep(message: Message): Promise<void> {
-    const { replyTo, deadline } = message;
-    const call = message.header(CALL_KEY);
-    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - unixTime(), MAX_LIFE);
-    if (replyTo === undefined || call === undefined || life <= 0) return;
-    const { transport, inbox, answers } = this.#options;
-    const frame = answers.find(replyTo, call);
-    if (frame === undefined) return;
-    await transport.keep(keptFor(replyTo), frame, Math.ceil(life));
-    // A caller that was back before this was kept has looked already, and is told to look again.
-    await inbox.tell(replyTo, 'kept', call);
   }
 }

@@ -1,49 +1,52 @@
 import { CancelledError, RpcError, StreamBrokenError } from '../../errors.ts';
-import { failed, ok, type Outcome } from '../../consume/outcome.ts';
-import { runInScope } from '../deadline.ts';
+import { runWithDeadline } from '../deadline.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type Message } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import type { Inbox } from '../inbox.ts';
 import type { Replier } from './replier.ts';
 
-/** Milliseconds without a word from a caller after which it is asked whether it is still there. */
+/** Milliseconds without credit after which the caller is asked, again and again, whether it still waits. */
 const PROBE_INTERVAL = 2_000;
 
-/** What a stream of answers needs of the message's context. */
-interface Answering {
+/** A request that is answered with a stream. */
+export interface StreamRequest {
   readonly message: Message;
+  /** Aborts when the caller gives up. Reading it notifies the caller of where its credit and its cancellation go. */
   readonly signal: AbortSignal;
+  /** Unix milliseconds until which the caller waits. */
   readonly deadline: number | undefined;
 }
 
 interface RunningStream {
-  /** Items that the caller has room for, since the beginning. */
+  /** Items that may be sent, counted from the beginning. */
   granted: number;
   readonly window: number;
-  /** Why it cannot go on. */
+  /** Why it must end with an error. */
   failure: Error | undefined;
+  /** Ends the wait for credit. */
   wake: (() => void) | undefined;
 }
 
-/** The streams that handlers here answer with: each sends as many items as its caller has room for. */
+/** Sends the streams that handlers here answer with; no stream sends more items than its caller has granted. */
 export class StreamAnswers {
   readonly #inbox: Inbox;
   readonly #running = new Map<string, RunningStream>();
 
   constructor(inbox: Inbox) {
     this.#inbox = inbox;
-    inbox.on('credit', (message) => this.#grant(message));
-    inbox.onRestored(() => this.#break());
   }
 
-  /** Answers with every item, and ends the iteration when the caller does. The outcome is the handler's. */
+  /**
+   * Sends every item, and ends the iteration when the caller gives up. Where the handler or the
+   * stream fails, the error is sent to the caller and then thrown.
+   */
   async answer(
-    context: Answering,
+    request: StreamRequest,
     items: AsyncIterable<unknown>,
     replier: Replier,
     validate: Validate | undefined,
-  ): Promise<Outcome> {
-    const { message } = context;
+  ): Promise<void> {
+    const { message } = request;
     const iterator = items[Symbol.asyncIterator]();
     const window = Number(message.header(WINDOW_KEY));
     if (!(window >= 1)) return this.#refuse(message, iterator, replier);
@@ -51,34 +54,48 @@ export class StreamAnswers {
     const key = keyOf(message.replyTo as string, message.header(CALL_KEY) as string);
     const stream: RunningStream = { granted: window, window, failure: undefined, wake: undefined };
     this.#running.set(key, stream);
-    // Asking for the signal tells the caller where its credits and its cancellation go.
-    const { signal } = context;
+    const { signal } = request;
     const ended = (): void => stream.wake?.();
     signal.addEventListener('abort', ended);
     try {
-      await this.#send(context, iterator, stream, replier, validate);
-      return ok(undefined);
+      await this.#send(request, iterator, stream, replier, validate);
     } catch (error) {
-      await replier.reply(message, failed(error));
-      return failed(error);
+      await replier.refuse(message, error);
+      throw error;
     } finally {
       signal.removeEventListener('abort', ended);
       this.#running.delete(key);
     }
   }
 
+  /** The connection was lost and made again. Credit and cancellations may be lost with it, so every stream ends with an error. */
+  interrupted(): void {
+    for (const stream of this.#running.values())
+      fail(stream, new StreamBrokenError("the responder's connection was lost in the middle"));
+  }
+
+  /** A caller has taken items and grants as many more. */
+  credit(message: Message): void {
+    const key = keyOf(message.header(FROM_KEY) ?? '', message.header(CALL_KEY) ?? '');
+    const stream = this.#running.get(key);
+    const consumed = Number(message.payload.toString());
+    if (stream === undefined || !Number.isSafeInteger(consumed)) return;
+    stream.granted = Math.max(stream.granted, consumed + stream.window);
+    stream.wake?.();
+  }
+
   async #send(
-    { message, signal, deadline }: Answering,
+    { message, signal, deadline }: StreamRequest,
     iterator: AsyncIterator<unknown>,
     stream: RunningStream,
     replier: Replier,
     validate: Validate | undefined,
   ): Promise<void> {
-    // Every item says where credits go: they would be lost where nobody listens yet.
+    // Every item names this inbox for credit, which would be lost before the inbox is subscribed to.
     await this.#inbox.ready();
     let isDone = false;
     let sent = 0;
-    // A caller that reached nobody's ears any more is as good as one that said so.
+    // A caller whose inbox has no receiver is gone.
     const lost = (receivers: unknown): void => {
       if (receivers !== 0) return;
       stream.granted = 0;
@@ -94,14 +111,14 @@ export class StreamAnswers {
           !isGone &&
           stream.failure === undefined
         ) {
-          await this.#credit(message, stream, lost);
+          await this.#awaitCredit(message, stream, lost);
         }
         if (stream.failure !== undefined) throw stream.failure;
         if (signal.aborted || isGone) return;
         const next = await advance(iterator, deadline);
         if (next.done === true) {
           isDone = true;
-          // Ended because its caller's time was over, which is no end of the stream for the caller.
+          // A generator that ended because it was cancelled has not reached the end of the stream.
           if (signal.reason instanceof CancelledError) return;
           await replier.end(message, sent);
           return;
@@ -110,13 +127,13 @@ export class StreamAnswers {
         replier.item(message, value, ++sent).then(lost, (error: Error) => fail(stream, error));
       }
     } finally {
-      // Lets a generator run its `finally`; one that has ended by itself, or thrown, ignores it.
+      // Has a generator run its `finally`; one that has ended or thrown ignores this.
       if (!isDone) await iterator.return?.();
     }
   }
 
-  /** Waits for room; asks now and then whether anybody is there. */
-  async #credit(
+  /** Waits for credit; asks every two seconds whether the caller still waits. */
+  async #awaitCredit(
     message: Message,
     stream: RunningStream,
     lost: (receivers: unknown) => void,
@@ -124,7 +141,7 @@ export class StreamAnswers {
     await new Promise<void>((resolve) => {
       const probe = setInterval(() => {
         const call = message.header(CALL_KEY) as string;
-        this.#inbox.tell(message.replyTo as string, 'probe', call).then(lost, () => undefined);
+        this.#inbox.notify(message.replyTo as string, 'probe', call).then(lost, () => undefined);
       }, PROBE_INTERVAL);
       stream.wake = () => {
         clearInterval(probe);
@@ -134,43 +151,24 @@ export class StreamAnswers {
     stream.wake = undefined;
   }
 
-  /** Credits and cancellations may have been lost with the connection: what runs cannot be trusted to end. */
-  #break(): void {
-    for (const stream of this.#running.values())
-      fail(stream, new StreamBrokenError("the responder's connection was lost in the middle"));
-  }
-
-  #grant(message: Message): void {
-    const key = keyOf(message.header(FROM_KEY) ?? '', message.header(CALL_KEY) ?? '');
-    const stream = this.#running.get(key);
-    const consumed = Number(message.payload.toString());
-    if (stream === undefined || !Number.isSafeInteger(consumed)) return;
-    stream.granted = Math.max(stream.granted, consumed + stream.window);
-    stream.wake?.();
-  }
-
-  /** A stream for somebody who waits for one value, or for nothing. */
+  /** Answers a request that did not ask for a stream. */
   async #refuse(
     message: Message,
     iterator: AsyncIterator<unknown>,
     replier: Replier,
-  ): Promise<Outcome> {
+  ): Promise<void> {
     if (message.replyTo === undefined) {
-      // Nobody waits, so only the work itself is wanted.
-      try {
-        for (let next = await iterator.next(); next.done !== true;) next = await iterator.next();
-        return ok(undefined);
-      } catch (error) {
-        return failed(error);
-      }
+      // Nobody waits for an answer: the generator is run for what it does.
+      for (let next = await iterator.next(); next.done !== true;) next = await iterator.next();
+      return;
     }
     await iterator.return?.();
     const error = new RpcError(
       'STREAM',
       'the handler answers with a stream: call it by broker.stream()',
     );
-    await replier.reply(message, failed(error));
-    return failed(error);
+    await replier.refuse(message, error);
+    throw error;
   }
 }
 
@@ -179,13 +177,13 @@ function fail(stream: RunningStream, error: Error): void {
   stream.wake?.();
 }
 
-/** The next item; what the generator calls inherits what is left of the caller's time. */
+/** Takes the next item; calls that the generator makes meanwhile inherit the deadline. */
 function advance(
   iterator: AsyncIterator<unknown>,
   deadline: number | undefined,
 ): Promise<IteratorResult<unknown>> {
   if (deadline === undefined) return iterator.next();
-  return runInScope({ deadline }, true, () => iterator.next());
+  return runWithDeadline({ deadline }, true, () => iterator.next());
 }
 
 function keyOf(inbox: string, call: string): string {
