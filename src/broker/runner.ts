@@ -155,7 +155,8 @@ export class Runner {
       validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
       validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
       invoke: composeConsume(consumers, injecting(inject, handler)),
-      isAsync: subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction),
+      isAsync:
+        subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction) || undefined,
       forwards: subscriber.publishers.map(
         (spec) =>
           new Publisher(

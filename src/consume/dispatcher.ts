@@ -31,8 +31,8 @@ export interface Route {
   /** Checks what is answered; of a stream of answers, each item. */
   readonly validateReply: Validate | undefined;
   readonly invoke: Invoke;
-  /** Whether it is known to return promises. */
-  isAsync: boolean;
+  /** Whether it returns promises; undefined until that is known. */
+  isAsync: boolean | undefined;
   readonly forwards: readonly Forward[];
   /** Undefined where no error has a handler of its own. */
   readonly errorHandlers: FindErrorHandler | undefined;
@@ -217,7 +217,10 @@ export class Dispatcher {
           ? route.invoke(context, body)
           : runWithDeadline(context, route.isAsync, route.invoke, context, body);
       const later = promiseIn(result);
-      if (later === undefined) return this.#end(route, context, result);
+      if (later === undefined) {
+        route.isAsync ??= false;
+        return this.#end(route, context, result);
+      }
       route.isAsync = true;
       return later.then(
         (value) => this.#end(route, context, value),

@@ -77,6 +77,23 @@ onBothBackends('a deadline', (bench) => {
     },
   );
 
+  it('is inherited past an await by the first message of a handler that is not declared async', async () => {
+    const { broker, name } = bench();
+    const outer = name('outer');
+    const inner = name('inner');
+    const service = broker();
+    const client = broker();
+    service.subscriber(inner, (_body, { message }) => message.headers['redstart-deadline']);
+    service.subscriber(outer, () =>
+      new Promise((resolve) => setImmediate(resolve)).then(() =>
+        service.publish(1, { channel: inner, rpc: true, timeout: 60_000 }),
+      ),
+    );
+    await service.start();
+    const deadline = await client.publish(1, { channel: outer, rpc: true, timeout: 5_000 });
+    expect(Number(deadline) - Date.now()).toBeLessThanOrEqual(5_000);
+  });
+
   it('does not reach calls that are made outside of the handler', async () => {
     const { broker, name } = bench();
     const channel = name();
