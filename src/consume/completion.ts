@@ -1,7 +1,7 @@
 import { NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import { bodyOf, Response } from '../message/response.ts';
-import type { Message } from '../message/message.ts';
+import type { ReceivedMessage } from '../message/message.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Attempt } from './dispatcher.ts';
@@ -21,7 +21,7 @@ export interface CompletionOptions {
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
   /** Called for a request that came too late to be handled. */
   readonly onExpired: () => void;
-  readonly log: (message: Message, error: unknown, what?: string) => void;
+  readonly log: (message: ReceivedMessage, error: unknown, what?: string) => void;
 }
 
 /** Carries out what follows from an outcome, in this order: log → answer → forward → settle. */

@@ -3,7 +3,7 @@ import type { Publishing } from '../api/publishing.ts';
 import type { MessageState } from '../api/state.ts';
 import { CancelledError } from '../errors.ts';
 import type { Logger } from '../internal/logger.ts';
-import type { Message as ReceivedMessage } from '../message/message.ts';
+import type { ReceivedMessage } from '../message/message.ts';
 import type { Delivery } from '../transport/source.ts';
 import { Dependencies, type Overrides } from './inject.ts';
 import type { Settlement } from './settlement.ts';

@@ -3,7 +3,7 @@ import { unixTime } from '../internal/clock.ts';
 import type { Codec } from '../message/codec.ts';
 import { openFrame, type MessageFormat } from '../message/format.ts';
 import * as names from '../message/headers.ts';
-import { CALL_KEY, Message, REPLY_KIND_KEY } from '../message/message.ts';
+import { CALL_KEY, ReceivedMessage, REPLY_KIND_KEY } from '../message/message.ts';
 import { kindOf, type Kind, type Target } from '../transport/address.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { StreamFields } from '../transport/transport.ts';
@@ -49,7 +49,7 @@ export interface DeadLetter {
 
 /** The frame of a dead letter. */
 export function encodeLetter(
-  message: Message,
+  message: ReceivedMessage,
   delivery: Delivery,
   error: unknown,
   group: string | undefined,
@@ -123,12 +123,12 @@ export function originalOf(
   return { to, frame: format.encode({ headers, body: message.payload }) };
 }
 
-function open({ frame }: Delivery, format: MessageFormat): Message {
+function open({ frame }: Delivery, format: MessageFormat): ReceivedMessage {
   const bytes = Buffer.isBuffer(frame) ? frame : Buffer.concat([...frame]);
-  return new Message(bytes, openFrame(bytes, format), { channel: '' });
+  return new ReceivedMessage(bytes, openFrame(bytes, format), { channel: '' });
 }
 
-function bodyIn(message: Message, codec: Codec): unknown {
+function bodyIn(message: ReceivedMessage, codec: Codec): unknown {
   try {
     return codec.decode(message.payload, message.contentType);
   } catch {
@@ -136,13 +136,13 @@ function bodyIn(message: Message, codec: Codec): unknown {
   }
 }
 
-function ownHeaders(message: Message): names.Headers {
+function ownHeaders(message: ReceivedMessage): names.Headers {
   const own = Object.entries(message.headers).filter(([name]) => !OF_A_DEATH.has(name));
   return Object.fromEntries(own);
 }
 
 /** How a message came that was no frame: raw bytes, or the fields of a stream entry. */
-function formOf(message: Message, { frame }: Delivery): 'raw' | 'fields' | undefined {
+function formOf(message: ReceivedMessage, { frame }: Delivery): 'raw' | 'fields' | undefined {
   if (!Buffer.isBuffer(frame)) return 'fields';
   const { body, headers } = message.frame;
   return body === 0 && headers === undefined ? 'raw' : undefined;
@@ -153,7 +153,7 @@ function placeText(kind: string, name: string): string {
   return `${kind} ${name}`;
 }
 
-function originText({ source }: Message): string {
+function originText({ source }: ReceivedMessage): string {
   if ('stream' in source) return placeText('stream', source.stream);
   return 'list' in source ? placeText('list', source.list) : placeText('channel', source.channel);
 }

@@ -1,7 +1,7 @@
 import { SetupError } from '../errors.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
-import type { Message } from '../message/message.ts';
+import type { ReceivedMessage } from '../message/message.ts';
 import { describe, type Target } from '../transport/address.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -25,7 +25,7 @@ export class DeadLetters {
   }
 
   /** Sends the message to the dead letters (XADD, RPUSH), with headers that say what happened. */
-  async bury(message: Message, delivery: Delivery, error: unknown): Promise<void> {
+  async bury(message: ReceivedMessage, delivery: Delivery, error: unknown): Promise<void> {
     const frame = encodeLetter(message, delivery, error, this.#group, this.#format);
     await this.#transport.send(this.#to, frame);
   }

@@ -10,7 +10,7 @@ import { promiseIn } from '../internal/promises.ts';
 import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
-import { Message, type MessageSource } from '../message/message.ts';
+import { ReceivedMessage, type MessageSource } from '../message/message.ts';
 import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
 import { runWithDeadline } from '../rpc/deadline.ts';
@@ -58,7 +58,7 @@ export interface DispatcherOptions {
 /** One delivery on its way through: what it became, and how it ended. */
 export interface Attempt {
   readonly delivery: Delivery;
-  readonly message: Message;
+  readonly message: ReceivedMessage;
   /** What the handler sees; the messages of a batch share one. */
   context: HandlerContext;
   /** The handler, once it has been called. */
@@ -153,16 +153,16 @@ export class Dispatcher {
     }
   }
 
-  #message({ frame, name, id, count }: Delivery): [Message, problem?: unknown] {
+  #message({ frame, name, id, count }: Delivery): [ReceivedMessage, problem?: unknown] {
     const { source = { channel: name }, codec, format } = this.#options;
     if (!Buffer.isBuffer(frame)) return [foreignMessage(frame, source, id, count)];
     let opened: Frame;
     try {
       opened = openFrame(frame, format);
     } catch (error) {
-      return [new Message(frame, rawFrame(frame), source, id, count), asDecodeError(error)];
+      return [new ReceivedMessage(frame, rawFrame(frame), source, id, count), asDecodeError(error)];
     }
-    const message = new Message(frame, opened, source, id, count);
+    const message = new ReceivedMessage(frame, opened, source, id, count);
     try {
       message.body = codec.decode(message.payload, message.contentType);
       return [message];
@@ -172,7 +172,7 @@ export class Dispatcher {
   }
 
   /** In order of registration, those with a filter first: one without takes what is left. */
-  async #choose(message: Message): Promise<Route> {
+  async #choose(message: ReceivedMessage): Promise<Route> {
     for (const route of this.#options.routes) {
       if (route.filter !== undefined && (await route.filter(message))) return route;
     }
@@ -318,14 +318,14 @@ function foreignMessage(
   source: MessageSource,
   id: string | undefined,
   count: number,
-): Message {
+): ReceivedMessage {
   const values: [string, string | Buffer][] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
     values.push([String(fields[i]), textOrBytes(fields[i + 1] as Buffer)]);
   }
   const body = Object.fromEntries(values);
   const raw = Buffer.from(JSON.stringify(body));
-  const message = new Message(raw, rawFrame(raw), source, id, count);
+  const message = new ReceivedMessage(raw, rawFrame(raw), source, id, count);
   message.body = body;
   return message;
 }

@@ -6,7 +6,7 @@ import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
-import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type Message } from '../message/message.ts';
+import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type ReceivedMessage } from '../message/message.ts';
 import type { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
 import type { ChannelPattern, Target } from '../transport/address.ts';
@@ -162,7 +162,7 @@ export class RunningSubscriber implements ContextHost {
     context.settlement = how;
     let last: Promise<void> | undefined;
     context.deliveries.forEach((delivery, i) => {
-      last = this.#settler.settle(context.messages[i] as Message, delivery, how);
+      last = this.#settler.settle(context.messages[i] as ReceivedMessage, delivery, how);
     });
     return last;
   }
@@ -286,7 +286,7 @@ export class RunningSubscriber implements ContextHost {
     await settledWithin(this.#completion.finished(), LAST_CHANCE);
   }
 
-  #log({ correlationId, id }: Message, error: unknown, what = 'the handler failed'): void {
+  #log({ correlationId, id }: ReceivedMessage, error: unknown, what = 'the handler failed'): void {
     this.logger.error({ err: error, correlationId, id }, `${this.#plan.name}: ${what}`);
   }
 }

@@ -1,7 +1,7 @@
 import type { AckPolicy } from '../api/ack-policy.ts';
 import { ExhaustedError, RejectedError, RpcError } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
-import type { Message } from '../message/message.ts';
+import type { ReceivedMessage } from '../message/message.ts';
 import type { Delivery, Source } from '../transport/source.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { givenUp, type Outcome } from './outcome.ts';
@@ -21,7 +21,7 @@ export interface SettlerOptions {
   readonly policy: AckPolicy;
   readonly retry: Retry | undefined;
   readonly deadLetters: DeadLetters | undefined;
-  readonly log: (message: Message, error: unknown, what: string) => void;
+  readonly log: (message: ReceivedMessage, error: unknown, what: string) => void;
 }
 
 /** Settles deliveries: acknowledged, delivered again, or sent to the dead letters. */
@@ -51,7 +51,7 @@ export class Settler {
   }
 
   /** How an outcome settles its delivery; undefined leaves it pending. */
-  decide(outcome: Outcome, message: Message, { count }: Delivery): Settlement | undefined {
+  decide(outcome: Outcome, message: ReceivedMessage, { count }: Delivery): Settlement | undefined {
     const policy = this.#policy;
     const retry = this.#retry;
     if (retry !== undefined && outcome.kind === 'failed') {
@@ -65,7 +65,7 @@ export class Settler {
   }
 
   /** Whether the message is handled again after this outcome, so that a caller waits for that one. */
-  retries(outcome: Outcome, message: Message, delivery: Delivery): boolean {
+  retries(outcome: Outcome, message: ReceivedMessage, delivery: Delivery): boolean {
     if (this.#retry === undefined) return false;
     return this.decide(outcome, message, delivery) === 'nack';
   }
@@ -79,7 +79,7 @@ export class Settler {
 
   /** Settles a delivery. The promise, if any, resolves when Redis has been told. */
   settle(
-    message: Message,
+    message: ReceivedMessage,
     delivery: Delivery,
     how: Settlement | undefined,
     error?: unknown,
@@ -110,7 +110,7 @@ export class Settler {
   /** Sends first and acknowledges then: a crash between the two repeats the dead letter and loses nothing. */
   async #bury(
     deadLetters: DeadLetters,
-    message: Message,
+    message: ReceivedMessage,
     delivery: Delivery,
     error: unknown,
   ): Promise<void> {
@@ -128,6 +128,6 @@ export class Settler {
 }
 
 /** An RpcError for a caller is an answer, and no failure of the message. */
-function isAnswer(error: unknown, message: Message): boolean {
+function isAnswer(error: unknown, message: ReceivedMessage): boolean {
   return error instanceof RpcError && message.replyTo !== undefined;
 }

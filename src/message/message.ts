@@ -24,7 +24,7 @@ export type MessageSource =
   | { readonly stream: string };
 
 /** One message as a handler, a middleware or a caller sees it. */
-export class Message<Body = unknown> {
+export class ReceivedMessage<Body = unknown> {
   /** Decoded by content type, and validated where there is a schema. */
   body: Body;
   /** The bytes as they came from Redis, frame and all. */

@@ -4,7 +4,7 @@ import type { Gathered, Publishing } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import type { Encoder, ReplyAddress } from '../message/encoder.ts';
-import { Message } from '../message/message.ts';
+import { ReceivedMessage } from '../message/message.ts';
 import { validator } from '../message/schema.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
 import type { Calls } from '../rpc/caller/calls.ts';
@@ -336,7 +336,7 @@ function checkCall(options: AnyOptions, verb: Verb): void {
 
 /** Middleware may have put something else in the message's place. */
 function bodyOf(answer: unknown): unknown {
-  return answer instanceof Message ? answer.body : answer;
+  return answer instanceof ReceivedMessage ? answer.body : answer;
 }
 
 /** A call's own time, or what is left of the call that its handler answers, whichever is less. */

@@ -1,7 +1,7 @@
 import { encodeFrame, pair } from '../message/envelope.ts';
 import { binaryFormat, openFrame } from '../message/format.ts';
 import { CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
-import { FROM_KEY, Message, STATUS_KEY } from '../message/message.ts';
+import { FROM_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -70,7 +70,7 @@ export class GapChannel {
 
   #receive(bytes: Buffer): void {
     try {
-      const message = new Message(bytes, openFrame(bytes, binaryFormat), {
+      const message = new ReceivedMessage(bytes, openFrame(bytes, binaryFormat), {
         channel: this.#channel,
       });
       if (message.header(STATUS_KEY) === 'gap') this.#routes?.gap();

@@ -1,7 +1,7 @@
 import { encodeFrame, pair } from '../message/envelope.ts';
 import { openFrame, type MessageFormat } from '../message/format.ts';
 import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
-import { CALL_KEY, Message, STATUS_KEY } from '../message/message.ts';
+import { CALL_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
 import type { Listener, Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -26,7 +26,7 @@ export type Status =
   /** The responder asks whether the caller still waits for this call. */
   | 'probe';
 
-type Receive = (message: Message) => void;
+type Receive = (message: ReceivedMessage) => void;
 
 /** Who takes what comes to the inbox: one receiver for each status. */
 export interface InboxRoutes extends Readonly<Record<Status, Receive>> {
@@ -99,7 +99,7 @@ export class Inbox {
   /** The same for the reply channel of one call: `answer` takes an answer that has no call's number. */
   receiveFor(bytes: Buffer, answer: Receive): void {
     try {
-      const message = new Message(bytes, openFrame(bytes, this.#format), {
+      const message = new ReceivedMessage(bytes, openFrame(bytes, this.#format), {
         channel: this.address.name,
       });
       const status = message.header(STATUS_KEY);

@@ -1,5 +1,5 @@
 import { defaultCodec } from '../message/codec.ts';
-import type { Message } from '../message/message.ts';
+import type { ReceivedMessage } from '../message/message.ts';
 import type { RedstartError } from '../errors.ts';
 import {
   DecodeError,
@@ -50,7 +50,7 @@ export function toWire(error: unknown): WireError {
 }
 
 /** What a caller's promise rejects with. Bodies that are no error of ours still make one. */
-export function errorIn(message: Message): RedstartError {
+export function errorIn(message: ReceivedMessage): RedstartError {
   return fromWire(defaultCodec.decode(message.payload, message.contentType));
 }
 

@@ -4,7 +4,7 @@ import { DecodeError, defaultCodec } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { binaryFormat, openFrame } from '../../src/message/format.ts';
 import * as messages from '../../src/message/message.ts';
-import { Message } from '../../src/message/message.ts';
+import { ReceivedMessage } from '../../src/message/message.ts';
 import type { HeaderKey } from '../../src/message/envelope.ts';
 
 const RUNS = { numRuns: 2_000 };
@@ -23,7 +23,7 @@ function inPool(bytes: Uint8Array, poison: number): Buffer {
 /** All that can be read from `bytes`, by every way of reading it; or the text of the DecodeError. */
 function readAll(bytes: Buffer): unknown {
   return orDecodeError(() => {
-    const message = new Message(bytes, openFrame(bytes, binaryFormat), { channel: 'c' });
+    const message = new ReceivedMessage(bytes, openFrame(bytes, binaryFormat), { channel: 'c' });
     // One by one first, then all: two readers of the same block, which must agree.
     const single = SYSTEM_KEYS.map((key) => message.header(key));
     const entries = Object.entries(message.headers);
@@ -34,7 +34,7 @@ function readAll(bytes: Buffer): unknown {
   });
 }
 
-function body(message: Message): unknown {
+function body(message: ReceivedMessage): unknown {
   return orDecodeError(() => defaultCodec.decode(message.payload, message.contentType));
 }
 

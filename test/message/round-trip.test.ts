@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { binaryFormat, openFrame } from '../../src/message/format.ts';
-import { Message } from '../../src/message/message.ts';
+import { ReceivedMessage } from '../../src/message/message.ts';
 
 type Entries = [string, string][];
 
@@ -37,7 +37,7 @@ describe('what is encoded is decoded', () => {
         expect(sorted(Object.entries(decoded.headers))).toEqual(sorted(entries));
         expect(Buffer.compare(decoded.body, body)).toBe(0);
 
-        const message = new Message(frame, openFrame(frame, binaryFormat), { list: 'l' });
+        const message = new ReceivedMessage(frame, openFrame(frame, binaryFormat), { list: 'l' });
         expect(sorted(Object.entries(message.headers))).toEqual(sorted(entries));
         expect(message.raw).toBe(frame);
       }),
@@ -114,7 +114,7 @@ describe('what FastStream encodes with lengths in characters', () => {
       ],
       Buffer.from('hi'),
     );
-    const message = new Message(frame, openFrame(frame, binaryFormat), { channel: 'c' });
+    const message = new ReceivedMessage(frame, openFrame(frame, binaryFormat), { channel: 'c' });
     expect(message).toMatchObject({
       correlationId: 'c-1',
       contentType: 'text/plain',
@@ -126,8 +126,8 @@ describe('what FastStream encodes with lengths in characters', () => {
 describe('a message without the system headers', () => {
   it('has a correlation id made up once, and neither a content type nor an address to answer', () => {
     const bytes = Buffer.from('hello');
-    const message = new Message(bytes, openFrame(bytes, binaryFormat), { channel: 'c' });
-    const other = new Message(bytes, openFrame(bytes, binaryFormat), { channel: 'c' });
+    const message = new ReceivedMessage(bytes, openFrame(bytes, binaryFormat), { channel: 'c' });
+    const other = new ReceivedMessage(bytes, openFrame(bytes, binaryFormat), { channel: 'c' });
     expect(message.correlationId).toMatch(/^\S{8,}$/);
     expect(message.correlationId).toBe(message.correlationId);
     expect(message.correlationId).not.toBe(other.correlationId);

@@ -1,7 +1,7 @@
 import { BrokerClosedError, OverloadedError, SendError } from '../../errors.ts';
 import type { Expiring } from '../../internal/deadlines.ts';
 import { randomId } from '../../internal/ids.ts';
-import { CALL_KEY, CORRELATION_ID_KEY, type Message } from '../../message/message.ts';
+import { CALL_KEY, CORRELATION_ID_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { describe } from '../../transport/address.ts';
 import type { Listener, Report } from '../../transport/source.ts';
 import type { Receipt } from '../../transport/transport.ts';
@@ -12,7 +12,7 @@ export interface CallOwner {
   /** The server has taken the request; `receivers` is PUBLISH's count. */
   reached(call: PendingCall, receivers: number): void;
   /** An answer arrived. */
-  answer(call: PendingCall, message: Message, kind: 'value' | 'error' | 'declined'): void;
+  answer(call: PendingCall, message: ReceivedMessage, kind: 'value' | 'error' | 'declined'): void;
   /** Rejects the call, if it still waits. */
   fail(call: PendingCall, reason: unknown): void;
 }
@@ -68,15 +68,15 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
     this.#owner.fail(this, new SendError(describe(this.command.to), error));
   }
 
-  value(message: Message): void {
+  value(message: ReceivedMessage): void {
     this.#owner.answer(this, message, 'value');
   }
 
-  error(message: Message): void {
+  error(message: ReceivedMessage): void {
     this.#owner.answer(this, message, 'error');
   }
 
-  declined(message: Message): void {
+  declined(message: ReceivedMessage): void {
     this.#owner.answer(this, message, 'declined');
   }
 
@@ -176,7 +176,7 @@ export class CallTable {
   }
 
   /** The call that a message belongs to; undefined where it no longer waits, or cannot be told from others. */
-  find(message: Message): WaitingCall | undefined {
+  find(message: ReceivedMessage): WaitingCall | undefined {
     const number = message.header(CALL_KEY);
     if (number !== undefined) return this.#calls.get(Number(number));
     const correlationId = message.header(CORRELATION_ID_KEY) ?? '';

@@ -1,4 +1,4 @@
-import type { Message } from '../../message/message.ts';
+import type { ReceivedMessage } from '../../message/message.ts';
 import type { PublishCommand } from '../../api/middleware.ts';
 import type { Encoder } from '../../message/encoder.ts';
 import type { Validate } from '../../message/schema.ts';
@@ -25,17 +25,17 @@ export interface CallCommand extends PublishCommand {
 export interface WaitingCall {
   readonly command: CallCommand;
   /** An answer with a value. */
-  value(message: Message): void;
+  value(message: ReceivedMessage): void;
   /** An answer with an error. */
-  error(message: Message): void;
+  error(message: ReceivedMessage): void;
   /** A receiver will not answer. */
-  declined(message: Message): void;
+  declined(message: ReceivedMessage): void;
   /** One item of a stream. */
-  item(message: Message): void;
+  item(message: ReceivedMessage): void;
   /** The end of a stream. */
-  end(message: Message): void;
+  end(message: ReceivedMessage): void;
   /** A responder listens at the inbox `from`, for cancellation and credit. */
-  taken(from: string, message: Message): void;
+  taken(from: string, message: ReceivedMessage): void;
   /** The connection was lost and made again: messages may be missing. */
   interrupted(): void;
   /** The broker closes: the call ends with a `BrokerClosedError`. */

@@ -2,7 +2,7 @@ import { NoRespondersError, RpcTimeoutError, type RedstartError } from '../../er
 import { monotonicTime, unixTime } from '../../internal/clock.ts';
 import { Deadlines } from '../../internal/deadlines.ts';
 import { CALL, DEADLINE } from '../../message/headers.ts';
-import { CALL_KEY, FROM_KEY, type Message } from '../../message/message.ts';
+import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import { describe } from '../../transport/address.ts';
 import { type Report } from '../../transport/source.ts';
@@ -88,14 +88,14 @@ export class Calls implements CallOwner {
   }
 
   /** The call that an answer is for. An answer that nobody waits for is counted. */
-  find(message: Message): WaitingCall | undefined {
+  find(message: ReceivedMessage): WaitingCall | undefined {
     const call = this.#table.find(message);
     if (call === undefined) this.lateAnswers++;
     return call;
   }
 
   /** A responder can be cancelled, or asks whether its caller still waits. If not, it is cancelled at once. */
-  taken(message: Message): void {
+  taken(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY);
     if (from === undefined) return;
     const call = this.#table.find(message);
@@ -111,7 +111,7 @@ export class Calls implements CallOwner {
     else if (call.declines >= call.receivers) this.fail(call, call.refusal);
   }
 
-  answer(call: PendingCall, message: Message, kind: 'value' | 'error' | 'declined'): void {
+  answer(call: PendingCall, message: ReceivedMessage, kind: 'value' | 'error' | 'declined'): void {
     const { codec } = call.command.encoder;
     try {
       if (kind === 'error') return this.fail(call, errorIn(message));
@@ -176,7 +176,11 @@ export class Calls implements CallOwner {
     if (call.declines >= (call.receivers ?? Infinity)) this.fail(call, refusal);
   }
 
-  async #resolveValid(call: PendingCall, validate: Validate, message: Message): Promise<void> {
+  async #resolveValid(
+    call: PendingCall,
+    validate: Validate,
+    message: ReceivedMessage,
+  ): Promise<void> {
     try {
       message.body = await validate(message.body);
       call.resolve(call.command.whole ? message : message.body);

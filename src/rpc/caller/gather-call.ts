@@ -1,7 +1,7 @@
 import { BrokerClosedError } from '../../errors.ts';
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { deferred } from '../../internal/deferred.ts';
-import { FROM_KEY, NAME_KEY, type Message } from '../../message/message.ts';
+import { FROM_KEY, NAME_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
 import type { Gathered } from '../../api/publishing.ts';
 import { errorIn } from '../remote-error.ts';
@@ -16,7 +16,7 @@ export class GatherCall implements WaitingCall {
   readonly command: GatherCommand;
   readonly #forget: (call: GatherCall) => void;
   readonly #done = deferred<Gathered>();
-  readonly #answers: Message[] = [];
+  readonly #answers: ReceivedMessage[] = [];
   readonly #errors: Error[] = [];
   #declined = 0;
   #expected: number | undefined;
@@ -50,7 +50,7 @@ export class GatherCall implements WaitingCall {
     this.#done.reject(error);
   }
 
-  value(message: Message): void {
+  value(message: ReceivedMessage): void {
     this.#answered(message);
     try {
       message.body = this.command.encoder.codec.decode(message.payload, message.contentType);
@@ -78,19 +78,19 @@ export class GatherCall implements WaitingCall {
     })();
   }
 
-  error(message: Message): void {
+  error(message: ReceivedMessage): void {
     this.#answered(message);
     this.#errors.push(errorIn(message));
     this.#check();
   }
 
-  declined(message: Message): void {
+  declined(message: ReceivedMessage): void {
     this.#answered(message);
     this.#declined++;
     this.#check();
   }
 
-  taken(from: string, message: Message): void {
+  taken(from: string, message: ReceivedMessage): void {
     const name = message.header(NAME_KEY);
     if (name !== undefined) this.#waiting.set(from, name);
   }
@@ -107,7 +107,7 @@ export class GatherCall implements WaitingCall {
 
   readonly #onAbort = (): void => this.fail(this.command.signal?.reason);
 
-  #answered(message: Message): void {
+  #answered(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY);
     if (from !== undefined) this.#waiting.delete(from);
   }

@@ -1,6 +1,6 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { BrokerClosedError, RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
-import { FROM_KEY, SEQUENCE_KEY, type Message } from '../../message/message.ts';
+import { FROM_KEY, SEQUENCE_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { describe } from '../../transport/address.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
 import { errorIn } from '../remote-error.ts';
@@ -91,26 +91,26 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     }
   }
 
-  item(message: Message): void {
+  item(message: ReceivedMessage): void {
     this.#receive(message, false);
   }
 
-  end(message: Message): void {
+  end(message: ReceivedMessage): void {
     this.#receive(message, true);
   }
 
   /** A handler that returned one value is a stream of one. */
-  value(message: Message): void {
+  value(message: ReceivedMessage): void {
     if (this.#end !== undefined) return;
     this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
     this.#finish('done');
   }
 
-  error(message: Message): void {
+  error(message: ReceivedMessage): void {
     this.#finish({ error: errorIn(message) });
   }
 
-  declined(message: Message): void {
+  declined(message: ReceivedMessage): void {
     this.error(message);
   }
 
@@ -122,7 +122,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     this.#stop(new BrokerClosedError('the broker was closed before all had come'));
   }
 
-  #receive(message: Message, isEnd: boolean): void {
+  #receive(message: ReceivedMessage, isEnd: boolean): void {
     const from = message.header(FROM_KEY);
     if (from !== undefined && this.#responder === undefined) this.taken(from);
     if (this.#end !== undefined || from !== this.#responder) return;

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { CancelledError } from '../../errors.ts';
 import { NAME } from '../../message/headers.ts';
-import { CALL_KEY, FROM_KEY, type Message } from '../../message/message.ts';
+import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Report } from '../../transport/source.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
@@ -26,7 +26,7 @@ export class Cancellations {
   }
 
   /** Lets the caller of `message` abort `controller`, until `release`. If the caller is gone, it is aborted at once. */
-  allow(message: Message, controller: AbortController): void {
+  allow(message: ReceivedMessage, controller: AbortController): void {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return;
@@ -37,7 +37,7 @@ export class Cancellations {
   }
 
   /** Notifies a caller that gathers that this process is going to answer. */
-  announce(message: Message): void {
+  announce(message: ReceivedMessage): void {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return;
@@ -47,13 +47,13 @@ export class Cancellations {
   }
 
   /** The handler has ended. */
-  release(message: Message): void {
+  release(message: ReceivedMessage): void {
     const call = message.header(CALL_KEY);
     if (call !== undefined) this.#controllers.delete(keyOf(message.replyTo ?? '', call));
   }
 
   /** A caller cancels its call. */
-  cancel(message: Message): void {
+  cancel(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY) ?? '';
     const call = message.header(CALL_KEY) ?? '';
     this.#controllers.get(keyOf(from, call))?.abort(new CancelledError('the caller gave up'));

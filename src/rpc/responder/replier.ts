@@ -1,7 +1,12 @@
 import { unixTime } from '../../internal/clock.ts';
 import { NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
-import { CALL_KEY, GATHER_KEY, REPLY_KIND_KEY, type Message } from '../../message/message.ts';
+import {
+  CALL_KEY,
+  GATHER_KEY,
+  REPLY_KIND_KEY,
+  type ReceivedMessage,
+} from '../../message/message.ts';
 import { RedisResponse, Response } from '../../message/response.ts';
 import {
   composePublish,
@@ -54,7 +59,7 @@ export class Replier {
   }
 
   /** Whether the caller understands error answers. FastStream does not: it takes an error for a value. */
-  static isCall(message: Message): boolean {
+  static isCall(message: ReceivedMessage): boolean {
     return message.replyTo !== undefined && message.header(CALL_KEY) !== undefined;
   }
 
@@ -63,7 +68,7 @@ export class Replier {
    * receivers. Undefined where nobody waits. Throws `EncodeError` for a result that cannot be
    * encoded; with publish middleware it rejects instead.
    */
-  answer(message: Message, result: unknown): Promise<unknown> | undefined {
+  answer(message: ReceivedMessage, result: unknown): Promise<unknown> | undefined {
     const { replyTo } = message;
     if (replyTo === undefined) return undefined;
     const call = message.header(CALL_KEY);
@@ -76,7 +81,7 @@ export class Replier {
    * waits, and for a caller that does not understand error answers. `NoReplyError` and
    * `NoMatchingHandlerError` say that this receiver declines: another may still answer.
    */
-  refuse(message: Message, error: unknown): Promise<unknown> | undefined {
+  refuse(message: ReceivedMessage, error: unknown): Promise<unknown> | undefined {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return undefined;
@@ -88,17 +93,17 @@ export class Replier {
   }
 
   /** Sends one item of a stream; resolves with the number of receivers. */
-  item(message: Message, value: unknown, sequence: number): Promise<unknown> {
+  item(message: ReceivedMessage, value: unknown, sequence: number): Promise<unknown> {
     return this.#part(message, value, 'item', sequence);
   }
 
   /** Sends the end of a stream; `sequence` is the number of its items. */
-  end(message: Message, sequence: number): Promise<unknown> {
+  end(message: ReceivedMessage, sequence: number): Promise<unknown> {
     return this.#part(message, undefined, 'end', sequence);
   }
 
   /** Keeps an answer that reached nobody under a key until the call's deadline: the caller may be reconnecting. */
-  async keep(message: Message): Promise<void> {
+  async keep(message: ReceivedMessage): Promise<void> {
     const { replyTo, deadline } = message;
     const call = message.header(CALL_KEY);
     const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - unixTime(), MAX_LIFE);
@@ -112,13 +117,13 @@ export class Replier {
   }
 
   /** The headers by which the caller finds its call; to one that gathers, also who answers. */
-  #mark(message: Message, call: string): Record<string, string> {
+  #mark(message: ReceivedMessage, call: string): Record<string, string> {
     if (message.header(GATHER_KEY) === undefined) return { [CALL]: call };
     return { [CALL]: call, [FROM]: this.#options.inbox.address.name };
   }
 
   async #part(
-    message: Message,
+    message: ReceivedMessage,
     value: unknown,
     status: Status,
     sequence: number,
@@ -140,7 +145,7 @@ export class Replier {
   }
 
   #reply(
-    message: Message,
+    message: ReceivedMessage,
     replyTo: string,
     result: unknown,
     extra: ExtraHeaders,

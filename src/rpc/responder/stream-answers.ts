@@ -1,6 +1,6 @@
 import { CancelledError, RpcError, StreamBrokenError } from '../../errors.ts';
 import { runWithDeadline } from '../deadline.ts';
-import { CALL_KEY, WINDOW_KEY, FROM_KEY, type Message } from '../../message/message.ts';
+import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import type { Inbox } from '../inbox.ts';
 import type { Replier } from './replier.ts';
@@ -10,7 +10,7 @@ const PROBE_INTERVAL = 2_000;
 
 /** A request that is answered with a stream. */
 export interface StreamRequest {
-  readonly message: Message;
+  readonly message: ReceivedMessage;
   /** Aborts when the caller gives up. Reading it notifies the caller of where its credit and its cancellation go. */
   readonly signal: AbortSignal;
   /** Unix milliseconds until which the caller waits. */
@@ -75,7 +75,7 @@ export class StreamAnswers {
   }
 
   /** A caller has taken items and grants as many more. */
-  credit(message: Message): void {
+  credit(message: ReceivedMessage): void {
     const key = keyOf(message.header(FROM_KEY) ?? '', message.header(CALL_KEY) ?? '');
     const stream = this.#running.get(key);
     const consumed = Number(message.payload.toString());
@@ -134,7 +134,7 @@ export class StreamAnswers {
 
   /** Waits for credit; asks every two seconds whether the caller still waits. */
   async #awaitCredit(
-    message: Message,
+    message: ReceivedMessage,
     stream: RunningStream,
     lost: (receivers: unknown) => void,
   ): Promise<void> {
@@ -153,7 +153,7 @@ export class StreamAnswers {
 
   /** Answers a request that did not ask for a stream. */
   async #refuse(
-    message: Message,
+    message: ReceivedMessage,
     iterator: AsyncIterator<unknown>,
     replier: Replier,
   ): Promise<void> {
