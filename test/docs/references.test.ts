@@ -30,16 +30,67 @@ describe.each(documents)('%s', (document) => {
   });
 });
 
-it('docs/message-path.md names a file of src in the picture and a paragraph for every step', () => {
+/** The numbered steps of each picture in docs/message-path.md: the files, in order. */
+function picturesOf(text: string): string[][] {
+  const pictures = [...text.matchAll(/^```\n([^]*?)^```/gm)].map((match) => match[1] as string);
+  return pictures.map((picture) => {
+    const steps = [...picture.matchAll(/^ ?(\d+)  \S.*? {2,}(\S+\.ts)/gm)];
+    expect(steps.map((match) => Number(match[1]))).toEqual(range(1, steps.length).map(Number));
+    return steps.map((match) => match[2] as string);
+  });
+}
+
+describe('docs/message-path.md', () => {
   const text = readFileSync(repository('docs/message-path.md'), 'utf8');
-  const steps = [...text.matchAll(/^ ?(\d+)  \S.*? {2,}(\S+\.ts)/gm)];
-  const paragraphs = [...text.matchAll(/^\*\*(\d+)\. /gm)].map((match) => Number(match[1]));
-  expect(steps.map((match) => Number(match[1]))).toEqual(range(1, steps.length).map(Number));
-  expect(
-    steps.map(([, , file]) => file).filter((file) => !existsSync(repository(`src/${file}`))),
-  ).toEqual([]);
-  expect(paragraphs).toEqual(range(1, paragraphs.length).map(Number));
-  expect(paragraphs.length).toBeGreaterThanOrEqual(steps.length);
+  const pictures = picturesOf(text);
+  const importsOf = (file: string): string[] =>
+    [...readFileSync(repository(`src/${file}`), 'utf8').matchAll(/from '(\.[^']+)'/g)].map(
+      ([, specifier = '']) => join(dirname(file), specifier),
+    );
+
+  it('tells the way out and the way in, in at most twelve files each', () => {
+    expect(pictures).toHaveLength(2);
+    for (const files of pictures) {
+      expect(files.length).toBeGreaterThan(5);
+      expect(files.length).toBeLessThanOrEqual(12);
+      expect(new Set(files).size).toBe(files.length);
+      expect(files.filter((file) => !existsSync(repository(`src/${file}`)))).toEqual([]);
+    }
+  });
+
+  it('names files that use each other: every step is reached from another by an import', () => {
+    for (const files of pictures) {
+      const linked = files.filter((file) =>
+        files.some(
+          (other) =>
+            other !== file &&
+            (importsOf(other).includes(file) ||
+              importsOf(file).includes(other) ||
+              // One file in between that wires the two, as the runner and the session do.
+              importsOf(other).some((between) => importsOf(file).includes(between))),
+        ),
+      );
+      expect(linked).toEqual(files);
+    }
+  });
+
+  it('names only files of src that exist', () => {
+    const named = [...text.matchAll(/`((?:src\/)?(?:[\w-]+\/)+[\w.-]+\.ts)`/g)].map((match) =>
+      (match[1] as string).replace(/^src\//, ''),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    const missing = named.filter(
+      (file) => !existsSync(repository(`src/${file}`)) && !existsSync(repository(file)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('gives every entry of src its floor', () => {
+    const rows = [...text.matchAll(/^\| (\d+) +\| (.*?) +\|/gm)];
+    const entries = rows.flatMap((row) => [...(row[2] as string).matchAll(/`([\w.]+)\/?`/g)]);
+    const listed = entries.map((match) => match[1] as string).toSorted();
+    expect(listed).toEqual(readdirSync(repository('src')).toSorted());
+  });
 });
 
 it('docs/faststream.md says for every row of the acceptance list where it is tested, or why not', () => {
