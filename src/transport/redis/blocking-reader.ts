@@ -87,7 +87,10 @@ export class BlockingReader {
     }
   }
 
-  /** The read should have ended by now. The connection is dead if the server answers on another one; else the server is busy, and waiting is right. */
+  /**
+   * The read should have ended by now. The connection is dead if the server answers on another one;
+   * else the server is busy, and waiting is right.
+   */
   #suspect(): void {
     if (this.#connections.isServerAlive(this.#client)) this.#client.stream.destroy();
     else this.#watchdog = setTimeout(() => this.#suspect(), this.#timings.suspicion);

@@ -13,7 +13,10 @@ const TIME = `return redis.call('TIME')`;
 const NOW = `local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** Gives a dead consumer's items back, the newest first, so that they keep their order; in one step, so that none is taken in between. Returns how many, or -1 where the consumer is alive after all. */
+/**
+ * Gives a dead consumer's items back, the newest first, so that they keep their order; in one step, so
+ * that none is taken in between. Returns how many, or -1 where the consumer is alive after all.
+ */
 const GIVE_BACK = `${NOW}
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score then return 0 end
@@ -46,7 +49,8 @@ return #items`;
 /**
  * One consumer of a reliable list, and what it does about the others. Each has a processing list of its
  * own, and writes the time of its last sign of life, by the server's clock, into one sorted set. Each
- * looks for consumers that have been silent for `expiry`, and gives their items back. All keys of one list hash to the slot of the list itself.
+ * looks for consumers that have been silent for `expiry`, and gives their items back. All keys hash to
+ * the slot of the list itself.
  */
 export class ListConsumers {
   /** The key of this consumer's processing list. */
@@ -90,7 +94,10 @@ export class ListConsumers {
     this.#lookSoon(0);
   }
 
-  /** Registers again where others may have removed this consumer, after a frozen process or a lost connection: items moved by an unregistered consumer would be lost. */
+  /**
+   * Registers again where others may have removed this consumer, after a frozen process or a lost
+   * connection: items moved by an unregistered consumer would be lost.
+   */
   renew(): Promise<void> | undefined {
     return elapsed(this.#confirmed) < this.#timings.expiry ? undefined : this.beat();
   }

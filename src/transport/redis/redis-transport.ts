@@ -231,7 +231,10 @@ export class RedisTransport implements Transport {
     return this.#client.sendCommand(command) as Promise<T>;
   }
 
-  /** Sends a cluster's PUBLISH to the node of the channel's slot. ioredis would choose a node at random, and two messages could change places. */
+  /**
+   * Sends a cluster's PUBLISH to the node of the channel's slot. ioredis would choose a node at random,
+   * and two messages could change places.
+   */
   #placed(command: Command): Command {
     if (!this.countsReceivers && command.name === 'publish')
       Object.assign(command, { slot: this.#connections.slotOf(command.args[0] as string) });
