@@ -5,7 +5,7 @@ import { CALL, DEADLINE } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import { describe } from '../../transport/address.ts';
-import { type Report } from '../../transport/source.ts';
+import type { Report } from '../../transport/source.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
 import type { GapChannel } from '../gap-channel.ts';
 import type { Inbox } from '../inbox.ts';
