@@ -2,10 +2,10 @@
 export { RedisBroker } from './broker/broker.ts';
 export { RedisRouter } from './broker/router.ts';
 export type { Subscriber } from './broker/subscriber.ts';
-export type { Client } from './publish/contracts.ts';
+export type { ContractClient } from './publish/contracts.ts';
 export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './broker/health.ts';
 export type { Publisher } from './publish/publisher.ts';
-export type { PipelineOptions, PublishPipeline } from './publish/pipeline.ts';
+export type { PublishPipelineOptions, PublishPipeline } from './publish/pipeline.ts';
 export type { ConsumedMessage, Consumer } from './consume/consumer.ts';
 
 // Application
@@ -51,7 +51,7 @@ export type {
   ListSubscription,
   PublisherOptions,
   RpcDefaults,
-  SharedOptions,
+  RouterOptions,
   StreamSubscription,
   SubscriberAddress,
   SubscriberOptions,
@@ -69,16 +69,16 @@ export type {
   CallOptions,
   ChannelDestination,
   Destination,
-  Gathered,
+  GatherResult,
   GatherOptions,
   ListDestination,
   MessageOptions,
   Publishing,
   ReplyDestination,
   RpcOptions,
-  SendOptions,
+  PublishOptions,
   StreamDestination,
-  StreamOptions,
+  RequestManyOptions,
 } from './api/publishing.ts';
 export type { ClusterConnection } from './transport/redis/cluster.ts';
 export type { RedisClient, RedisConnection } from './transport/redis/connections.ts';

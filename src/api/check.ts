@@ -15,7 +15,7 @@ import {
   type ChannelSubscription,
   type ListSubscription,
   type PublisherOptions,
-  type SharedOptions,
+  type RouterOptions,
   type StreamSubscription,
 } from './options.ts';
 import type { Destination } from './publishing.ts';
@@ -105,7 +105,7 @@ export function checkBrokerOptions(options: BrokerOptions): void {
 }
 
 /** Throws {@link SetupError} for the first mistake in a router's options. */
-export function checkRouterOptions(options: SharedOptions): void {
+export function checkRouterOptions(options: RouterOptions): void {
   checkAll(options, SHARED, 'RedisRouter', 'a router');
 }
 

@@ -42,7 +42,7 @@ interface AnyContract {
   readonly reply: Schema | undefined;
   readonly errors: ErrorSchemas;
   /** Whether the answer is a stream of `reply`s. */
-  readonly streams: boolean;
+  readonly many: boolean;
 }
 
 /** A call that both sides agree on: made by {@link rpc}. */
@@ -50,13 +50,13 @@ export interface RpcContract<
   Request extends Schema = Schema,
   Reply extends Schema = Schema,
   Errors extends ErrorSchemas = ErrorSchemas,
-  Streams extends boolean = boolean,
+  Many extends boolean = boolean,
 > extends AnyContract {
   readonly [CONTRACT]: 'rpc';
   readonly schema: Request;
   readonly reply: Reply;
   readonly errors: Errors;
-  readonly streams: Streams;
+  readonly many: Many;
   /** An error of this call, for the handler to throw. */
   error<Code extends keyof Errors & string>(
     code: Code,
@@ -82,7 +82,7 @@ export interface RpcDefinition<
   Request extends Schema,
   Reply extends Schema,
   Errors extends ErrorSchemas,
-  Streams extends boolean,
+  Many extends boolean,
 > {
   /** What is sent. Checked by the caller before it is sent, and by the handler. */
   request: Request;
@@ -90,26 +90,26 @@ export interface RpcDefinition<
   reply: Reply;
   /** The data of each error that the handler may throw by `contract.error(code, data)`. */
   errors?: Errors;
-  /** The handler is an `async function*`, and is called by `broker.stream`. Default false. */
-  stream?: Streams;
+  /** The handler is an `async function*`, and is called by `broker.requestMany`. Default false. */
+  many?: Many;
 }
 
 /**
  * A call as a value that both sides import: `@subscriber(contract)` checks the method against it,
- * and `publish`, `request`, `stream` and `clientFor` infer from it. Throws `SetupError` for an
+ * and `publish`, `request`, `requestMany` and `clientFor` infer from it. Throws `SetupError` for an
  * address or a schema that is none.
  */
 export function rpc<
   Request extends Schema,
   Reply extends Schema,
   Errors extends ErrorSchemas = NoErrors,
-  Streams extends boolean = false,
+  Many extends boolean = false,
 >(
   address: ContractAddress,
-  definition: RpcDefinition<Request, Reply, Errors, Streams>,
-): RpcContract<Request, Reply, Errors, Streams> {
+  definition: RpcDefinition<Request, Reply, Errors, Many>,
+): RpcContract<Request, Reply, Errors, Many> {
   const where = 'rpc()';
-  const { request, reply, errors = {} as Errors, stream = false as Streams } = definition;
+  const { request, reply, errors = {} as Errors, many = false as Many } = definition;
   const place = addressOf(address, where);
   expectSchema(request, 'request', where);
   expectSchema(reply, 'reply', where);
@@ -121,7 +121,7 @@ export function rpc<
     schema: request,
     reply,
     errors,
-    streams: stream,
+    many,
     error: (code, data, message = code) => new RpcError(code, message, data),
     is: (error, code): error is never => error instanceof RpcError && error.code === code,
   };
@@ -141,7 +141,7 @@ export function event<S extends Schema>(
     schema: definition.schema,
     reply: undefined,
     errors: {},
-    streams: false,
+    many: false,
   };
 }
 

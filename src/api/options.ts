@@ -58,13 +58,13 @@ const ERROR_POLICIES = ['send', 'hide'] as const;
 export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
 
 /** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
-export interface SharedOptions {
+export interface RouterOptions {
   /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
   concurrency?: number;
   /** What becomes of a message of a stream group or reliable list when its handler is done. Default `reject-on-error`. */
   ackPolicy?: AckPolicy;
   /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
-  errors?: ErrorPolicy;
+  errorPolicy?: ErrorPolicy;
   /** Run around every handler, the first outermost; outer ones (the broker's) before inner ones. */
   middlewares?: readonly Middleware[];
   /** Answers for errors of handlers: `[onError(NotFound, () => null)]`. Of all that fit, that of the most specific class runs. */
@@ -76,11 +76,11 @@ export interface SharedOptions {
 export const SHARED = {
   concurrency: count,
   ackPolicy: oneOf(ACK_POLICIES),
-  errors: oneOf(ERROR_POLICIES),
+  errorPolicy: oneOf(ERROR_POLICIES),
   middlewares,
   onError: errorHandlers,
   prefix: text,
-} satisfies Checks<SharedOptions>;
+} satisfies Checks<RouterOptions>;
 
 export interface RpcDefaults {
   /** Milliseconds that a call waits for its answer; `null` for ever. Default 30 000. */
@@ -97,7 +97,7 @@ const RPC = {
   inboxPrefix: text,
 } satisfies Checks<RpcDefaults>;
 
-export interface BrokerOptions extends SharedOptions {
+export interface BrokerOptions extends RouterOptions {
   /** How values become bodies. Default: FastStream's rules (text, JSON, bytes). */
   codec?: Codec;
   /** How headers and body share a frame. Default: FastStream's binary format. */
@@ -135,7 +135,7 @@ export interface SubscriberOptions<
   /** For stream groups and reliable lists. Default: the router's, or `reject-on-error`. */
   ackPolicy?: AckPolicy;
   /** Default: the router's, or `send`. */
-  errors?: ErrorPolicy;
+  errorPolicy?: ErrorPolicy;
   /** Take only messages for which this returns true; a handler without a filter on the same address takes the rest. */
   filter?: Filter;
   /** Run inside those of the broker and the routers. */
@@ -272,7 +272,7 @@ const HANDLER = {
   reply: schema,
   noReply: flag,
   concurrency: SHARED.concurrency,
-  errors: SHARED.errors,
+  errorPolicy: SHARED.errorPolicy,
   filter,
   middlewares,
   onError: errorHandlers,

@@ -50,7 +50,7 @@ export interface MessageOptions {
 }
 
 /** Options of a publish that waits for nobody. */
-export interface SendOptions extends MessageOptions {
+export interface PublishOptions extends MessageOptions {
   /** Have the handler's answer sent there. */
   replyTo?: ReplyDestination;
   rpc?: false;
@@ -79,7 +79,7 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
 export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
 
 /** Options of a call that is answered with a stream. */
-export interface StreamOptions<R extends Schema = Schema> extends MessageOptions {
+export interface RequestManyOptions<R extends Schema = Schema> extends MessageOptions {
   /** Milliseconds for the whole stream. Default: none. */
   timeout?: number | null;
   /** Milliseconds that the next item may take; `null`: any time. Default: the broker's `rpc.timeout`. */
@@ -108,7 +108,7 @@ export interface GatherOptions<R extends Schema = Schema> extends MessageOptions
 }
 
 /** Everything that came back from a question to all who listen. */
-export interface Gathered<T = unknown> {
+export interface GatherResult<T = unknown> {
   /** In the order they came. */
   readonly answers: readonly Message<T>[];
   /** Of responders whose handler failed, or whose answer did not fit `reply`. */
@@ -144,11 +144,11 @@ export interface Publishing {
   ): Promise<OutputOf<R>>;
   publish<T = unknown>(body: unknown, to: Destination & RpcOptions): Promise<T>;
   /** Sends to a channel (a bare string is one) and resolves with the number of its receivers. */
-  publish(body: unknown, to: string | (ChannelDestination & SendOptions)): Promise<number>;
+  publish(body: unknown, to: string | (ChannelDestination & PublishOptions)): Promise<number>;
   /** Appends to a list and resolves with its length. */
-  publish(body: unknown, to: ListDestination & SendOptions): Promise<number>;
+  publish(body: unknown, to: ListDestination & PublishOptions): Promise<number>;
   /** Adds to a stream and resolves with the entry's id. */
-  publish(body: unknown, to: StreamDestination & SendOptions): Promise<string>;
+  publish(body: unknown, to: StreamDestination & PublishOptions): Promise<string>;
 
   /** Calls what a contract describes, and resolves with the whole answering message. */
   request<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
@@ -167,37 +167,40 @@ export interface Publishing {
   ): Promise<Message<T>>;
 
   /** Reads the stream that a contract describes. */
-  stream<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
+  requestMany<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
     body: InputOf<Q>,
     contract: RpcContract<Q, A, E, true>,
-    options?: Omit<StreamOptions, 'reply'>,
+    options?: Omit<RequestManyOptions, 'reply'>,
   ): AsyncIterableIterator<OutputOf<A>, undefined>;
   /**
    * Calls a handler that answers with a stream (an `async function*`) and reads it item by item.
    * Leaving the loop stops the handler's generator. Rejects like a call, and with
    * `StreamBrokenError` where items were lost.
    */
-  stream<R extends Schema>(
+  requestMany<R extends Schema>(
     body: unknown,
-    to: Destination & StreamOptions<R> & { reply: R },
+    to: Destination & RequestManyOptions<R> & { reply: R },
   ): AsyncIterableIterator<OutputOf<R>, undefined>;
-  stream<T = unknown>(
+  requestMany<T = unknown>(
     body: unknown,
-    to: Destination & StreamOptions,
+    to: Destination & RequestManyOptions,
   ): AsyncIterableIterator<T, undefined>;
 
   /** Asks every subscriber of a channel; resolves with all answers, or with those that came in time and who is missing. */
   gather<R extends Schema>(
     body: unknown,
     to: GatherOptions<R> & { reply: R },
-  ): Promise<Gathered<OutputOf<R>>>;
-  gather<T = unknown>(body: unknown, to: GatherOptions): Promise<Gathered<T>>;
+  ): Promise<GatherResult<OutputOf<R>>>;
+  gather<T = unknown>(body: unknown, to: GatherOptions): Promise<GatherResult<T>>;
 
   /** Sends many messages in one round trip: the length of the list, the ids in the stream, or the receivers of each. */
-  publishBatch(bodies: readonly unknown[], to: ListDestination & SendOptions): Promise<number>;
-  publishBatch(bodies: readonly unknown[], to: StreamDestination & SendOptions): Promise<string[]>;
+  publishBatch(bodies: readonly unknown[], to: ListDestination & PublishOptions): Promise<number>;
   publishBatch(
     bodies: readonly unknown[],
-    to: string | (ChannelDestination & SendOptions),
+    to: StreamDestination & PublishOptions,
+  ): Promise<string[]>;
+  publishBatch(
+    bodies: readonly unknown[],
+    to: string | (ChannelDestination & PublishOptions),
   ): Promise<number[]>;
 }

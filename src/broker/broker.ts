@@ -13,8 +13,8 @@ import { BrokerClosedError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
 import type { OutputOf, Schema } from '../message/schema.ts';
-import { clientFor, type Client } from '../publish/contracts.ts';
-import type { PipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
+import { clientFor, type ContractClient } from '../publish/contracts.ts';
+import type { PublishPipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
 import type { Sender } from '../publish/sender.ts';
 import { openSession } from '../rpc/session.ts';
 import { openTransport } from '../transport/open.ts';
@@ -228,20 +228,20 @@ export class RedisBroker extends Router implements Publishing {
   readonly publishBatch: Publishing['publishBatch'] = (bodies: readonly unknown[], to: unknown) =>
     this.#sender.publishBatch(bodies, to);
 
-  readonly stream: Publishing['stream'] = (body: unknown, to: unknown, more?: object) =>
-    this.#sender.stream(body, to, more);
+  readonly requestMany: Publishing['requestMany'] = (body: unknown, to: unknown, more?: object) =>
+    this.#sender.requestMany(body, to, more);
 
   readonly gather: Publishing['gather'] = (body: unknown, to: unknown) =>
     this.#sender.gather(body, to);
 
   /** Collects messages for any addresses, to be sent in one round trip by its `send()`. */
-  readonly pipeline = (options?: PipelineOptions): PublishPipeline =>
+  readonly pipeline = (options?: PublishPipelineOptions): PublishPipeline =>
     this.#sender.pipeline(options);
 
   /** One typed function for each contract; `client`, without contracts, is the raw ioredis client. */
   clientFor<Contracts extends Readonly<Record<string, Contract>>>(
     contracts: Contracts,
-  ): Client<Contracts> {
+  ): ContractClient<Contracts> {
     return clientFor(this, contracts);
   }
 

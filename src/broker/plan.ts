@@ -19,7 +19,7 @@ export interface Plan extends ReadingPlan {
   readonly members: readonly Declaration[];
   /** Whether its subscription receives what is sent to this channel, list or stream. */
   readonly hears: (name: string) => boolean;
-  readonly errors: ErrorPolicy;
+  readonly errorPolicy: ErrorPolicy;
 }
 
 /** What to open for these subscribers. Throws for names and combinations that cannot be. */
@@ -57,7 +57,7 @@ function planOne(declaration: Declaration): Plan {
     retry: options.retry && { ...options.retry, backoff: options.retry.backoff },
     deadLetter: options.deadLetter && deadLetterTarget(options.deadLetter, prefix, where),
     noReply: options.noReply ?? false,
-    errors: options.errors ?? defaults.errors ?? 'send',
+    errorPolicy: options.errorPolicy ?? defaults.errorPolicy ?? 'send',
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
     fetch: options.maxRecords,
     maxWait: options.maxWait ?? 0,
@@ -99,7 +99,14 @@ function isFiltered({ members }: Plan): boolean {
 
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
-  for (const key of ['noReply', 'ackPolicy', 'errors', 'batch', 'retry', 'deadLetter'] as const) {
+  for (const key of [
+    'noReply',
+    'ackPolicy',
+    'errorPolicy',
+    'batch',
+    'retry',
+    'deadLetter',
+  ] as const) {
     if (isDeepStrictEqual(first[key], second[key])) continue;
     throw new SetupError(
       `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${key}'`,

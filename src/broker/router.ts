@@ -28,7 +28,7 @@ import { checkMiddleware, type HandlerFunction, type Middleware } from '../api/m
 import type { OutputOf, Schema } from '../message/schema.ts';
 import type {
   PublisherOptions,
-  SharedOptions,
+  RouterOptions,
   SubscriberAddress,
   SubscriberOptions,
 } from '../api/options.ts';
@@ -69,7 +69,7 @@ const NOTHING_INHERITED: Inherited = {
 /** What brokers and routers have in common: they are where handlers are registered. */
 export abstract class Router {
   /** @internal */
-  readonly shared: SharedOptions;
+  readonly shared: RouterOptions;
   /** @internal */
   readonly middlewares: Middleware[];
   /** @internal */
@@ -82,7 +82,7 @@ export abstract class Router {
   /** Methods under this router's own decorators, until an instance of their class is registered. */
   readonly #unclaimed = new Set<Intent>();
 
-  constructor(options: SharedOptions) {
+  constructor(options: RouterOptions) {
     this.shared = options;
     this.middlewares = [...(options.middlewares ?? [])];
     this.errorHandlers = [...(options.onError ?? [])];
@@ -259,7 +259,7 @@ export abstract class Router {
 
   /** What subscribers here inherit: this router's own settings over those from outside. @internal */
   handedDown(outer: Inherited = NOTHING_INHERITED): Inherited {
-    const { prefix = '', concurrency, ackPolicy, errors } = this.shared;
+    const { prefix = '', concurrency, ackPolicy, errorPolicy } = this.shared;
     const { defaults } = outer;
     return {
       prefix: outer.prefix + prefix,
@@ -268,7 +268,7 @@ export abstract class Router {
       defaults: {
         concurrency: concurrency ?? defaults.concurrency,
         ackPolicy: ackPolicy ?? defaults.ackPolicy,
-        errors: errors ?? defaults.errors,
+        errorPolicy: errorPolicy ?? defaults.errorPolicy,
       },
     };
   }
@@ -311,7 +311,7 @@ export class RedisRouter extends Router {
   /** What it was included in. @internal */
   readonly parents: Router[] = [];
 
-  constructor(options: SharedOptions = {}) {
+  constructor(options: RouterOptions = {}) {
     checkRouterOptions(options);
     super(options);
   }

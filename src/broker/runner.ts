@@ -110,7 +110,7 @@ export class Runner {
 
   #build(planned: Plan, session: Session): RunningSubscriber {
     const { logger, broker, overrides, senders, prefix, reportFor, onExpired } = this.#options;
-    const { name, members, errors } = planned;
+    const { name, members, errorPolicy } = planned;
     const [first] = members as [Declaration, ...Declaration[]];
     const { options } = first.subscriber.spec;
     const { codec = senders.codec, format = senders.format } = options;
@@ -124,7 +124,7 @@ export class Runner {
       inbox,
       answerLog,
       middlewares: senders.publishing(middlewares),
-      hidesErrors: errors === 'hide',
+      hidesErrors: errorPolicy === 'hide',
     });
     return new RunningSubscriber(planned, session, {
       logger,

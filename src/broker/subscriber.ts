@@ -2,7 +2,7 @@ import type { PublisherSpec, SubscriberSpec } from '../api/check.ts';
 import { rethrow, type Contract } from '../api/contract.ts';
 import type { ErrorHandler } from '../api/error-handlers.ts';
 import type { HandlerFunction, Middleware } from '../api/middleware.ts';
-import type { SharedOptions } from '../api/options.ts';
+import type { RouterOptions } from '../api/options.ts';
 import { SetupError } from '../errors.ts';
 import { promiseIn } from '../internal/promises.ts';
 import { isAsyncFunction } from '../rpc/deadline.ts';
@@ -78,7 +78,7 @@ export interface Inherited {
   /** The nearest router's first. */
   readonly errorHandlers: readonly ErrorHandler[];
   /** The nearest one that is given wins. */
-  readonly defaults: Readonly<Pick<SharedOptions, 'concurrency' | 'ackPolicy' | 'errors'>>;
+  readonly defaults: Readonly<Pick<RouterOptions, 'concurrency' | 'ackPolicy' | 'errorPolicy'>>;
 }
 
 /** A subscriber with what it inherits: all that a plan is made from. */

@@ -5,8 +5,8 @@ import type {
   Destination,
   GatherOptions,
   RpcOptions,
-  SendOptions,
-  StreamOptions,
+  PublishOptions,
+  RequestManyOptions,
 } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import type { HeadersInput } from '../message/headers.ts';
@@ -65,14 +65,14 @@ const PUBLISH = {
   ...CALL,
   replyTo: address,
   rpc: flag,
-} satisfies Checks<Destination & (SendOptions | RpcOptions)>;
+} satisfies Checks<Destination & (PublishOptions | RpcOptions)>;
 
 const STREAM = {
   ...DESTINATION,
   ...CALL,
   itemTimeout: millisecondsOrNull,
   window: count,
-} satisfies Checks<Destination & StreamOptions>;
+} satisfies Checks<Destination & RequestManyOptions>;
 
 const GATHER = {
   ...CALL,

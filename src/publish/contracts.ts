@@ -14,11 +14,11 @@ import type {
   ContractCallOptions,
   MessageOptions,
   Publishing,
-  StreamOptions,
+  RequestManyOptions,
 } from '../api/publishing.ts';
 
 /** One function for each contract, typed by it. */
-export type Client<Contracts extends Readonly<Record<string, unknown>>> = {
+export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {
   readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract<
     infer Q,
     infer A,
@@ -28,7 +28,7 @@ export type Client<Contracts extends Readonly<Record<string, unknown>>> = {
     ? S extends true
       ? (
           body: InputOf<Q>,
-          options?: Omit<StreamOptions, 'reply'>,
+          options?: Omit<RequestManyOptions, 'reply'>,
         ) => AsyncIterableIterator<OutputOf<A>, undefined>
       : (body: InputOf<Q>, options?: ContractCallOptions) => Promise<OutputOf<A>>
     : Contracts[Name] extends EventContract<infer S>
@@ -40,38 +40,38 @@ export type Client<Contracts extends Readonly<Record<string, unknown>>> = {
 export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
   publishing: Publishing,
   contracts: Contracts,
-): Client<Contracts> {
+): ContractClient<Contracts> {
   const functions = Object.entries(contracts).map(([name, contract]) => {
     if (!isContract(contract)) {
       throw new SetupError(`clientFor: '${name}' is not a contract, as made by rpc() or event()`);
     }
-    if (isRpc(contract) && contract.streams) {
+    if (isRpc(contract) && contract.many) {
       const streaming = contract as RpcContract<Schema, Schema, ErrorSchemas, true>;
       return [
         name,
-        (body: unknown, options?: object) => publishing.stream(body, streaming, options),
+        (body: unknown, options?: object) => publishing.requestMany(body, streaming, options),
       ];
     }
     const once = contract as EventContract;
     return [name, (body: unknown, options?: object) => publishing.publish(body, once, options)];
   });
-  return Object.fromEntries(functions) as Client<Contracts>;
+  return Object.fromEntries(functions) as ContractClient<Contracts>;
 }
 
 /**
  * The options of one message to a contract's address, with the caller's own. Throws `SetupError` for
- * a verb that does not fit: `stream` is for contracts that answer with a stream, and only for them.
+ * a verb that does not fit: `requestMany` is for contracts that answer with a stream, and only for them.
  */
 export function optionsOf(
   contract: Contract,
-  verb: 'publish' | 'request' | 'stream',
+  verb: 'publish' | 'request' | 'requestMany',
   more: object | undefined,
 ): object {
   const { group: _, ...address } = contract.address;
   if (!isRpc(contract)) return { ...address, ...more };
-  if (contract.streams !== (verb === 'stream')) {
-    const advice = contract.streams
-      ? 'it is answered with a stream: use stream()'
+  if (contract.many !== (verb === 'requestMany')) {
+    const advice = contract.many
+      ? 'it is answered with a stream: use requestMany()'
       : 'it is answered once: use publish() or request()';
     throw new SetupError(
       `${verb}: the contract of ${placeOf(contract)} does not allow it, ${advice}`,

@@ -1,6 +1,6 @@
 import type { EventContract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { Destination, MessageOptions, SendOptions } from '../api/publishing.ts';
+import type { Destination, MessageOptions, PublishOptions } from '../api/publishing.ts';
 import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';
 import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
@@ -8,12 +8,12 @@ import type { InputOf, Schema } from '../message/schema.ts';
 import { describe, type Target } from '../transport/address.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
 
-export interface PipelineOptions {
+export interface PublishPipelineOptions {
   /** All or none are carried out, with no other client's commands between them (MULTI/EXEC). On a cluster all names must be in one slot. Default false. */
   transaction?: boolean;
 }
 
-const PIPELINE = { transaction: flag } satisfies Checks<PipelineOptions>;
+const PIPELINE = { transaction: flag } satisfies Checks<PublishPipelineOptions>;
 
 /** What became of each message, in order: receivers, length or id, or why it was not sent. */
 export type Results = PromiseSettledResult<number | string>[];
@@ -33,7 +33,7 @@ export class PublishPipeline {
 
   /** @internal */
   constructor(
-    options: PipelineOptions,
+    options: PublishPipelineOptions,
     send: (messages: readonly CollectedMessage[], transaction: boolean) => Promise<Results>,
   ) {
     if (!isObject(options)) {
@@ -56,7 +56,7 @@ export class PublishPipeline {
     options?: MessageOptions,
   ): this;
   /** Adds a message. Nothing is checked or sent before `send`. */
-  publish(body: unknown, to: string | (Destination & SendOptions)): this;
+  publish(body: unknown, to: string | (Destination & PublishOptions)): this;
   publish(body: unknown, to: unknown, more?: object): this {
     this.#messages.push({ body, to, more });
     return this;

@@ -1,7 +1,12 @@
 import type { Message } from '../api/message.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import type { PublisherSpec } from '../api/check.ts';
-import type { CallOptions, Destination, MessageOptions, SendOptions } from '../api/publishing.ts';
+import type {
+  CallOptions,
+  Destination,
+  MessageOptions,
+  PublishOptions,
+} from '../api/publishing.ts';
 import type { Sender } from './sender.ts';
 
 /** Sends to one address, with defaults of its own: `broker.publisher(address, options)`. */
@@ -21,7 +26,7 @@ export class Publisher<S extends Schema, Sent> {
   }
 
   /** Sends one message. Rejects with `InvalidMessageError` where it does not fit the publisher's schema. */
-  async publish(body: InputOf<S>, options: SendOptions = {}): Promise<Sent> {
+  async publish(body: InputOf<S>, options: PublishOptions = {}): Promise<Sent> {
     return await this.#sender.publish(await this.#valid(body), this.#merged(options));
   }
 
@@ -34,7 +39,7 @@ export class Publisher<S extends Schema, Sent> {
   /** Sends many messages in one round trip. */
   async publishBatch(
     bodies: readonly InputOf<S>[],
-    options: SendOptions = {},
+    options: PublishOptions = {},
   ): Promise<Sent extends number ? number | number[] : Sent[]> {
     const valid = await Promise.all(bodies.map((body) => this.#valid(body)));
     return await this.#sender.publishBatch(valid, this.#merged(options));

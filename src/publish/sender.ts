@@ -1,6 +1,6 @@
 import { isContract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { Gathered, Publishing } from '../api/publishing.ts';
+import type { GatherResult, Publishing } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import type { Encoder, ReplyAddress } from '../message/encoder.ts';
@@ -24,7 +24,7 @@ import {
   sendFrames,
   sendTogether,
   type CollectedMessage,
-  type PipelineOptions,
+  type PublishPipelineOptions,
   type Results,
 } from './pipeline.ts';
 
@@ -45,7 +45,7 @@ export interface ParentMessage {
 }
 
 /** What the user called: the first word of every `SetupError`. */
-type Verb = 'publish' | 'request' | 'stream' | 'gather' | 'publishBatch' | 'pipeline';
+type Verb = 'publish' | 'request' | 'requestMany' | 'gather' | 'publishBatch' | 'pipeline';
 
 /** One message or call, ready to be sent: which of them it is shows in the fields that only that one has. */
 type Command = PublishCommand | CallCommand | StreamCommand | GatherCommand;
@@ -78,17 +78,17 @@ export class Sender implements Publishing {
   }
 
   /** Calls a handler that answers with a stream. Nothing is sent before the first item is asked for. */
-  stream(body: unknown, to: unknown, more?: object): AsyncIterableIterator<never, undefined> {
-    return asDeclared(this.#stream(body, to, more));
+  requestMany(body: unknown, to: unknown, more?: object): AsyncIterableIterator<never, undefined> {
+    return asDeclared(this.#requestMany(body, to, more));
   }
 
   /** Asks everybody on a channel. */
-  gather(body: unknown, to: unknown): Promise<Gathered<never>> {
+  gather(body: unknown, to: unknown): Promise<GatherResult<never>> {
     return asDeclared(this.#gather(body, to));
   }
 
   /** Collects messages, to be sent in one round trip. */
-  pipeline(options: PipelineOptions = {}): PublishPipeline {
+  pipeline(options: PublishPipelineOptions = {}): PublishPipeline {
     return new PublishPipeline(options, (messages, transaction) =>
       this.#sendCollected(messages, transaction),
     );
@@ -190,8 +190,8 @@ export class Sender implements Publishing {
     return sendTogether(commands, this.#middlewares, (command) => this.#encode(command), send);
   }
 
-  #stream(body: unknown, to: unknown, more: object | undefined): LazyStream {
-    const verb = 'stream';
+  #requestMany(body: unknown, to: unknown, more: object | undefined): LazyStream {
+    const verb = 'requestMany';
     const options = checked(isContract(to) ? optionsOf(to, verb, more) : to, verb, STREAM_CHECKS);
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
     return new LazyStream(async () => {

@@ -27,7 +27,7 @@ function contractsAt(place: string) {
         errors: { OUT_OF_STOCK: z.object({ left: z.number() }) },
       },
     ),
-    tail: rpc(`${place}:tail`, { request: z.number(), reply: z.string(), stream: true }),
+    tail: rpc(`${place}:tail`, { request: z.number(), reply: z.string(), many: true }),
     shipped: event({ stream: `${place}:shipped`, group: 'warehouse' }, { schema: Receipt }),
   };
 }
@@ -70,7 +70,7 @@ onBothBackends('a contract', (bench) => {
     expect(receipt).toEqual({ id: 'ax1' });
     const reply = await service.request({ sku: 'b', quantity: 2 }, contracts.placeOrder);
     expect(reply.body.id).toBe('bx2');
-    expect(await collect(service.stream(2, contracts.tail))).toEqual(['line 0', 'line 1']);
+    expect(await collect(service.requestMany(2, contracts.tail))).toEqual(['line 0', 'line 1']);
 
     const client = service.clientFor(contracts);
     expect(await client.placeOrder({ sku: 'c' })).toEqual({ id: 'cx1' });
@@ -117,7 +117,7 @@ onBothBackends('a contract', (bench) => {
     // @ts-expect-error -- a stream
     await expect(service.publish(1, contracts.tail)).rejects.toBeInstanceOf(SetupError);
     // @ts-expect-error -- a call
-    expect(() => service.stream({ sku: 'a' }, contracts.placeOrder)).toThrow('answered once');
+    expect(() => service.requestMany({ sku: 'a' }, contracts.placeOrder)).toThrow('answered once');
     expect(() => service.clientFor({ nothing: {} as never })).toThrow(
       "'nothing' is not a contract",
     );

@@ -67,10 +67,10 @@ onBothBackends('a handler\u2019s error', (bench) => {
     takeLogs();
   });
 
-  it.each(['broker', 'subscriber'])("is hidden by errors: 'hide' on the %s", async (level) => {
+  it.each(['broker', 'subscriber'])("is hidden by errorPolicy: 'hide' on the %s", async (level) => {
     const { broker, name } = bench();
     const channel = name();
-    const hide = { errors: 'hide' } as const;
+    const hide = { errorPolicy: 'hide' } as const;
     const service = broker(level === 'broker' ? hide : {});
     service.subscriber(channel, level === 'subscriber' ? hide : {}, () => {
       throw new RpcError('SECRET', 'database is at 10.0.0.7', { user: 'root' });

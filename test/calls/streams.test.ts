@@ -36,7 +36,7 @@ onBothBackends('a stream of answers', (bench) => {
     const channel = name();
     const { service } = await counter(broker(), channel);
     const items: number[] = [];
-    for await (const item of service.stream<number>(1_000, { channel })) items.push(item);
+    for await (const item of service.requestMany<number>(1_000, { channel })) items.push(item);
     expect(items).toEqual(Array.from({ length: 1_000 }, (_, i) => i + 1));
     expect(service.stats.pendingCalls).toBe(0);
   });
@@ -52,7 +52,7 @@ onBothBackends('a stream of answers', (bench) => {
     });
     await service.start();
     const to = { [kind]: address } as { list: string };
-    expect(await collect(service.stream(1, to))).toEqual(['a', 'b']);
+    expect(await collect(service.requestMany(1, to))).toEqual(['a', 'b']);
   });
 
   it('slows its producer to the pace of its reader: never more than a window ahead', async () => {
@@ -61,7 +61,7 @@ onBothBackends('a stream of answers', (bench) => {
     const counts = await counter(broker(), channel);
     let read = 0;
     let lead = 0;
-    for await (const _ of counts.service.stream(500, { channel, window: 10 })) {
+    for await (const _ of counts.service.requestMany(500, { channel, window: 10 })) {
       read++;
       if (read % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
       lead = Math.max(lead, counts.produced - read);
@@ -74,7 +74,7 @@ onBothBackends('a stream of answers', (bench) => {
     const { broker, name } = bench();
     const channel = name();
     const counts = await counter(broker(), channel);
-    for await (const item of counts.service.stream<number>(1e9, { channel, window: 16 })) {
+    for await (const item of counts.service.requestMany<number>(1e9, { channel, window: 16 })) {
       if (item === 5) break;
     }
     await eventually(() => counts.finished === 1);
@@ -94,7 +94,7 @@ onBothBackends('a stream of answers', (bench) => {
     await service.start();
     const items: unknown[] = [];
     const reading = (async () => {
-      for await (const item of service.stream(1, { channel })) items.push(item);
+      for await (const item of service.requestMany(1, { channel })) items.push(item);
     })();
     await expect(reading).rejects.toMatchObject({ code: 'MIDWAY', data: { after: 2 } });
     expect(items).toEqual([1, 2]);
@@ -125,7 +125,7 @@ onBothBackends('a stream of answers', (bench) => {
       [() => ({ signal: AbortSignal.abort(reason) }), reason],
     ];
     for (const [options, expected] of cases) {
-      const reading = collect(service.stream(1, { channel, ...options() }));
+      const reading = collect(service.requestMany(1, { channel, ...options() }));
       await expect(reading.catch((error: unknown) => error)).resolves.toEqual(expected);
     }
     await eventually(() => finished === 3);
@@ -140,7 +140,7 @@ onBothBackends('a stream of answers', (bench) => {
       yield 'two';
     });
     await service.start();
-    const reading = collect(service.stream(1, { channel, reply: z.number() }));
+    const reading = collect(service.requestMany(1, { channel, reply: z.number() }));
     await expect(reading).rejects.toMatchObject({ code: 'INVALID_MESSAGE' });
   });
 
@@ -153,7 +153,7 @@ onBothBackends('a stream of answers', (bench) => {
     });
     service.subscriber(`${channel}:one`, () => 'only');
     await eventually(async () => {
-      const items = await collect(service.stream(1, { channel: `${channel}:one` }));
+      const items = await collect(service.requestMany(1, { channel: `${channel}:one` }));
       expect(items).toEqual(['only']);
     });
   });
@@ -162,7 +162,9 @@ onBothBackends('a stream of answers', (bench) => {
     const { broker, name } = bench();
     const channel = name();
     const { service } = await counter(broker(), channel);
-    const streams = Array.from({ length: 100 }, () => collect(service.stream(100, { channel })));
+    const streams = Array.from({ length: 100 }, () =>
+      collect(service.requestMany(100, { channel })),
+    );
     for (const items of await Promise.all(streams)) expect(items).toHaveLength(100);
   });
 });
@@ -174,7 +176,7 @@ it('a stream whose connection breaks ends on both sides, with a typed error', as
   const client = newBroker(server.url);
   let read = 0;
   const reading = (async () => {
-    for await (const _ of client.stream(1e9, { channel: 'numbers' })) {
+    for await (const _ of client.requestMany(1e9, { channel: 'numbers' })) {
       if (++read === 100) await raw.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     }
   })();

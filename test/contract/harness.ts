@@ -60,7 +60,7 @@ export function benchOf(start: () => Backend): Bench {
   };
 }
 
-type StreamOptions = Extract<SourceOptions, { kind: 'stream' }>;
+type RequestManyOptions = Extract<SourceOptions, { kind: 'stream' }>;
 
 export function channel(name: string): SourceOptions {
   return { kind: 'channel', name, isPattern: false };
@@ -78,7 +78,10 @@ export function reliableList(name: string): SourceOptions {
   return { kind: 'list', name, reliable: true };
 }
 
-export function stream(name: string, options: Partial<StreamOptions> = {}): StreamOptions {
+export function stream(
+  name: string,
+  options: Partial<RequestManyOptions> = {},
+): RequestManyOptions {
   return {
     kind: 'stream',
     name,

@@ -333,8 +333,8 @@ const setup: Row[] = [
   ],
   [
     'a stream from an empty name',
-    () => broker.stream(1, { list: '' }).next(),
-    /^stream: the name of a list/,
+    () => broker.requestMany(1, { list: '' }).next(),
+    /^requestMany: the name of a list/,
   ],
   [
     'a gather at an empty name',
@@ -482,12 +482,12 @@ describe.each([
   [
     'timeout of stream',
     'timeout',
-    (ms: unknown) => broker.stream(1, { list: 'a', timeout: ms as number }),
+    (ms: unknown) => broker.requestMany(1, { list: 'a', timeout: ms as number }),
   ],
   [
     'itemTimeout of stream',
     'itemTimeout',
-    (ms: unknown) => broker.stream(1, { list: 'a', itemTimeout: ms as number }),
+    (ms: unknown) => broker.requestMany(1, { list: 'a', itemTimeout: ms as number }),
   ],
   [
     'timeout of gather',

@@ -30,7 +30,7 @@ async function counter(service: RedisBroker): Promise<Counts> {
 async function read(client: RedisBroker, atThousand: () => unknown): Promise<string> {
   let count = 0;
   let isInOrder = true;
-  const stream = client.stream<number>(1, { channel: 'numbers', itemTimeout: 10_000 });
+  const stream = client.requestMany<number>(1, { channel: 'numbers', itemTimeout: 10_000 });
   try {
     for await (const item of stream) {
       isInOrder &&= item === ++count;

@@ -140,7 +140,7 @@ describe.skipIf(python === undefined)('a FastStream caller of a redstart handler
         });
       };
       on('throw', fail);
-      on('hide', fail, { errors: 'hide' });
+      on('hide', fail, { errorPolicy: 'hide' });
       on('refuse', (_, ctx) => ctx.reject());
       on('noReply', () => 'never sent', { noReply: true });
       const filter: Filter = ({ replyTo }) => {

@@ -174,7 +174,7 @@ describe.skipIf(python === undefined)('a redstart caller of a FastStream handler
     it('reads one answer as a stream of one', async () => {
       const caller = newBroker(redisUrl());
       const items: unknown[] = [];
-      for await (const item of caller.stream({ n: 1 }, { ...at('echo'), timeout: 1_000 })) {
+      for await (const item of caller.requestMany({ n: 1 }, { ...at('echo'), timeout: 1_000 })) {
         items.push(item);
       }
       expect(items).toEqual([{ n: 1 }]);

@@ -146,10 +146,10 @@ onBothBackends('inject', (bench) => {
     });
     await service.start();
     const seen: unknown[] = [];
-    for await (const item of service.stream(1, { list: name() })) seen.push(item);
+    for await (const item of service.requestMany(1, { list: name() })) seen.push(item);
     expect(seen).toEqual([1, 2, 3]);
     expect(trace.splice(0)).toEqual(['sends 1', 'sends 2', 'sends 3', 'closed']);
-    for await (const _ of service.stream(1, { list: name(), window: 1 })) break;
+    for await (const _ of service.requestMany(1, { list: name(), window: 1 })) break;
     await expect.poll(() => trace.at(-1)).toBe('closed');
   });
 

@@ -149,7 +149,7 @@ describe('on a cluster', () => {
     });
     await service.start();
     const items: unknown[] = [];
-    for await (const item of broker().stream(200, { list })) items.push(item);
+    for await (const item of broker().requestMany(200, { list })) items.push(item);
     expect(items).toEqual(Array.from({ length: 200 }, (_, n) => n));
   });
 

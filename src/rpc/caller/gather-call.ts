@@ -3,7 +3,7 @@ import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { deferred } from '../../internal/deferred.ts';
 import { FROM_KEY, NAME_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
-import type { Gathered } from '../../api/publishing.ts';
+import type { GatherResult } from '../../api/publishing.ts';
 import { errorIn } from '../remote-error.ts';
 
 export interface GatherCommand extends CallCommand {
@@ -15,7 +15,7 @@ export interface GatherCommand extends CallCommand {
 export class GatherCall implements WaitingCall {
   readonly command: GatherCommand;
   readonly #forget: (call: GatherCall) => void;
-  readonly #done = deferred<Gathered>();
+  readonly #done = deferred<GatherResult>();
   readonly #answers: ReceivedMessage[] = [];
   readonly #errors: Error[] = [];
   #declined = 0;
@@ -35,7 +35,7 @@ export class GatherCall implements WaitingCall {
     signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  get result(): Promise<Gathered> {
+  get result(): Promise<GatherResult> {
     return this.#done.promise;
   }
 

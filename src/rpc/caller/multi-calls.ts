@@ -1,7 +1,7 @@
 import { unixTime } from '../../internal/clock.ts';
 import { NoRespondersError, SendError } from '../../errors.ts';
 import { CALL, DEADLINE, GATHER, WINDOW } from '../../message/headers.ts';
-import type { Gathered } from '../../api/publishing.ts';
+import type { GatherResult } from '../../api/publishing.ts';
 import { describe } from '../../transport/address.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
 import type { WaitingCall } from './call.ts';
@@ -35,7 +35,7 @@ export class MultiCalls {
   }
 
   /** Asks every subscriber of a channel, and resolves with all answers or when the time is up. */
-  gather(command: GatherCommand): Promise<Gathered> {
+  gather(command: GatherCommand): Promise<GatherResult> {
     if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
     const gather = new GatherCall(command, (ended) => this.#table.remove(ended));
     this.#send(gather, { [GATHER]: '1' }).then(

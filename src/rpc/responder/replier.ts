@@ -22,7 +22,7 @@ import { toWire } from '../remote-error.ts';
 /** Milliseconds for which an answer is kept at most, if its caller waits longer or for ever. */
 const MAX_LIFE = 60_000;
 
-/** The error that a caller gets with `errors: 'hide'`; the correlation id finds the real one in the logs. */
+/** The error that a caller gets with `errorPolicy: 'hide'`; the correlation id finds the real one in the logs. */
 const HIDDEN = { name: 'Error', message: 'Internal error' };
 
 interface ReplyCommand extends PublishCommand {

@@ -165,7 +165,7 @@ export class StreamAnswers {
     await iterator.return?.();
     const error = new RpcError(
       'STREAM',
-      'the handler answers with a stream: call it by broker.stream()',
+      'the handler answers with a stream: call it by broker.requestMany()',
     );
     await replier.refuse(message, error);
     throw error;

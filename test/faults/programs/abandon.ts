@@ -17,7 +17,7 @@ async function main(): Promise<void> {
     return;
   }
   let read = 0;
-  for await (const _ of broker.stream('abandoned', { ...to, timeout: limit, window: 16 })) {
+  for await (const _ of broker.requestMany('abandoned', { ...to, timeout: limit, window: 16 })) {
     // Reads a little, then never again: the handler waits for room when this process is killed.
     if (++read === 100) say({ read });
     if (read === 100 && how === 'stalled-stream') await new Promise(() => {});

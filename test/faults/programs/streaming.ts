@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   let isInOrder = true;
   const heaps: number[] = [];
   const options = { channel: 'items', window: Number(window) };
-  for await (const { n } of caller.stream<{ n: number }>('all', options)) {
+  for await (const { n } of caller.requestMany<{ n: number }>('all', options)) {
     isInOrder &&= n === ++read;
     lead = Math.max(lead, produced - read);
     // Pauses long enough for the producer to run ahead as far as it may.
