@@ -1,21 +1,21 @@
 import { isUtf8 } from 'node:buffer';
 import { DecodeError, EncodeError, messageOf } from '../errors.ts';
 
-/** A value as bytes (text is sent as UTF-8) and what they are. */
+/** An encoded value: its bytes (a string is sent as UTF-8) and their content type. */
 export interface EncodedBody {
   readonly body: string | Uint8Array;
-  /** Left out for bytes and for "no value", as FastStream does. */
+  /** Undefined for bytes and for no value, as in FastStream. */
   readonly contentType?: string | undefined;
 }
 
 /**
- * Turns values into bodies and back. The default follows FastStream; a codec of your own can be
- * given to a broker, a subscriber or a publisher.
+ * Turns values into bodies and bodies into values. The default codec follows FastStream. A broker,
+ * a subscriber or a publisher can have its own codec (option `codec`).
  */
 export interface Codec {
-  /** Throws where the value cannot be sent. */
+  /** Throws if the value cannot be sent. */
   encode(value: unknown): EncodedBody;
-  /** `contentType` is `undefined` where the sender gave none. Throws where the body is not what it claims to be. */
+  /** `contentType` is `undefined` if the sender gave none. Throws if the body does not match its content type. */
   decode(body: Buffer, contentType: string | undefined): unknown;
 }
 
@@ -24,9 +24,9 @@ const TEXT_TYPE = 'text/plain';
 const NOTHING: EncodedBody = { body: '' };
 
 /**
- * FastStream's rules. `null` and `undefined`: empty body. Bytes: as they are. Text: `text/plain`.
- * Everything else: JSON. Coming back, a body without a content type is JSON if it parses and bytes
- * otherwise, and an empty one is `null`.
+ * FastStream's rules. Encoding: `null` and `undefined` become an empty body, bytes stay as they are,
+ * a string becomes `text/plain`, any other value becomes JSON. Decoding: a body without a content
+ * type is parsed as JSON; if that fails, its bytes are the value. An empty one is `null`.
  */
 export const defaultCodec: Codec = {
   encode(value) {
@@ -37,7 +37,7 @@ export const defaultCodec: Codec = {
   },
 
   decode(body, contentType) {
-    if (contentType === undefined) return body.length === 0 ? null : guess(body);
+    if (contentType === undefined) return body.length === 0 ? null : parseUntyped(body);
     if (isType(contentType, TEXT_TYPE)) return text(body, contentType);
     if (isType(contentType, JSON_TYPE)) {
       if (body.length === 0) return null;
@@ -45,7 +45,7 @@ export const defaultCodec: Codec = {
         return JSON.parse(text(body, contentType));
       } catch (cause) {
         if (cause instanceof DecodeError) throw cause;
-        // The parser's own message quotes the body, and ours may cross the wire to the caller.
+        // Without the parser's message: it quotes the body, and this error may be sent to the caller.
         throw new DecodeError('the body is not the JSON that its content type says', { cause });
       }
     }
@@ -64,7 +64,7 @@ function toJson(value: unknown): string {
   return text;
 }
 
-/** `type`, with or without parameters (`; charset=utf-8`). */
+/** Whether the content type is `type`, with or without parameters (`; charset=utf-8`). */
 function isType(contentType: string, type: string): boolean {
   return (
     contentType === type ||
@@ -79,13 +79,13 @@ function text(body: Buffer, contentType: string): string {
   );
 }
 
-function guess(body: Buffer): unknown {
-  // A JSON text begins with one of these; asking first spares foreign payloads an exception each.
+function parseUntyped(body: Buffer): unknown {
+  // Every JSON text begins with one of these characters. This test avoids an exception for most other bodies.
   if (!/[\s{["\-0-9tfn]/.test(String.fromCharCode(body[0] as number))) return body;
   if (!isUtf8(body)) return body;
   try {
     return JSON.parse(body.toString());
   } catch {
-    return body; // not JSON and nobody said so: raw bytes
+    return body; // not JSON: the value is the bytes
   }
 }

@@ -10,26 +10,26 @@ import {
   type HeadersInput,
 } from './headers.ts';
 
-/** Where an answer is to go. */
+/** The address that an answer is sent to. */
 export interface ReplyAddress {
-  /** Full name, prefix included. */
+  /** The full name, with the broker's prefix. */
   readonly name: string;
   readonly kind: 'channel' | 'list' | 'stream';
 }
 
-/** What is written into one frame. */
+/** The message that one frame holds. */
 export interface Outgoing {
   readonly body: unknown;
   readonly correlationId: string;
   readonly headers: HeadersInput | undefined;
 }
 
-/** Headers of ours that follow the system's. */
+/** redstart's own headers, which come last in the frame. */
 export type ExtraHeaders = Readonly<Record<string, string>> | undefined;
 
-/** Values → frames, in one codec and one format. */
+/** Encodes messages as frames, with one codec and one format. */
 export class Encoder {
-  /** Reads the answers to what is written here, too. */
+  /** Also decodes the answers to the requests that this encoder encodes. */
   readonly codec: Codec;
   readonly #format: MessageFormat;
   #lastType: string | undefined;
@@ -42,11 +42,11 @@ export class Encoder {
     this.#format = format;
   }
 
-  /** Throws `EncodeError` for what cannot be sent; nothing has been sent then. */
+  /** Throws `EncodeError` if the message cannot be encoded; nothing is sent then. */
   encode(message: Outgoing, replyTo?: ReplyAddress, extra?: ExtraHeaders): Uint8Array {
     const { body, contentType } = this.codec.encode(message.body);
     if (message.headers !== undefined || this.#format !== binaryFormat) {
-      return this.#encodeAny(message, body, contentType, replyTo, extra);
+      return this.#encodeHeaders(message, body, contentType, replyTo, extra);
     }
     let pairs = pair(CORRELATION_ID, message.correlationId);
     let count = 1;
@@ -65,13 +65,14 @@ export class Encoder {
     return encodeFrame(pairs, count, body);
   }
 
-  /** A broker sends few types, and has one inbox: what was encoded last nearly always comes again. */
+  /** Keeps the last encoded pair: a broker sends few content types, so the next message usually has the same. */
   #typePair(contentType: string): string {
     if (contentType === this.#lastType) return this.#lastTypePair;
     this.#lastType = contentType;
     return (this.#lastTypePair = pair(CONTENT_TYPE, contentType));
   }
 
+  /** Keeps the last encoded pairs: a broker has one inbox. */
   #replyPairs(replyTo: ReplyAddress): string {
     if (replyTo === this.#lastReplyTo) return this.#lastReplyPairs;
     this.#lastReplyTo = replyTo;
@@ -80,8 +81,8 @@ export class Encoder {
     return (this.#lastReplyPairs = pair(REPLY_TO, name) + kindPair);
   }
 
-  /** With headers of the user's, which replace the system's in their place, as FastStream has it. */
-  #encodeAny(
+  /** The slower path, for user headers and other formats. A user header replaces a standard header in its place, as in FastStream. */
+  #encodeHeaders(
     message: Outgoing,
     body: string | Uint8Array,
     contentType: string | undefined,
@@ -96,7 +97,7 @@ export class Encoder {
       if (replyTo.kind !== 'channel') headers[REPLY_KIND] = replyTo.kind;
     }
     for (const name in message.headers) {
-      if (isOurs(name)) continue;
+      if (isReserved(name)) continue;
       headers[name] = headerText(name, message.headers[name]);
     }
     Object.assign(headers, extra);
@@ -108,9 +109,9 @@ export class Encoder {
 }
 
 /**
- * Headers that say who answers whom are never taken from a user's: a handler that answers with the
- * headers of its request would otherwise ask for an answer to its answer.
+ * Whether users cannot set this header. A handler that returns the headers of its request would
+ * otherwise ask for an answer to its answer.
  */
-function isOurs(name: string): boolean {
+function isReserved(name: string): boolean {
   return name === REPLY_TO || name.startsWith('redstart-');
 }

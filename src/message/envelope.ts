@@ -1,5 +1,5 @@
 /**
- * FastStream's BinaryMessageFormatV1, the frame that both languages put on the wire:
+ * FastStream's BinaryMessageFormatV1, the frame that FastStream and redstart exchange:
  *
  *   magic(8) · u16 version · u32 headers start · u32 data start · u16 header count
  *   · (u16 length, key, u16 length, value)* · body to the end
@@ -19,46 +19,45 @@ const HEADERS_START = 18;
 const PAIRS_START = 20;
 const MAX_LENGTH = 0xffff;
 
-/** The lengths that nearly all keys and values have, as two bytes. */
+/** The lengths 0 to 255 as two bytes: nearly all keys and values are that short. */
 const SMALL = Array.from({ length: 256 }, (_, value) => String.fromCharCode(0, value));
 
 const PREAMBLE = MAGIC + uint16(VERSION) + uint32(HEADERS_START);
 
-/** A decoded frame: where its parts are. Headers are read when somebody asks. */
+/** A decoded frame: the offsets of its parts. Headers are decoded only when they are read. */
 export interface Frame {
   readonly bytes: Buffer;
-  /** Offset of the first header pair; 0 where there is no header block. */
+  /** Offset of the first header pair; 0 without a header block. */
   readonly pairs: number;
-  /** Pairs the frame says it has. */
+  /** The number of header pairs that the frame declares. */
   readonly count: number;
   /** Offset of the body, which runs to the end. */
   readonly body: number;
-  /** Headers that were read already: of the legacy JSON envelope, or recovered from a damaged block. */
+  /** Headers that are decoded already: those of the legacy JSON envelope, or of a damaged header block. */
   readonly headers: Headers | undefined;
 }
 
-/** One header as it stands in a frame. Bytes are carried in a latin1 string, so that a whole header block is written in one go. */
+/** One encoded header. The bytes are in a latin1 string, so that one call writes a whole header block. */
 export function pair(key: string, value: string): string {
-  const v = binary(value);
+  const v = utf8AsLatin1(value);
   if (v.length > MAX_LENGTH) {
     throw new EncodeError(
       `header '${key}' is ${v.length} bytes long, a frame holds ${MAX_LENGTH} at most: put it in the body`,
     );
   }
-  return (KNOWN_NAMES.get(key) ?? nameOf(key)) + uint16(v.length) + v;
+  return (ENCODED_NAMES.get(key) ?? encodeName(key)) + uint16(v.length) + v;
 }
 
-/** Names as they stand in a frame, for those that come in every message. */
-const KNOWN_NAMES = new Map<string, string>();
+/** The encoded names of headers that most messages have. */
+const ENCODED_NAMES = new Map<string, string>();
 
-/** Has the name of a header encoded once. */
-export function knowName(name: string): string {
-  KNOWN_NAMES.set(name, nameOf(name));
-  return name;
+/** Encodes a header name in advance, once for all messages. */
+export function preEncodeName(name: string): void {
+  ENCODED_NAMES.set(name, encodeName(name));
 }
 
-function nameOf(key: string): string {
-  const k = binary(key);
+function encodeName(key: string): string {
+  const k = utf8AsLatin1(key);
   if (k.length > MAX_LENGTH)
     throw new EncodeError(
       `a header name of ${k.length} bytes is too long, a frame holds ${MAX_LENGTH} at most`,
@@ -66,7 +65,7 @@ function nameOf(key: string): string {
   return uint16(k.length) + k;
 }
 
-/** A frame from header pairs (as made by {@link pair}) and a body. */
+/** Makes a frame of a body and `count` header pairs, which {@link pair} has made. */
 export function encodeFrame(pairs: string, count: number, body: string | Uint8Array): Buffer {
   if (count > MAX_LENGTH) {
     throw new EncodeError(`${count} headers are too many, a frame holds ${MAX_LENGTH} at most`);
@@ -86,8 +85,8 @@ export function encodeFrame(pairs: string, count: number, body: string | Uint8Ar
 }
 
 /**
- * Finds the parts of a frame. Bytes without our magic are somebody else's: they are the body, as
- * they are. Throws {@link DecodeError} for bytes that begin as a frame and are none.
+ * Finds the parts of a frame. Bytes that do not begin with the magic number are no frame: all of
+ * them are the body. Throws {@link DecodeError} for bytes that begin with it but are no valid frame.
  */
 export function decodeFrame(bytes: Buffer): Frame {
   if (
@@ -116,7 +115,7 @@ export function decodeFrame(bytes: Buffer): Frame {
   const pairs = start + 2;
   const count = bytes.readUInt16BE(start);
   const block = { bytes, pairs, count, body };
-  const headers = addsUp(block) ? undefined : recoverHeaders(block);
+  const headers = endsAtBody(block) ? undefined : recoverHeaders(block);
   return { bytes, pairs, count, body, headers };
 }
 
@@ -126,17 +125,17 @@ export function readHeaders(frame: Frame): Headers {
   return readPairs(frame, skipBytes).headers;
 }
 
-/** A header name that is looked for in every message, and where its value is put. */
+/** A header that is read in every message, and the index of its value in the result of {@link findHeaders}. */
 export interface HeaderKey {
   readonly name: string;
   readonly bytes: Buffer;
   readonly index: number;
 }
 
-/** Keys to look for, by the length of their names: most headers are told apart by that alone. */
+/** Header keys by the length of their names: most names differ in length, so few are compared byte by byte. */
 export type HeaderKeys = readonly (readonly HeaderKey[] | undefined)[];
 
-/** The values of the headers that are looked for, in one pass and without reading any other. */
+/** The values of the headers in `keys`. Reads the block once, and decodes no other header. */
 export function findHeaders(frame: Frame, keys: HeaderKeys): (string | undefined)[] {
   const { bytes } = frame;
   const values: (string | undefined)[] = [];
@@ -164,7 +163,7 @@ function equals(bytes: Buffer, at: number, key: Buffer): boolean {
 type HeaderBlock = Pick<Frame, 'bytes' | 'pairs' | 'count' | 'body'>;
 
 /** Whether the header pairs end exactly where the body begins. */
-function addsUp({ bytes, pairs, count, body }: HeaderBlock): boolean {
+function endsAtBody({ bytes, pairs, count, body }: HeaderBlock): boolean {
   let at = pairs;
   for (let i = 0; i < 2 * count; i++) {
     if (at + 2 > body) return false;
@@ -173,36 +172,36 @@ function addsUp({ bytes, pairs, count, body }: HeaderBlock): boolean {
   return at === body;
 }
 
-/** Headers of a block that does not add up in bytes: as FastStream miscounts them, or those before the damage. */
+/** Headers of a block whose lengths are not in bytes: FastStream counts characters. If that does not fit either, the headers before the damage. */
 function recoverHeaders(block: HeaderBlock): Headers {
   const byCharacters = readPairs(block, skipCharacters);
-  return byCharacters.whole ? byCharacters.headers : readPairs(block, skipBytes).headers;
+  return byCharacters.isComplete ? byCharacters.headers : readPairs(block, skipBytes).headers;
 }
 
-/** Where text of `length` ends, or -1 if that is past `end`. */
+/** Returns where a text of `length` ends, or -1 if that is after `end`. */
 type Skip = (bytes: Buffer, at: number, length: number, end: number) => number;
 
-function readPairs(block: HeaderBlock, skip: Skip): { headers: Headers; whole: boolean } {
+function readPairs(block: HeaderBlock, skip: Skip): { headers: Headers; isComplete: boolean } {
   const { bytes, body } = block;
-  const headers = empty();
+  const headers = emptyHeaders();
   let at = block.pairs;
   for (let i = 0; i < block.count; i++) {
-    if (at + 2 > body) return { headers, whole: false };
+    if (at + 2 > body) return { headers, isComplete: false };
     const keyEnd = skip(bytes, at + 2, bytes.readUInt16BE(at), body);
-    if (keyEnd < 0 || keyEnd + 2 > body) return { headers, whole: false };
+    if (keyEnd < 0 || keyEnd + 2 > body) return { headers, isComplete: false };
     const valueEnd = skip(bytes, keyEnd + 2, bytes.readUInt16BE(keyEnd), body);
-    if (valueEnd < 0) return { headers, whole: false };
+    if (valueEnd < 0) return { headers, isComplete: false };
     headers[bytes.toString('utf8', at + 2, keyEnd)] = bytes.toString('utf8', keyEnd + 2, valueEnd);
     at = valueEnd;
   }
-  return { headers, whole: at === body };
+  return { headers, isComplete: at === body };
 }
 
 function skipBytes(_bytes: Buffer, at: number, length: number, end: number): number {
   return at + length > end ? -1 : at + length;
 }
 
-/** {@link Skip} for lengths that count code points: skips each lead byte and what continues it. */
+/** {@link Skip} for lengths in code points: skips each lead byte and its continuation bytes. */
 function skipCharacters(bytes: Buffer, at: number, length: number, end: number): number {
   let next = at;
   for (let i = 0; i < length; i++) {
@@ -214,9 +213,9 @@ function skipCharacters(bytes: Buffer, at: number, length: number, end: number):
 }
 
 /**
- * FastStream's older envelope `{"data": "…", "headers": {…}}`. It is taken apart only where it can
- * be nothing else: exactly those two keys, text and an object of plain values. A foreign JSON
- * object that happens to have a `data` key is not ours.
+ * FastStream's older envelope `{"data": "…", "headers": {…}}`. An object with exactly these two
+ * keys, a string and an object of plain values, is one. Any other JSON object is an ordinary body,
+ * even if it has a key `data`.
  */
 function legacyEnvelope(bytes: Buffer): Frame | undefined {
   if (
@@ -236,7 +235,7 @@ function legacyEnvelope(bytes: Buffer): Frame | undefined {
   const { data, headers, ...others } = parsed as Record<string, unknown>;
   if (typeof data !== 'string' || Object.keys(others).length > 0) return undefined;
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return undefined;
-  const texts = empty();
+  const texts = emptyHeaders();
   for (const [key, value] of Object.entries(headers)) {
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
       return undefined;
@@ -246,14 +245,14 @@ function legacyEnvelope(bytes: Buffer): Frame | undefined {
   return { bytes: Buffer.from(data), pairs: 0, count: 0, body: 0, headers: texts };
 }
 
-/** Without a prototype, so that a header called `__proto__` is just a header. */
-function empty(): Record<string, string> {
+/** Without a prototype, so that `__proto__` is an ordinary header name. */
+function emptyHeaders(): Record<string, string> {
   return Object.create(null) as Record<string, string>;
 }
 
-/** UTF-8 bytes as a latin1 string. ASCII, nearly always, is its own. */
-function binary(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- the ASCII range is what is meant
+/** The UTF-8 bytes of a text, as a latin1 string. ASCII text, the usual case, stays as it is. */
+function utf8AsLatin1(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- the pattern is the ASCII range
   return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text).toString('latin1');
 }
 

@@ -2,16 +2,16 @@ import { decodeFrame, encodeFrame, pair, readHeaders, type Frame } from './envel
 import type { Headers } from './headers.ts';
 
 /**
- * How headers and body share one frame. The default is FastStream's binary format; another can be
- * given to a broker, a subscriber or a publisher, for peers that speak neither.
+ * How one frame holds headers and body. The default is FastStream's binary format. A broker, a
+ * subscriber or a publisher can have another one (option `format`), for peers with their own format.
  */
 export interface MessageFormat {
   encode(message: { headers: Headers; body: Uint8Array }): Uint8Array;
-  /** Throws for bytes that it does not understand. */
+  /** Throws if the bytes are not in this format. */
   decode(frame: Buffer): { headers: Headers; body: Uint8Array };
 }
 
-/** FastStream's BinaryMessageFormatV1, and FastStream's older JSON envelope when reading. */
+/** FastStream's BinaryMessageFormatV1. `decode` also reads FastStream's older JSON envelope. */
 export const binaryFormat: MessageFormat = {
   encode({ headers, body }) {
     let pairs = '';
@@ -29,14 +29,14 @@ export const binaryFormat: MessageFormat = {
   },
 };
 
-/** Reads a frame in any format; the binary one keeps its headers unread until they are asked for. */
+/** Decodes a frame in any format. The binary format decodes headers only when they are read. */
 export function openFrame(bytes: Buffer, format: MessageFormat): Frame {
   if (format === binaryFormat) return decodeFrame(bytes);
   const { headers, body } = format.decode(bytes);
   return rawFrame(Buffer.from(body.buffer, body.byteOffset, body.byteLength), headers);
 }
 
-/** A frame that is nothing but a body. */
+/** A frame without a header block: all of `bytes` is the body. */
 export function rawFrame(bytes: Buffer, headers?: Headers): Frame {
   return { bytes, pairs: 0, count: 0, body: 0, headers };
 }

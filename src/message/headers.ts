@@ -1,53 +1,53 @@
 import { EncodeError } from '../errors.ts';
 
-/** Headers as a user gives them; numbers and booleans travel as their text. */
+/** Headers as a user gives them; numbers and booleans are sent as text. */
 export type HeadersInput = Readonly<Record<string, string | number | boolean>>;
 
-/** Headers as they arrive: always text, system headers included. */
+/** Headers of a received message, redstart's own included: always text. */
 export type Headers = Readonly<Record<string, string>>;
 
-/** Names that FastStream puts on the wire. */
+/** Header names that FastStream uses, too. */
 export const CORRELATION_ID = 'correlation_id';
 export const CONTENT_TYPE = 'content-type';
 export const REPLY_TO = 'reply_to';
 
-/** Names of our own; FastStream carries them along and ignores them. */
+/** Header names of redstart; FastStream ignores them. */
 export const CALL = 'redstart-call';
 export const STATUS = 'redstart-status';
-/** Unix milliseconds until which a caller waits. */
+/** The time until which the caller waits, in Unix milliseconds. */
 export const DEADLINE = 'redstart-deadline';
-/** A request that was sent before, in case it was lost: not to be handled twice. */
+/** Marks a request that is sent again because it may have been lost; it must not be handled twice. */
 export const AGAIN = 'redstart-again';
-/** Items that a caller has room for: it wants a stream. */
+/** The number of items that the caller can take; a request with this header asks for a stream. */
 export const WINDOW = 'redstart-window';
-/** The place of an item in its stream, from 1; on the last word, how many there were. */
+/** The number of an item in its stream, from 1; on the end message, the number of all items. */
 export const SEQUENCE = 'redstart-sequence';
-/** A question to all: whoever gets it says its name. */
+/** Marks a `gather` request: each responder first sends its name. */
 export const GATHER = 'redstart-gather';
-/** Host and process of a responder. */
+/** Host and process id of a responder. */
 export const NAME = 'redstart-name';
-/** The inbox of whoever sent this, for what a call's two sides tell each other while it lasts. */
+/** The inbox of the sender, for control messages during the call. */
 export const FROM = 'redstart-from';
-/** `list` or `stream`: where `reply_to` is, when it is not a channel. */
+/** The kind of `reply_to`: `list` or `stream`; missing for a channel. */
 export const REPLY_KIND = 'redstart-reply-kind';
 
-/** In a dead letter: what went wrong, and the error's code where it has one. */
+/** In a dead letter: the message of the error, and its code if it has one. */
 export const ERROR = 'redstart-error';
 export const ERROR_CODE = 'redstart-error-code';
-/** In a dead letter: how often it was delivered. */
+/** In a dead letter: how often the message was delivered. */
 export const DELIVERIES = 'redstart-deliveries';
-/** In a dead letter: `stream orders` or `list orders`, the entry's id there and the group that gave it up. */
+/** In a dead letter: where the message was (`stream orders` or `list orders`), the entry's id there, and the group that gave it up. */
 export const ORIGIN = 'redstart-origin';
 export const ORIGIN_ID = 'redstart-origin-id';
 export const ORIGIN_GROUP = 'redstart-origin-group';
-/** In a dead letter: `raw` or `fields`, where what came was no frame. */
+/** In a dead letter of a message that was no frame: `raw` (bytes) or `fields` (of a stream entry). */
 export const ORIGIN_FORM = 'redstart-origin-form';
-/** In a dead letter: where the sender wanted the result. */
+/** In a dead letter: the `reply_to` of the message. */
 export const ORIGIN_REPLY_TO = 'redstart-origin-reply-to';
-/** In a dead letter: Unix milliseconds. */
+/** In a dead letter: when it was written, in Unix milliseconds. */
 export const DIED_AT = 'redstart-died-at';
 
-/** The text of one header value. Throws {@link EncodeError} naming the header for anything but text, number or boolean. */
+/** The text of one header value. Throws {@link EncodeError} for anything but a string, a number or a boolean. */
 export function headerText(name: string, value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);

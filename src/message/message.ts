@@ -1,5 +1,5 @@
 import { randomId } from '../internal/ids.ts';
-import { findHeaders, knowName, readHeaders, type Frame, type HeaderKey } from './envelope.ts';
+import { findHeaders, preEncodeName, readHeaders, type Frame, type HeaderKey } from './envelope.ts';
 import {
   AGAIN,
   CALL,
@@ -17,7 +17,7 @@ import {
   type Headers,
 } from './headers.ts';
 
-/** Where a message came from: the concrete channel (also for a pattern), list or stream. */
+/** Where a message came from: the channel (for a pattern, the one that matched), list or stream. */
 export type MessageSource =
   | { readonly channel: string }
   | { readonly list: string }
@@ -25,21 +25,21 @@ export type MessageSource =
 
 /** One message as a handler, a middleware or a caller sees it. */
 export class ReceivedMessage<Body = unknown> {
-  /** Decoded by content type, and validated where there is a schema. */
+  /** Decoded by content type; with a schema, its output. */
   body: Body;
-  /** The bytes as they came from Redis, frame and all. */
+  /** The bytes as they came from Redis: the whole frame. */
   readonly raw: Buffer;
   readonly source: MessageSource;
   /** The id of the stream entry; `undefined` for channels and lists. */
   readonly id: string | undefined;
-  /** How often Redis has delivered this entry to its group, this time included; 1 elsewhere. */
+  /** How often this entry has been delivered, this time included; always 1 on channels, plain lists and streams without a group. */
   readonly deliveryCount: number;
 
   /** @internal */
   readonly frame: Frame;
   private allHeaders: Headers | undefined;
   private correlation: string | undefined;
-  /** Of the system's headers, once one was asked for. */
+  /** The values of {@link KEYS}, once one of them has been read. */
   private known: (string | undefined)[] | undefined;
 
   /** @internal */
@@ -55,12 +55,12 @@ export class ReceivedMessage<Body = unknown> {
     this.known = undefined;
   }
 
-  /** All headers, the system's included (`correlation_id`, `content-type`, `reply_to`). */
+  /** All headers, including `correlation_id`, `content-type` and `reply_to`. */
   get headers(): Headers {
     return (this.allHeaders ??= readHeaders(this.frame));
   }
 
-  /** The sender's correlation id; where it sent none, an id made up here. */
+  /** The sender's correlation id; a new random id if it sent none. */
   get correlationId(): string {
     return (this.correlation ??= this.header(CORRELATION_ID_KEY) ?? randomId(22));
   }
@@ -69,12 +69,12 @@ export class ReceivedMessage<Body = unknown> {
     return this.header(CONTENT_TYPE_KEY);
   }
 
-  /** Where the sender wants its answer. */
+  /** The address that the sender wants the answer at. */
   get replyTo(): string | undefined {
     return this.header(REPLY_TO_KEY) || undefined;
   }
 
-  /** Unix milliseconds until which the caller waits; undefined where it did not say. @internal */
+  /** The time until which the caller waits, in Unix milliseconds; undefined if it sent none. @internal */
   get deadline(): number | undefined {
     const text = this.header(DEADLINE_KEY);
     const time = text === undefined ? NaN : Number(text);
@@ -86,18 +86,19 @@ export class ReceivedMessage<Body = unknown> {
     return this.frame.body === 0 ? this.frame.bytes : this.frame.bytes.subarray(this.frame.body);
   }
 
-  /** One of the system's headers, without reading the user's. @internal */
+  /** One of the headers in {@link KEYS}, without decoding the user's headers. @internal */
   header(key: HeaderKey): string | undefined {
     if (this.frame.headers !== undefined) return this.frame.headers[key.name];
     return (this.known ??= findHeaders(this.frame, KEYS))[key.index];
   }
 }
 
+/** The headers that redstart reads, by the length of their names. */
 const KEYS: HeaderKey[][] = [];
 let keys = 0;
 
 function key(name: string): HeaderKey {
-  knowName(name);
+  preEncodeName(name);
   const made = { name, bytes: Buffer.from(name), index: keys++ };
   (KEYS[name.length] ??= []).push(made);
   return made;

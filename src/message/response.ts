@@ -1,13 +1,13 @@
 import type { HeadersInput } from './headers.ts';
 
 export interface ResponseOptions {
-  /** Headers of the answer. The request's are not echoed. */
+  /** Headers of the answer. The headers of the request are not copied. */
   headers?: HeadersInput;
-  /** Replaces the request's correlation id on the answer. */
+  /** The correlation id of the answer. Default: that of the request. */
   correlationId?: string;
 }
 
-/** What a handler returns to answer with more than a value. */
+/** An answer with headers or a correlation id: a handler returns it instead of a plain value. */
 export class Response<T = unknown> {
   readonly body: T;
   readonly headers: HeadersInput | undefined;
@@ -19,7 +19,7 @@ export class Response<T = unknown> {
     this.correlationId = options.correlationId;
   }
 
-  /** A copy, of the same class, with another body. @internal */
+  /** A copy of the same class with another body. @internal */
   withBody(body: unknown): Response {
     const copy = Object.create(Object.getPrototypeOf(this) as object) as Response;
     return Object.assign(copy, this, { body });
@@ -27,11 +27,11 @@ export class Response<T = unknown> {
 }
 
 export interface RedisResponseOptions extends ResponseOptions {
-  /** Caps the stream that the answer lands in, approximately (`XADD … MAXLEN ~`), in entries. */
+  /** If the answer goes to a stream: keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
   maxlen?: number;
 }
 
-/** A {@link Response} for an answer that may land in a stream. */
+/** A {@link Response} for an answer that may go to a stream. */
 export class RedisResponse<T = unknown> extends Response<T> {
   readonly maxlen: number | undefined;
 
@@ -41,7 +41,7 @@ export class RedisResponse<T = unknown> extends Response<T> {
   }
 }
 
-/** What a handler's result is to be sent as. */
+/** The body of a handler's result: that of a {@link Response}, else the result itself. */
 export function bodyOf(result: unknown): unknown {
   return result instanceof Response ? result.body : result;
 }

@@ -1,22 +1,21 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { InvalidMessageError, type MessageIssue } from '../errors.ts';
 
-/** Anything that implements Standard Schema: zod, valibot, arktype. */
+/** A schema of any library that implements Standard Schema, such as zod, valibot or arktype. */
 export type Schema<Output = unknown, Input = unknown> = StandardSchemaV1<Input, Output>;
 
-/** What a handler receives for a schema. */
+/** The type that a handler receives for a schema. */
 export type OutputOf<S extends StandardSchemaV1> = StandardSchemaV1.InferOutput<S>;
 
-/** What may be sent for a schema. */
+/** The type that can be sent for a schema. */
 export type InputOf<S extends StandardSchemaV1> = StandardSchemaV1.InferInput<S>;
 
-/** Checks values against one schema, synchronously where the schema is. */
+/** Checks a value against one schema and returns the schema's output; a promise of it if the schema is asynchronous. */
 export type Validate = (value: unknown) => unknown;
 
 /**
- * A function that returns the schema's output (or a promise of it, for a schema with asynchronous
- * checks) and throws {@link InvalidMessageError} for a value that does not fit. `what` names the
- * value in that error.
+ * Makes the function that checks values against a schema. It throws (or rejects with)
+ * {@link InvalidMessageError} for a value that does not fit. `what` names the value in that error.
  */
 export function validator(schema: StandardSchemaV1, what: string): Validate {
   const standard = schema['~standard'];
@@ -36,7 +35,7 @@ export function isSchema(value: unknown): value is StandardSchemaV1 {
   return typeof standard?.validate === 'function';
 }
 
-/** Path and message only: what a schema library adds may hold the rejected value. */
+/** Keeps only path and message: other fields of a schema library may hold the rejected value. */
 function plainIssue(issue: StandardSchemaV1.Issue): MessageIssue {
   const path = (issue.path ?? []).map((segment) => {
     const key = typeof segment === 'object' ? segment.key : segment;
