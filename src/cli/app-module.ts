@@ -5,14 +5,14 @@ import { pathToFileURL } from 'node:url';
 import type { App, RedisBroker } from '../index.ts';
 import { UsageError } from './failure.ts';
 
-/** `dist/app.js` or `dist/app.js:exportName`, as it is given to `redstart run`. */
+/** `dist/app.js` or `dist/app.js:exportName`, as given to `redstart run`. */
 export interface ModuleTarget {
   readonly file: string;
   readonly path: string;
   readonly exportName: string;
 }
 
-/** Reads a target, and fails where there is no such file. */
+/** Parses a target. Throws `UsageError` if there is no such file. */
 export function moduleTarget(text: string): ModuleTarget {
   const [, file = text, exportName = 'default'] = /^(.+):([\w$]+)$/.exec(text) ?? [];
   const path = resolve(file);
@@ -21,7 +21,7 @@ export function moduleTarget(text: string): ModuleTarget {
   throw new UsageError(`run: there is no file ${path}${hint}`);
 }
 
-/** Imports a module and returns the app that it exports; of a broker it makes one. */
+/** Imports a module and returns the app that it exports; of an exported broker it makes an app. */
 export async function loadApp({ file, path, exportName }: ModuleTarget): Promise<App> {
   if (/\.[cm]?tsx?$/.test(path)) await compileTypeScript(file);
   const { createApp } = await import('../index.ts');
@@ -34,7 +34,7 @@ export async function loadApp({ file, path, exportName }: ModuleTarget): Promise
     );
   }
   if (isBroker(value)) return createApp(value);
-  const fitting = Object.keys(exported).filter((name) => {
+  const usable = Object.keys(exported).filter((name) => {
     return isApp(exported[name]) || isBroker(exported[name]);
   });
   const wanted = exportName === 'default' ? 'default export' : `export named '${exportName}'`;
@@ -43,20 +43,20 @@ export async function loadApp({ file, path, exportName }: ModuleTarget): Promise
       ? `${file} has no ${wanted}`
       : `the ${wanted} of ${file} is neither an App nor a RedisBroker`;
   const hint =
-    fitting.length === 0
+    usable.length === 0
       ? 'export what createApp() returned, or a RedisBroker'
-      : `did you mean ${fitting.map((name) => (name === 'default' ? file : `${file}:${name}`)).join(' or ')}?`;
+      : `did you mean ${usable.map((name) => (name === 'default' ? file : `${file}:${name}`)).join(' or ')}?`;
   throw new UsageError(`run: ${found}; ${hint}`);
 }
 
-/** A compiled CommonJS module has its exports on its default one. */
+/** The exports of a module. A compiled CommonJS module has them in its default export. */
 function exportsOf(namespace: unknown): Readonly<Record<string, unknown>> {
   const exported = namespace as Record<string, unknown>;
   const inner = exported['default'] as Record<string, unknown> | undefined;
   return inner?.['__esModule'] === true ? inner : exported;
 }
 
-/** Decorators need a compiler: the project's own tsx, which registers itself as it is imported. */
+/** Imports the project's tsx, which from then on compiles TypeScript on import. Node.js itself does not support decorators. */
 async function compileTypeScript(file: string): Promise<void> {
   const project = createRequire(join(process.cwd(), 'package.json'));
   let tsx: string;
@@ -64,14 +64,14 @@ async function compileTypeScript(file: string): Promise<void> {
     tsx = project.resolve('tsx');
   } catch (error) {
     throw new UsageError(
-      `run: ${file} is TypeScript, and tsx is not installed in ${process.cwd()}: npm install --save-dev tsx, or run what the compiler makes of it`,
+      `run: ${file} is TypeScript, and tsx is not installed in ${process.cwd()}: npm install --save-dev tsx, or run the compiled JavaScript`,
       { cause: error },
     );
   }
   await import(pathToFileURL(tsx).href);
 }
 
-// Not `instanceof`: the module may import another copy of this package than the command line is.
+// Not `instanceof`: the module may import another copy of this package.
 
 function isApp(value: unknown): value is App {
   return hasMethods(value, ['run', 'start', 'stop', 'exit']);

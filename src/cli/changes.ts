@@ -2,16 +2,16 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '../internal/deferred.ts';
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two scans of the folder. */
 const INTERVAL = 250;
 
 const isWatched = (name: string): boolean => /\.([cm]?[jt]sx?|json)$/.test(name);
-const isLeftOut = (name: string): boolean => name === 'node_modules' || name.startsWith('.');
+const isIgnored = (name: string): boolean => name === 'node_modules' || name.startsWith('.');
 
 /**
- * Yields whenever code in a folder has changed and then not for one interval, so that a compiler
- * that writes many files counts once. It looks again and again, since what the operating systems
- * report gets lost when a folder is removed and made anew, which is what builds do.
+ * Yields the path of a changed file when code in a folder has changed, and then stayed the same for
+ * one interval, so that a compiler that writes many files counts once. It polls: the file watchers
+ * of operating systems lose a folder that is removed and created again, as builds do.
  */
 export async function* changes(folder: string, signal: AbortSignal): AsyncGenerator<string> {
   let known = await snapshot(folder);
@@ -28,26 +28,26 @@ export async function* changes(folder: string, signal: AbortSignal): AsyncGenera
   }
 }
 
-/** When each file was written last, and how long it is. */
+/** The modification time and size of each watched file, by its path. */
 async function snapshot(folder: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  const look = async (path: string): Promise<void> => {
+  const scan = async (path: string): Promise<void> => {
     const entries = await readdir(path, { withFileTypes: true }).catch(() => []); // removed meanwhile
     await Promise.all(
       entries.map(async (entry) => {
         const inside = join(path, entry.name);
-        if (entry.isDirectory()) return isLeftOut(entry.name) ? undefined : look(inside);
+        if (entry.isDirectory()) return isIgnored(entry.name) ? undefined : scan(inside);
         if (!isWatched(entry.name)) return undefined;
         const found = await stat(inside).catch(() => undefined);
         if (found !== undefined) files.set(inside, `${found.mtimeMs} ${found.size}`);
       }),
     );
   };
-  await look(folder);
+  await scan(folder);
   return files;
 }
 
-/** A file that is not the same in both. */
+/** The path of a file that differs between two snapshots; undefined if none does. */
 function difference(
   a: ReadonlyMap<string, string>,
   b: ReadonlyMap<string, string>,

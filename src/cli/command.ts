@@ -5,7 +5,7 @@ import { UsageError } from './failure.ts';
 interface Flag {
   readonly type: 'boolean';
   readonly short?: string;
-  /** For `--help`. */
+  /** Its line in `--help`. */
   readonly text: string;
 }
 
@@ -13,7 +13,7 @@ interface Setting {
   readonly type: 'string';
   readonly multiple?: true;
   readonly short?: string;
-  /** What stands for the value in `--help`. */
+  /** The placeholder of the value in `--help`. */
   readonly value: string;
   readonly text: string;
 }
@@ -29,20 +29,20 @@ type ValuesOf<O extends Options> = {
 };
 
 interface Definition<O extends Options> {
-  /** One word, or two. */
+  /** One word, or two with a space. */
   readonly name: string;
-  /** What follows the name: `<required>`, `[optional]`; the last may end with `…`, for several. */
+  /** The operands after the name: `<required>` or `[optional]`; the last may end with `…` and then repeats. */
   readonly operands: readonly string[];
   /** One line for the list of commands. */
   readonly summary: string;
-  /** The rest of `--help`. */
+  /** The text of `--help` after the summary. */
   readonly text: string;
   readonly options: O;
   /** Resolves with the exit code. */
   run(operands: readonly string[], values: ValuesOf<O>): Promise<number>;
 }
 
-/** A command as `main` sees it: options are checked by {@link command}, where their types are known. */
+/** A command as `main` runs it. {@link command} has made it, which knows the types of the options. */
 export interface Command extends Omit<Definition<Options>, 'run'> {
   run(args: readonly string[]): Promise<number>;
 }
@@ -58,13 +58,13 @@ export function command<const O extends Options>(definition: Definition<O>): Com
   };
 }
 
-/** The nearest of `known`, to be added to what is wrong with `word`. */
+/** The end of an error text: `, did you mean '…'?` if a known word is similar to `word`, else empty. */
 export function suggestion(word: string, known: readonly string[]): string {
   const meant = known.find((other) => similar(word, other));
   return meant === undefined ? '' : `, did you mean '${meant}'?`;
 }
 
-/** A whole number, 1 or more, or an error that names the option. */
+/** The whole number that an option gives, 1 or more. Throws `UsageError` for anything else. */
 export function wholeNumber(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
@@ -90,7 +90,7 @@ function parse(
     const option = options[token.name];
     if (option === undefined) {
       const hint = /^-[\d.]/.test(token.rawName)
-        ? "; put what begins with '-' and is no option after '--'"
+        ? "; put an operand that begins with '-' after '--'"
         : suggestion(token.rawName, known);
       throw new UsageError(
         `${name}: unknown option ${token.rawName}${hint} (known: ${known.join(', ')})`,
@@ -102,13 +102,13 @@ function parse(
       throw new UsageError(`${name}: ${token.rawName} needs a value: <${option.value}>`);
   }
   const required = expected.filter((operand) => operand.startsWith('<')).length;
-  const isOpen = expected.at(-1)?.endsWith('…') === true;
+  const repeats = expected.at(-1)?.endsWith('…') === true;
   if (positionals.length < required)
-    throw new UsageError(`${name}: expected ${expected[positionals.length]} and got nothing more`);
-  if (positionals.length > expected.length && !isOpen) {
-    const wanted = expected.length === 0 ? 'nothing' : expected.join(' ');
+    throw new UsageError(`${name}: ${expected[positionals.length]} is missing`);
+  if (positionals.length > expected.length && !repeats) {
+    const wanted = expected.length === 0 ? 'no operands' : expected.join(' ');
     throw new UsageError(
-      `${name}: expected ${wanted}, and do not know what '${positionals[expected.length]}' is for`,
+      `${name}: unexpected '${positionals[expected.length]}', expected ${wanted}`,
     );
   }
   return { operands: positionals, values };

@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers';
-import type { RedisBroker } from '../index.ts';
 import { messageOf } from '../errors.ts';
+import type { RedisBroker } from '../index.ts';
 import type { Options } from './command.ts';
 import { UsageError } from './failure.ts';
 
@@ -24,12 +24,12 @@ export const HEADER_OPTION = {
   header: { type: 'string', multiple: true, value: 'key=value', text: 'a header; may be repeated' },
 } as const satisfies Options;
 
-/** Where the command's Redis is, without a password. */
+/** The URL of the command's Redis, without user and password. */
 export function shownUrl(url: string | undefined): string {
   return urlOf(url).replace(/^([a-z]+:\/\/)[^/]*@/i, '$1…@');
 }
 
-/** Lends a broker that is stopped afterwards. */
+/** Runs `use` with a new broker, and stops the broker afterwards. */
 export async function withBroker<T>(
   url: string | undefined,
   use: (broker: RedisBroker) => Promise<T>,
@@ -37,10 +37,10 @@ export async function withBroker<T>(
   const connection = urlOf(url);
   if (connection.startsWith('memory://')) {
     throw new UsageError(
-      `'${connection}' is the memory of one process, so there is nobody to talk to: give a redis:// URL`,
+      `'${connection}' is the memory of one process, which no other process can reach: give a redis:// URL`,
     );
   }
-  // Here, so that --help and mistakes need no Redis client.
+  // Imported here, so that --help and usage errors work without ioredis.
   const { RedisBroker } = await import('../index.ts');
   const broker = new RedisBroker(connection);
   try {
@@ -50,21 +50,20 @@ export async function withBroker<T>(
   }
 }
 
-/** The destination that an address and the flags name. */
+/** The destination with this name, of the kind that the flags say; a channel by default. Throws `UsageError` for two kinds. */
 export function destination(
   name: string,
   kinds: { channel?: boolean; list?: boolean; stream?: boolean },
 ): { channel: string } | { list: string } | { stream: string } {
   const given = (['channel', 'list', 'stream'] as const).filter((kind) => kinds[kind] === true);
-  if (given.length > 1)
-    throw new UsageError(`'${name}' is one of --${given.join(' and --')}, not both`);
+  if (given.length > 1) throw new UsageError(`'${name}': give only one of --${given.join(', --')}`);
   if (name === '') throw new UsageError('the address is empty');
   const [kind] = given;
   if (kind === 'list') return { list: name };
   return kind === 'stream' ? { stream: name } : { channel: name };
 }
 
-/** A body: JSON, or `-` for JSON that stdin has. */
+/** Parses the body: the operand is JSON, or `-` for JSON from stdin. */
 export async function bodyOf(operand: string): Promise<unknown> {
   const json = operand === '-' ? await text(process.stdin) : operand;
   try {
@@ -72,7 +71,7 @@ export async function bodyOf(operand: string): Promise<unknown> {
   } catch (error) {
     const where = operand === '-' ? 'stdin' : `'${operand}'`;
     throw new UsageError(
-      `${where} is not JSON (${messageOf(error)}); a text has quotes of its own: '"text"'`,
+      `${where} is not JSON (${messageOf(error)}); a string needs its own quotes: '"text"'`,
       { cause: error },
     );
   }

@@ -2,7 +2,7 @@ import type { DeadLetter, DeadLetterBox } from '../index.ts';
 import { command, wholeNumber, type Command, type Options } from './command.ts';
 import { URL_OPTION, destination, withBroker } from './connection.ts';
 import { EXIT, NotThereError, UsageError } from './failure.ts';
-import { note, print } from './output.ts';
+import { logLine, print } from './output.ts';
 
 const OPTIONS = {
   stream: { type: 'boolean', text: 'the address is a stream (the default)' },
@@ -70,7 +70,7 @@ redstart's stays. Other groups of a stream get its entry once more, too.
       print(sent);
       const left = letters === undefined ? await box.count() : letters.length - sent;
       if (left === 0) return EXIT.ok;
-      note(`${left} left: no dead letters of redstart's, or new ones`);
+      logLine(`${left} left: no dead letters of redstart's, or new ones`);
       return letters === undefined ? EXIT.ok : EXIT.failed;
     }),
 });
@@ -103,7 +103,7 @@ function withBox(
   return withBroker(url, (broker) => use(broker.deadLetters(address)));
 }
 
-/** Those that are named; undefined for all. */
+/** The dead letters with these ids; undefined for all of them (`--all`). */
 async function chosen(
   box: DeadLetterBox,
   ids: readonly string[],
@@ -114,7 +114,7 @@ async function chosen(
   return all === true ? undefined : find(box, ids);
 }
 
-/** All of them, or an error before anything is done. */
+/** The dead letters with these ids. Throws `NotThereError` if one is missing, before any of them is changed. */
 async function find(box: DeadLetterBox, ids: readonly string[]): Promise<DeadLetter[]> {
   return Promise.all(
     [...new Set(ids)].map(async (id) => {
@@ -126,7 +126,7 @@ async function find(box: DeadLetterBox, ids: readonly string[]): Promise<DeadLet
   );
 }
 
-/** Those that are there now; what dies meanwhile is left. */
+/** Removes as many as there are now; those that arrive meanwhile stay. */
 async function removeAll(box: DeadLetterBox): Promise<number> {
   let left = await box.count();
   let removed = 0;
@@ -139,7 +139,7 @@ async function removeAll(box: DeadLetterBox): Promise<number> {
   return removed;
 }
 
-/** The greatest id that is smaller, of a stream's entry or of a place in a list; undefined before the first. */
+/** The next smaller id, of a stream entry or of a position in a list; undefined before the first. */
 function idBefore(id: string): string | undefined {
   const [, ms, seq] = /^(\d{1,16})(?:-(\d{1,20}))?$/.exec(id) ?? [];
   if (ms === undefined) throw new UsageError(`'${id}' is not an id, as 'dlq ls' prints them`);

@@ -4,25 +4,25 @@ import { AppError, RedstartError, RemoteError, RpcError, messageOf } from '../er
 /** The command line itself is wrong. */
 export class UsageError extends Error {}
 
-/** What was named is not there. */
+/** A dead letter that was named does not exist. */
 export class NotThereError extends Error {}
 
-/** What a command ends with. */
+/** The exit codes of the commands. */
 export const EXIT = {
   ok: 0,
-  /** A remote error, an app that failed, a letter that is not there. */
+  /** A remote error, an app that failed, or a dead letter that does not exist. */
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** Nobody answered: too late, or nobody is there. */
+  /** No answer in time, or no responder. */
   noAnswer: 3,
-  /** Redis cannot be reached, or refused. */
+  /** Redis cannot be reached, or refused a command. */
   redis: 4,
 } as const;
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage;
-  // First: one of redstart's own errors keeps its class and code when it comes from the other end.
+  // Tested first: an error that another process sent may have a class and a code of redstart, such as SETUP.
   if (error instanceof RemoteError || error instanceof RpcError) return EXIT.failed;
   if (isRefusal(error)) return EXIT.redis;
   if (!(error instanceof RedstartError)) return EXIT.failed;
@@ -41,25 +41,25 @@ export function exitCodeOf(error: unknown): number {
   }
 }
 
-/** What stderr is told: a line for what is known, everything for what is not. */
-export function tell(error: unknown): string {
-  if (error instanceof RpcError) return remote(error.code, error.message, error.data);
+/** The text for stderr: one line for an error of redstart or Redis, else also the stack. */
+export function errorText(error: unknown): string {
+  if (error instanceof RpcError) return remoteErrorText(error.code, error.message, error.data);
   if (error instanceof RemoteError) {
     const { remoteName, remoteCode, message, data } = error;
-    return remote(remoteCode ?? remoteName, message, data);
+    return remoteErrorText(remoteCode ?? remoteName, message, data);
   }
   const isPlain = error instanceof UsageError || error instanceof NotThereError;
-  // A hook of the app's is its author's code: where it failed is of interest.
+  // The error of a hook is one of the app's own code, so its stack is shown.
   const origin = error instanceof AppError ? error.cause : error;
   const isKnown = origin instanceof RedstartError;
   return isPlain || isKnown || isRefusal(error) ? messageOf(error) : inspect(error);
 }
 
-function remote(code: string, message: string, data: unknown): string {
+function remoteErrorText(code: string, message: string, data: unknown): string {
   return `remote error ${code}: ${message}${data === undefined ? '' : ` ${JSON.stringify(data)}`}`;
 }
 
-/** What Redis said no to; by name, as ioredis has several classes of it. */
+/** Whether Redis refused a command. Compares the name, because ioredis has several classes of this error. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError';
 }

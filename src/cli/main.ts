@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { suggestion, type Command } from './command.ts';
 import { dlq } from './dlq.ts';
-import { EXIT, UsageError, exitCodeOf, tell } from './failure.ts';
+import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
 import { helpOf, helpOfOne } from './help.ts';
-import { note } from './output.ts';
+import { logLine } from './output.ts';
 import { ping } from './ping.ts';
 import { publish } from './publish.ts';
 import { request } from './request.ts';
@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
   return EXIT.ok;
 }
 
-/** The command that the first words name. */
+/** The command that the first words name. Throws `UsageError` if there is none. */
 function find(first: string, second: string | undefined, family: readonly Command[]): Command {
   if (family.length > 0) {
     const known = family.map(({ name }) => name.slice(first.length + 1));
@@ -62,13 +62,13 @@ function version(): string {
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exit(); // nobody reads any more, as in `redstart dlq ls … | head`
+  process.exit(); // the reader has closed the pipe, as in `redstart dlq ls … | head`
 });
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  note(tell(error));
-  if (error instanceof UsageError) note("see 'redstart --help'");
+  logLine(errorText(error));
+  if (error instanceof UsageError) logLine("see 'redstart --help'");
   process.exitCode = exitCodeOf(error);
 }

@@ -1,7 +1,7 @@
 import { command } from './command.ts';
 import { URL_OPTION, shownUrl, withBroker } from './connection.ts';
 import { EXIT } from './failure.ts';
-import { note, print } from './output.ts';
+import { logLine, print } from './output.ts';
 
 export const ping = command({
   name: 'ping',
@@ -11,10 +11,10 @@ export const ping = command({
   options: URL_OPTION,
   run: (_operands, { url }) =>
     withBroker(url, async (broker) => {
-      await broker.connect(); // says why it cannot, where ping() has only yes and no
+      await broker.connect(); // rejects with the reason, which ping() does not give
       const began = performance.now();
       if (!(await broker.ping())) {
-        note(`${shownUrl(url)} does not answer`);
+        logLine(`${shownUrl(url)} does not answer`);
         return EXIT.redis;
       }
       const ms = Math.round((performance.now() - began) * 100) / 100;

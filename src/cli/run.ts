@@ -1,6 +1,6 @@
-import { command, wholeNumber } from './command.ts';
 import { loadApp, moduleTarget } from './app-module.ts';
-import { note } from './output.ts';
+import { command, wholeNumber } from './command.ts';
+import { logLine } from './output.ts';
 import { leaveSoon, serve } from './service.ts';
 import { supervise } from './supervisor.ts';
 
@@ -29,7 +29,7 @@ each finds its number, from 0, in REDSTART_WORKER.
     process.env['REDSTART_WORKER'] ??= '0';
     try {
       const app = await loadApp(target);
-      return await serve(app, () => note(`${file} runs, process ${process.pid}`));
+      return await serve(app, () => logLine(`${file} runs, process ${process.pid}`));
     } finally {
       leaveSoon();
     }

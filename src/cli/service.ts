@@ -1,28 +1,28 @@
 import type { App, RunOptions } from '../index.ts';
-import { EXIT, UsageError, tell } from './failure.ts';
-import { note } from './output.ts';
+import { EXIT, UsageError, errorText } from './failure.ts';
+import { logLine } from './output.ts';
 
-/** Milliseconds that a process may stay after its app has stopped. */
+/** Milliseconds that a process may run on after its app has stopped. */
 const LINGER = 2_000;
 
 /** Runs an app to its end and resolves with the exit code; `onReady` is called when it has started. */
 export async function serve(app: App, onReady: () => void, options?: RunOptions): Promise<number> {
   const running = app.run(options);
-  // The same start that run() has begun; its failure is run()'s.
+  // Returns the start that run() has begun; run() reports its failure.
   app.start().then(onReady, () => undefined);
   try {
     await running;
     return Number(process.exitCode ?? EXIT.ok); // app.exit() may have set it
   } catch (error) {
-    note(tell(error));
+    logLine(errorText(error));
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
 }
 
-/** Has the process end soon where something of the app's keeps it open. */
+/** Ends the process after {@link LINGER} ms if something still keeps it running, such as an open connection of the app. */
 export function leaveSoon(): void {
   setTimeout(() => {
-    note('the app is over and something keeps its process open (see onShutdown): ending it');
+    logLine('the app is over and something keeps its process open (see onShutdown): ending it');
     process.exit();
   }, LINGER).unref();
 }

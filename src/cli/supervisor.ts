@@ -8,19 +8,19 @@ import { Timers } from '../internal/timers.ts';
 import type { ModuleTarget } from './app-module.ts';
 import { changes } from './changes.ts';
 import { EXIT } from './failure.ts';
-import { note } from './output.ts';
+import { logLine } from './output.ts';
 import type { WorkerMessage } from './worker.ts';
 
-/** Milliseconds that a worker has to live for its death to count as the first one. */
+/** A worker that lived this many milliseconds is restarted after the shortest pause again. */
 const HEALTHY = 10_000;
-/** Milliseconds before a dead worker is started again: at least, and at most. */
+/** Milliseconds before a dead worker is restarted: shortest and longest pause. */
 const PAUSE = { least: 250, most: 10_000 };
 
-/** The place of one worker; processes come and go. */
-interface Place {
+/** One numbered worker; its process may be replaced. */
+interface Slot {
   readonly index: number;
   child: ChildProcess | undefined;
-  /** Deaths in a row. */
+  /** Deaths in a row, each less than {@link HEALTHY} ms after its start. */
   deaths: number;
 }
 
@@ -33,13 +33,13 @@ export interface Supervision {
 /** Runs workers until SIGINT or SIGTERM, and resolves with the exit code when all have ended. */
 export async function supervise(supervision: Supervision): Promise<number> {
   const supervisor = new Supervisor(supervision);
-  let isTold = false;
+  let isStopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (isTold) {
+    if (isStopping) {
       supervisor.kill();
       process.exit(128 + constants.signals[signal]);
     }
-    isTold = true;
+    isStopping = true;
     void supervisor.stop();
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
@@ -48,25 +48,26 @@ export async function supervise(supervision: Supervision): Promise<number> {
 
 class Supervisor {
   readonly #supervision: Supervision;
-  readonly #places: readonly Place[];
+  readonly #slots: readonly Slot[];
   readonly #restarts = new Timers();
-  readonly #over = deferred<number>();
+  /** Resolves with the exit code when all workers have ended. */
+  readonly #ended = deferred<number>();
   readonly #watching = new AbortController();
   #code: number = EXIT.ok;
   #isStopping = false;
-  /** There while workers are told to stop. */
+  /** Set while workers are being stopped. */
   #ending: Promise<void> | undefined;
 
   constructor(supervision: Supervision) {
     this.#supervision = supervision;
     const indices = Array.from({ length: supervision.workers }, (_, index) => index);
-    this.#places = indices.map((index) => ({ index, child: undefined, deaths: 0 }));
+    this.#slots = indices.map((index) => ({ index, child: undefined, deaths: 0 }));
   }
 
   run(): Promise<number> {
-    for (const place of this.#places) this.#start(place);
-    if (this.#supervision.watch) this.#watch().catch((error: unknown) => this.#over.reject(error));
-    return this.#over.promise;
+    for (const slot of this.#slots) this.#start(slot);
+    if (this.#supervision.watch) this.#watch().catch((error: unknown) => this.#ended.reject(error));
+    return this.#ended.promise;
   }
 
   async stop(): Promise<void> {
@@ -75,66 +76,66 @@ class Supervisor {
     this.#watching.abort();
     this.#restarts.clear();
     await this.#endAll();
-    this.#over.resolve(this.#code);
+    this.#ended.resolve(this.#code);
   }
 
-  /** Without waiting for anything. */
+  /** Kills all workers and does not wait for them. */
   kill(): void {
-    for (const { child } of this.#places) child?.kill('SIGKILL');
+    for (const { child } of this.#slots) child?.kill('SIGKILL');
   }
 
-  #start(place: Place): void {
+  #start(slot: Slot): void {
     const { file, exportName } = this.#supervision.target;
     const child = fork(
       fileURLToPath(new URL('./worker.js', import.meta.url)),
       [`${file}:${exportName}`],
       {
-        env: { ...process.env, REDSTART_WORKER: String(place.index) },
+        env: { ...process.env, REDSTART_WORKER: String(slot.index) },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       },
     );
-    place.child = child;
+    slot.child = child;
     const began = performance.now();
     child.on('message', (message: WorkerMessage) => {
-      if (message === 'ready') note(`worker ${place.index} runs, process ${child.pid}`);
+      if (message === 'ready') logLine(`worker ${slot.index} runs, process ${child.pid}`);
       else if (!this.#supervision.watch) this.#giveUp();
     });
-    child.once('error', (error) => note(`worker ${place.index}: ${error.message}`));
-    // Not `exit`: what it said last may still be on its way then.
+    child.once('error', (error) => logLine(`worker ${slot.index}: ${error.message}`));
+    // Not `exit`: the worker's last message may arrive after it.
     child.once('close', (code, signal) => {
-      place.child = undefined;
-      this.#onEnd(place, code, signal, performance.now() - began);
+      slot.child = undefined;
+      this.#onEnd(slot, code, signal, performance.now() - began);
     });
   }
 
-  #onEnd(place: Place, code: number | null, signal: string | null, lived: number): void {
+  #onEnd(slot: Slot, code: number | null, signal: string | null, lived: number): void {
     if (this.#isStopping) {
-      // A signal that was passed on, and not handled because the worker was still loading, is no failure.
+      // Ended by our SIGTERM before it could handle the signal, because it was still loading: no failure.
       if (code !== 0 && signal !== 'SIGTERM') this.#code = Math.max(this.#code, EXIT.failed);
       return;
     }
     if (this.#ending !== undefined) return;
     const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
     if (this.#supervision.watch) {
-      note(`worker ${place.index} ${how}; it starts again when a file changes`);
+      logLine(`worker ${slot.index} ${how}; it starts again when a file changes`);
       return;
     }
-    place.deaths = lived > HEALTHY ? 1 : place.deaths + 1;
-    const wait = Math.round(backoff(place.deaths, PAUSE.least, PAUSE.most));
-    note(`worker ${place.index} ${how}; it starts again in ${wait} ms`);
-    this.#restarts.after(wait, () => this.#start(place));
+    slot.deaths = lived > HEALTHY ? 1 : slot.deaths + 1;
+    const wait = Math.round(backoff(slot.deaths, PAUSE.least, PAUSE.most));
+    logLine(`worker ${slot.index} ${how}; it starts again in ${wait} ms`);
+    this.#restarts.after(wait, () => this.#start(slot));
   }
 
-  /** What a worker cannot run none can, and trying again does not help. */
+  /** A worker cannot load the app. Another attempt, or another worker, would fail in the same way. */
   #giveUp(): void {
     this.#code = EXIT.usage;
     void this.stop();
   }
 
-  /** Tells all workers to stop, once, since a second time would not be graceful, and waits for them. */
+  /** Sends SIGTERM to all workers and waits for their end. Sends it once: a second signal would end them at once. */
   #endAll(): Promise<void> {
     if (this.#ending !== undefined) return this.#ending;
-    const ends = this.#places.flatMap(({ child }) => {
+    const ends = this.#slots.flatMap(({ child }) => {
       if (child === undefined) return [];
       const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
       child.kill('SIGTERM');
@@ -147,12 +148,12 @@ class Supervisor {
 
   async #watch(): Promise<void> {
     const folder = dirname(this.#supervision.target.path);
-    note(`watching ${folder}`);
+    logLine(`watching ${folder}`);
     for await (const changed of changes(folder, this.#watching.signal)) {
-      note(`${relative(folder, changed)} has changed`);
+      logLine(`${relative(folder, changed)} has changed`);
       await this.#endAll();
       if (this.#isStopping) return;
-      for (const place of this.#places) this.#start(place);
+      for (const slot of this.#slots) this.#start(slot);
     }
   }
 }

@@ -1,29 +1,29 @@
-// One worker process of `redstart run --workers` or `--watch`; argv: what to run.
+// One worker process of `redstart run --workers` or `--watch`; its argument is the module to run.
 import { loadApp, moduleTarget } from './app-module.ts';
-import { EXIT, UsageError, tell } from './failure.ts';
-import { note } from './output.ts';
+import { EXIT, UsageError, errorText } from './failure.ts';
+import { logLine } from './output.ts';
 import { leaveSoon, serve } from './service.ts';
 
-/** What a worker tells its supervisor: it has started, or never will. */
+/** A worker's message to its supervisor: the app has started, or it cannot be loaded. */
 export type WorkerMessage = 'ready' | 'unusable';
 
-function say(message: WorkerMessage): void {
+function notifySupervisor(message: WorkerMessage): void {
   if (process.connected) process.send?.(message);
 }
 
 async function main(target: string): Promise<number> {
-  // Ctrl+C reaches the whole process group: when a worker stops is for the supervisor to say.
+  // Ctrl+C sends SIGINT to the whole process group. Ignored here: the supervisor stops its workers.
   process.on('SIGINT', () => undefined);
   try {
     const app = await loadApp(moduleTarget(target));
-    // The supervisor is gone: nobody would stop this process any more.
+    // The supervisor has ended: it could not stop this process.
     if (!process.connected) return EXIT.failed;
     process.once('disconnect', () => void app.stop().catch(() => undefined));
-    return await serve(app, () => say('ready'), { signals: ['SIGTERM'] });
+    return await serve(app, () => notifySupervisor('ready'), { signals: ['SIGTERM'] });
   } catch (error) {
-    note(tell(error));
+    logLine(errorText(error));
     if (!(error instanceof UsageError)) return EXIT.failed;
-    say('unusable');
+    notifySupervisor('unusable');
     return EXIT.usage;
   }
 }
