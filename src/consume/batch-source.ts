@@ -2,25 +2,25 @@ import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Backlog, Delivery, Source } from '../transport/source.ts';
 
-/** Waits for a batch to be full, for so many milliseconds from its first delivery on. */
+/** Collects deliveries until a batch is full, but at most `maxWait` milliseconds after its first delivery. */
 export class BatchSource implements Source {
-  readonly takesBack: boolean;
-  readonly settles: boolean;
+  readonly canReturn: boolean;
+  readonly needsAck: boolean;
   readonly #inner: Source;
   readonly #maxWait: number;
-  /** A read that went on when its batch was handed over: the next batch begins with what it brings. */
+  /** A read that had not ended when its batch was returned: its deliveries begin the next batch. */
   #late: Promise<Delivery[]> | undefined;
   #stopped = false;
 
   constructor(inner: Source, maxWait: number) {
-    this.takesBack = inner.takesBack;
-    this.settles = inner.settles;
+    this.canReturn = inner.canReturn;
+    this.needsAck = inner.needsAck;
     this.#inner = inner;
     this.#maxWait = maxWait;
   }
 
-  get trouble(): string | undefined {
-    return this.#inner.trouble;
+  get problem(): string | undefined {
+    return this.#inner.problem;
   }
 
   get backlog(): Backlog | undefined {
@@ -34,7 +34,7 @@ export class BatchSource implements Source {
       const left = until - monotonicTime();
       if (left <= 0) break;
       this.#late = this.#inner.read(max - deliveries.length);
-      // One that fails is the next read's to say.
+      // If this read fails, the next `read` rejects with its error.
       if (!(await settledWithin(this.#late, left))) break;
       try {
         const more = await this.#late;
@@ -55,7 +55,7 @@ export class BatchSource implements Source {
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
-    // What it brought was not started either; where it failed, it has brought nothing.
+    // Its deliveries were not started either. If it failed, it has none.
     const late = (await this.#late?.catch(() => [])) ?? [];
     await this.#inner.close([...unstarted, ...late]);
   }

@@ -79,7 +79,7 @@ export class Completion {
   ): Promise<void> {
     if (answer !== undefined) await this.#delivered(attempt, answer);
     const final = isForwarded ? await this.#forward(attempt, outcome) : outcome;
-    if (this.#settler.settles) await this.#settle(attempt, final);
+    if (this.#settler.needsAck) await this.#settle(attempt, final);
     if (--this.#finishing > 0 && this.#finishing !== MAX_FINISHING >> 1) return;
     this.#room?.resolve();
     this.#room = undefined;

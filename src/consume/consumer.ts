@@ -6,20 +6,20 @@ import type { Logger } from '../internal/logger.ts';
 import { DisconnectedError, type Delivery, type Source } from '../transport/source.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
-/** A message that whoever took it settles. On channels, plain lists and streams without a group these do nothing. */
+/** A message that its taker acknowledges (`ack`), hands back (`nack`) or refuses (`reject`). On channels, plain lists and streams without a group, these do nothing. */
 export interface ConsumedMessage<Body = unknown> extends Message<Body> {
   ack(): Promise<void>;
   nack(): Promise<void>;
   reject(): Promise<void>;
 }
 
-/** A subscription without a handler: messages are taken by `next`, or by `for await`. */
+/** A subscription without a handler: `next` or `for await` takes its messages. */
 export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<Body>> {
   readonly #source: Source;
   readonly #dispatcher: Dispatcher;
   readonly #logger: Logger;
   readonly #onClose: (consumer: Consumer) => void;
-  /** Fetched and not yet taken. */
+  /** Deliveries that are fetched and not taken. */
   #waiting: Delivery[] = [];
   #reading: Promise<void> | undefined;
   #closed = false;
@@ -37,7 +37,7 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
     this.#onClose = onClose;
   }
 
-  /** The next message; `null` when none came within `timeout` milliseconds (default: wait), or after `close`. */
+  /** Takes the next message. Resolves with `null` if none arrives within `timeout` milliseconds (default: no limit), or after `close`. */
   async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
     if (timeout !== undefined) milliseconds(timeout, 'timeout', 'next');
     const until = timeout === undefined ? Infinity : monotonicTime() + timeout;
@@ -47,10 +47,10 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
       if (message !== undefined) return message;
       if (delivery !== undefined) continue;
       if (this.#closed) return null;
-      // A read that outlives our patience goes on, and its message is the next call's.
+      // A read that takes longer than the timeout goes on; the next call takes its message.
       const reading = (this.#reading ??= this.#read());
-      const patience = Math.max(0, until - monotonicTime());
-      if (until < Infinity && !(await settledWithin(reading, patience))) return null;
+      const left = Math.max(0, until - monotonicTime());
+      if (until < Infinity && !(await settledWithin(reading, left))) return null;
       await reading;
     }
   }
@@ -60,12 +60,12 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
       yield message;
   }
 
-  /** Ends the subscription; what was fetched and not taken goes back. */
+  /** Ends the subscription, and gives back messages that were fetched and not taken. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#source.stop();
-    await this.#reading?.catch(() => undefined); // its caller has seen it
+    await this.#reading?.catch(() => undefined); // next() has rejected with this error
     await this.#source.close(this.#waiting.splice(0));
     this.#onClose(this);
   }
@@ -79,14 +79,14 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
       const deliveries = await this.#source.read(1);
       this.#waiting.push(...deliveries);
     } catch (error) {
-      // The next read goes on waiting, for as long as somebody wants it to.
+      // The next read waits for the connection.
       if (!(error instanceof DisconnectedError)) throw error;
     } finally {
       this.#reading = undefined;
     }
   }
 
-  /** Undefined for what cannot be handed out: not for us, or not decodable, which is logged. */
+  /** Makes the message of a delivery. Undefined if the filter refuses it, or if it cannot be decoded, which is logged. */
   async #take(delivery: Delivery): Promise<ConsumedMessage<Body> | undefined> {
     const attempt = this.#dispatcher.open(delivery);
     await this.#dispatcher.validate(attempt);

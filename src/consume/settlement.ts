@@ -41,8 +41,8 @@ export class Settler {
   }
 
   /** Whether there is anything to settle: not on channels, plain lists and streams without a group. */
-  get settles(): boolean {
-    return this.#source.settles;
+  get needsAck(): boolean {
+    return this.#source.needsAck;
   }
 
   /** With `ack-first`: tells Redis before the handler runs. */

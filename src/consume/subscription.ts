@@ -10,73 +10,74 @@ import {
   type Source,
 } from '../transport/source.ts';
 
-/** Single deliveries are fetched ahead by what the handler gets through in this many milliseconds. */
+/** A read fetches as many deliveries as the handler finishes in this many milliseconds … */
 const AHEAD = 10;
-/** … and by this many deliveries at most. */
+/** … but at most this many. */
 const MAX_AHEAD = 256;
 
-/** Milliseconds after which a read that just waits has found nothing wrong. */
-const CALM = 1_500;
+/** After this many milliseconds, a read that still waits counts as working again. */
+const RECOVERED_AFTER = 1_500;
 
-/** Something that reading met, and when. */
+/** An error of reading, and when it occurred. */
 export interface Incident {
   readonly message: string;
-  /** ISO 8601. */
+  /** The time, as ISO 8601. */
   readonly at: string;
 }
 
-/** How a subscription is doing. */
+/** The state of a subscription. */
 export interface Vitals {
   readonly state: 'running' | 'retrying' | 'failed' | 'stopped';
-  /** The last trouble with reading, which may be over. */
+  /** The last error of reading, which may be over. */
   readonly lastError: Incident | undefined;
-  /** Calls of `process` under way. */
+  /** Calls of `process` that have not ended. */
   readonly running: number;
-  /** Milliseconds that the longest of them has taken so far. */
+  /** Milliseconds since the oldest of them began. */
   readonly longest: number;
   /** Deliveries handled so far. */
   readonly handled: number;
-  /** Fetched and not started. */
+  /** Deliveries that are fetched and not started. */
   readonly fetched: number;
   readonly backlog: Backlog | undefined;
 }
 
 export interface SubscriptionOptions {
   readonly source: Source;
-  /** Calls of `process` that may be under way at once. */
+  /** How many calls of `process` may run at once. */
   readonly concurrency: number;
-  /** Deliveries for one call of `process`, at most; 1 unless handled in batches. */
+  /** The most deliveries for one call of `process`; 1 unless they are handled in batches. */
   readonly batch: number;
-  /** Deliveries fetched at once; undefined: as the handler's pace suggests. */
+  /** Deliveries per read; undefined: adapted to the speed of the handler. */
   readonly fetch: number | undefined;
-  /** Handles deliveries; the promise, if any, is for when the next may take their place. Never throws. */
+  /** Handles deliveries. A returned promise resolves when the next ones may start. Never throws or rejects. */
   readonly process: (deliveries: Delivery[]) => Promise<void> | undefined;
-  /** What to do about an error that trying again does not end; undefined for all others. */
+  /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
   readonly adviceOn: (error: unknown) => string | undefined;
   readonly report: Report;
 }
 
-/** Reads deliveries from a source and has them processed, so many at a time, until it is stopped. */
+/** Reads deliveries from a source and calls `process` for them, up to `concurrency` at a time, until it is stopped. */
 export class Subscription {
   readonly #options: SubscriptionOptions;
   readonly #source: Source;
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
-  /** Fetched and not started. */
+  /** Deliveries that are fetched and not started. */
   #waiting: Delivery[] = [];
-  /** When each call of `process` that is under way began, the oldest first. */
+  /** When each running call of `process` began, the oldest first. */
   readonly #running = new Set<{ readonly since: number }>();
-  /** The time when the loop last had to wait: near enough for what begins after that. */
+  /** The time when the loop last waited. Used as the start time of calls, to save reading the clock for each. */
   #clock = 0;
   /** Deliveries handled so far. */
   #finished = 0;
+  /** Deliveries that the next read may fetch, adapted by {@link #pace}. */
   #ahead: number;
   #slot: Deferred<void> | undefined;
   #idle: Deferred<void> | undefined;
   #gaveUp = false;
   /** Reads that have failed in a row. */
   #failures = 0;
-  /** When the current read began; undefined between two. */
+  /** When the current read began; undefined while none runs. */
   #reading: number | undefined;
   #lastError: Incident | undefined;
   #hasFailed = false;
@@ -93,10 +94,10 @@ export class Subscription {
 
   get vitals(): Vitals {
     const [oldest] = this.#running;
-    const { trouble, backlog } = this.#source;
+    const { problem, backlog } = this.#source;
     return {
-      state: this.#state(trouble),
-      lastError: trouble === undefined ? this.#lastError : incident(trouble),
+      state: this.#state(problem),
+      lastError: problem === undefined ? this.#lastError : incident(problem),
       running: this.#running.size,
       longest: oldest === undefined ? 0 : monotonicTime() - oldest.since,
       handled: this.#finished,
@@ -105,44 +106,44 @@ export class Subscription {
     };
   }
 
-  /** From now on nothing more is started; what cannot be given back is still handled. */
+  /** Starts no more deliveries, except those that the source cannot take back. */
   halt(): void {
     this.#stopping.abort();
     this.#slot?.resolve();
   }
 
-  /** Fetches no more, and waits up to `patience` milliseconds for what is being handled. True when all of it ended. */
-  async stop(patience: number): Promise<boolean> {
+  /** Stops reading, and waits up to `timeout` milliseconds for running handlers. Resolves with whether all have ended. */
+  async stop(timeout: number): Promise<boolean> {
     this.halt();
     const ended = (async () => {
       await this.#source.stop();
       await this.#loop;
       await this.#drained();
     })();
-    return settledWithin(ended, patience);
+    return settledWithin(ended, timeout);
   }
 
-  /** Waits a little longer for handlers that were told to give up, then hands back what was not started. */
-  async close(patience: number): Promise<boolean> {
+  /** Waits up to `timeout` milliseconds for handlers whose signal has aborted, then gives back what was not started. */
+  async close(timeout: number): Promise<boolean> {
     this.#gaveUp = true;
     this.#slot?.resolve();
-    const ended = await settledWithin(Promise.all([this.#loop, this.#drained()]), patience);
+    const ended = await settledWithin(Promise.all([this.#loop, this.#drained()]), timeout);
     await this.#source.close(this.#waiting.splice(0));
     return ended;
   }
 
   async #run(): Promise<void> {
     const { concurrency, batch } = this.#options;
-    while (!this.#done()) {
+    while (!this.#isOver()) {
       try {
         this.#reading = monotonicTime();
         this.#waiting = await this.#source.read(this.#demand());
-        if (this.#failures > 0) this.#options.report('reading goes on', undefined, 'info');
+        if (this.#failures > 0) this.#options.report('reading works again', undefined, 'info');
         this.#failures = 0;
       } catch (error) {
         this.#reading = undefined;
         if (this.#stopping.signal.aborted) return;
-        if (await this.#recover(error)) continue;
+        if (await this.#pauseAfter(error)) continue;
         return;
       }
       this.#reading = undefined;
@@ -151,8 +152,8 @@ export class Subscription {
       const finished = this.#finished;
       const began = (this.#clock = monotonicTime());
       for (let next = 0; next < fetched; next += batch) {
-        while (this.#running.size >= concurrency && !this.#done()) await this.#freeSlot();
-        if (this.#done()) {
+        while (this.#running.size >= concurrency && !this.#isOver()) await this.#freeSlot();
+        if (this.#isOver()) {
           this.#waiting = this.#waiting.slice(next);
           return;
         }
@@ -161,49 +162,55 @@ export class Subscription {
         );
       }
       this.#waiting = [];
-      while (this.#running.size >= concurrency && !this.#done()) await this.#freeSlot();
+      while (this.#running.size >= concurrency && !this.#isOver()) await this.#freeSlot();
       this.#pace(this.#finished - finished, monotonicTime() - began);
     }
   }
 
-  /** Waits before the next try; false where there is to be none. */
-  async #recover(error: unknown): Promise<boolean> {
+  /** Logs the error and waits before the next attempt. Resolves with false if there is none. */
+  async #pauseAfter(error: unknown): Promise<boolean> {
     const { adviceOn, report } = this.#options;
-    const isNews = messageOf(error) !== this.#lastError?.message || this.#failures === 0;
+    const isNew = messageOf(error) !== this.#lastError?.message || this.#failures === 0;
     this.#lastError = incident(messageOf(error));
     this.#failures++;
     const advice = adviceOn(error);
     if (advice !== undefined) {
       this.#hasFailed = true;
-      const cure = `${advice}; then start the broker again`;
-      report(`stopped for good: ${messageOf(error)} (${cure})`, error, 'error');
+      report(
+        `stopped: ${messageOf(error)} (${advice}; then start the broker again)`,
+        error,
+        'error',
+      );
       await this.#source.close([]);
       return false;
     }
-    // A source that waits for its connection needs no pause, and goes on as soon as that is back.
-    const waits = error instanceof DisconnectedError;
-    const delay = waits ? 0 : backoff(this.#failures, 250, 5_000);
-    // Trouble that lasts is logged at the first, second, fourth, eighth … time.
-    if (isNews || Number.isInteger(Math.log2(this.#failures))) {
-      const next = waits ? 'it goes on with the connection' : `next try in ${Math.round(delay)} ms`;
+    // After a DisconnectedError the next read itself waits for the connection, so no pause is needed.
+    const isDisconnected = error instanceof DisconnectedError;
+    const delay = isDisconnected ? 0 : backoff(this.#failures, 250, 5_000);
+    // An error that repeats is logged at the first, second, fourth, eighth … time.
+    if (isNew || Number.isInteger(Math.log2(this.#failures))) {
+      const next = isDisconnected
+        ? 'it continues when the connection is back'
+        : `next attempt in ${Math.round(delay)} ms`;
       report(`reading failed, ${next}`, error);
     }
     if (delay > 0) await pause(delay, this.#stopping.signal);
     return true;
   }
 
-  #state(trouble: string | undefined): Vitals['state'] {
+  #state(problem: string | undefined): Vitals['state'] {
     if (this.#hasFailed) return 'failed';
     if (this.#stopping.signal.aborted) return 'stopped';
-    if (trouble !== undefined) return 'retrying';
+    if (problem !== undefined) return 'retrying';
     if (this.#failures === 0) return 'running';
-    const waits = this.#reading !== undefined && monotonicTime() - this.#reading > CALM;
-    return waits ? 'running' : 'retrying';
+    const isWaiting =
+      this.#reading !== undefined && monotonicTime() - this.#reading > RECOVERED_AFTER;
+    return isWaiting ? 'running' : 'retrying';
   }
 
-  /** Whether nothing more may be started. What cannot be given back is still handled while there is patience. */
-  #done(): boolean {
-    return this.#gaveUp || (this.#stopping.signal.aborted && this.#source.takesBack);
+  /** Whether no more deliveries may start. Those that cannot go back are handled until `close`. */
+  #isOver(): boolean {
+    return this.#gaveUp || (this.#stopping.signal.aborted && this.#source.canReturn);
   }
 
   #process(deliveries: Delivery[]): void {
@@ -246,8 +253,8 @@ export class Subscription {
   }
 
   /**
-   * A quick handler is fed from large reads, a slow one gets only what it can start, so that other
-   * consumers are not kept from the rest. `finished` deliveries took `elapsed` milliseconds.
+   * Adapts the size of reads: large for a fast handler, small for a slow one, which leaves the rest to
+   * other consumers. `finished` deliveries took `elapsed` milliseconds.
    */
   #pace(finished: number, elapsed: number): void {
     const inTime = (finished / Math.max(elapsed, 0.001)) * AHEAD;

@@ -4,11 +4,11 @@ import type { Gate, Subscription } from '../transport/memory/gate.ts';
 import type { Backlog, Delivery, Source } from '../transport/source.ts';
 
 /**
- * The connection of a broker under test, which tests can break. While it is down commands wait, as
- * ioredis's do; channels are not heard, and are subscribed to again when it is back.
+ * The connection of a broker under test, which tests can break. While it is down, commands wait, as
+ * with ioredis, and channels receive nothing; `restore` subscribes to them again.
  */
 export class Link implements Gate {
-  /** Grows with everything that is sent, delivered and settled. */
+  /** Counts what is sent, delivered, acknowledged or handed back. */
   activity = 0;
   readonly #subscriptions = new Set<Subscription>();
   #down: Deferred<void> | undefined;
@@ -43,7 +43,7 @@ export class Link implements Gate {
     for (const subscription of this.#subscriptions) subscription.cut();
   }
 
-  /** As a client does: first everything is subscribed to again, then what waited is sent. */
+  /** In the order of a Redis client: first subscribes again, then sends what waited. */
   restore(): void {
     const down = this.#down;
     if (down === undefined) return;
@@ -53,23 +53,23 @@ export class Link implements Gate {
   }
 }
 
-/** Hands nothing over while the connection is down. */
+/** A source that delivers nothing while the connection is down. */
 class LinkedSource implements Source {
-  readonly takesBack: boolean;
-  readonly settles: boolean;
+  readonly canReturn: boolean;
+  readonly needsAck: boolean;
   readonly #inner: Source;
   readonly #link: Link;
   readonly #stopped = deferred<void>();
   #isStopped = false;
 
   constructor(inner: Source, link: Link) {
-    this.takesBack = inner.takesBack;
-    this.settles = inner.settles;
+    this.canReturn = inner.canReturn;
+    this.needsAck = inner.needsAck;
     this.#inner = inner;
     this.#link = link;
   }
 
-  get trouble(): string | undefined {
+  get problem(): string | undefined {
     return this.#link.isDown ? 'the connection is down' : undefined;
   }
 
@@ -78,9 +78,9 @@ class LinkedSource implements Source {
   }
 
   async read(max: number): Promise<Delivery[]> {
-    await this.#up();
+    await this.#untilUp();
     const deliveries = await this.#inner.read(max);
-    await this.#up();
+    await this.#untilUp();
     return deliveries;
   }
 
@@ -109,8 +109,8 @@ class LinkedSource implements Source {
     this.#inner.abandon(delivery);
   }
 
-  /** Waits for the connection, but not past a stop. */
-  async #up(): Promise<void> {
+  /** Waits until the connection is up or the source is stopped. */
+  async #untilUp(): Promise<void> {
     const passed = this.#link.passed();
     if (passed !== undefined && !this.#isStopped)
       await Promise.race([passed, this.#stopped.promise]);

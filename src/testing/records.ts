@@ -1,23 +1,23 @@
-import type { Tap } from '../broker/senders.ts';
 import type { MessageContext } from '../api/context.ts';
+import type { Message } from '../api/message.ts';
 import type { HandlerFunction } from '../api/middleware.ts';
+import type { PublishCommand } from '../api/middleware.ts';
+import type { Tap } from '../broker/senders.ts';
+import type { Subscriber } from '../broker/subscriber.ts';
+import { EncodeError, SendError } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Headers } from '../message/headers.ts';
-import type { Message } from '../api/message.ts';
-import type { PublishCommand } from '../api/middleware.ts';
-import { EncodeError, SendError } from '../errors.ts';
 import type { Target } from '../transport/address.ts';
-import type { Subscriber } from '../broker/subscriber.ts';
 
 /** One call of a handler that has ended. */
 export interface HandledCall<Body = unknown, Result = unknown> {
-  /** What the handler was given: decoded and validated; of a batch, the array. */
+  /** The handler's first argument: the decoded and validated body; for a batch, the array of bodies. */
   readonly body: Body;
-  /** The message; of a batch, its first. */
+  /** The message; for a batch, its first. */
   readonly message: Message;
-  /** What it returned; undefined where it threw. */
+  /** What the handler returned; undefined if it threw. */
   readonly result: Result | undefined;
-  /** What it threw; undefined where it returned. */
+  /** What the handler threw; undefined if it returned. */
   readonly error: unknown;
 }
 
@@ -26,7 +26,7 @@ export interface PublishedMessage {
   readonly body: unknown;
   readonly headers: Headers;
   readonly correlationId: string;
-  /** `request` for a call, `reply` for an answer. */
+  /** `publish`, `request` for a call, or `reply` for an answer. */
   readonly type: PublishCommand['type'];
 }
 
@@ -35,20 +35,21 @@ interface Sent {
   readonly message: PublishedMessage;
 }
 
-/** Notes what brokers under test handle and send, from inside all middleware. */
+/** Records what brokers under test handle and send, as it is after all middleware. */
 export class Records implements Tap {
   readonly #handled: { readonly subscriber: Subscriber; readonly call: HandledCall }[] = [];
   readonly #sent: Sent[] = [];
   #running = 0;
-  #rest: Deferred<void> | undefined;
-  /** Answers that are still to be lost. */
+  /** Resolves when no handler runs. */
+  #idle: Deferred<void> | undefined;
+  /** How many of the next answers are dropped instead of sent. */
   drops = 0;
 
   /** Resolves when no handler runs. */
-  async atRest(): Promise<void> {
+  async idle(): Promise<void> {
     if (this.#running === 0) return;
-    this.#rest ??= deferred();
-    await this.#rest.promise;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
   }
 
   handler(subscriber: Subscriber, handler: HandlerFunction): HandlerFunction {
@@ -57,8 +58,8 @@ export class Records implements Tap {
       const end = (result: unknown, error: unknown): void => {
         this.#handled.push({ subscriber, call: { body, message, result, error } });
         if (--this.#running > 0) return;
-        this.#rest?.resolve();
-        this.#rest = undefined;
+        this.#idle?.resolve();
+        this.#idle = undefined;
       };
       this.#running++;
       try {
@@ -87,7 +88,7 @@ export class Records implements Tap {
   async publish(command: PublishCommand, next: () => Promise<unknown>): Promise<unknown> {
     if (command.type === 'reply' && this.drops > 0) {
       this.drops--;
-      return 1; // as if it had reached its caller's connection, and got lost there
+      return 1; // one receiver, as if the answer were lost on the caller's side
     }
     const { to, body, headers = {}, correlationId, type } = command;
     const texts = Object.entries(headers).map(([name, value]) => [name, String(value)]);
@@ -97,7 +98,7 @@ export class Records implements Tap {
     try {
       return await next();
     } catch (error) {
-      // Of a batch, none is sent where one cannot be; only a call may be sent and fail all the same.
+      // A message that fails was not sent. Only a call can fail after its request was sent.
       const isUnsent =
         type !== 'request' || error instanceof EncodeError || error instanceof SendError;
       if (isUnsent) this.#sent.splice(this.#sent.indexOf(sent), 1);
@@ -105,8 +106,8 @@ export class Records implements Tap {
     }
   }
 
-  handledBy(isMeant: (subscriber: Subscriber) => boolean): HandledCall[] {
-    return this.#handled.filter(({ subscriber }) => isMeant(subscriber)).map(({ call }) => call);
+  handledBy(matches: (subscriber: Subscriber) => boolean): HandledCall[] {
+    return this.#handled.filter(({ subscriber }) => matches(subscriber)).map(({ call }) => call);
   }
 
   sentTo(kind: string, names: readonly string[]): PublishedMessage[] {

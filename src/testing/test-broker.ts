@@ -1,34 +1,34 @@
+import type { Destination } from '../api/publishing.ts';
 import type { RedisBroker } from '../broker/broker.ts';
+import type { Subscriber } from '../broker/subscriber.ts';
 import { SetupError } from '../errors.ts';
 import { longMilliseconds } from '../internal/checks.ts';
 import { passTime, watchTime } from '../internal/clock.ts';
 import { randomId } from '../internal/ids.ts';
-import type { Destination } from '../api/publishing.ts';
-import type { Subscriber } from '../broker/subscriber.ts';
 import { targetOf } from '../transport/address.ts';
 import { MemoryTransport } from '../transport/memory/memory-transport.ts';
 import { Link } from './link.ts';
 import { Records, type HandledCall, type PublishedMessage } from './records.ts';
 
-/** Turns of the event loop without anything happening, after which nothing is on its way. */
+/** After this many turns of the event loop without activity, no message is on its way. */
 const QUIET = 5;
 
-// oxlint-disable-next-line typescript/no-explicit-any -- any function: what it takes and gives is inferred
+// oxlint-disable-next-line typescript/no-explicit-any -- any function: its parameters and result are inferred
 type Handler = (...args: any[]) => unknown;
 
 /** The names of a class's methods. */
 type MethodOf<T> = { [K in keyof T]: T[K] extends Handler ? K : never }[keyof T];
 
-/** The calls of a handler, typed by it. */
+/** The recorded calls of a handler, with the types of its parameter and result. */
 type CallsOf<H> = H extends (...args: infer A) => infer R
   ? HandledCall<A extends [infer Body, ...unknown[]] ? Body : unknown, Awaited<R>>[]
   : never;
 
 /**
- * Starts brokers on a memory of their own, whatever they were to connect to, until the result is
- * disposed of: publishing, calls, retries, dead letters, acknowledgement and pending entries are as
- * on Redis. Several brokers share one memory. Rejects with `SetupError` for a broker that is
- * connected already, and with whatever `broker.start` rejects with.
+ * Starts brokers in memory instead of on their Redis, until the result is disposed of. Publishing,
+ * calls, retries, dead letters, acknowledgement and pending entries work as on Redis. Brokers of one
+ * call share one memory. Rejects with `SetupError` for a broker that is already connected, and with
+ * the errors of `broker.start`.
  *
  * `await using test = await testBroker(broker);`
  */
@@ -44,13 +44,13 @@ export async function testBroker(...brokers: RedisBroker[]): Promise<TestBroker>
   return test;
 }
 
-/** Brokers under test: what they handled and sent, time that jumps, and faults on demand. */
+/** Brokers under test: records what they handle and send, moves time forward, and causes faults. */
 export class TestBroker {
   readonly #brokers: readonly RedisBroker[];
   readonly #links = new Map<RedisBroker, Link>();
   readonly #records = new Records();
   readonly #memory = `memory://redstart-testing-${randomId(12)}`;
-  #letTimeBe: (() => void) | undefined;
+  #releaseClock: (() => void) | undefined;
 
   /** @internal */
   constructor(brokers: readonly RedisBroker[]) {
@@ -59,7 +59,7 @@ export class TestBroker {
 
   /** @internal */
   async start(): Promise<void> {
-    this.#letTimeBe = watchTime();
+    this.#releaseClock = watchTime();
     for (const broker of this.#brokers) {
       const link = new Link();
       await broker.reroute(() => new MemoryTransport(this.#memory, { gate: link }), this.#records);
@@ -68,7 +68,7 @@ export class TestBroker {
     for (const broker of this.#brokers) await broker.start();
   }
 
-  /** Stops the brokers, and gives them back the connections that they were made with. */
+  /** Stops the brokers, and restores the connections that they were made with. */
   async stop(): Promise<void> {
     await this.reconnect();
     for (const broker of this.#links.keys()) {
@@ -76,8 +76,8 @@ export class TestBroker {
       await broker.reroute(undefined, undefined);
     }
     this.#links.clear();
-    this.#letTimeBe?.();
-    this.#letTimeBe = undefined;
+    this.#releaseClock?.();
+    this.#releaseClock = undefined;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -85,9 +85,9 @@ export class TestBroker {
   }
 
   /**
-   * The calls of a handler that have ended, in that order: of a method, of a function that was
-   * given to `broker.subscriber`, or of what that returned. Throws `SetupError` for one that
-   * is not registered.
+   * The calls of a handler that have ended, in the order in which they ended. Name the handler by its
+   * class and method, by its function, or by what `broker.subscriber` returned. Throws `SetupError`
+   * if it is not registered.
    */
   handled<T extends object, K extends MethodOf<T>>(
     type: abstract new (...args: never[]) => T,
@@ -96,37 +96,37 @@ export class TestBroker {
   handled(subscriber: Subscriber): HandledCall[];
   handled<H extends Handler>(handler: H): CallsOf<H>;
   handled(given: unknown, method?: PropertyKey): HandledCall[] {
-    const isMeant = ({ instance, method: own, original }: Subscriber['origin']): boolean => {
+    const matches = ({ instance, method: own, original }: Subscriber['origin']): boolean => {
       if (method === undefined) return original === given;
       return typeof given === 'function' && instance instanceof given && own === method;
     };
     const known = this.#brokers.flatMap((broker) => broker.declarations());
-    const meant = new Set(
+    const wanted = new Set(
       known
         .map(({ subscriber }) => subscriber)
-        .filter((subscriber) => subscriber === given || isMeant(subscriber.origin)),
+        .filter((subscriber) => subscriber === given || matches(subscriber.origin)),
     );
-    if (meant.size === 0) {
+    if (wanted.size === 0) {
       const { name = String(given) } = given as { name?: string };
       throw new SetupError(
         `handled: no handler ${method === undefined ? name : `${name}.${String(method)}`} is registered: give a class and its method, a handler function, or a subscriber`,
       );
     }
-    return this.#records.handledBy((subscriber) => meant.has(subscriber));
+    return this.#records.handledBy((subscriber) => wanted.has(subscriber));
   }
 
-  /** What was sent to a channel, list or stream, answers included, in order. The name is as in `publish`, without the broker's prefix. */
+  /** The messages sent to a channel, list or stream, answers included, in order. The name is without the broker's prefix, as in `publish`. */
   published(to: string | Destination): readonly PublishedMessage[] {
     const { kind, name } = targetOf(typeof to === 'string' ? { channel: to } : to, 'published');
     const names = this.#brokers.map((broker) => (broker.shared.prefix ?? '') + name);
     return this.#records.sentTo(kind, names);
   }
 
-  /** Resolves when no handler runs, and nothing is on its way to one. What waits for time to pass is not waited for. */
+  /** Resolves when no handler runs and no message is on its way to one. Does not wait for timers, such as the pause before a retry. */
   async idle(): Promise<void> {
     let seen = -1;
     for (let quiet = 0; quiet < QUIET; quiet++) {
-      await this.#records.atRest();
+      await this.#records.idle();
       await turn();
       const activity = this.#activity();
       if (activity !== seen) quiet = -1;
@@ -135,8 +135,9 @@ export class TestBroker {
   }
 
   /**
-   * Makes milliseconds pass at once, for all that redstart waits for: timeouts of calls, pauses before
-   * retries, entries of dead consumers. Timers of handlers are not touched.
+   * Moves redstart's clock forward by this many milliseconds, without waiting: timeouts of calls,
+   * pauses before retries, idle times of pending entries. Timers that handlers set stay as they are.
+   * Rejects with `SetupError` for anything but a number, 0 or more.
    */
   async advance(ms: number): Promise<void> {
     longMilliseconds(ms, 'ms', 'advance');
@@ -145,16 +146,17 @@ export class TestBroker {
     await this.#settle();
   }
 
-  /** Loses the next answer: its caller meets its timeout. Twice called, the next two. */
+  /** Drops the next answer, so that its call times out. Two calls drop the next two. */
   dropNextReply(): void {
     this.#records.drops++;
   }
 
-  /** Breaks the connections of all brokers, or of one. Until `reconnect` what they send waits, and channels are not heard. */
+  /** Breaks the connections of all brokers, or of one. Until `reconnect`, what they send waits, and channels receive nothing. */
   disconnect(broker?: RedisBroker): void {
     for (const link of this.#linksOf(broker)) link.cut();
   }
 
+  /** Ends {@link disconnect}, for all brokers or for one. */
   async reconnect(broker?: RedisBroker): Promise<void> {
     for (const link of this.#linksOf(broker)) link.restore();
   }
@@ -172,7 +174,7 @@ export class TestBroker {
     return sum;
   }
 
-  /** Like {@link idle}, but handlers may go on: they may be waiting for the time that is to pass. */
+  /** Like {@link idle}, but does not wait for handlers: they may wait for the clock to move. */
   async #settle(): Promise<void> {
     for (let i = 0; i < QUIET; i++) await turn();
   }

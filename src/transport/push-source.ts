@@ -12,8 +12,8 @@ const MAX_BYTES = 64 * 2 ** 20;
 
 /** A source that is pushed to: channels, which Redis delivers without being asked. */
 export class PushSource implements Source {
-  readonly takesBack = false;
-  readonly settles = false;
+  readonly canReturn = false;
+  readonly needsAck = false;
   /** Messages that were dropped because there was no room. */
   dropped = 0;
   #bytes = 0;
@@ -23,21 +23,21 @@ export class PushSource implements Source {
   readonly #feed = new Feed({ onTaken: (deliveries) => this.#makeRoom(deliveries) });
   readonly #report: Report;
   readonly #unsubscribe: () => Promise<void>;
-  readonly #trouble: () => string | undefined;
+  readonly #problem: () => string | undefined;
 
-  /** `trouble` returns why nothing can arrive at the moment, if so. */
+  /** `problem` returns why nothing can arrive at the moment, if so. */
   constructor(
     report: Report,
     unsubscribe: () => Promise<void>,
-    trouble: () => string | undefined = () => undefined,
+    problem: () => string | undefined = () => undefined,
   ) {
     this.#report = report;
     this.#unsubscribe = unsubscribe;
-    this.#trouble = trouble;
+    this.#problem = problem;
   }
 
-  get trouble(): string | undefined {
-    return this.#trouble();
+  get problem(): string | undefined {
+    return this.#problem();
   }
 
   get backlog(): Backlog {

@@ -2,7 +2,7 @@ import { SetupError } from '../errors.ts';
 
 /** The reading half of a transport: what it opens for those who wait for messages. */
 export interface Sources {
-  /** Opens a subscription; resolves when the server has confirmed it. `report` is told of trouble that nobody waits for. */
+  /** Opens a subscription; resolves when the server has confirmed it. `report` gets the errors that no caller waits for. */
   open(source: SourceOptions, report: Report): Promise<Source>;
   /**
    * Listens to one channel. Resolves when the server has confirmed the subscription; `onRestored` is
@@ -19,12 +19,12 @@ export interface Sources {
 
 /** A place that messages come from, pulled in batches. */
 export interface Source {
-  /** Whether `close` can give deliveries back; a channel's are lost unless they are handled. */
-  readonly takesBack: boolean;
-  /** Whether deliveries are acknowledged: those of stream groups and reliable lists. */
-  readonly settles: boolean;
-  /** Why nothing can arrive at the moment, where the source knows it and `read` keeps waiting. */
-  readonly trouble?: string | undefined;
+  /** Whether `close` can give unstarted deliveries back to the server; those of a channel would be lost. */
+  readonly canReturn: boolean;
+  /** Whether deliveries must be acknowledged: those of stream groups and reliable lists. */
+  readonly needsAck: boolean;
+  /** Why nothing can arrive at the moment, while `read` keeps waiting; undefined if nothing is known to be wrong. */
+  readonly problem?: string | undefined;
   /** What has arrived without being asked for: channels only. */
   readonly backlog?: Backlog;
   /**
@@ -73,7 +73,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Takes trouble that no caller waits for, or its end. `level` is `warn` unless it is given. */
+/** Takes a problem that no caller waits for, or the end of one. `level` is `warn` unless it is given. */
 export type Report = (problem: string, error: unknown, level?: 'info' | 'warn' | 'error') => void;
 
 /** What `read` throws where the connection has been down for a while. The next `read` goes on waiting. */

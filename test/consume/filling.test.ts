@@ -7,8 +7,8 @@ const delivery: Delivery = { frame: Buffer.alloc(0), name: 'x', id: undefined, c
 /** A source whose reads are those given, in turn. */
 function reading(...reads: (() => Promise<Delivery[]>)[]): Source {
   return {
-    takesBack: true,
-    settles: false,
+    canReturn: true,
+    needsAck: false,
     read: () => (reads.shift() ?? (() => Promise.reject(new Error('one read too many'))))(),
     stop: async () => {},
     close: async () => {},

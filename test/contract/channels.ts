@@ -164,7 +164,7 @@ export function channelContract(bench: () => Bench): void {
     const sender = await connect();
     await sender.send(to(name), frame('x'));
     const [delivery] = await take(source, 1);
-    expect(source).toMatchObject({ takesBack: false, settles: false });
+    expect(source).toMatchObject({ canReturn: false, needsAck: false });
     expect(source.ack(delivery as never)).toBeUndefined();
     source.nack(delivery as never, 0);
     source.abandon(delivery as never);

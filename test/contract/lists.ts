@@ -110,7 +110,7 @@ export function listContract(bench: () => Bench): void {
     const sender = await connect();
     await sender.sendBatch(to(name), frames('a', 'b', 'c', 'd'));
     const source = await open(list(name));
-    expect(source).toMatchObject({ takesBack: true, settles: false });
+    expect(source).toMatchObject({ canReturn: true, needsAck: false });
     const [, ...unstarted] = await take(source, 3);
     await source.close(unstarted);
     await sender.send(to(name), frame('e'));

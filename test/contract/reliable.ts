@@ -24,7 +24,7 @@ export function reliableContract(bench: () => Bench): void {
     const sender = await connect();
     await sender.sendBatch(to(name), frames('a', 'b'));
     const source = await open(reliableList(name));
-    expect(source).toMatchObject({ takesBack: true, settles: true });
+    expect(source).toMatchObject({ canReturn: true, needsAck: true });
     const found = await take(source, 2);
     expect(found).toEqual([
       { frame: frame('a'), name, id: undefined, count: 1 },

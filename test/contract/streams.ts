@@ -139,7 +139,7 @@ export function streamContract(bench: () => Bench): void {
     const sender = await connect();
     await sender.send(to(name), frame('a'));
     const source = await open(stream(name, { lastId: '0' }));
-    expect(source.settles).toBe(false);
+    expect(source.needsAck).toBe(false);
     const [delivery] = await take(source, 1);
     await source.ack(delivery as never);
     source.nack(delivery as never, 0);

@@ -83,7 +83,7 @@ async function failures(kinds: readonly Kind[], code: string): Promise<LogLine[]
     expect(errorsIn(logs)).toHaveLength(kinds.length);
   }, 15_000);
   for (const { message, error } of errorsIn(logs)) {
-    expect(message).toContain('stopped for good');
+    expect(message).toContain('stopped: ');
     expect(message).toContain(code);
     expect(String(error)).toContain(code);
   }

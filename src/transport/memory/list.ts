@@ -55,8 +55,8 @@ export class MemoryList {
 }
 
 export class MemoryListSource implements Source {
-  readonly takesBack = true;
-  readonly settles = false;
+  readonly canReturn = true;
+  readonly needsAck = false;
   readonly #list: MemoryList;
   readonly #name: string;
   readonly #feed: Feed;

@@ -7,8 +7,8 @@ import type { MemoryList } from './list.ts';
 
 /** A list whose items come back unless they are acknowledged. */
 export class MemoryReliableListSource implements Source {
-  readonly takesBack = true;
-  readonly settles = true;
+  readonly canReturn = true;
+  readonly needsAck = true;
   readonly #list: MemoryList;
   readonly #name: string;
   readonly #expiry: number;

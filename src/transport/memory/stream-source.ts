@@ -7,8 +7,8 @@ import { parseId, type Entry, type MemoryGroup, type MemoryStream } from './stre
 let consumers = 0;
 
 export class MemoryStreamSource implements Source {
-  readonly takesBack = true;
-  readonly settles: boolean;
+  readonly canReturn = true;
+  readonly needsAck: boolean;
   readonly #name: string;
   readonly #stream: MemoryStream;
   readonly #group: MemoryGroup | undefined;
@@ -28,7 +28,7 @@ export class MemoryStreamSource implements Source {
   #stopped = false;
 
   constructor(stream: MemoryStream, options: StreamSourceOptions) {
-    this.settles = options.group !== undefined;
+    this.needsAck = options.group !== undefined;
     this.#name = options.name;
     this.#stream = stream;
     this.#noAck = options.noAck;

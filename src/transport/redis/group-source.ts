@@ -22,8 +22,8 @@ import { trimmer } from './trim.ts';
 
 /** A stream read by one consumer of a group: XREADGROUP, own pending entries first, XACK when settled. */
 export class GroupSource implements Source {
-  readonly takesBack = true;
-  readonly settles = true;
+  readonly canReturn = true;
+  readonly needsAck = true;
   readonly #client: Redis;
   readonly #timings: Timings;
   readonly #options: StreamSourceOptions;

@@ -11,8 +11,8 @@ for i = 1, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end`;
 
 /** Items of a list, first in first out: BLMPOP, or BLPOP and LPOP before Redis 7. */
 export class ListSource implements Source {
-  readonly takesBack = true;
-  readonly settles = false;
+  readonly canReturn = true;
+  readonly needsAck = false;
   readonly #key: string;
   /** Seconds that a read may block. */
   readonly #block: number;

@@ -50,7 +50,7 @@ export class PubSub {
   }
 
   /** Why nothing arrives at the moment; undefined where everything is subscribed. */
-  get trouble(): string | undefined {
+  get problem(): string | undefined {
     return this.#restoring === undefined
       ? undefined
       : 'the connection was lost, and the subscription is not confirmed again yet';

@@ -124,7 +124,7 @@ export class RedisTransport implements Transport {
     const source = new PushSource(
       report,
       () => pubsub.unsubscribe(name, manner, push),
-      () => pubsub.trouble,
+      () => pubsub.problem,
     );
     const refused = (error: unknown): void => source.fail(error);
     await subscribed(pubsub.subscribe(name, manner, push, refused), name);

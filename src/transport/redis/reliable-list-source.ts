@@ -21,8 +21,8 @@ return items`;
 
 /** Items of a list. Each is in this consumer's processing list on the server from BLMOVE until it is acknowledged (LREM). */
 export class ReliableListSource implements Source {
-  readonly takesBack = true;
-  readonly settles = true;
+  readonly canReturn = true;
+  readonly needsAck = true;
   readonly #connections: Connections;
   readonly #timings: Timings;
   readonly #list: string;

@@ -53,8 +53,8 @@ export class StreamSource implements Source {
     this.#reader.close();
   }
 
-  readonly takesBack = true;
-  readonly settles = false;
+  readonly canReturn = true;
+  readonly needsAck = false;
 
   // Without a group nothing is pending.
   ack(): undefined {}
