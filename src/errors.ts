@@ -1,9 +1,9 @@
 /**
- * Every error that redstart throws. All extend {@link RedstartError} and carry a stable `code`, so
- * a caller can tell them apart across package copies and after a trip over the wire.
+ * The base class of all errors that redstart throws. Each has a stable `code`, which also tells
+ * errors apart that come from another copy of this package or from another process.
  */
 export class RedstartError extends Error {
-  /** Stable, upper-case, never reused: what programs test for. */
+  /** Upper-case; never changed or reused, so programs can test for it. */
   readonly code: string;
 
   constructor(code: string, message: string, options?: { cause?: unknown }) {
@@ -16,7 +16,7 @@ export class RedstartError extends Error {
   }
 }
 
-/** A mistake in how the library is used, found when it is made and not at the first message. */
+/** The library is used wrongly, such as an invalid option (code `SETUP`). Thrown where the mistake is made, not at the first message. */
 export class SetupError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('SETUP', message, options);
@@ -27,15 +27,15 @@ export class SetupError extends RedstartError {
   }
 }
 
-/** One step that failed. @internal */
+/** A step of an app's start or stop that failed. @internal */
 export interface Failure {
   readonly step: string;
   readonly error: unknown;
 }
 
 /**
- * An app could not be started (code `STARTUP`), or not stopped without trouble (`SHUTDOWN`). `cause`
- * is what failed; where cleaning up failed, too, an `AggregateError` of all of it.
+ * An app could not be started (code `STARTUP`), or an error occurred while it stopped (`SHUTDOWN`).
+ * `cause` is that error; if there were several, an `AggregateError` of them.
  */
 export class AppError extends RedstartError {
   declare readonly code: 'STARTUP' | 'SHUTDOWN';
@@ -43,10 +43,10 @@ export class AppError extends RedstartError {
   /** @internal */
   constructor(code: 'STARTUP' | 'SHUTDOWN', failures: readonly Failure[]) {
     const what = code === 'STARTUP' ? 'could not be started' : 'did not stop cleanly';
-    const told = failures.map(({ step, error }) => `${step}: ${messageOf(error)}`).join('; ');
+    const list = failures.map(({ step, error }) => `${step}: ${messageOf(error)}`).join('; ');
     const errors = failures.map(({ error }) => error);
-    const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, told);
-    super(code, `the app ${what}: ${told}`, { cause });
+    const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, list);
+    super(code, `the app ${what}: ${list}`, { cause });
   }
 
   static {
@@ -54,7 +54,7 @@ export class AppError extends RedstartError {
   }
 }
 
-/** The server cannot be reached, or refused us; `address` names it and `cause` says why. */
+/** The server cannot be reached, or refused the connection (code `CONNECTION`). `address` is the server's, `cause` the reason. */
 export class ConnectionError extends RedstartError {
   readonly address: string;
 
@@ -68,7 +68,7 @@ export class ConnectionError extends RedstartError {
   }
 }
 
-/** The broker was stopped, or is stopping: the call cannot be made or will not be answered. */
+/** The broker is stopped or stopping, so nothing can be sent and no answer will come (code `BROKER_CLOSED`). */
 export class BrokerClosedError extends RedstartError {
   constructor(message = 'the broker is closed') {
     super('BROKER_CLOSED', message);
@@ -79,7 +79,7 @@ export class BrokerClosedError extends RedstartError {
   }
 }
 
-/** Redis refused a message, or the connection was lost before it was taken. `address` is where it was to go. */
+/** Redis refused a message, or the connection was lost before Redis confirmed it (code `SEND`). `address` is the destination. */
 export class SendError extends RedstartError {
   readonly address: string;
 
@@ -93,7 +93,7 @@ export class SendError extends RedstartError {
   }
 }
 
-/** Redis refused some messages of a pipeline. `results` says how each fared, in order; `cause` is the first refusal. */
+/** Redis refused some messages of a pipeline (code `PIPELINE`). `results` has the result of each, in order; `cause` is the first refusal. */
 export class PipelineError extends RedstartError {
   readonly results: readonly PromiseSettledResult<number | string>[];
 
@@ -113,7 +113,7 @@ export class PipelineError extends RedstartError {
   }
 }
 
-/** A value cannot be sent: not serialisable, a header of the wrong type, headers too long. */
+/** A message cannot be encoded: a body that JSON cannot hold, a header of the wrong type, headers that are too long (code `ENCODE`). */
 export class EncodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('ENCODE', message, options);
@@ -124,7 +124,7 @@ export class EncodeError extends RedstartError {
   }
 }
 
-/** Bytes from the network that claim to be a frame and are none, or a body that is not what its content type says. */
+/** Received bytes that begin as a frame but are not a valid one, or a body that does not match its content type (code `DECODE`). */
 export class DecodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('DECODE', message, options);
@@ -135,13 +135,13 @@ export class DecodeError extends RedstartError {
   }
 }
 
-/** One thing that a schema found wrong: where, and what. */
+/** One problem that a schema found: its path in the value, and what is wrong. */
 export interface MessageIssue {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** A body that does not fit its schema. `issues` lists what the schema found; the rejected value is never included. */
+/** A body does not fit its schema (code `INVALID_MESSAGE`). `issues` lists what the schema found; the value itself is never included. */
 export class InvalidMessageError extends RedstartError {
   readonly issues: readonly MessageIssue[];
 
@@ -158,10 +158,10 @@ export class InvalidMessageError extends RedstartError {
   }
 }
 
-/** No answer came in time. The handler may still be running, or the request may wait unread. */
+/** No answer came in time (code `RPC_TIMEOUT`). The handler may still run, or the request may still be unread. */
 export class RpcTimeoutError extends RedstartError {
   readonly address: string;
-  /** Milliseconds that were allowed. */
+  /** The call's timeout in milliseconds. */
   readonly timeout: number;
   readonly correlationId: string;
 
@@ -180,7 +180,7 @@ export class RpcTimeoutError extends RedstartError {
   }
 }
 
-/** Nobody is subscribed to the channel of a call: PUBLISH reached no receiver. */
+/** Nobody is subscribed to the channel of a call: PUBLISH reached no receiver (code `NO_RESPONDERS`). */
 export class NoRespondersError extends RedstartError {
   readonly address: string;
 
@@ -194,7 +194,7 @@ export class NoRespondersError extends RedstartError {
   }
 }
 
-/** Items of a stream were lost, or may have been: the connection broke. What came before is in order and whole. */
+/** The connection broke, so items of a streamed answer may be lost (code `STREAM_BROKEN`). The items before are complete and in order. */
 export class StreamBrokenError extends RedstartError {
   constructor(message: string) {
     super('STREAM_BROKEN', message);
@@ -205,7 +205,7 @@ export class StreamBrokenError extends RedstartError {
   }
 }
 
-/** Why a handler's signal aborted: its caller gave up, is gone, or waits no longer. */
+/** The reason of a handler's aborted `ctx.signal`: its caller gave up, disconnected, or its timeout passed (code `CANCELLED`). */
 export class CancelledError extends RedstartError {
   constructor(message: string) {
     super('CANCELLED', message);
@@ -216,7 +216,7 @@ export class CancelledError extends RedstartError {
   }
 }
 
-/** Too many calls are waiting for an answer already (`rpc.maxPending`). Nothing was sent. */
+/** `rpc.maxPending` calls already wait for an answer (code `OVERLOADED`). Nothing was sent. */
 export class OverloadedError extends RedstartError {
   constructor(maxPending: number) {
     super(
@@ -230,7 +230,7 @@ export class OverloadedError extends RedstartError {
   }
 }
 
-/** A message reached a subscriber, but none of its handlers' filters let it in. */
+/** A message reached a subscriber, but no handler's `filter` accepts it (code `NO_MATCHING_HANDLER`). */
 export class NoMatchingHandlerError extends RedstartError {
   constructor(address: string) {
     super('NO_MATCHING_HANDLER', `no handler of ${address} accepts this message`);
@@ -241,7 +241,7 @@ export class NoMatchingHandlerError extends RedstartError {
   }
 }
 
-/** The handler refused the message (`ctx.reject()`, `ctx.nack()`) or never answers (`noReply`). */
+/** The handler refused the message (`ctx.reject()`, `ctx.nack()`) or never answers (`noReply`); code `NO_REPLY`. */
 export class NoReplyError extends RedstartError {
   constructor(message: string) {
     super('NO_REPLY', message);
@@ -253,12 +253,12 @@ export class NoReplyError extends RedstartError {
 }
 
 /**
- * An error that is part of what a handler answers: `code`, `message` and `data` cross the wire, and
- * the caller catches an `RpcError` again. It is no failure, so it is not logged as one.
+ * An error that a handler throws as its answer. `code`, `message` and `data` are sent to the caller,
+ * whose call rejects with an `RpcError`. It is not logged, because the handler did not fail.
  */
 export class RpcError<Code extends string = string, Data = unknown> extends RedstartError {
   declare readonly code: Code;
-  /** Anything that JSON can carry. */
+  /** Any value that JSON can hold. */
   readonly data: Data;
 
   constructor(code: Code, message: string = code, data?: Data, options?: { cause?: unknown }) {
@@ -272,17 +272,17 @@ export class RpcError<Code extends string = string, Data = unknown> extends Reds
 }
 
 /**
- * The handler at the other end failed. Name, message, code and data crossed the wire; a stack never
- * does. Errors of redstart's own are rebuilt as their class (a refused body is an
- * {@link InvalidMessageError} with its issues) and are `instanceof RemoteError` all the same, so
- * "did this come from the other end?" is one question.
+ * The handler of a call failed (code `REMOTE`). Its error's name, message, code and data were sent
+ * here; the stack never is. An error of redstart has its own class here, too: a body that the handler
+ * refused is an {@link InvalidMessageError} with its issues. `instanceof RemoteError` is true for
+ * every error that came from another process.
  */
 export class RemoteError extends RedstartError {
   /** The name of the error that the handler threw. */
   readonly remoteName: string;
-  /** Its `code`, where it had one. */
+  /** Its `code`, if it had one. */
   readonly remoteCode: string | undefined;
-  /** Its `data`, or a schema's issues. */
+  /** Its `data`; of an {@link InvalidMessageError}, its issues. */
   readonly data: unknown;
 
   constructor(remote: {
@@ -306,7 +306,7 @@ export class RemoteError extends RedstartError {
   }
 }
 
-/** Why a message is in the dead letters: it was delivered `maxDeliveries` times, and no delivery was handled to its end. */
+/** Why a message is a dead letter: it was delivered `maxDeliveries` times, and its handler never finished (code `EXHAUSTED`). */
 export class ExhaustedError extends RedstartError {
   /** @internal */
   constructor(deliveries: number) {
@@ -318,7 +318,7 @@ export class ExhaustedError extends RedstartError {
   }
 }
 
-/** Why a message is in the dead letters: its handler called `ctx.reject()`. */
+/** Why a message is a dead letter: its handler called `ctx.reject()` (code `REJECTED`). */
 export class RejectedError extends RedstartError {
   /** @internal */
   constructor() {
@@ -330,7 +330,7 @@ export class RejectedError extends RedstartError {
   }
 }
 
-/** The message of anything that was thrown, an Error or not. */
+/** The message of a thrown value, whether it is an Error or not. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,16 +1,16 @@
 /**
- * Checks of what users pass. Each error says where, what was expected, what came and, for a slip,
- * what was meant. The checks that know a word of the domain (schema, codec) stand in src/api.
+ * Checks of what users pass. Each error says where it is, what was expected, what was given and, for
+ * a misspelt name, which name is similar. Checks of schemas, codecs and addresses are in src/api.
  */
 import { SetupError } from '../errors.ts';
 
-/** All options that were given together, for checks that depend on another option. */
+/** All options of one call, for checks that depend on another option. */
 export type Given = Readonly<Record<string, unknown>>;
 
-/** Throws {@link SetupError} for a value that option `key` cannot have. It is not called for `undefined`. */
+/** Throws {@link SetupError} if option `key` cannot have this value. Not called for `undefined`. */
 export type Check = (value: unknown, key: string, where: string, all: Given) => void;
 
-/** The options that a type has; for a union, those of all members. `option?: never` is none. */
+/** The names of a type's options; for a union, of all its members. `option?: never` does not count. */
 export type Keys<T> = T extends unknown
   ? { [K in keyof T]-?: [Exclude<T[K], undefined>] extends [never] ? never : K }[keyof T]
   : never;
@@ -18,10 +18,10 @@ export type Keys<T> = T extends unknown
 /** One check for each option of a type: with `satisfies`, an option without a check does not compile. */
 export type Checks<T> = Readonly<Record<Keys<T> & string, Check>>;
 
-/** Milliseconds that a timer can wait: setTimeout turns more into 1 ms. */
+/** The longest time that a timer can wait, in milliseconds: setTimeout turns a longer one into 1 ms. */
 const MAX_TIMER = 2_147_483_647;
 
-/** Throws for an unknown option and for the first option that its check refuses. `prefix` is put before names in errors. */
+/** Throws for an unknown option and for the first invalid value. Errors name an option with `prefix` before it. */
 export function checkOptions(
   given: object,
   checks: Readonly<Record<string, Check>>,
@@ -36,7 +36,7 @@ export function checkOptions(
   }
 }
 
-/** Throws for a key that is not known, and guesses which was meant. */
+/** Throws for an unknown key, and suggests a similar known one. */
 export function checkKeys(
   given: object,
   known: readonly string[],
@@ -52,7 +52,7 @@ export function checkKeys(
   }
 }
 
-/** What came, for an error: `null`, `an array`, `the string 'x'`; without the type where that is `expected`. */
+/** A value as errors show it: `null`, `an array`, `the string 'x'`; without its type if that is `expected`. */
 export function got(value: unknown, expected?: string): string {
   const type = typeof value;
   const article = type === expected ? '' : `the ${type} `;
@@ -96,19 +96,19 @@ export function count(value: unknown, key: string, where: string): void {
   throw wrong(where, key, 'a whole number, 1 or more', value, 'number');
 }
 
-/** Milliseconds that a timer waits for. Checked for every call that has a timeout: two comparisons. */
+/** Milliseconds that a timer waits for. Runs for every call with a timeout, so it is only two comparisons. */
 export function milliseconds(value: unknown, key: string, where: string): void {
   if (typeof value === 'number' && value >= 0 && value <= MAX_TIMER) return;
   refuseMilliseconds(value, key, where, '');
 }
 
-/** The same where `null` means that there is no limit. */
+/** Like {@link milliseconds}, or `null` for no limit. */
 export function millisecondsOrNull(value: unknown, key: string, where: string): void {
   if (value === null || (typeof value === 'number' && value >= 0 && value <= MAX_TIMER)) return;
   refuseMilliseconds(value, key, where, ' (null waits for ever)');
 }
 
-/** Milliseconds with no timer behind them. */
+/** Milliseconds that no timer waits for, so they may be more. */
 export function longMilliseconds(value: unknown, key: string, where: string): void {
   if (typeof value === 'number' && value >= 0 && value < Infinity) return;
   refuseMilliseconds(value, key, where, '');
@@ -130,7 +130,7 @@ export function oneOf(words: readonly string[]): Check {
   };
 }
 
-/** An object that has these functions, and names those that are missing. */
+/** An object that has these functions; the error names the missing ones. */
 export function functions(names: readonly string[], orElse = ''): Check {
   const expected = `have the functions ${names.slice(0, -1).join(', ')} and ${names.at(-1)}${orElse}`;
   return (value, key, where) => {
@@ -144,7 +144,7 @@ export function functions(names: readonly string[], orElse = ''): Check {
   };
 }
 
-/** An object of options that have a table of their own; `required` may not be left out. */
+/** An object of options with their own checks; those in `required` must be given. */
 export function options(
   checks: Readonly<Record<string, Check>>,
   required: readonly string[] = [],
@@ -159,7 +159,7 @@ export function options(
   };
 }
 
-/** An option that has no effect without another one, or without `value` as that one's value. */
+/** An option that has no effect unless another one is given, or unless that one has this `value`. */
 export function needs(other: string, check: Check, value?: boolean): Check {
   const label = value === undefined ? `'${other}'` : `'${other}: ${value}'`;
   return (own, key, where, all) => {
@@ -169,10 +169,10 @@ export function needs(other: string, check: Check, value?: boolean): Check {
   };
 }
 
-/** For what the reader of the options checks itself, such as the names of channels, lists and streams. */
+/** For an option that the code which reads it checks itself, such as the names of channels, lists and streams. */
 export function checkedByReader(): void {}
 
-/** `where: 'key' must be expected, got value`. */
+/** The error `where: 'key' must be <expected>, got <value>`. */
 export function wrong(
   where: string,
   key: string,
@@ -187,7 +187,7 @@ export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Equal but for case, or one letter apart. */
+/** Whether two words are equal but for case, one begins with the other, or one letter differs. */
 export function similar(a: string, b: string): boolean {
   const [x, y] = [a.toLowerCase(), b.toLowerCase()];
   if (x === y || x.startsWith(y) || y.startsWith(x)) return true;

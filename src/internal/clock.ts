@@ -1,7 +1,7 @@
-// The clock and the timers of everything in redstart that waits. It is the process's own clock until a
-// test makes it jump (`redstart/testing`): then timers made here end early, and both times are ahead.
+// The clock and the timers of redstart. They follow the clock of the process until a test moves them
+// forward (`redstart/testing`): then timers made here end early, and both times are ahead.
 
-/** By how many milliseconds this clock is ahead; whole ones, since stream ids are made of them. */
+/** How far this clock is ahead, in whole milliseconds: stream ids are made of them. */
 let ahead = 0;
 
 interface Waiting {
@@ -9,7 +9,7 @@ interface Waiting {
   readonly task: () => void;
 }
 
-/** Timers that a jump may end early; undefined while no test is running. */
+/** Timers that {@link passTime} may end early; undefined while no test runs. */
 let waiting: Map<NodeJS.Timeout, Waiting> | undefined;
 
 /** Unix milliseconds. */
@@ -17,12 +17,12 @@ export function unixTime(): number {
   return Date.now() + ahead;
 }
 
-/** Milliseconds since some fixed moment; not changed when the system's clock is set. */
+/** Milliseconds since a fixed moment; setting the system's clock does not change them. */
 export function monotonicTime(): number {
   return performance.now() + ahead;
 }
 
-/** `setTimeout`; to be cleared with {@link clearTimer}. */
+/** Like `setTimeout`; {@link clearTimer} cancels it. */
 export function setTimer(task: () => void, delay: number): NodeJS.Timeout {
   if (waiting === undefined) return setTimeout(task, delay);
   const known = waiting;
@@ -41,7 +41,7 @@ export function clearTimer(timer: NodeJS.Timeout | undefined): void {
 
 let testers = 0;
 
-/** Lets {@link passTime} end timers that are made from now on. The result undoes it; the last one sets the clock right. */
+/** From now on new timers can be ended by {@link passTime}. Returns a function that undoes this; the last one called sets the clock back. */
 export function watchTime(): () => void {
   testers++;
   waiting ??= new Map();
@@ -53,7 +53,7 @@ export function watchTime(): () => void {
 }
 
 /**
- * Puts the clock ahead by `ms` milliseconds: runs the timers that are due by then, in their order, and
+ * Moves the clock forward by `ms` milliseconds. Runs the timers that are due by then in order, and
  * awaits `settle` after each.
  */
 export async function passTime(ms: number, settle: () => Promise<void>): Promise<void> {

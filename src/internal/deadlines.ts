@@ -1,6 +1,6 @@
 import { clearTimer, monotonicTime, setTimer } from './clock.ts';
 
-/** How many durations keep an idle timer for their next item; beyond this number, an idle one is dropped. */
+/** How many durations may have a timer without items, kept for the next item. */
 const MAX_IDLE = 32;
 
 /** An item with a deadline. All fields but `timeout` belong to {@link Deadlines}. */
@@ -58,7 +58,7 @@ export class Deadlines<T extends Expiring> {
     else queue.timer?.unref();
   }
 
-  /** Timers in use, for tests. */
+  /** The number of armed timers, for tests. */
   get timers(): number {
     let count = 0;
     for (const queue of this.#queues.values()) if (queue.timer !== undefined) count++;

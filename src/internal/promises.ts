@@ -1,4 +1,4 @@
-/** The promise in `value`, where it is one or any other thenable; undefined where it is a plain value. */
+/** `value` as a promise if it is a promise or another thenable; undefined for a plain value. */
 export function promiseIn(value: unknown): Promise<unknown> | undefined {
   if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function')
     return undefined;
