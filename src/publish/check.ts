@@ -9,8 +9,6 @@ import type {
   RequestManyOptions,
 } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
-import type { HeadersInput } from '../message/headers.ts';
-import type { Schema } from '../message/schema.ts';
 import {
   checkKeys,
   checkedByReader,
@@ -23,8 +21,10 @@ import {
   type Checks,
   type Given,
 } from '../internal/checks.ts';
+import type { HeadersInput } from '../message/headers.ts';
+import type { Schema } from '../message/schema.ts';
 
-/** Everything that may stand beside the destination. */
+/** All options of one message or call, with its destination. */
 export interface AnyOptions {
   channel?: string;
   sharded?: boolean;
@@ -43,7 +43,7 @@ export interface AnyOptions {
   max?: number;
 }
 
-/** The sender reads the destination (`targetOf`), and refuses `maxlen` for a channel or a list. */
+/** `targetOf` checks the names. The sender refuses `maxlen` for a channel or a list. */
 const DESTINATION = {
   channel: checkedByReader,
   sharded: checkedByReader,
@@ -81,14 +81,14 @@ const GATHER = {
   max: count,
 } satisfies Checks<GatherOptions>;
 
-/** The checks of one kind of message: a Map, since they are looked up for every message. */
+/** The checks of one kind of message. A Map: the lookup runs for every message. */
 export type MessageChecks = ReadonlyMap<string, Check>;
 
 const PUBLISH_CHECKS: MessageChecks = new Map(Object.entries(PUBLISH));
 export const STREAM_CHECKS: MessageChecks = new Map(Object.entries(STREAM));
 export const GATHER_CHECKS: MessageChecks = new Map(Object.entries(GATHER));
 
-/** The options of one message, as an object. Throws `SetupError` for an unknown one and for one that its check refuses. */
+/** The options of one message, as an object. Throws `SetupError` for an unknown option and for an invalid value. */
 export function checked(
   to: unknown,
   where: string,
@@ -102,7 +102,7 @@ export function checked(
   }
   for (const key in to) {
     const check = checks.get(key);
-    // For every message, so the list of known keys is only written out for an unknown one.
+    // This runs for every message, so the list of known keys is made only for an unknown one.
     if (check === undefined) {
       checkKeys(to, [...checks.keys()], where, where);
       continue;
@@ -114,7 +114,7 @@ export function checked(
   return to;
 }
 
-/** Throws {@link SetupError} for options of calls. */
+/** Throws {@link SetupError} if options of a call are given to a message that waits for no answer. */
 export function forbidCall(options: AnyOptions, where: string): void {
   if (options.rpc === true) {
     throw new SetupError(

@@ -8,16 +8,16 @@ import {
   type EventContract,
   type RpcContract,
 } from '../api/contract.ts';
-import { SetupError } from '../errors.ts';
-import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 import type {
   ContractCallOptions,
   MessageOptions,
   Publishing,
   RequestManyOptions,
 } from '../api/publishing.ts';
+import { SetupError } from '../errors.ts';
+import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 
-/** One function for each contract, typed by it. */
+/** One function for each contract, with the contract's types. */
 export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {
   readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract<
     infer Q,
@@ -36,7 +36,7 @@ export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> 
       : never;
 };
 
-/** Functions that call, stream from and publish to what the contracts describe. */
+/** Makes a function for each contract: it publishes an event, makes a call, or reads a streamed answer. Throws `SetupError` for a value that is no contract. */
 export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
   publishing: Publishing,
   contracts: Contracts,
@@ -59,8 +59,9 @@ export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
 }
 
 /**
- * The options of one message to a contract's address, with the caller's own. Throws `SetupError` for
- * a verb that does not fit: `requestMany` is for contracts that answer with a stream, and only for them.
+ * The options of one message: the contract's address and reply schema, and the caller's options.
+ * Throws `SetupError` if the verb does not fit: a contract with `stream: true` needs `requestMany`, any
+ * other needs `publish` or `request`.
  */
 export function optionsOf(
   contract: Contract,
@@ -83,12 +84,12 @@ export function optionsOf(
     : { ...address, reply, ...more };
 }
 
-/** The body as the contract's schema returns it. Rejects with `InvalidMessageError` where it does not fit. */
+/** The output of the contract's schema for the body. Rejects with `InvalidMessageError` if the body does not fit. */
 export async function validated(contract: Contract, body: unknown): Promise<unknown> {
   return validator(contract.schema, `the request to ${placeOf(contract)}`)(body);
 }
 
-/** Sends what a contract describes: checks the body, and the data of a declared error that comes back. */
+/** Sends a message or call by its contract: checks the body, and the data of a declared error that the handler throws. */
 export async function sendByContract(
   contract: Contract,
   verb: 'publish' | 'request',

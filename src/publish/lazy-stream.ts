@@ -1,4 +1,4 @@
-/** A stream of answers whose call is made when its first item is asked for. */
+/** A streamed answer. The call is made when the first item is read. */
 export class LazyStream implements AsyncIterableIterator<unknown, undefined> {
   readonly #open: () => Promise<AsyncIterator<unknown, undefined>>;
   #stream: Promise<AsyncIterator<unknown, undefined>> | undefined;

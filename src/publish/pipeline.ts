@@ -9,23 +9,23 @@ import { describe, type Target } from '../transport/address.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
 
 export interface PublishPipelineOptions {
-  /** All or none are carried out, with no other client's commands between them (MULTI/EXEC). On a cluster all names must be in one slot. Default false. */
+  /** Sends in one transaction (MULTI/EXEC): Redis runs all commands or none, and no other client's between them. On a cluster all names must be in one slot. Default false. */
   transaction?: boolean;
 }
 
 const PIPELINE = { transaction: flag } satisfies Checks<PublishPipelineOptions>;
 
-/** What became of each message, in order: receivers, length or id, or why it was not sent. */
+/** The result of each message, in order: receivers, length or id, or the error if it was not sent. */
 export type Results = PromiseSettledResult<number | string>[];
 
-/** One message that was added, as it was given. */
+/** The arguments of one `publish` of a pipeline, not checked yet. */
 export interface CollectedMessage {
   readonly body: unknown;
   readonly to: unknown;
   readonly more: object | undefined;
 }
 
-/** Messages for any addresses, collected and sent in one go. */
+/** Collects messages for any addresses, and sends them in one round trip. */
 export class PublishPipeline {
   readonly #send: (messages: readonly CollectedMessage[], transaction: boolean) => Promise<Results>;
   readonly #transaction: boolean;
@@ -44,18 +44,18 @@ export class PublishPipeline {
     this.#send = send;
   }
 
-  /** How many messages wait for `send`. */
+  /** The number of messages that the next `send` sends. */
   get size(): number {
     return this.#messages.length;
   }
 
-  /** Adds what a contract describes. */
+  /** Adds a message by its contract. */
   publish<S extends Schema>(
     body: InputOf<S>,
     contract: EventContract<S>,
     options?: MessageOptions,
   ): this;
-  /** Adds a message. Nothing is checked or sent before `send`. */
+  /** Adds a message. It is checked and sent by `send`. */
   publish(body: unknown, to: string | (Destination & PublishOptions)): this;
   publish(body: unknown, to: unknown, more?: object): this {
     this.#messages.push({ body, to, more });
@@ -63,10 +63,10 @@ export class PublishPipeline {
   }
 
   /**
-   * Sends all that was added, in one round trip, and is empty then. Resolves with what `publish`
-   * would have given for each, in order: receivers, length or id. Rejects with `PipelineError`, which says how each
-   * fared, where Redis refused some; with `SetupError`, `EncodeError`, `InvalidMessageError` where
-   * one cannot be sent, and then none has been.
+   * Sends all added messages in one round trip; the pipeline is empty afterwards. Resolves with the
+   * result of each, in order: receivers, length or id. Rejects with `PipelineError` if Redis refused
+   * some; its `results` has the result of each. Rejects with `SetupError`, `EncodeError` or
+   * `InvalidMessageError` if a message is invalid; then nothing was sent.
    */
   async send(): Promise<(number | string)[]> {
     const messages = this.#messages;
@@ -79,21 +79,21 @@ export class PublishPipeline {
   }
 }
 
-/** A message of a batch or a pipeline, on its way through middleware. */
+/** A message of a batch or a pipeline while its middleware runs. */
 interface PassingMessage {
   readonly command: PublishCommand;
-  /** Resolves when its middleware has called `next()`, or has ended without. */
+  /** Resolves when its middleware has called `next()`, or has ended without calling it. */
   readonly decided: Deferred<void>;
   /** What `next()` resolves with. */
   readonly sent: Deferred<number | string>;
-  /** What is to be sent; undefined unless middleware has called `next()`. */
+  /** The frame to send; undefined unless middleware has called `next()`. */
   outbound: Outbound | undefined;
 }
 
 /**
- * Runs each command through middleware, and sends all that middleware lets through at once: `send`
- * gets them in the order of the commands. Rejects with the first error that comes before that, and
- * nothing is sent then.
+ * Runs the middleware of each command, then sends those commands for which it called `next()`: one
+ * call of `send`, in the order of the commands. If an error is thrown before that, nothing is sent,
+ * and this rejects with the first error.
  */
 export async function sendTogether(
   commands: readonly PublishCommand[],
@@ -155,7 +155,7 @@ function tooLate(): SetupError {
   );
 }
 
-/** Sends frames to any targets, in one round trip. Never rejects: what became of each is in the results. */
+/** Sends frames to any targets in one round trip. Never rejects: the results hold the errors. */
 export async function sendFrames(
   transport: Transport,
   outbound: readonly Outbound[],
@@ -185,7 +185,7 @@ export async function sendBatchFrames(
   const length = await transport.sendBatch(target, frames).catch((error: unknown) => {
     throw asSendError(target, error);
   });
-  // The list's length as it was after each of them.
+  // Redis answers with the final length; this is the length after each message.
   const before = (length as number) - frames.length;
   return frames.map((_, i) => ({ status: 'fulfilled', value: before + i + 1 }));
 }
@@ -194,7 +194,7 @@ function rejected({ to }: Outbound, error: unknown): PromiseRejectedResult {
   return { status: 'rejected', reason: asSendError(to, error) };
 }
 
-/** What a publish rejects with where the transport could not send. */
+/** The error that a publish rejects with if the transport could not send. */
 export function asSendError(to: Target, error: unknown): RedstartError {
   return error instanceof RedstartError ? error : new SendError(describe(to), error);
 }

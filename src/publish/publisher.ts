@@ -1,42 +1,42 @@
-import type { Message } from '../api/message.ts';
-import type { InputOf, Schema } from '../message/schema.ts';
 import type { PublisherSpec } from '../api/check.ts';
+import type { Message } from '../api/message.ts';
 import type {
   CallOptions,
   Destination,
   MessageOptions,
   PublishOptions,
 } from '../api/publishing.ts';
+import type { InputOf, Schema } from '../message/schema.ts';
 import type { Sender } from './sender.ts';
 
-/** Sends to one address, with defaults of its own: `broker.publisher(address, options)`. */
+/** Sends to one address with its own default options: `broker.publisher(address, options)`. */
 export class Publisher<S extends Schema, Sent> {
   readonly #findSender: () => Sender;
   readonly #spec: PublisherSpec;
-  #found: Sender | undefined;
+  #cachedSender: Sender | undefined;
 
-  /** `sender` is asked at the first message. @internal */
-  constructor(sender: () => Sender, spec: PublisherSpec) {
-    this.#findSender = sender;
+  /** `findSender` is called at the first message. @internal */
+  constructor(findSender: () => Sender, spec: PublisherSpec) {
+    this.#findSender = findSender;
     this.#spec = spec;
   }
 
   get #sender(): Sender {
-    return (this.#found ??= this.#findSender());
+    return (this.#cachedSender ??= this.#findSender());
   }
 
-  /** Sends one message. Rejects with `InvalidMessageError` where it does not fit the publisher's schema. */
+  /** Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id. Rejects with `InvalidMessageError` if the body does not fit the publisher's schema. */
   async publish(body: InputOf<S>, options: PublishOptions = {}): Promise<Sent> {
     return await this.#sender.publish(await this.#valid(body), this.#merged(options));
   }
 
-  /** Calls the handler at the address and resolves with its whole answer. */
+  /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
   async request<T = unknown>(body: InputOf<S>, options: CallOptions = {}): Promise<Message<T>> {
     const { replyTo: _, ...call } = this.#merged(options);
     return this.#sender.request(await this.#valid(body), call);
   }
 
-  /** Sends many messages in one round trip. */
+  /** Sends many messages in one round trip. Resolves with the length of a list, or the ids or receivers of each. */
   async publishBatch(
     bodies: readonly InputOf<S>[],
     options: PublishOptions = {},
@@ -45,7 +45,7 @@ export class Publisher<S extends Schema, Sent> {
     return await this.#sender.publishBatch(valid, this.#merged(options));
   }
 
-  /** @internal */
+  /** {@link publish} with a body of any type, for results of handlers. @internal */
   async send(body: unknown, options: MessageOptions): Promise<unknown> {
     return this.#sender.publish(await this.#valid(body), this.#merged(options));
   }

@@ -29,28 +29,28 @@ import {
 } from './pipeline.ts';
 
 export interface SenderOptions {
-  /** The session where it is open, a promise of it where it is not. Throws or rejects when there will be none. */
+  /** The open session, or a promise of it while it opens. Throws or rejects if the broker is stopped or cannot connect. */
   readonly session: () => Session | Promise<Session>;
   readonly encoder: Encoder;
   readonly prefix: string;
-  /** Outermost first; read once, at the first message. */
+  /** The publish middleware, the outermost first. Called once, at the first message. */
   readonly middlewares: () => readonly PublishMiddleware[];
-  /** Default of a call's `timeout`. */
+  /** The default of a call's `timeout`, in milliseconds; `null` is none. */
   readonly timeout: number | null;
 }
 
-/** The message that is being handled, for what it passes on to those sent from its handler. The deadline is passed on by rpc/deadline.ts. */
+/** What messages sent from a handler take from the message that it handles. The deadline is taken over in rpc/deadline.ts. */
 export interface ParentMessage {
   readonly correlationId: string;
 }
 
-/** What the user called: the first word of every `SetupError`. */
+/** The method that the user called: the first word of each `SetupError`. */
 type Verb = 'publish' | 'request' | 'requestMany' | 'gather' | 'publishBatch' | 'pipeline';
 
-/** One message or call, ready to be sent: which of them it is shows in the fields that only that one has. */
+/** One message or call to send. Only a call has `call`, only a stream `window`, only a gather `max`. */
 type Command = PublishCommand | CallCommand | StreamCommand | GatherCommand;
 
-/** Turns values and options into commands, runs them through middleware and sends them. */
+/** Makes commands of values and options, runs the publish middleware and sends them. */
 export class Sender implements Publishing {
   readonly #options: SenderOptions;
   #cachedMiddlewares: readonly PublishMiddleware[] | undefined;
@@ -64,7 +64,7 @@ export class Sender implements Publishing {
     return asDeclared(this.#publishOrCall('publish', body, to, more, undefined));
   }
 
-  /** `publish` from a handler: the message takes over the correlation id of the one that is being handled. */
+  /** `publish` from a handler: the message has the correlation id of the handled one, unless it has its own. */
   publishFrom(parent: ParentMessage, body: unknown, to: unknown, more?: object): Promise<unknown> {
     return this.#publishOrCall('publish', body, to, more, parent);
   }
@@ -77,24 +77,24 @@ export class Sender implements Publishing {
     return asDeclared(this.#publishBatch(bodies, to));
   }
 
-  /** Calls a handler that answers with a stream. Nothing is sent before the first item is asked for. */
+  /** Calls a handler that answers with a stream. The request is sent when the first item is read. */
   requestMany(body: unknown, to: unknown, more?: object): AsyncIterableIterator<never, undefined> {
     return asDeclared(this.#requestMany(body, to, more));
   }
 
-  /** Asks everybody on a channel. */
+  /** Sends a request to all subscribers of a channel, and collects their answers. */
   gather(body: unknown, to: unknown): Promise<GatherResult<never>> {
     return asDeclared(this.#gather(body, to));
   }
 
-  /** Collects messages, to be sent in one round trip. */
+  /** Makes a pipeline, which sends its messages in one round trip. */
   pipeline(options: PublishPipelineOptions = {}): PublishPipeline {
     return new PublishPipeline(options, (messages, transaction) =>
       this.#sendCollected(messages, transaction),
     );
   }
 
-  // Without `async` and with few promises: this is the path of every message.
+  // Not `async`, to save promises: this runs for every message.
   #publishOrCall(
     verb: 'publish' | 'request',
     body: unknown,
@@ -257,15 +257,15 @@ export class Sender implements Publishing {
       signal: options.signal,
       validate: options.reply === undefined ? undefined : validator(options.reply, 'the answer'),
       encoder: this.#options.encoder,
-      // Middleware sees the whole answer whatever the caller gets of it.
+      // Middleware gets the whole answer, even if the caller gets only its body.
       whole: verb !== 'publish' || this.#middlewares.length > 0,
     };
   }
 
-  /** The one way out: through middleware, where there is some, and then to the transport or to those who wait for answers. */
+  /** Runs the middleware, if any, and sends the command. */
   #send(session: Session, command: Command): Promise<unknown> {
     if (this.#middlewares.length === 0) return this.#carryOut(session, command);
-    // Asked for the session again: middleware may take its time, and the broker stop and start meanwhile.
+    // Opens the session again: the broker may have stopped and started while middleware ran.
     this.#sendThroughMiddleware ??= composePublish(this.#middlewares, async (last: Command) =>
       this.#carryOut(await this.#options.session(), last),
     );
@@ -313,7 +313,7 @@ export class Sender implements Publishing {
   }
 }
 
-/** What comes back follows from the options, as the overloads of `Publishing` say; the compiler cannot follow them here. */
+/** The overloads of `Publishing` derive the result's type from the options; the compiler cannot check this here. */
 function asDeclared(result: unknown): never {
   return result as never;
 }
@@ -322,10 +322,10 @@ function isCall(verb: Verb, options: AnyOptions): boolean {
   return verb === 'request' || options.rpc === true;
 }
 
-/** Throws for options that a call does not take. */
+/** Throws {@link SetupError} for options that a call does not have. */
 function checkCall(options: AnyOptions, verb: Verb): void {
   if (verb === 'request' && options.rpc !== undefined) {
-    throw new SetupError("request: leave out 'rpc', a request is one");
+    throw new SetupError("request: leave 'rpc' out: a request is always a call");
   }
   if (options.replyTo !== undefined) {
     throw new SetupError(
@@ -334,12 +334,12 @@ function checkCall(options: AnyOptions, verb: Verb): void {
   }
 }
 
-/** Middleware may have put something else in the message's place. */
+/** The answer's body. Middleware may have replaced the message with another value. */
 function bodyOf(answer: unknown): unknown {
   return answer instanceof ReceivedMessage ? answer.body : answer;
 }
 
-/** A call's own time, or what is left of the call that its handler answers, whichever is less. */
+/** The call's timeout in milliseconds, but not more than the rest of the call that the current handler answers. */
 function timeLeft(timeout: number | null): number | null {
   const deadline = inheritedDeadline();
   if (deadline === undefined) return timeout;
