@@ -1,9 +1,9 @@
 import { RpcError } from '../errors.ts';
-import { schema as expectSchema } from './from-type.ts';
 import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 import { describe, targetOf } from '../transport/address.ts';
+import { schema as expectSchema } from './from-type.ts';
 
-/** Where a contract's messages go; a stream may name the group that reads it. */
+/** The address of a contract: a channel's name, a channel, a list or a stream. A stream can name the group that reads it. */
 export type ContractAddress =
   | string
   | {
@@ -26,26 +26,26 @@ export type ContractAddress =
       readonly group?: string;
     };
 
-/** The errors of a call: a schema of their data for each code. */
+/** The declared errors of a call: by code, the schema of the error's data. */
 export type ErrorSchemas = Readonly<Record<string, Schema>>;
 
-/** Of a call that declares no errors. */
+/** The type of `errors` for a call that declares none. */
 export type NoErrors = Readonly<Record<string, never>>;
 
 const CONTRACT = Symbol.for('redstart:contract');
 
 interface AnyContract {
   readonly [CONTRACT]: 'rpc' | 'event';
-  /** The place as subscribers and publishers both understand it. */
+  /** The address as subscribers and publishers take it. */
   readonly address: Readonly<Record<string, unknown>>;
   readonly schema: Schema;
   readonly reply: Schema | undefined;
   readonly errors: ErrorSchemas;
-  /** Whether the answer is a stream of `reply`s. */
+  /** Whether the answer is a stream of items, each with the schema `reply`. */
   readonly many: boolean;
 }
 
-/** A call that both sides agree on: made by {@link rpc}. */
+/** A call that caller and handler share. Made by {@link rpc}. */
 export interface RpcContract<
   Request extends Schema = Schema,
   Reply extends Schema = Schema,
@@ -57,20 +57,20 @@ export interface RpcContract<
   readonly reply: Reply;
   readonly errors: Errors;
   readonly many: Many;
-  /** An error of this call, for the handler to throw. */
+  /** Makes a declared error, for the handler to throw. */
   error<Code extends keyof Errors & string>(
     code: Code,
     data: InputOf<Errors[Code]>,
     message?: string,
   ): RpcError<Code, InputOf<Errors[Code]>>;
-  /** Whether something that a call rejected with is this error of the contract. */
+  /** Whether `error`, which a call rejected with, is the declared error with this code. */
   is<Code extends keyof Errors & string>(
     error: unknown,
     code: Code,
   ): error is RpcError<Code, OutputOf<Errors[Code]>>;
 }
 
-/** A message that both sides agree on: made by {@link event}. */
+/** A message without an answer that sender and handler share. Made by {@link event}. */
 export interface EventContract<S extends Schema = Schema> extends AnyContract {
   readonly [CONTRACT]: 'event';
   readonly schema: S;
@@ -84,13 +84,13 @@ export interface RpcDefinition<
   Errors extends ErrorSchemas,
   Many extends boolean,
 > {
-  /** What is sent. Checked by the caller before it is sent, and by the handler. */
+  /** The schema of the request. The caller checks it before sending, and the handler on receipt. */
   request: Request;
-  /** What is answered; of a stream, each item. Checked by the handler before it is sent, and by the caller. */
+  /** The schema of the answer, or of each item of a stream. The handler checks it before sending, and the caller on receipt. */
   reply: Reply;
-  /** The data of each error that the handler may throw by `contract.error(code, data)`. */
+  /** The errors that the handler may throw with `contract.error(code, data)`: a schema of the data for each code. Default: none. */
   errors?: Errors;
-  /** The handler is an `async function*`, and is called by `broker.requestMany`. Default false. */
+  /** The answer is a stream: the handler is an `async function*`, and callers use `broker.stream`. Default false. */
   many?: Many;
 }
 
@@ -110,14 +110,14 @@ export function rpc<
 ): RpcContract<Request, Reply, Errors, Many> {
   const where = 'rpc()';
   const { request, reply, errors = {} as Errors, many = false as Many } = definition;
-  const place = addressOf(address, where);
+  const checkedAddress = addressOf(address, where);
   expectSchema(request, 'request', where);
   expectSchema(reply, 'reply', where);
   for (const [code, schema] of Object.entries(errors))
     expectSchema(schema, `errors.${code}`, where);
   return {
     [CONTRACT]: 'rpc',
-    address: place,
+    address: checkedAddress,
     schema: request,
     reply,
     errors,
@@ -127,17 +127,17 @@ export function rpc<
   };
 }
 
-/** A message as a value that both sides import; nobody answers it. */
+/** Describes a message without an answer once, for both sides to import. Throws `SetupError` for an invalid address or schema. */
 export function event<S extends Schema>(
   address: ContractAddress,
   definition: { schema: S },
 ): EventContract<S> {
   const where = 'event()';
-  const place = addressOf(address, where);
+  const checkedAddress = addressOf(address, where);
   expectSchema(definition.schema, 'schema', where);
   return {
     [CONTRACT]: 'event',
-    address: place,
+    address: checkedAddress,
     schema: definition.schema,
     reply: undefined,
     errors: {},
@@ -149,19 +149,19 @@ export function isContract(value: unknown): value is Contract {
   return typeof value === 'object' && value !== null && CONTRACT in value;
 }
 
-/** Whether somebody answers. */
+/** Whether the contract is a call, which is answered. */
 export function isRpc(contract: Contract): contract is RpcContract {
   return contract[CONTRACT] === 'rpc';
 }
 
-/** How errors and logs name the contract's place. */
+/** The contract's address, as errors and logs show it. */
 export function placeOf(contract: Contract): string {
   return describe(targetOf(contract.address, 'contract'));
 }
 
 /**
- * What a contract makes of an error that was thrown or received: the data of one that it declares
- * is checked. Throws whatever is to be thrown on.
+ * Throws `error` again. If the contract declares it, its data is first checked and replaced by the
+ * schema's output; throws `InvalidMessageError` if the data does not fit.
  */
 export async function rethrow(contract: Contract, error: unknown): Promise<never> {
   const schema = error instanceof RpcError ? contract.errors[error.code] : undefined;
@@ -173,7 +173,7 @@ export async function rethrow(contract: Contract, error: unknown): Promise<never
 }
 
 function addressOf(address: ContractAddress, where: string): Readonly<Record<string, unknown>> {
-  const place = typeof address === 'string' ? { channel: address } : address;
-  targetOf(place, where);
-  return place;
+  const destination = typeof address === 'string' ? { channel: address } : address;
+  targetOf(destination, where);
+  return destination;
 }

@@ -1,30 +1,30 @@
-import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
-import type { InjectedState, Injections } from './inject.ts';
-import type { MessageContext, NoInjections } from './context.ts';
 import type { Response } from '../message/response.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
+import type { MessageContext, NoInjections } from './context.ts';
+import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
+import type { InjectedState, Injections } from './inject.ts';
+import { record, type DecoratorArguments } from './metadata.ts';
 import type { PublisherOptions, SubscriberAddress, SubscriberOptions } from './options.ts';
 import type { Destination } from './publishing.ts';
-import { record, type DecoratorArguments } from './metadata.ts';
 
-// oxlint-disable-next-line typescript/no-explicit-any -- without a schema the method says what it expects
+// oxlint-disable-next-line typescript/no-explicit-any -- without a schema the method's own types apply
 export type AnySchema = Schema<any, any>;
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** What a handler receives as its first argument. */
+/** The type of a handler's first argument. */
 export type BodyOf<S extends Schema, B extends boolean> = B extends true
   ? OutputOf<S>[]
   : OutputOf<S>;
 
-/** What a handler may return: the answer, or an array of one for each item of a batch. */
+/** What a handler may return: the answer, or for a batch an array with one answer per item. */
 export type ResultOf<R extends Schema, B extends boolean> = MaybePromise<
   | InputOf<R>
   | Response<InputOf<R>>
   | (B extends true ? readonly (InputOf<R> | Response<InputOf<R>>)[] : never)
 >;
 
-/** A function that handles what a schema describes and answers what another does. */
+/** A handler, with the types of its schemas `S` (body) and `R` (answer). */
 export type Handler<
   S extends Schema,
   R extends Schema,
@@ -32,8 +32,8 @@ export type Handler<
   I extends Injections = NoInjections,
 > = (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedState<I>>) => ResultOf<R, B>;
 
-/** A method decorator in both dialects; the compiler checks the method against the schemas in either. */
-// oxlint-disable-next-line typescript/no-explicit-any -- as the standard's own decorator types have it
+/** A method decorator, legacy and standard. The compiler checks the method's types against the schemas. */
+// oxlint-disable-next-line typescript/no-explicit-any -- TypeScript's own decorator types use any here
 export interface HandlerDecorator<H extends (...args: any[]) => unknown> {
   <This, M extends H>(method: M, context: ClassMethodDecoratorContext<This, M>): void;
   <M extends H>(
@@ -43,7 +43,7 @@ export interface HandlerDecorator<H extends (...args: any[]) => unknown> {
   ): void;
 }
 
-/** Options beside a contract, which says the rest. */
+/** The subscriber options that a contract does not set. */
 export type ContractSubscriberOptions = Omit<SubscriberOptions, 'schema' | 'reply' | 'noReply'> & {
   group?: string;
   consumer?: string;
@@ -51,13 +51,13 @@ export type ContractSubscriberOptions = Omit<SubscriberOptions, 'schema' | 'repl
   lastId?: string;
 };
 
-/** A handler that keeps a contract; that of a stream answers with an async iterable. */
+/** A handler with the types of a contract; with `stream: true`, it returns an async iterable. */
 export type ContractHandler<Q extends Schema, A extends Schema, S extends boolean> = (
   body: OutputOf<Q>,
   ctx: MessageContext<OutputOf<Q>>,
 ) => S extends true ? AsyncIterable<InputOf<A>> : MaybePromise<InputOf<A> | Response<InputOf<A>>>;
 
-/** Makes a method keep a contract: its parameter and its result are checked against it. */
+/** Makes a method the handler of a contract. Its parameter and result are checked against the contract's schemas. */
 export function subscriber<
   Q extends Schema,
   A extends Schema,
@@ -72,9 +72,9 @@ export function subscriber<S extends Schema>(
   options?: ContractSubscriberOptions,
 ): HandlerDecorator<(body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown>;
 /**
- * Makes a method handle what comes to an address. Registering an instance of the class with a
- * broker or router connects it. Throws `SetupError` on anything but a public method; mistaken
- * options are found at registration.
+ * Makes a method the handler of an address. It runs once an instance of the class is registered with
+ * a broker or router. Throws `SetupError` on anything but a public method; `register` throws it for
+ * invalid options.
  */
 export function subscriber<
   S extends Schema = AnySchema,
@@ -92,13 +92,13 @@ export function subscriber(address: unknown, options?: unknown) {
   };
 }
 
-/** A method whose result can be sent on; `undefined` sends nothing. */
+/** A method whose result `@publisher` can send. */
 export type PublishedFunction<S extends Schema> = (
-  // oxlint-disable-next-line typescript/no-explicit-any -- what it receives is @subscriber's to check
+  // oxlint-disable-next-line typescript/no-explicit-any -- @subscriber checks the parameters
   ...args: any[]
 ) => MaybePromise<InputOf<S> | Response<InputOf<S>> | undefined | void>;
 
-/** Sends what a subscribed method returns on to an address; `undefined` sends nothing. Several may stand on one method. */
+/** Sends the result of a handler method to an address, too; `undefined` is not sent. A method can have several. Throws as {@link subscriber} does. */
 export function publisher<S extends Schema = AnySchema>(
   address: string | Destination,
   options?: PublisherOptions<S>,

@@ -5,17 +5,17 @@ import type { MessageContext } from './context.ts';
 /** A class of errors, abstract ones included. */
 export type ErrorClass<E extends Error = Error> = abstract new (...args: never[]) => E;
 
-/** What answers for errors of one class. Made by {@link onError}. */
+/** Handles the errors of one class that a handler throws. Made by {@link onError}. */
 export interface ErrorHandler {
   readonly type: ErrorClass;
   readonly handle: (error: never, ctx: MessageContext) => unknown;
 }
 
 /**
- * Answers for errors of a class and its subclasses, for the option `onError` of a subscriber, router
- * or broker. What `handle` returns takes the place of what the handler would have returned: it is
- * answered, sent on, and the message is acknowledged. What it throws is the failure instead. Throws
- * `SetupError` where `type` is no class of errors.
+ * Handles errors of a class and its subclasses, for the option `onError` of a subscriber, router or
+ * broker. The result of `handle` replaces the result of the handler: it is the answer, publishers
+ * send it, and the message is acknowledged. If `handle` throws, the message fails with that error.
+ * Throws `SetupError` if `type` is not `Error` or a subclass of it.
  */
 export function onError<E extends Error>(
   type: ErrorClass<E>,
@@ -32,7 +32,7 @@ export function onError<E extends Error>(
   return { type, handle };
 }
 
-/** Throws where one of the handlers was not made by {@link onError}, or two are for one class. */
+/** Throws {@link SetupError} if a handler was not made by {@link onError}, or if two are for the same class. */
 export function checkErrorHandlers(given: unknown, where: string): void {
   if (!Array.isArray(given)) throw wrong(where, 'onError', 'an array', given);
   const types = new Set<ErrorClass>();
@@ -48,10 +48,10 @@ export function checkErrorHandlers(given: unknown, where: string): void {
   }
 }
 
-/** Finds who answers for an error: of all classes that fit, the most specific. */
+/** Finds the handler of an error: the one for its most specific class. */
 export type FindErrorHandler = (error: unknown) => ErrorHandler['handle'] | undefined;
 
-/** For handlers with the nearest first, which wins where two are for the same class. */
+/** Makes the lookup for these handlers. Of two for the same class, the first one is used, so those of the subscriber come first. */
 export function errorHandlersBy(handlers: readonly ErrorHandler[]): FindErrorHandler | undefined {
   if (handlers.length === 0) return undefined;
   const byPrototype = new Map<unknown, ErrorHandler['handle']>();

@@ -1,34 +1,34 @@
 import 'reflect-metadata';
 import { SetupError } from '../errors.ts';
 
-// Node has no Symbol.metadata yet; defined before any class that this module's decorators touch.
+// Node has no Symbol.metadata yet. It must exist before a class is decorated.
 (Symbol as { metadata?: symbol }).metadata ??= Symbol.for('Symbol.metadata');
 
 const KEY = Symbol.for('redstart:handlers');
 
-/** What one decorator said about one method. */
+/** The arguments of one decorator on one method. */
 export interface Intent {
   readonly type: 'subscriber' | 'publisher';
   readonly method: string | symbol;
   readonly address: unknown;
   readonly options: unknown;
-  /** The broker or router whose own decorator it was; undefined for the free-standing ones. */
+  /** The broker or router whose decorator it is (`@broker.subscriber`); undefined for `@subscriber` and `@publisher`. */
   readonly owner: object | undefined;
 }
 
-/** An intent, and the types that TypeScript emitted for the method's parameters, where it did. */
+/** An intent with the parameter types of its method, if TypeScript emitted them. */
 export interface FoundIntent extends Intent {
-  /** The very record that the decorator made. */
+  /** The same object that {@link record} returned. */
   readonly intent: Intent;
   readonly parameterTypes: readonly unknown[] | undefined;
 }
 
-/** How a method decorator is called: by TypeScript's older dialect, or by the standard. */
+/** The arguments of a method decorator: of TypeScript's legacy decorators, or of standard ones. */
 export type DecoratorArguments =
   | [prototype: object, key: string | symbol, descriptor: PropertyDescriptor | undefined]
   | [value: unknown, context: ClassMethodDecoratorContext];
 
-/** Records an intent, whichever dialect the decorator was called in. Nothing after this sees the difference. */
+/** Stores an intent, for legacy and standard decorators alike. Throws {@link SetupError} on anything but a public method. */
 export function record(
   intent: Omit<Intent, 'method'>,
   decorator: string,
@@ -82,9 +82,9 @@ function notAMethod(decorator: string, name: string | symbol, what: string): Set
 }
 
 /**
- * Every intent on an instance's methods. A class inherits what its parents declared, unless it
- * decorates the method itself. The chain is walked here: some compilers do not link a class's
- * metadata to its parent's.
+ * All intents on the methods of an instance. A class inherits the intents of its parents, except for
+ * methods that it decorates itself. This walks the prototypes, because some compilers do not link
+ * the metadata of a class to that of its parent.
  */
 export function intentsOf(instance: object): FoundIntent[] {
   const found: FoundIntent[] = [];

@@ -5,19 +5,19 @@ import type { HeadersInput } from '../message/headers.ts';
 import type { Target } from '../transport/address.ts';
 import type { MessageContext } from './context.ts';
 
-/** Runs around every handler. `next()` runs the rest; its result may be changed on the way back. */
+/** Runs around every handler. `next()` runs the inner middleware and the handler; the value returned here replaces its result. */
 export type ConsumeMiddleware = (ctx: MessageContext, next: () => unknown) => unknown;
 
-/** One message on its way out, as publish middleware sees it and may change it. */
+/** One message to send, as publish middleware gets it. Middleware may change the fields that are not readonly. */
 export interface PublishCommand {
-  /** `publish`: nobody waits. `request`: an answer comes back. `reply`: this is one. */
+  /** `publish`: a message without an answer. `request`: a call. `reply`: the answer to a call. */
   readonly type: 'publish' | 'request' | 'reply';
-  /** Where it goes; the name includes the broker's prefix. */
+  /** The destination; its name includes the broker's prefix. */
   to: Target;
   body: unknown;
   headers: HeadersInput | undefined;
   correlationId: string;
-  /** Where the answer is to go, on `publish` with `replyTo`. */
+  /** The address of the answer, if `publish` was called with `replyTo`. */
   readonly replyTo: ReplyAddress | undefined;
 }
 
@@ -25,14 +25,14 @@ export interface PublishCommand {
  * Runs around every message that is sent. `next()` sends it and resolves with what the publisher
  * gets: receivers, length or id; for a `request`, the answering message.
  *
- * The messages of a batch or a pipeline pass through at the same time, and are sent together once
- * the middleware of each has called `next()` or ended. So one must not wait for another there: it
- * would wait for ever. Where the middleware of one throws, none is sent, and `next()` of the others
- * rejects with the same error.
+ * For a batch or a pipeline, the middleware of all messages runs at the same time. The messages are
+ * sent together when the middleware of each has called `next()` or ended. So the middleware of one
+ * message must not wait for that of another: it would wait forever. If the middleware of one throws,
+ * no message is sent, and `next()` of the others rejects with the same error.
  */
 export type PublishMiddleware = (command: PublishCommand, next: () => Promise<unknown>) => unknown;
 
-/** A function runs around handlers; an object may run around publishing, too. */
+/** A function runs around handlers. An object may have functions for handlers (`consume`) and for sending (`publish`). */
 export type Middleware =
   | ConsumeMiddleware
   | { readonly consume?: ConsumeMiddleware; readonly publish?: PublishMiddleware };
@@ -40,12 +40,12 @@ export type Middleware =
 /** A handler method, bound to its instance. */
 export type HandlerFunction = (body: never, ctx: MessageContext) => unknown;
 
-/** What runs for a message that was decoded and validated. */
+/** Runs middleware and handler for a message that is decoded and validated. */
 export type Invoke = (ctx: MessageContext, body: unknown) => unknown;
 
 /**
- * The method wrapped in its middleware, the first outermost; composed once at start. Without
- * middleware the method is called as it is, and where nothing returns a promise none is made.
+ * Wraps the method in its middleware, the first one outermost. Called once, at start. Makes no
+ * promise of its own, so a synchronous handler stays synchronous.
  */
 export function composeConsume(
   middlewares: readonly ConsumeMiddleware[],
@@ -58,7 +58,7 @@ export function composeConsume(
   );
 }
 
-/** `last`, wrapped in middleware, the first outermost. */
+/** Wraps `last` in middleware, the first one outermost. */
 export function composePublish<C extends PublishCommand>(
   middlewares: readonly PublishMiddleware[],
   last: (command: C) => Promise<unknown>,
@@ -81,14 +81,14 @@ export function publishersIn(middlewares: readonly Middleware[]): PublishMiddlew
     .filter((publish) => publish !== undefined);
 }
 
-/** Throws for what is no middleware. */
+/** Throws {@link SetupError} if the value is no middleware. */
 export function checkMiddleware(middleware: unknown, where: string): void {
   if (typeof middleware === 'function') return;
   const given = isObject(middleware) ? Object.entries(middleware) : [];
-  const isFine = given.every(
+  const isValid = given.every(
     ([key, value]) => (key === 'consume' || key === 'publish') && typeof value === 'function',
   );
-  if (given.length === 0 || !isFine) {
+  if (given.length === 0 || !isValid) {
     throw new SetupError(
       `${where}: a middleware must be a function (ctx, next) or an object { consume, publish } of functions, got ${got(middleware)}`,
     );

@@ -1,12 +1,12 @@
-import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
 import type { HeadersInput } from '../message/headers.ts';
-import type { Message } from './message.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
+import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
+import type { Message } from './message.ts';
 
 export interface ChannelDestination {
   /** PUBLISH to this channel. */
   channel: string;
-  /** SPUBLISH: to those who subscribed with `sharded`. On a cluster it loads one node and not all. Redis 7. Default false. */
+  /** SPUBLISH, for subscribers with `sharded`: on a cluster, one node gets the message instead of all. Needs Redis 7. Default false. */
   sharded?: boolean;
   list?: never;
   stream?: never;
@@ -32,10 +32,10 @@ export interface StreamDestination {
   list?: never;
 }
 
-/** Where a message is sent: exactly one of the three. */
+/** Where a message is sent: a channel, a list or a stream. */
 export type Destination = ChannelDestination | ListDestination | StreamDestination;
 
-/** Where a plain publish wants its answer: a channel's name, or one of the three structures. */
+/** Where the answer to a `publish` with `replyTo` is sent: a channel's name, a channel, a list or a stream. */
 export type ReplyDestination =
   | string
   | { channel: string; list?: never; stream?: never }
@@ -43,15 +43,15 @@ export type ReplyDestination =
   | { stream: string; channel?: never; list?: never };
 
 export interface MessageOptions {
-  /** Text, numbers and booleans; sent as text, 65 535 bytes each at most. */
+  /** Strings, numbers and booleans; sent as text of at most 65 535 bytes each. */
   headers?: HeadersInput;
-  /** Default: a new id; in a handler, `ctx.publish` keeps the message's. */
+  /** Default: a new id; for `ctx.publish` in a handler, the id of the handled message. */
   correlationId?: string;
 }
 
-/** Options of a publish that waits for nobody. */
+/** Options of a publish that waits for no answer. */
 export interface PublishOptions extends MessageOptions {
-  /** Have the handler's answer sent there. */
+  /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
   timeout?: never;
@@ -61,11 +61,11 @@ export interface PublishOptions extends MessageOptions {
 
 /** Options of a call. */
 export interface CallOptions<R extends Schema = Schema> extends MessageOptions {
-  /** Milliseconds to wait for the answer; `null` waits for ever. Default: the broker's `rpc.timeout`, 30 000. */
+  /** Milliseconds to wait for the answer; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   timeout?: number | null;
-  /** Gives up when it aborts: the call rejects with its reason at once, and the handler's `ctx.signal` aborts. */
+  /** Cancels the call when it aborts: the call rejects with its reason, and the handler's `ctx.signal` aborts. */
   signal?: AbortSignal;
-  /** Checks and types the answer; one that does not fit rejects with `InvalidMessageError`. */
+  /** Schema of the answer. If the answer does not fit, the call rejects with `InvalidMessageError`. */
   reply?: R;
   replyTo?: never;
 }
@@ -75,88 +75,88 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
   rpc: true;
 }
 
-/** Options of a call by contract, which says the rest. */
+/** The options of a call that its contract does not set. */
 export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
 
 /** Options of a call that is answered with a stream. */
 export interface RequestManyOptions<R extends Schema = Schema> extends MessageOptions {
-  /** Milliseconds for the whole stream. Default: none. */
+  /** Milliseconds for the whole stream; `null`: no limit. Default: `null`. */
   timeout?: number | null;
-  /** Milliseconds that the next item may take; `null`: any time. Default: the broker's `rpc.timeout`. */
+  /** Milliseconds to wait for each item; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   itemTimeout?: number | null;
-  /** Items that may be on their way or wait here; the handler's generator pauses at that. Default 64. */
+  /** How many items may be sent and not read yet; then the handler's generator pauses. Default 64. */
   window?: number;
-  /** Ends the stream when it aborts, with its reason. */
+  /** Cancels the stream when it aborts: the next read rejects with its reason. */
   signal?: AbortSignal;
-  /** Checks and types each item. */
+  /** Schema of each item. If an item does not fit, reading it rejects with `InvalidMessageError`. */
   reply?: R;
   replyTo?: never;
   rpc?: never;
 }
 
-/** Options of a question to all subscribers of a channel. */
+/** Options of a request to all subscribers of a channel. */
 export interface GatherOptions<R extends Schema = Schema> extends MessageOptions {
   channel: string;
-  /** Ask those who subscribed with `sharded`. Default false. */
+  /** SPUBLISH, for subscribers with `sharded`. Needs Redis 7. Default false. */
   sharded?: boolean;
-  /** Milliseconds to wait for all; what has come by then is the result. Default: the broker's `rpc.timeout`. */
+  /** Milliseconds to wait for all answers; then those that have arrived are the result. `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   timeout?: number | null;
-  /** Enough answers. Default: all. */
+  /** Resolves as soon as this many answers have arrived. Default: all. */
   max?: number;
   signal?: AbortSignal;
   reply?: R;
 }
 
-/** Everything that came back from a question to all who listen. */
+/** The result of `gather`. */
 export interface GatherResult<T = unknown> {
-  /** In the order they came. */
+  /** In the order of arrival. */
   readonly answers: readonly Message<T>[];
-  /** Of responders whose handler failed, or whose answer did not fit `reply`. */
+  /** One for each handler that failed, and for each answer that does not fit `reply`. */
   readonly errors: readonly Error[];
-  /** Connections that the question reached: PUBLISH's count. */
+  /** The number of connections that received the request, as PUBLISH returned it. */
   readonly expected: number;
-  /** Those that did not answer in time, by host and process; `unknown` for one that never said its name. */
+  /** The responders that did not answer in time, by host and process id; `unknown` for one that did not send its name. */
   readonly missing: readonly string[];
 }
 
-/** Sending, as a broker, a publisher and a handler's context offer it. */
+/** The methods that send messages and make calls, which brokers have. */
 export interface Publishing {
-  /** Calls what a contract describes: the request is checked, and the answer typed. */
+  /** Makes a call by its contract, and resolves with the answer's value. Rejects with `InvalidMessageError` if the request does not fit. */
   publish<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
     body: InputOf<Q>,
     contract: RpcContract<Q, A, E, false>,
     options?: ContractCallOptions,
   ): Promise<OutputOf<A>>;
-  /** Sends what a contract describes: receivers, length or id. */
+  /** Sends a message by its contract. Resolves with receivers, length or id. */
   publish<S extends Schema>(
     body: InputOf<S>,
     contract: EventContract<S>,
     options?: MessageOptions,
   ): Promise<number | string>;
   /**
-   * Calls a handler and resolves with the value that it returned. Rejects with `RemoteError` where
-   * the handler failed, `RpcTimeoutError`, `NoRespondersError`, `OverloadedError`,
-   * `BrokerClosedError`; it always ends.
+   * Calls a handler and resolves with the value that it returned. Rejects with `RemoteError` if the
+   * handler failed, else with `RpcError`, `RpcTimeoutError`, `NoRespondersError`, `OverloadedError`,
+   * `SendError` or `BrokerClosedError`.
    */
   publish<R extends Schema>(
     body: unknown,
     to: Destination & RpcOptions<R> & { reply: R },
   ): Promise<OutputOf<R>>;
   publish<T = unknown>(body: unknown, to: Destination & RpcOptions): Promise<T>;
-  /** Sends to a channel (a bare string is one) and resolves with the number of its receivers. */
+  /** Sends to a channel (PUBLISH; a string is a channel's name). Resolves with the number of receivers. Rejects with `SendError`. */
   publish(body: unknown, to: string | (ChannelDestination & PublishOptions)): Promise<number>;
-  /** Appends to a list and resolves with its length. */
+  /** Appends to a list (RPUSH). Resolves with the length of the list. Rejects with `SendError`. */
   publish(body: unknown, to: ListDestination & PublishOptions): Promise<number>;
-  /** Adds to a stream and resolves with the entry's id. */
+  /** Adds to a stream (XADD). Resolves with the id of the entry. Rejects with `SendError`. */
   publish(body: unknown, to: StreamDestination & PublishOptions): Promise<string>;
 
-  /** Calls what a contract describes, and resolves with the whole answering message. */
+  /** Makes a call by its contract, and resolves with the whole answering message. */
   request<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
     body: InputOf<Q>,
     contract: RpcContract<Q, A, E, false>,
     options?: ContractCallOptions,
   ): Promise<Message<OutputOf<A>>>;
-  /** Like a publish with `rpc: true`, but resolves with the whole answering message. */
+  /** Like `publish` with `rpc: true`, but resolves with the whole answering message. */
   request<R extends Schema>(
     body: unknown,
     to: Destination & CallOptions<R> & { reply: R },
@@ -166,16 +166,16 @@ export interface Publishing {
     to: string | (Destination & CallOptions),
   ): Promise<Message<T>>;
 
-  /** Reads the stream that a contract describes. */
+  /** Makes a call by its contract, and reads the streamed answer. */
   requestMany<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
     body: InputOf<Q>,
     contract: RpcContract<Q, A, E, true>,
     options?: Omit<RequestManyOptions, 'reply'>,
   ): AsyncIterableIterator<OutputOf<A>, undefined>;
   /**
-   * Calls a handler that answers with a stream (an `async function*`) and reads it item by item.
-   * Leaving the loop stops the handler's generator. Rejects like a call, and with
-   * `StreamBrokenError` where items were lost.
+   * Calls a handler that answers with a stream (an `async function*`), and reads its items. The
+   * request is sent when the first item is read. Leaving the loop ends the handler's generator.
+   * Reading rejects with the errors of a call, and with `StreamBrokenError` if items were lost.
    */
   requestMany<R extends Schema>(
     body: unknown,
@@ -186,14 +186,14 @@ export interface Publishing {
     to: Destination & RequestManyOptions,
   ): AsyncIterableIterator<T, undefined>;
 
-  /** Asks every subscriber of a channel; resolves with all answers, or with those that came in time and who is missing. */
+  /** Sends a request to all subscribers of a channel (PUBLISH). Resolves with their answers, their errors, and who did not answer in time. */
   gather<R extends Schema>(
     body: unknown,
     to: GatherOptions<R> & { reply: R },
   ): Promise<GatherResult<OutputOf<R>>>;
   gather<T = unknown>(body: unknown, to: GatherOptions): Promise<GatherResult<T>>;
 
-  /** Sends many messages in one round trip: the length of the list, the ids in the stream, or the receivers of each. */
+  /** Sends many messages in one round trip. Resolves with the length of the list, the ids in the stream, or the receivers of each. Rejects with `SendError`. */
   publishBatch(bodies: readonly unknown[], to: ListDestination & PublishOptions): Promise<number>;
   publishBatch(
     bodies: readonly unknown[],
