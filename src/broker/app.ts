@@ -1,21 +1,21 @@
 import { constants } from 'node:os';
-import type { RedisBroker } from './broker.ts';
 import { AppError, BrokerClosedError, SetupError, messageOf, type Failure } from '../errors.ts';
 import { checkKeys, isObject } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
+import type { RedisBroker } from './broker.ts';
 
-/** What is done around the brokers' time. A promise is awaited; its value is not used. */
+/** Runs before or after the brokers run. A returned promise is awaited; its value is ignored. */
 type Hook = () => unknown;
 
 /** The hooks of an app, each optional, in the order in which they run. */
 export interface AppOptions {
-  /** Runs before the brokers start: open what handlers need. */
+  /** Runs before the brokers start, to open what handlers need. */
   onStartup?: Hook;
   /** Runs when all subscriptions are confirmed. */
   afterStartup?: Hook;
-  /** Undoes `afterStartup`, while the brokers still run. Not run where that has failed. */
+  /** Undoes `afterStartup`, while the brokers still run. Does not run if `afterStartup` failed. */
   beforeShutdown?: Hook;
-  /** Undoes `onStartup`, when the brokers have stopped: no handler runs any more. Not run where that has failed. */
+  /** Undoes `onStartup`, after the brokers have stopped and all handlers have ended. Does not run if `onStartup` failed. */
   onShutdown?: Hook;
 }
 
@@ -27,28 +27,28 @@ export interface RunOptions {
 const HOOKS = ['onStartup', 'afterStartup', 'beforeShutdown', 'onShutdown'] as const;
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
 
-/** Something to be done, and what it is called where it fails. */
+/** A function, and its name for error messages. */
 interface Step {
   readonly name: string;
   readonly run: Hook | undefined;
 }
 
-/** One part of the start, and what undoes it. A part that fails cleans up for itself. */
+/** One step of the start, and the step that undoes it. A step that fails undoes its own work. */
 interface Stage {
   readonly enter: Step;
   readonly leave: Step;
 }
 
-/** Brokers and what is to be done around them. Made by {@link createApp}. */
+/** Brokers and hooks that start and stop together. Made by {@link createApp}. */
 export class App {
   readonly brokers: readonly RedisBroker[];
   readonly #stages: readonly Stage[];
-  /** Stages that have been entered. */
+  /** Stages whose `enter` has succeeded, and not been undone. */
   readonly #entered: Stage[] = [];
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  /** Ends `run`; its value is the exit code. */
-  #over: Deferred<number> | undefined;
+  /** Resolves with the exit code to end `run`; undefined while `run` does not run. */
+  #exitCode: Deferred<number> | undefined;
   #hasRun = false;
 
   /** @internal */
@@ -77,57 +77,57 @@ export class App {
   }
 
   /**
-   * Starts, waits for SIGINT, SIGTERM, {@link exit} or {@link stop}, and resolves when all is
-   * stopped. A second signal ends the process at once, with 128 and the signal's number. Signal
-   * handlers are there only meanwhile. Rejects as {@link start} and {@link stop} do.
+   * Starts, waits for SIGINT, SIGTERM, {@link exit} or {@link stop}, then stops and resolves. A second
+   * signal ends the process at once with exit code 128 plus the signal's number. The signal handlers
+   * are removed at the end. Rejects with the errors of {@link start} and {@link stop}.
    */
   async run(options: RunOptions = {}): Promise<void> {
     const signals = signalsIn(options);
-    if (this.#over !== undefined) throw new SetupError('run: the app runs already');
-    const over = (this.#over = deferred<number>());
+    if (this.#exitCode !== undefined) throw new SetupError('run: the app runs already');
+    const exitCode = (this.#exitCode = deferred<number>());
     this.#hasRun = true;
-    let isTold = false;
+    let isStopping = false;
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (isTold) process.exit(128 + constants.signals[signal]);
-      isTold = true;
-      over.resolve(0);
+      if (isStopping) process.exit(128 + constants.signals[signal]);
+      isStopping = true;
+      exitCode.resolve(0);
     };
     for (const signal of signals) process.on(signal, onSignal);
-    // On memory:// there is nothing else that keeps the process alive.
-    const alive = setInterval(() => undefined, 2 ** 30);
+    // With memory:// nothing else keeps the process alive.
+    const keepAlive = setInterval(() => undefined, 2 ** 30);
     try {
       const starting = this.start();
-      await Promise.race([starting, over.promise]);
-      const code = await over.promise;
+      await Promise.race([starting, exitCode.promise]);
+      const code = await exitCode.promise;
       await this.stop();
       await starting.catch((error: unknown) => {
-        if (!(error instanceof BrokerClosedError)) throw error; // it was told to stop while it started
+        if (!(error instanceof BrokerClosedError)) throw error; // stopped while it started
       });
       if (code !== 0) process.exitCode = code;
     } finally {
-      clearInterval(alive);
+      clearInterval(keepAlive);
       for (const signal of signals) process.off(signal, onSignal);
-      this.#over = undefined;
+      this.#exitCode = undefined;
     }
   }
 
   /**
-   * Has `run` stop everything and resolve; a `code` other than 0 becomes the process's exit code.
-   * Handlers call it, since awaiting {@link stop} in one would wait for that handler itself. Throws
-   * `SetupError` where `run` is not running.
+   * Makes `run` stop everything and resolve. A `code` other than 0 becomes the exit code of the
+   * process; default 0. Handlers call this instead of {@link stop}, which would wait for the handler
+   * itself. Throws `SetupError` if `run` does not run.
    */
   exit(code = 0): void {
     if (!Number.isInteger(code) || code < 0 || code > 255)
       throw new SetupError(`exit: expected a code from 0 to 255, got ${String(code)}`);
-    if (this.#over === undefined)
+    if (this.#exitCode === undefined)
       throw new SetupError('exit: it ends run(), which is not running; after start() call stop()');
-    this.#over.resolve(code);
+    this.#exitCode.resolve(code);
   }
 
   /**
-   * For embedding: `onStartup`, the brokers, `afterStartup`; handles no signals. Where one of them
-   * fails, what was started is stopped again, and it rejects with an `AppError` whose `cause` that
-   * is. Rejects with `BrokerClosedError` where `stop` was called meanwhile.
+   * Runs `onStartup`, starts the brokers, and runs `afterStartup`; handles no signals. If one of these
+   * fails, undoes the others and rejects with an `AppError`, whose `cause` is the error. Rejects with
+   * `BrokerClosedError` if `stop` is called meanwhile.
    */
   start(): Promise<void> {
     if (this.#stopping === undefined) return (this.#starting ??= this.#start());
@@ -136,11 +136,12 @@ export class App {
   }
 
   /**
-   * `beforeShutdown`, the brokers (see `RedisBroker.stop`), `onShutdown`. Safe to call at any time
-   * and any number of times. Goes through with it whatever fails, and rejects with an `AppError` then.
+   * Runs `beforeShutdown`, stops the brokers (see `RedisBroker.stop`), and runs `onShutdown`. Can be
+   * called at any time and more than once. If one of these fails, runs the others all the same, and
+   * then rejects with an `AppError`.
    */
   stop(): Promise<void> {
-    this.#over?.resolve(0);
+    this.#exitCode?.resolve(0);
     return (this.#stopping ??= this.#stop().finally(() => {
       this.#stopping = undefined;
     }));
@@ -169,7 +170,7 @@ export class App {
     const starting = this.#starting;
     if (starting === undefined) return;
     if (this.#entered.length < this.#stages.length) {
-      // It cleans up for itself, and its caller hears what it met.
+      // The failed start undoes its own work and rejects for its own caller.
       await starting.catch(() => undefined);
       return;
     }
@@ -179,7 +180,7 @@ export class App {
     if (failures.length > 0) throw new AppError('SHUTDOWN', failures);
   }
 
-  /** Undoes what was entered, the last first. */
+  /** Runs `leave` of the entered stages, the last one first. */
   async #leave(failures: Failure[]): Promise<void> {
     for (const { leave } of this.#entered.splice(0).reverse()) await attempt(leave, failures);
   }
@@ -194,7 +195,7 @@ export class App {
     throw new AggregateError(reasons, reasons.map(messageOf).join('; '));
   }
 
-  /** First all handlers, then all connections: a handler of one broker may publish with another. */
+  /** First waits for the handlers of all brokers, then closes connections: a handler of one broker may publish with another. */
   async #drainAndStopBrokers(): Promise<void> {
     await Promise.all(this.brokers.map((broker) => broker.drain()));
     await this.#stopBrokers();
@@ -206,9 +207,9 @@ export class App {
 }
 
 /**
- * Puts brokers and what is to be done around them into one thing that starts and stops as a whole:
- * `await createApp(broker, { onStartup, onShutdown }).run()`. Throws `SetupError` for what is no
- * broker and for unknown options.
+ * Makes an app of one or more brokers and hooks, which start and stop together:
+ * `await createApp(broker, { onStartup, onShutdown }).run()`. Throws `SetupError` for a value that is
+ * no broker, for a broker given twice, and for unknown or invalid hooks.
  */
 export function createApp(
   brokers: RedisBroker | readonly RedisBroker[],
@@ -217,7 +218,7 @@ export function createApp(
   const all: readonly RedisBroker[] = Array.isArray(brokers) ? [...brokers] : [brokers];
   if (all.length === 0) throw new SetupError('createApp: expected a broker or several, got none');
   for (const broker of all) {
-    // Not `instanceof`: the command line may be another copy of this package.
+    // Not `instanceof`: the broker may come from another copy of this package.
     if (typeof (broker as unknown) === 'object' && isBroker(broker)) continue;
     throw new SetupError(
       `createApp: expected a RedisBroker or an array of them, got ${broker === null ? 'null' : typeof broker}`,
@@ -240,7 +241,7 @@ function signalsIn(options: RunOptions): readonly NodeJS.Signals[] {
   checkKeys(options, ['signals'], 'run', 'run');
   const { signals = SIGNALS } = options;
   for (const signal of signals) {
-    // Node would listen for one that there is not, and hear nothing.
+    // Node accepts a listener for an unknown signal, but never calls it.
     if (signal in constants.signals && signal !== 'SIGKILL' && signal !== 'SIGSTOP') continue;
     throw new SetupError(`run: '${signal}' is not a signal that a process can handle`);
   }

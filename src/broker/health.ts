@@ -1,92 +1,94 @@
+import type { Incident, Vitals } from '../consume/subscription.ts';
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import type { Incident, Vitals } from '../consume/subscription.ts';
 import type { SourceOptions } from '../transport/source.ts';
 import type { GroupState } from '../transport/store.ts';
 import type { Transport } from '../transport/transport.ts';
 
-/** What one broker is doing, for people and for monitoring. */
+/** Counters of one broker, for monitoring. */
 export interface BrokerStats {
   /** Calls that wait for an answer. */
   readonly pendingCalls: number;
-  /** Answers that came when nobody waited for them any more: late, or second ones. */
+  /** Answers that no call waited for: they were late, or the call already had one. */
   readonly lateAnswers: number;
-  /** Requests that were dropped unhandled, because their caller had stopped waiting. */
+  /** Requests that were not handled, because their caller no longer waits. */
   readonly expiredRequests: number;
 }
 
-/** What one subscriber is. */
+/** Address, title and description of one subscriber. */
 export interface SubscriberInfo {
   readonly address: string;
   readonly title: string;
   readonly description: string | undefined;
 }
 
-/** Milliseconds that the server has to answer what is asked of it. */
-const PATIENCE = 3_000;
-/** Milliseconds without a connection before that is red. */
-const GRACE = 10_000;
-/** Milliseconds for one handler, with messages waiting behind it, before it counts as stuck. */
+/** Milliseconds to wait for answers of the server. */
+const ANSWER_TIMEOUT = 3_000;
+/** After this many milliseconds without a connection, the status is red. */
+const RED_AFTER = 10_000;
+/** A handler that runs longer than this many milliseconds while messages wait is stuck. */
 const STUCK_AFTER = 60_000;
-/** Milliseconds after a message was dropped, during which health says so. */
-const DROPS_MATTER = 60_000;
+/** For this many milliseconds after a message was dropped, the status is yellow. */
+const REPORT_DROPS_FOR = 60_000;
 
-/** How a broker and its subscribers are doing. Plain data: `JSON.stringify` takes it as it is. */
+/** The state of a broker and its subscribers. Plain data that `JSON.stringify` can write. */
 export interface Health {
   /**
    * - `green`: connected, and every subscriber reads.
-   * - `yellow`: it should pass by itself, or needs a look: reconnecting for less than 10 s, a
-   *   subscriber `starting`, `retrying` or `stuck`, messages dropped during the last minute.
-   * - `red`: a subscriber has `failed`, or there is no connection: for 10 s, or at all.
+   * - `yellow`: a problem that may pass by itself: the server does not answer or is disconnected for
+   *   less than 10 s, a subscriber is `starting`, `retrying` or `stuck`, or messages were dropped
+   *   during the last minute.
+   * - `red`: a subscriber has `failed`, the connection has been down for 10 s or more, or the broker
+   *   is not connected.
    */
   readonly status: 'green' | 'yellow' | 'red';
-  /** Whether the server answered just now. */
+  /** Whether the server answered a PING for this report. */
   readonly connected: boolean;
-  /** Every subscriber that was registered here or in an included router. */
+  /** All subscribers of the broker and its included routers. */
   readonly subscribers: readonly SubscriberHealth[];
-  /** Why it is not green, a sentence each. */
+  /** Why the status is not green, one sentence each. */
   readonly problems: readonly string[];
 }
 
-/** How one subscriber is doing. Handlers that share a reader (`filter`) share its numbers. */
+/** The state of one subscriber. Handlers that share a reader (`filter`) have the same numbers. */
 export interface SubscriberHealth {
   readonly address: string;
   readonly title: string;
   /**
-   * - `starting`: its subscription is not confirmed yet.
-   * - `running`: reads, or handles what it has read.
-   * - `retrying`: reading failed, and is tried again until it succeeds.
-   * - `failed`: it has stopped for good, over an error that trying again does not end.
-   * - `stuck`: a handler has run for more than 60 s, and messages wait behind it. It may be slow, or hang.
+   * - `starting`: Redis has not confirmed its subscription yet.
+   * - `running`: it reads or handles messages.
+   * - `retrying`: reading failed, and is repeated until it succeeds.
+   * - `failed`: it has stopped, because of an error that another attempt does not fix.
+   * - `stuck`: a handler has run for more than 60 s while messages wait.
    * - `stopped`: not started yet, or stopped.
    */
   readonly state: 'starting' | 'running' | 'retrying' | 'failed' | 'stuck' | 'stopped';
-  /** The last trouble with reading, which may be over: see `state`. Failures of handlers are not among these. */
+  /** The last error of reading, which may be over (see `state`). Errors of handlers are not included. */
   readonly lastError?: { readonly message: string; readonly at?: string };
   /** Handlers that run now. */
   readonly running: number;
-  /** Milliseconds that the longest of them has run. */
+  /** Milliseconds that the oldest of them has run. */
   readonly longest: number;
   /** Messages handled since the start. */
   readonly handled: number;
-  /** Channels: messages that have arrived and are not handled yet. Lists: the items in the list. */
+  /** Channels: messages that have arrived and are not handled yet. Lists: items in the list (LLEN). */
   readonly waiting?: number;
-  /** Channels: messages lost because 65 536 were waiting already. */
+  /** Channels: messages dropped because 65 536 already waited. */
   readonly dropped?: number;
-  /** Groups: entries that were not delivered to any consumer yet. Missing where the server does not know. */
+  /** Groups: entries not delivered to any consumer yet. Missing if the server cannot tell. */
   readonly lag?: number;
-  /** Groups: entries that were delivered, to any consumer, and are not acknowledged. */
+  /** Groups: entries delivered to any consumer and not acknowledged. */
   readonly pending?: number;
-  /** Groups: consumers, the dead ones among them included until they are removed. */
+  /** Groups: consumers, including dead ones that are not removed yet. */
   readonly consumers?: number;
 }
 
-/** How one subscriber is doing: {@link Vitals}, or that it does not run, and perhaps why. */
+/** The {@link Vitals} of a subscriber; if it does not run, its state and the error, if any. */
 export type SubscriberVitals =
   | Vitals
   | { readonly state: 'starting' | 'stopped' | 'failed'; error?: string };
 
-/** One source, and the handlers that share it. */
+/** One source and the handlers that share it. */
 export interface ReaderVitals {
   readonly address: string;
   readonly source: SourceOptions;
@@ -100,8 +102,8 @@ interface Depth {
 }
 
 /**
- * The health of a broker. `transport` is undefined where the broker is not connected; `readers` may
- * throw, for a mistake in what is registered. Takes 3 s at most, and never rejects.
+ * The health of a broker. `transport` is undefined if the broker is not connected. `readers` may throw
+ * if a registration is invalid. Takes at most 3 s, and never rejects.
  */
 export async function healthOf(
   transport: Transport | undefined,
@@ -122,11 +124,11 @@ export async function healthOf(
     isRed = true;
     problems.push('not connected: the broker has not been started, or was stopped');
   } else if (!connected) {
-    isRed = downFor >= GRACE;
+    isRed = downFor >= RED_AFTER;
     problems.push(
       downFor > 0
         ? `the connection has been down for ${Math.round(downFor)} ms`
-        : `the server did not answer within ${PATIENCE} ms`,
+        : `the server did not answer within ${ANSWER_TIMEOUT} ms`,
     );
   }
   const subscribers = all.flatMap((reader) =>
@@ -143,23 +145,26 @@ export async function healthOf(
   return { status, connected, subscribers, problems };
 }
 
-/** Whether the server answers; what it knows about the sources is put into `depths`. */
+/** Whether the server answers. Also asks it for the lengths of lists and the states of groups, and puts them into `depths`. */
 async function ask(
   transport: Transport,
   readers: readonly ReaderVitals[],
   depths: Map<ReaderVitals, Depth>,
 ): Promise<boolean> {
   if (transport.downFor > 0) return false;
-  // A refusal is an answer, too; a connection that was lost shows in `downFor`.
-  const answered = settledWithin(transport.ping(), PATIENCE);
-  const told = readers.map(async (reader) => {
+  // A rejected ping counts as an answer: the server refused it. If the connection was lost, `downFor` says so.
+  const answered = settledWithin(transport.ping(), ANSWER_TIMEOUT);
+  const lookups = readers.map(async (reader) => {
     try {
       depths.set(reader, await depthOf(transport, reader));
     } catch {
-      // No such key or group yet, or no right to ask: the numbers are left out.
+      // The key or group does not exist yet, or Redis refused: the numbers are left out.
     }
   });
-  const [isAnswered] = await Promise.all([answered, settledWithin(Promise.all(told), PATIENCE)]);
+  const [isAnswered] = await Promise.all([
+    answered,
+    settledWithin(Promise.all(lookups), ANSWER_TIMEOUT),
+  ]);
   return isAnswered && transport.downFor === 0;
 }
 
@@ -181,8 +186,8 @@ function stateOf(
   const { lastError, running, handled, fetched, backlog } = vitals;
   const { group } = depth;
   const waiting = backlog === undefined ? depth.waiting : backlog.waiting + fetched;
-  const isWaitedFor = fetched > 0 || (waiting ?? 0) > 0 || (group?.lag ?? 0) > 0;
-  const isStuck = vitals.state === 'running' && vitals.longest > STUCK_AFTER && isWaitedFor;
+  const hasWaiting = fetched > 0 || (waiting ?? 0) > 0 || (group?.lag ?? 0) > 0;
+  const isStuck = vitals.state === 'running' && vitals.longest > STUCK_AFTER && hasWaiting;
   return {
     state: isStuck ? 'stuck' : vitals.state,
     ...given('lastError', lastError),
@@ -203,12 +208,12 @@ function problemOf(
 ): string | undefined {
   const reason = lastError === undefined ? '' : `: ${lastError.message}`;
   if (state === 'starting') return 'its subscription is not confirmed yet';
-  if (state === 'failed') return `it has stopped for good${reason}`;
-  if (state === 'retrying') return `it cannot read just now${reason}`;
-  if (state === 'stuck') return `a handler has run for ${longest} ms, and messages wait behind it`;
+  if (state === 'failed') return `it has stopped${reason}`;
+  if (state === 'retrying') return `it cannot read${reason}`;
+  if (state === 'stuck') return `a handler has run for ${longest} ms, and messages wait`;
   const { backlog } = vitals as Vitals;
-  if (backlog !== undefined && backlog.droppedAgo < DROPS_MATTER)
-    return `its handler cannot keep up, ${backlog.dropped} messages were dropped`;
+  if (backlog !== undefined && backlog.droppedAgo < REPORT_DROPS_FOR)
+    return `its handler is too slow, ${backlog.dropped} messages were dropped`;
   return undefined;
 }
 
