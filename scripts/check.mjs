@@ -1,4 +1,4 @@
-// `npm run check`: everything that can be said about the code and the package without running a test.
+// `npm run check`: all checks of the code and the package, except the tests.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,5 +48,5 @@ for (const [name, command] of steps) {
   failed.push(name);
 }
 rmSync(folder, { recursive: true, force: true });
-console.log(failed.length === 0 ? 'check: all is well' : `check: failed in ${failed.join('; ')}`);
+console.log(failed.length === 0 ? 'check: passed' : `check: failed in ${failed.join('; ')}`);
 process.exitCode = failed.length === 0 ? 0 : 1;

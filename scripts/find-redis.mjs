@@ -1,11 +1,11 @@
-// Finds a Redis for a run: REDIS_URL, or a server's binary to spawn, or Docker. Nothing is installed here.
+// Finds a Redis for a run: REDIS_URL, or a server binary to start, or Docker. Installs nothing.
 import { spawn, spawnSync } from 'node:child_process';
-import { createServer } from 'node:net';
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
 
-/** What a machine has: `{ url }`, `{ binary }`, `{ docker: true }` or nothing. */
+/** The first that this machine has: `{ url }`, `{ binary }` or `{ docker: true }`; else undefined. */
 export function findRedis(env = process.env) {
   if (env.REDIS_URL) return { url: env.REDIS_URL };
   const binary = findBinary(env);
@@ -14,7 +14,7 @@ export function findRedis(env = process.env) {
   return docker.status === 0 ? { docker: true } : undefined;
 }
 
-/** A server's binary: REDIS_SERVER, else redis-server or valkey-server on PATH. */
+/** The path of a server binary: REDIS_SERVER, else redis-server or valkey-server on PATH. */
 export function findBinary(env = process.env) {
   if (env.REDIS_SERVER) return env.REDIS_SERVER;
   for (const name of ['redis-server', 'valkey-server']) {
@@ -31,7 +31,7 @@ export function findBinary(env = process.env) {
   return undefined;
 }
 
-/** A port that was free a moment ago, below the range that the system hands out by itself. */
+/** A free port, below the range from which the system takes ports for outgoing connections. */
 export async function freePort() {
   for (;;) {
     const port = 21_000 + Math.floor(Math.random() * 10_000);
@@ -44,7 +44,7 @@ export async function freePort() {
   }
 }
 
-/** Spawns a server on a free port; resolves when it accepts connections, in 20 to 60 ms. */
+/** Starts a server on a free port; resolves when it accepts connections, after 20 to 60 ms. */
 export async function spawnRedis(binary, args = []) {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'redstart-redis-'));

@@ -1,10 +1,10 @@
-// `npm run redis`: makes sure that the tests will find a Redis, and installs one where they would not.
+// `npm run redis`: checks that the tests find a Redis, and installs one if they would not.
 import { spawnSync } from 'node:child_process';
 import { findRedis, HOW_TO_GET_ONE } from './find-redis.mjs';
 
 const APT = ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'];
 
-/** Package managers, and what each is told. */
+/** Package managers, and the calls that install Redis. */
 const INSTALLERS = [
   { program: 'apt-get', calls: [['update', '-qq'], APT] },
   { program: 'apk', calls: [['add', '--no-cache', 'redis']] },
@@ -13,8 +13,8 @@ const INSTALLERS = [
 ];
 
 function describe(found) {
-  if (found.url) return 'the one that REDIS_URL names';
-  return found.binary ?? 'a container, by Docker';
+  if (found.url) return 'the one of REDIS_URL';
+  return found.binary ?? 'a Docker container';
 }
 
 function has(command) {
@@ -29,7 +29,7 @@ function install() {
     const program = needsRoot ? 'sudo' : installer.program;
     const args = needsRoot ? [installer.program, ...call] : call;
     console.log(`redis: running ${program} ${args.join(' ')}`);
-    // A service that the package would start on 6379 is not wanted: tests spawn their own.
+    // RUNLEVEL=1 keeps the package from starting a service on port 6379: tests start their own servers.
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
     const stdio = ['ignore', 'ignore', 'inherit'];
     const { status, error } = spawnSync(program, args, { stdio, env });

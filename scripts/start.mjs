@@ -1,4 +1,4 @@
-// `npm start`: builds the package and runs the RPC example on the best Redis at hand, which may be memory.
+// `npm start`: builds the package and runs the RPC example on REDIS_URL, on a local redis-server, or in memory.
 import { spawnSync } from 'node:child_process';
 import { findBinary, spawnRedis } from './find-redis.mjs';
 
@@ -10,10 +10,10 @@ function run(program, args, env = process.env) {
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}`);
 }
 
-/** Never Docker: pulling an image is not what someone who types `npm start` waits for. */
+/** Does not use Docker: pulling an image would take too long. */
 async function openRedis() {
   if (process.env.REDIS_URL) {
-    console.log('start: on the Redis that REDIS_URL names');
+    console.log('start: using the Redis of REDIS_URL');
     return { url: process.env.REDIS_URL };
   }
   const binary = findBinary();
@@ -23,7 +23,7 @@ async function openRedis() {
   }
   try {
     const server = await spawnRedis(binary);
-    console.log(`start: on ${server.url}, started for this run from ${binary}`);
+    console.log(`start: using ${server.url}, started from ${binary} for this run`);
     return server;
   } catch (error) {
     const [reason] = error.message.split(/:?\n/);

@@ -3,10 +3,10 @@ import { describe, onTestFinished } from 'vitest';
 import { testLogger } from './logs.ts';
 import { redisUrl, unique } from './redis.ts';
 
-/** Where a broker's messages travel: both are held to the same promises. */
+/** The backends, on which the same tests run. */
 export type Backend = 'memory' | 'redis';
 
-/** A broker that logs to `takeLogs`, and is stopped when the test ends. Not started. */
+/** A broker, not started. Its log lines go to `takeLogs`; it is stopped when the test ends. */
 export function newBroker(connection: RedisConnection, options: BrokerOptions = {}): RedisBroker {
   const broker = new RedisBroker(connection, {
     logger: testLogger,
@@ -20,9 +20,9 @@ export function newBroker(connection: RedisConnection, options: BrokerOptions = 
 export interface Bench {
   readonly backend: Backend;
   readonly url: string;
-  /** A new broker on the backend; brokers of one test hear each other. */
+  /** A new broker on the backend; the brokers of one test share it. */
   broker(options?: BrokerOptions): RedisBroker;
-  /** A name of this test's own. */
+  /** A name that only this test uses. */
   name(suffix?: string): string;
 }
 

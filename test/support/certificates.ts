@@ -1,4 +1,4 @@
-// Certificates for a test's own TLS server, made by openssl in about 0.1 s.
+// A TLS server for one test, with certificates that openssl makes in about 0.1 s.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,15 +16,15 @@ export interface TlsServer {
   /** `rediss://localhost:…` */
   readonly url: string;
   readonly port: number;
-  /** What clients are to trust. */
+  /** The certificate authority that clients must trust. */
   readonly ca: Buffer;
-  /** What a client shows of itself. */
+  /** A client certificate that the server accepts. */
   readonly client: Certificate;
-  /** One that nobody has signed but itself. */
+  /** A self-signed client certificate, which the server refuses. */
   readonly stranger: Certificate;
 }
 
-/** A server that speaks TLS alone; `mutual` demands a certificate of its clients. */
+/** Starts a server that accepts only TLS; with `mutual`, clients need a certificate. */
 export async function tlsServer({
   mutual = false,
   args = [] as string[],

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 
-/** How often each command was sent to the server so far, whether it was carried out or refused. */
+/** How often the server has received each command, refused ones included. */
 export async function commandsSent(client: Redis): Promise<Map<string, number>> {
   const sent = new Map<string, number>();
   for (const line of (await client.info('commandstats')).split('\r\n')) {
@@ -12,8 +12,8 @@ export async function commandsSent(client: Redis): Promise<Map<string, number>> 
 }
 
 /**
- * Commands a second that a server gets from others than `client` during `ms` milliseconds, but for
- * those `except`. `client` must do nothing else meanwhile.
+ * Commands per second that a server gets from other clients than `client`, measured for `ms`
+ * milliseconds, without the commands in `except`. `client` must send nothing else meanwhile.
  */
 export async function commandRate(
   client: Redis,

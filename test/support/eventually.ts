@@ -1,4 +1,4 @@
-/** Waits until `check` neither throws nor returns false, looking every few milliseconds; then fails with what it said last. */
+/** Calls `check` every 5 ms until it neither throws nor returns false. After `within` milliseconds, fails with its last error. */
 export async function eventually<T>(check: () => T | Promise<T>, within = 5_000): Promise<T> {
   const deadline = performance.now() + within;
   for (;;) {

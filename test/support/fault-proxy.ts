@@ -1,8 +1,8 @@
-// A TCP proxy in front of a server that does to connections what networks do to them.
+// A TCP proxy in front of a server, which causes the faults that networks have.
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** Bytes on their way in one direction, delivered in order, each chunk no sooner than it is due. */
+/** One direction of a connection: delivers chunks in order, each after its delay. */
 class Lane {
   readonly #to: Socket;
   readonly #delay: () => number;
@@ -56,7 +56,7 @@ class Lane {
       this.#to.write((this.#queue.shift() as { chunk: Buffer }).chunk);
     }
     if (this.#queue.length > 0) this.#arm();
-    // A half-open connection is one whose end is never heard of.
+    // A half-open connection never delivers its end.
     else if (this.#isEnded && !this.isSwallowing) this.#to.end();
   }
 }
@@ -67,9 +67,9 @@ interface Link {
   readonly lanes: readonly Lane[];
 }
 
-/** Forwards to a port, and delays, cuts, refuses or half-opens connections when it is told to. */
+/** Forwards connections to a port; can delay, cut, refuse and half-open them. */
 export class FaultProxy {
-  /** Connections accepted and forwarded since the beginning. */
+  /** The number of connections accepted so far. */
   accepted = 0;
   /** When the last of them was accepted. */
   acceptedAt = 0;
@@ -103,41 +103,41 @@ export class FaultProxy {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Connections that both ends still hold, the half-open ones apart. */
+  /** The number of open connections, without half-open ones. */
   get open(): number {
     return [...this.#links].filter(({ lanes }) => !lanes[0]?.isSwallowing).length;
   }
 
-  /** Every chunk takes this many milliseconds, drawn anew for each; order is kept. */
+  /** Delays each chunk by a random time between `min` and `max` milliseconds; the order stays. */
   delay(min: number, max = min): void {
     this.#min = min;
     this.#max = max;
   }
 
-  /** Ends every connection at once, or those chosen by their place in the order they came; what was on its way is lost. New ones are let through. */
+  /** Ends all connections, or those whose index (in order of acceptance) is `chosen`; bytes on their way are lost. Accepts new ones. */
   cut(chosen: (index: number) => boolean = () => true): void {
     for (const [index, link] of [...this.#links].entries()) if (chosen(index)) this.#destroy(link);
   }
 
-  /** The same, and no new connection is let through until {@link heal}. */
+  /** Ends all connections, and refuses new ones until {@link heal}. */
   cutOff(): void {
     this.#isRefusing = true;
     this.cut();
   }
 
   /**
-   * From now on nothing passes on today's connections, or on those that are chosen by their place
-   * in the order they came, and nobody is told, as when a cable is pulled. New ones are let
-   * through. Returns how many it did this to.
+   * Drops all further bytes of the open connections, or of those whose index (in order of acceptance)
+   * is `chosen`, and does not close them, as when a cable is pulled. Accepts new connections. Returns
+   * how many are half-open now because of this call.
    */
   halfOpen(chosen: (index: number) => boolean = () => true): number {
     const links = [...this.#links].filter(({ lanes }) => !lanes[0]?.isSwallowing);
-    const struck = links.filter((_, index) => chosen(index));
-    for (const { lanes } of struck) for (const lane of lanes) lane.swallow();
-    return struck.length;
+    const affected = links.filter((_, index) => chosen(index));
+    for (const { lanes } of affected) for (const lane of lanes) lane.swallow();
+    return affected.length;
   }
 
-  /** Lets new connections through again, without delay. What is half-open stays so. */
+  /** Accepts new connections again, without delay. Half-open ones stay half-open. */
   heal(): void {
     this.#isRefusing = false;
     this.delay(0);
@@ -150,7 +150,7 @@ export class FaultProxy {
   }
 
   #accept(near: Socket): void {
-    near.on('error', () => {}); // its close is what counts
+    near.on('error', () => {}); // 'close' follows and is handled
     if (this.#isRefusing) {
       near.destroy();
       return;

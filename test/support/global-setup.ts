@@ -3,16 +3,16 @@ import { HOW_TO_GET_ONE, findRedis, spawnRedis } from '../../scripts/find-redis.
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The Redis that all tests of a run share: each uses names of its own in it. */
+    /** The Redis that all tests of a run share. Each test uses its own names. */
     redisUrl: string;
   }
 }
 
-/** One Redis for the run, from wherever there is one. Without one the run fails, it does not skip. */
+/** Finds or starts one Redis for the run. Without one the run fails; tests are not skipped. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const found = findRedis();
   if (found === undefined) {
-    // Thrown, the line would drown in a stack and in Vitest's own guess, "No test files found".
+    // Printed, not thrown: Vitest would add a stack and "No test files found", which hide this line.
     process.stderr.write(`tests: ${HOW_TO_GET_ONE}\n`);
     process.exit(1);
   }

@@ -8,7 +8,7 @@ export interface LogLine {
 
 let lines: LogLine[] = [];
 
-/** The logger that test brokers use. Warnings and errors are kept, and a test fails for those that it does not take. */
+/** The logger of test brokers. It keeps warnings and errors; a test that does not take its own with `takeLogs` fails. */
 export const testLogger: Logger = {
   debug() {},
   info() {},
@@ -16,7 +16,7 @@ export const testLogger: Logger = {
   error: (fields, message) => keep('error', fields, message),
 };
 
-/** Everything logged since the last call. */
+/** Returns the lines logged since the last call, and forgets them. */
 export function takeLogs(): LogLine[] {
   const taken = lines;
   lines = [];

@@ -12,7 +12,7 @@ export function unique(name = 'test'): string {
   return `${name}:${Math.random().toString(36).slice(2, 10)}`;
 }
 
-/** A plain client beside the broker, closed when the test ends. */
+/** A plain ioredis client, closed when the test ends. */
 export function rawClient(url = redisUrl()): Redis {
   const client = new Redis(url);
   onTestFinished(() => client.disconnect());
@@ -20,8 +20,8 @@ export function rawClient(url = redisUrl()): Redis {
 }
 
 /**
- * Sees every command. While others send, ioredis may take the first that it sees for the answer to
- * its own MONITOR, and says that its state is wrong: then it is asked again.
+ * A client in MONITOR mode. While other clients send commands, ioredis may take the first command that
+ * it sees for the answer to MONITOR, and rejects: then this tries again.
  */
 export async function monitorOf(client: Redis): Promise<Redis> {
   for (let tries = 1; ; tries++) {
@@ -33,11 +33,11 @@ export async function monitorOf(client: Redis): Promise<Redis> {
   }
 }
 
-/** A server of the test's own, to restart, freeze or configure; stopped when the test ends. */
+/** Starts a server for this test alone, to restart, freeze or configure; stopped when the test ends. */
 export async function ownServer(args: readonly string[] = []): Promise<SpawnedRedis> {
   const binary = findBinary();
   if (binary === undefined)
-    throw new Error('this test freezes or restarts a server of its own: run `npm run redis` first');
+    throw new Error('this test needs a redis-server to start: run `npm run redis` first');
   const server = await spawnRedis(binary, args);
   onTestFinished(() => server.stop());
   return server;

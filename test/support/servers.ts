@@ -1,4 +1,4 @@
-// Servers of more than one process: a cluster, and a master with its replica behind Sentinel.
+// Starts a cluster, or a master and a replica with Sentinel.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,11 +19,11 @@ export interface Node {
 export interface TestCluster {
   /** The masters, for `{ cluster }`. */
   readonly nodes: Node[];
-  /** Ends the master that holds a name's slot, without a word; returns its port. */
+  /** Kills the master of a name's slot; returns its port. */
   kill(name: string): Promise<number>;
-  /** The master of a name's slot, asked of the cluster itself. */
+  /** The master of a name's slot, as the cluster reports it. */
   masterOf(name: string): Promise<Node>;
-  /** Runs something on the node at that port. */
+  /** Calls `run` with a client of the node at this port. */
   on<T>(port: number, run: (client: Redis) => Promise<T>): Promise<T>;
   stop(): Promise<void>;
 }
@@ -34,10 +34,10 @@ function binary(): string {
   return found;
 }
 
-/** Runs something on a connection of its own to a node. */
+/** Calls `run` with a new client of a node, and closes the client. */
 async function using<T>(options: RedisOptions, run: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis({ host: HOST, lazyConnect: true, retryStrategy: null, ...options });
-  client.on('error', () => {}); // the command that fails says it
+  client.on('error', () => {}); // the command rejects with it
   try {
     return await run(client);
   } finally {
@@ -45,11 +45,11 @@ async function using<T>(options: RedisOptions, run: (client: Redis) => Promise<T
   }
 }
 
-/** Runs something on the node at that port. */
+/** Calls `run` with a client of the node at this port. */
 const on = <T>(port: number, run: (client: Redis) => Promise<T>): Promise<T> =>
   using({ port }, run);
 
-/** Three masters, and where asked for a replica of each. `nodeTimeout` is what a fail-over waits for. */
+/** Starts three masters, and with `replicas` one replica of each. A fail-over begins after `nodeTimeout` milliseconds. */
 export async function startCluster({
   replicas = false,
   nodeTimeout = 5_000,
@@ -94,12 +94,12 @@ export async function startCluster({
   };
 }
 
-/** What a node says of the cluster. */
+/** The answer of a node to a CLUSTER command. */
 function info(port: number, section: string): Promise<string> {
   return on(port, async (client) => String(await client.call('CLUSTER', section)));
 }
 
-/** CLUSTER ADDSLOTSRANGE, MEET and REPLICATE; resolves when every node takes writes and knows all. */
+/** Joins the nodes (CLUSTER ADDSLOTSRANGE, MEET, REPLICATE); resolves when each node knows all others and accepts writes. */
 async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promise<void> {
   const first = servers[0] as (typeof servers)[0];
   await Promise.all(
@@ -147,11 +147,11 @@ async function ownerOf(client: Redis, name: string): Promise<Node> {
   const slot = await client.cluster('KEYSLOT', name);
   const ranges = (await client.cluster('SLOTS')) as unknown as [number, number, [string, number]][];
   const range = ranges.find(([from, to]) => slot >= from && slot <= to);
-  if (range === undefined) throw new Error(`nobody holds the slot of ${name}`);
+  if (range === undefined) throw new Error(`no node has the slot of ${name}`);
   return { host: range[2][0], port: range[2][1] };
 }
 
-/** Whether a replica has what was just written, where its node is to be killed; asked on the connection of the write. */
+/** Whether the last write is safe when node `victim` is killed: a replica has it (WAIT, on the connection of the write), or another node holds the slot. */
 export async function onReplica(client: Cluster, name: string, victim: number): Promise<boolean> {
   const owner = client.slots[slotOf(name)]?.[0];
   if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
@@ -165,14 +165,14 @@ export interface TestSentinel {
   readonly name: string;
   /** The port of the master as Sentinel sees it. */
   master(): Promise<number>;
-  /** Ends the master without a word. */
+  /** Kills the master. */
   killMaster(): Promise<void>;
-  /** Has Sentinel swap master and replica, both alive. */
+  /** Makes Sentinel swap master and replica while both run. */
   swap(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** A master, a replica and a sentinel that replaces the one by the other. */
+/** Starts a master, a replica, and a sentinel that promotes the replica if the master fails. */
 export async function startSentinel(): Promise<TestSentinel> {
   const name = 'main';
   const fast = ['--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];

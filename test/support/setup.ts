@@ -1,8 +1,8 @@
-// Runs before every test file: what nobody asserted must not happen.
+// Runs before every test file: a test fails if it logs lines that it does not expect.
 import { afterEach, expect } from 'vitest';
 import { takeLogs } from './logs.ts';
 
 afterEach(() => {
-  // A test that expects log lines takes them with takeLogs(); what is left was not expected.
+  // A test takes the lines that it expects with takeLogs(); the others were not expected.
   expect(takeLogs(), 'log lines that the test did not expect').toEqual([]);
 });
