@@ -16,7 +16,10 @@ export class RedstartError extends Error {
   }
 }
 
-/** The library is used wrongly, such as an invalid option (code `SETUP`). Thrown where the mistake is made, not at the first message. */
+/**
+ * The library is used wrongly, such as an invalid option (code `SETUP`). Thrown where the mistake
+ * is made, not at the first message.
+ */
 export class SetupError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('SETUP', message, options);
@@ -93,7 +96,10 @@ export class SendError extends RedstartError {
   }
 }
 
-/** Redis refused some messages of a pipeline (code `PIPELINE`). `results` has the result of each, in order; `cause` is the first refusal. */
+/**
+ * Redis refused some messages of a pipeline (code `PIPELINE`). `results` has the result of each, in
+ * order; `cause` is the first refusal.
+ */
 export class PipelineError extends RedstartError {
   readonly results: readonly PromiseSettledResult<number | string>[];
 
@@ -113,7 +119,10 @@ export class PipelineError extends RedstartError {
   }
 }
 
-/** A message cannot be encoded: a body that JSON cannot hold, a header of the wrong type, headers that are too long (code `ENCODE`). */
+/**
+ * A message cannot be encoded: a body that JSON cannot hold, a header of the wrong type, headers
+ * that are too long (code `ENCODE`).
+ */
 export class EncodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('ENCODE', message, options);
@@ -124,7 +133,10 @@ export class EncodeError extends RedstartError {
   }
 }
 
-/** Received bytes that begin as a frame but are not a valid one, or a body that does not match its content type (code `DECODE`). */
+/**
+ * Received bytes that begin as a frame but are not a valid one, or a body that does not match its
+ * content type (code `DECODE`).
+ */
 export class DecodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('DECODE', message, options);
@@ -141,7 +153,10 @@ export interface MessageIssue {
   readonly message: string;
 }
 
-/** A body does not fit its schema (code `INVALID_MESSAGE`). `issues` lists what the schema found; the value itself is never included. */
+/**
+ * A body does not fit its schema (code `INVALID_MESSAGE`). `issues` lists what the schema found;
+ * the value itself is never included.
+ */
 export class InvalidMessageError extends RedstartError {
   readonly issues: readonly MessageIssue[];
 
@@ -194,7 +209,10 @@ export class NoRespondersError extends RedstartError {
   }
 }
 
-/** The connection broke, so items of a streamed answer may be lost (code `STREAM_BROKEN`). The items before are complete and in order. */
+/**
+ * The connection broke, so items of a streamed answer may be lost (code `STREAM_BROKEN`). The items
+ * before are complete and in order.
+ */
 export class StreamBrokenError extends RedstartError {
   constructor(message: string) {
     super('STREAM_BROKEN', message);

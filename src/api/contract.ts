@@ -88,16 +88,19 @@ export interface RpcDefinition<
   request: Request;
   /** The schema of the answer, or of each item of a stream. The handler checks it before sending, and the caller on receipt. */
   reply: Reply;
-  /** The errors that the handler may throw with `contract.error(code, data)`: a schema of the data for each code. Default: none. */
+  /**
+   * The errors that the handler may throw with `contract.error(code, data)`: a schema of the data
+   * for each code. Default: none.
+   */
   errors?: Errors;
-  /** The answer is a stream: the handler is an `async function*`, and callers use `broker.stream`. Default false. */
+  /** The answer is a stream: the handler is an `async function*`, and callers use `broker.requestMany`. Default false. */
   many?: Many;
 }
 
 /**
- * A call as a value that both sides import: `@subscriber(contract)` checks the method against it,
- * and `publish`, `request`, `requestMany` and `clientFor` infer from it. Throws `SetupError` for an
- * address or a schema that is none.
+ * Describes a call once, for both sides to import. `@subscriber(contract)` checks the method against
+ * it; `publish`, `request`, `requestMany` and `clientFor` take their types from it. Throws `SetupError`
+ * for an invalid address or schema.
  */
 export function rpc<
   Request extends Schema,

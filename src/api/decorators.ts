@@ -51,7 +51,7 @@ export type ContractSubscriberOptions = Omit<SubscriberOptions, 'schema' | 'repl
   lastId?: string;
 };
 
-/** A handler with the types of a contract; with `stream: true`, it returns an async iterable. */
+/** A handler with the types of a contract; with `many: true`, it returns an async iterable. */
 export type ContractHandler<Q extends Schema, A extends Schema, S extends boolean> = (
   body: OutputOf<Q>,
   ctx: MessageContext<OutputOf<Q>>,
@@ -98,7 +98,10 @@ export type PublishedFunction<S extends Schema> = (
   ...args: any[]
 ) => MaybePromise<InputOf<S> | Response<InputOf<S>> | undefined | void>;
 
-/** Sends the result of a handler method to an address, too; `undefined` is not sent. A method can have several. Throws as {@link subscriber} does. */
+/**
+ * Sends the result of a handler method to an address, too; `undefined` is not sent. A method can
+ * have several. Throws as {@link subscriber} does.
+ */
 export function publisher<S extends Schema = AnySchema>(
   address: string | Destination,
   options?: PublisherOptions<S>,

@@ -51,7 +51,10 @@ export function checkErrorHandlers(given: unknown, where: string): void {
 /** Finds the handler of an error: the one for its most specific class. */
 export type FindErrorHandler = (error: unknown) => ErrorHandler['handle'] | undefined;
 
-/** Makes the lookup for these handlers. Of two for the same class, the first one is used, so those of the subscriber come first. */
+/**
+ * Makes the lookup for these handlers. Of two for the same class, the first one is used, so those
+ * of the subscriber come first.
+ */
 export function errorHandlersBy(handlers: readonly ErrorHandler[]): FindErrorHandler | undefined {
   if (handlers.length === 0) return undefined;
   const byPrototype = new Map<unknown, ErrorHandler['handle']>();

@@ -13,11 +13,11 @@ export interface Message<Body = unknown> {
   readonly id: string | undefined;
   /** How often Redis has delivered this entry to its group, this time included; 1 elsewhere. */
   readonly deliveryCount: number;
-  /** All headers, the system's included (`correlation_id`, `content-type`, `reply_to`). */
+  /** All headers, including `correlation_id`, `content-type` and `reply_to`. */
   readonly headers: Headers;
-  /** The sender's correlation id; where it sent none, an id made up here. */
+  /** The sender's correlation id; a new random id if it sent none. */
   readonly correlationId: string;
   readonly contentType: string | undefined;
-  /** Where the sender wants its answer. */
+  /** The address that the sender wants the answer at. */
   readonly replyTo: string | undefined;
 }

@@ -6,7 +6,10 @@ import type { Message } from './message.ts';
 export interface ChannelDestination {
   /** PUBLISH to this channel. */
   channel: string;
-  /** SPUBLISH, for subscribers with `sharded`: on a cluster, one node gets the message instead of all. Needs Redis 7. Default false. */
+  /**
+   * SPUBLISH, for subscribers with `sharded`: on a cluster, one node gets the message instead of
+   * all. Needs Redis 7. Default false.
+   */
   sharded?: boolean;
   list?: never;
   stream?: never;
@@ -99,7 +102,10 @@ export interface GatherOptions<R extends Schema = Schema> extends MessageOptions
   channel: string;
   /** SPUBLISH, for subscribers with `sharded`. Needs Redis 7. Default false. */
   sharded?: boolean;
-  /** Milliseconds to wait for all answers; then those that have arrived are the result. `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
+  /**
+   * Milliseconds to wait for all answers; then those that have arrived are the result. `null`: no
+   * limit. Default: the broker's `rpc.timeout`, 30 000.
+   */
   timeout?: number | null;
   /** Resolves as soon as this many answers have arrived. Default: all. */
   max?: number;
@@ -121,7 +127,10 @@ export interface GatherResult<T = unknown> {
 
 /** The methods that send messages and make calls, which brokers have. */
 export interface Publishing {
-  /** Makes a call by its contract, and resolves with the answer's value. Rejects with `InvalidMessageError` if the request does not fit. */
+  /**
+   * Makes a call by its contract, and resolves with the answer's value. Rejects with
+   * `InvalidMessageError` if the request does not fit.
+   */
   publish<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
     body: InputOf<Q>,
     contract: RpcContract<Q, A, E, false>,
@@ -143,7 +152,10 @@ export interface Publishing {
     to: Destination & RpcOptions<R> & { reply: R },
   ): Promise<OutputOf<R>>;
   publish<T = unknown>(body: unknown, to: Destination & RpcOptions): Promise<T>;
-  /** Sends to a channel (PUBLISH; a string is a channel's name). Resolves with the number of receivers. Rejects with `SendError`. */
+  /**
+   * Sends to a channel (PUBLISH; a string is a channel's name). Resolves with the number of
+   * receivers. Rejects with `SendError`.
+   */
   publish(body: unknown, to: string | (ChannelDestination & PublishOptions)): Promise<number>;
   /** Appends to a list (RPUSH). Resolves with the length of the list. Rejects with `SendError`. */
   publish(body: unknown, to: ListDestination & PublishOptions): Promise<number>;
@@ -186,14 +198,20 @@ export interface Publishing {
     to: Destination & RequestManyOptions,
   ): AsyncIterableIterator<T, undefined>;
 
-  /** Sends a request to all subscribers of a channel (PUBLISH). Resolves with their answers, their errors, and who did not answer in time. */
+  /**
+   * Sends a request to all subscribers of a channel (PUBLISH). Resolves with their answers, their
+   * errors, and who did not answer in time.
+   */
   gather<R extends Schema>(
     body: unknown,
     to: GatherOptions<R> & { reply: R },
   ): Promise<GatherResult<OutputOf<R>>>;
   gather<T = unknown>(body: unknown, to: GatherOptions): Promise<GatherResult<T>>;
 
-  /** Sends many messages in one round trip. Resolves with the length of the list, the ids in the stream, or the receivers of each. Rejects with `SendError`. */
+  /**
+   * Sends many messages in one round trip. Resolves with the length of the list, the ids in the
+   * stream, or the receivers of each. Rejects with `SendError`.
+   */
   publishBatch(bodies: readonly unknown[], to: ListDestination & PublishOptions): Promise<number>;
   publishBatch(
     bodies: readonly unknown[],

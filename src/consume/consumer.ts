@@ -6,7 +6,10 @@ import type { Logger } from '../internal/logger.ts';
 import { DisconnectedError, type Delivery, type Source } from '../transport/source.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
-/** A message that its taker acknowledges (`ack`), hands back (`nack`) or refuses (`reject`). On channels, plain lists and streams without a group, these do nothing. */
+/**
+ * A message that its taker acknowledges (`ack`), hands back (`nack`) or refuses (`reject`). On
+ * channels, plain lists and streams without a group, these do nothing.
+ */
 export interface ConsumedMessage<Body = unknown> extends Message<Body> {
   ack(): Promise<void>;
   nack(): Promise<void>;
@@ -37,7 +40,10 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
     this.#onClose = onClose;
   }
 
-  /** Takes the next message. Resolves with `null` if none arrives within `timeout` milliseconds (default: no limit), or after `close`. */
+  /**
+   * Takes the next message. Resolves with `null` if none arrives within `timeout` milliseconds
+   * (default: no limit), or after `close`.
+   */
   async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
     if (timeout !== undefined) milliseconds(timeout, 'timeout', 'next');
     const until = timeout === undefined ? Infinity : monotonicTime() + timeout;

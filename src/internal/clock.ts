@@ -41,7 +41,10 @@ export function clearTimer(timer: NodeJS.Timeout | undefined): void {
 
 let testers = 0;
 
-/** From now on new timers can be ended by {@link passTime}. Returns a function that undoes this; the last one called sets the clock back. */
+/**
+ * From now on new timers can be ended by {@link passTime}. Returns a function that undoes this; the
+ * last one called sets the clock back.
+ */
 export function watchTime(): () => void {
   testers++;
   waiting ??= new Map();

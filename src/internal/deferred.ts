@@ -31,7 +31,10 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves with true when `promise` settles within `ms`, else with false. A rejection counts as settled; the caller must handle it elsewhere. */
+/**
+ * Resolves with true when `promise` settles within `ms`, else with false. A rejection counts as
+ * settled; the caller must handle it elsewhere.
+ */
 export function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimer(() => resolve(false), ms);

@@ -81,7 +81,10 @@ export class Encoder {
     return (this.#lastReplyPairs = pair(REPLY_TO, name) + kindPair);
   }
 
-  /** The slower path, for user headers and other formats. A user header replaces a standard header in its place, as in FastStream. */
+  /**
+   * The slower path, for user headers and other formats. A user header replaces a standard header
+   * in its place, as in FastStream.
+   */
   #encodeHeaders(
     message: Outgoing,
     body: string | Uint8Array,

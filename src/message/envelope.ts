@@ -172,7 +172,10 @@ function endsAtBody({ bytes, pairs, count, body }: HeaderBlock): boolean {
   return at === body;
 }
 
-/** Headers of a block whose lengths are not in bytes: FastStream counts characters. If that does not fit either, the headers before the damage. */
+/**
+ * Headers of a block whose lengths are not in bytes: FastStream counts characters. If that does not
+ * fit either, the headers before the damage.
+ */
 function recoverHeaders(block: HeaderBlock): Headers {
   const byCharacters = readPairs(block, skipCharacters);
   return byCharacters.isComplete ? byCharacters.headers : readPairs(block, skipBytes).headers;

@@ -36,7 +36,10 @@ export const ERROR = 'redstart-error';
 export const ERROR_CODE = 'redstart-error-code';
 /** In a dead letter: how often the message was delivered. */
 export const DELIVERIES = 'redstart-deliveries';
-/** In a dead letter: where the message was (`stream orders` or `list orders`), the entry's id there, and the group that gave it up. */
+/**
+ * In a dead letter: where the message was (`stream orders` or `list orders`), the entry's id there,
+ * and the group that gave it up.
+ */
 export const ORIGIN = 'redstart-origin';
 export const ORIGIN_ID = 'redstart-origin-id';
 export const ORIGIN_GROUP = 'redstart-origin-group';

@@ -32,7 +32,10 @@ export class ReceivedMessage<Body = unknown> {
   readonly source: MessageSource;
   /** The id of the stream entry; `undefined` for channels and lists. */
   readonly id: string | undefined;
-  /** How often this entry has been delivered, this time included; always 1 on channels, plain lists and streams without a group. */
+  /**
+   * How often this entry has been delivered, this time included; always 1 on channels, plain lists
+   * and streams without a group.
+   */
   readonly deliveryCount: number;
 
   /** @internal */

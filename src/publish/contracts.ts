@@ -36,7 +36,10 @@ export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> 
       : never;
 };
 
-/** Makes a function for each contract: it publishes an event, makes a call, or reads a streamed answer. Throws `SetupError` for a value that is no contract. */
+/**
+ * Makes a function for each contract: it publishes an event, makes a call, or reads a streamed
+ * answer. Throws `SetupError` for a value that is no contract.
+ */
 export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
   publishing: Publishing,
   contracts: Contracts,
@@ -60,7 +63,7 @@ export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
 
 /**
  * The options of one message: the contract's address and reply schema, and the caller's options.
- * Throws `SetupError` if the verb does not fit: a contract with `stream: true` needs `requestMany`, any
+ * Throws `SetupError` if the verb does not fit: a contract with `many: true` needs `requestMany`, any
  * other needs `publish` or `request`.
  */
 export function optionsOf(

@@ -9,7 +9,10 @@ import { describe, type Target } from '../transport/address.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
 
 export interface PublishPipelineOptions {
-  /** Sends in one transaction (MULTI/EXEC): Redis runs all commands or none, and no other client's between them. On a cluster all names must be in one slot. Default false. */
+  /**
+   * Sends in one transaction (MULTI/EXEC): Redis runs all commands or none, and no other client's
+   * between them. On a cluster all names must be in one slot. Default false.
+   */
   transaction?: boolean;
 }
 

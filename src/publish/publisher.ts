@@ -25,7 +25,10 @@ export class Publisher<S extends Schema, Sent> {
     return (this.#cachedSender ??= this.#findSender());
   }
 
-  /** Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id. Rejects with `InvalidMessageError` if the body does not fit the publisher's schema. */
+  /**
+   * Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id. Rejects with
+   * `InvalidMessageError` if the body does not fit the publisher's schema.
+   */
   async publish(body: InputOf<S>, options: PublishOptions = {}): Promise<Sent> {
     return await this.#sender.publish(await this.#valid(body), this.#merged(options));
   }

@@ -115,14 +115,20 @@ export class TestBroker {
     return this.#records.handledBy((subscriber) => wanted.has(subscriber));
   }
 
-  /** The messages sent to a channel, list or stream, answers included, in order. The name is without the broker's prefix, as in `publish`. */
+  /**
+   * The messages sent to a channel, list or stream, answers included, in order. The name is without
+   * the broker's prefix, as in `publish`.
+   */
   published(to: string | Destination): readonly PublishedMessage[] {
     const { kind, name } = targetOf(typeof to === 'string' ? { channel: to } : to, 'published');
     const names = this.#brokers.map((broker) => (broker.shared.prefix ?? '') + name);
     return this.#records.sentTo(kind, names);
   }
 
-  /** Resolves when no handler runs and no message is on its way to one. Does not wait for timers, such as the pause before a retry. */
+  /**
+   * Resolves when no handler runs and no message is on its way to one. Does not wait for timers,
+   * such as the pause before a retry.
+   */
   async idle(): Promise<void> {
     let seen = -1;
     for (let quiet = 0; quiet < QUIET; quiet++) {

@@ -114,7 +114,10 @@ export class FaultProxy {
     this.#max = max;
   }
 
-  /** Ends all connections, or those whose index (in order of acceptance) is `chosen`; bytes on their way are lost. Accepts new ones. */
+  /**
+   * Ends all connections, or those whose index (in order of acceptance) is `chosen`; bytes on their
+   * way are lost. Accepts new ones.
+   */
   cut(chosen: (index: number) => boolean = () => true): void {
     for (const [index, link] of [...this.#links].entries()) if (chosen(index)) this.#destroy(link);
   }

@@ -151,7 +151,10 @@ async function ownerOf(client: Redis, name: string): Promise<Node> {
   return { host: range[2][0], port: range[2][1] };
 }
 
-/** Whether the last write is safe when node `victim` is killed: a replica has it (WAIT, on the connection of the write), or another node holds the slot. */
+/**
+ * Whether the last write is safe when node `victim` is killed: a replica has it (WAIT, on the
+ * connection of the write), or another node holds the slot.
+ */
 export async function onReplica(client: Cluster, name: string, victim: number): Promise<boolean> {
   const owner = client.slots[slotOf(name)]?.[0];
   if (owner === undefined || !owner.endsWith(`:${victim}`)) return true;
