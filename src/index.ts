@@ -2,8 +2,8 @@
 export { RedisBroker } from './broker/broker.ts';
 export { RedisRouter } from './broker/router.ts';
 export type { Subscriber } from './broker/subscriber.ts';
-export type { ContractClient } from './publish/contracts.ts';
-export type { BrokerStats, Health, SubscriberHealth, SubscriberInfo } from './broker/health.ts';
+export type { BrokerStats, Health, SubscriberHealth } from './broker/health.ts';
+export type { SubscriberInfo } from './api/subscriber-info.ts';
 export type { Publisher } from './publish/publisher.ts';
 export type { PublishPipelineOptions, PublishPipeline } from './publish/pipeline.ts';
 export type { ConsumedMessage, Consumer } from './consume/consumer.ts';
@@ -41,6 +41,24 @@ export type { InjectedState, Injections } from './api/inject.ts';
 export * from './api/state.ts';
 export type { PublishCommand, PublishMiddleware } from './api/middleware.ts';
 
+// Observers
+export type {
+  AnsweredEvent,
+  BuriedEvent,
+  CalledEvent,
+  ConnectionEvent,
+  FailureStage,
+  HandledEvent,
+  HandleEvent,
+  Observer,
+  PublishedEvent,
+  ReceivedEvent,
+  RetriedEvent,
+  SendEvent,
+  SettledEvent,
+  TroubleEvent,
+} from './api/observer.ts';
+
 // Options
 export type {
   BrokerOptions,
@@ -68,6 +86,7 @@ export type {
 export type {
   CallOptions,
   ChannelDestination,
+  ContractClient,
   Destination,
   GatherResult,
   GatherOptions,
@@ -76,6 +95,7 @@ export type {
   Publishing,
   ReplyDestination,
   RpcOptions,
+  Sending,
   PublishOptions,
   StreamDestination,
   RequestManyOptions,

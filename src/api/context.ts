@@ -1,7 +1,8 @@
 import type { Logger } from '../internal/logger.ts';
 import type { Message } from './message.ts';
-import type { Publishing } from './publishing.ts';
+import type { Publishing, Sending } from './publishing.ts';
 import type { MessageState } from './state.ts';
+import type { SubscriberInfo } from './subscriber-info.ts';
 
 /**
  * Makes something that a handler needs, once for each message (a batch counts as one). It returns
@@ -30,12 +31,25 @@ export interface MessageContext<Body = unknown, State extends object = NoInjecti
   readonly path: Readonly<Record<string, string>>;
   /** Aborts when the caller gives up or its deadline passes, and when `gracefulTimeout` ends at `stop`. */
   readonly signal: AbortSignal;
+  /** The broker's logger. Each line also has `correlationId`, `id` (of the stream entry) and `handler`. */
   readonly logger: Logger;
+  /** Which handler this is: title, address, class and method. */
+  readonly subscriber: SubscriberInfo;
   readonly broker: Publishing;
   /** What middleware hands on and `inject` makes: a plain object of this message's own. */
   readonly state: MessageState & State;
-  /** Publishes as the broker does, and keeps this message's correlation id. */
-  readonly publish: Publishing['publish'];
+  // What these send runs through the subscriber's own middleware. It keeps this message's correlation
+  // id, and calls end by this message's deadline.
+  /** As `broker.publish`. */
+  readonly publish: Sending['publish'];
+  /** As `broker.request`. */
+  readonly request: Sending['request'];
+  /** As `broker.requestMany`. */
+  readonly requestMany: Sending['requestMany'];
+  /** As `broker.gather`. */
+  readonly gather: Sending['gather'];
+  /** As `broker.clientFor`. */
+  readonly clientFor: Sending['clientFor'];
   /** What a dependency makes for this message, as `inject` gives it: made once, cleaned up when the handler is done. */
   resolve<D extends Dependency>(dependency: D): Promise<DependencyValue<D>>;
   /** Acknowledges the message now (XACK, LREM). Does nothing where nothing is acknowledged, and does nothing the second time. */

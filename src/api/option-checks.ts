@@ -1,5 +1,6 @@
 /** Checks of options that know a word of the domain; the plain ones stand in internal/checks.ts. */
 import { SetupError } from '../errors.ts';
+import type { Observer } from './observer.ts';
 import { functions, isObject, got, wrong, type Check } from '../internal/checks.ts';
 import { targetOf } from '../transport/address.ts';
 import { checkErrorHandlers } from './error-handlers.ts';
@@ -58,3 +59,33 @@ export const signal: Check = (value, key, where) => {
   if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return;
   throw wrong(where, key, 'an AbortSignal', value);
 };
+
+export const observers: Check = (value, key, where) => {
+  if (!Array.isArray(value))
+    throw new SetupError(`${where}: '${key}' must be an array, got ${got(value)}`);
+  for (const observer of value) checkObserver(observer, where);
+};
+
+/** The methods of an observer. */
+const OBSERVER = [
+  ...(['received', 'handle', 'handled', 'settled', 'retried', 'buried', 'answered'] as const),
+  ...(['send', 'published', 'called', 'connection', 'trouble'] as const),
+] satisfies readonly (keyof Observer)[];
+
+/** Throws for what is no observer: methods may be inherited from a class, an unknown one of its own is a mistake. */
+export function checkObserver(observer: unknown, where: string): void {
+  const given = observer as Readonly<Record<string, unknown>> | null;
+  const isUsed = typeof given === 'object' && OBSERVER.some((name) => given?.[name] !== undefined);
+  if (!isUsed) {
+    throw new SetupError(
+      `${where}: an observer must be an object with at least one of ${OBSERVER.join(', ')}, got ${got(observer)}`,
+    );
+  }
+  for (const name of OBSERVER) {
+    const method = given?.[name];
+    if (method === undefined || typeof method === 'function') continue;
+    throw new SetupError(
+      `${where}: an observer's '${name}' must be a function, got ${got(method)}`,
+    );
+  }
+}

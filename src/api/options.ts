@@ -16,6 +16,7 @@ import type { Injections } from './inject.ts';
 import type { ErrorHandler } from './error-handlers.ts';
 import type { Middleware } from './middleware.ts';
 import type { Message } from './message.ts';
+import type { Observer } from './observer.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
@@ -29,6 +30,7 @@ import {
   injections,
   logger,
   middlewares,
+  observers,
   destination,
 } from './option-checks.ts';
 import type { Destination, ReplyDestination } from './publishing.ts';
@@ -107,6 +109,8 @@ export interface BrokerOptions extends RouterOptions {
   /** Milliseconds that `stop` waits for handlers before it aborts their signals. Default 15 000. */
   gracefulTimeout?: number;
   rpc?: RpcDefaults;
+  /** See the whole life of messages: metrics, traces. More can be added by `broker.observe`. Default: none. */
+  observers?: readonly Observer[];
 }
 
 export const BROKER = {
@@ -116,6 +120,7 @@ export const BROKER = {
   logger,
   gracefulTimeout: milliseconds,
   rpc: options(RPC),
+  observers,
 } satisfies Checks<BrokerOptions>;
 
 /** Options of every subscriber. */

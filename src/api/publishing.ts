@@ -1,6 +1,6 @@
 import type { HeadersInput } from '../message/headers.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
-import type { ErrorSchemas, EventContract, RpcContract } from './contract.ts';
+import type { Contract, ErrorSchemas, EventContract, RpcContract } from './contract.ts';
 import type { Message } from './message.ts';
 
 export interface ChannelDestination {
@@ -221,4 +221,33 @@ export interface Publishing {
     bodies: readonly unknown[],
     to: string | (ChannelDestination & PublishOptions),
   ): Promise<number[]>;
+}
+
+/** One function for each contract, typed by it. */
+export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {
+  readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract<
+    infer Q,
+    infer A,
+    infer _E,
+    infer S
+  >
+    ? S extends true
+      ? (
+          body: InputOf<Q>,
+          options?: Omit<RequestManyOptions, 'reply'>,
+        ) => AsyncIterableIterator<OutputOf<A>, undefined>
+      : (body: InputOf<Q>, options?: ContractCallOptions) => Promise<OutputOf<A>>
+    : Contracts[Name] extends EventContract<infer S>
+      ? (body: InputOf<S>, options?: MessageOptions) => Promise<number | string>
+      : never;
+};
+
+/** What a handler's context sends with: `ctx.publish` and its kin. */
+export interface Sending extends Pick<
+  Publishing,
+  'publish' | 'request' | 'requestMany' | 'gather'
+> {
+  clientFor<Contracts extends Readonly<Record<string, Contract>>>(
+    contracts: Contracts,
+  ): ContractClient<Contracts>;
 }

@@ -1,4 +1,5 @@
 import { checkBrokerOptions, consumerSpec } from '../api/check.ts';
+import { checkObserver } from '../api/option-checks.ts';
 import type { Dependency, DependencyValue, MessageContext } from '../api/context.ts';
 import type { Contract } from '../api/contract.ts';
 import type { AnySchema } from '../api/decorators.ts';
@@ -6,14 +7,16 @@ import { deadLetterTarget, type DeadLetterAddress } from '../api/delivery.ts';
 import type { ErrorClass } from '../api/error-handlers.ts';
 import type { Middleware } from '../api/middleware.ts';
 import type { BrokerOptions, ConsumerAddress } from '../api/options.ts';
-import type { Publishing } from '../api/publishing.ts';
+import { Observers, type Observer } from '../api/observer.ts';
+import type { ContractClient, Publishing } from '../api/publishing.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import { DeadLetterBox } from '../consume/dead-letters.ts';
 import { BrokerClosedError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
 import type { OutputOf, Schema } from '../message/schema.ts';
-import { clientFor, type ContractClient } from '../publish/contracts.ts';
+import { clientFor } from '../publish/contracts.ts';
 import type { PublishPipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
 import type { Sender } from '../publish/sender.ts';
 import { openSession } from '../rpc/session.ts';
@@ -23,11 +26,11 @@ import { RedisTransport } from '../transport/redis/redis-transport.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Connection } from './connection.ts';
-import { healthOf, type BrokerStats, type Health, type SubscriberInfo } from './health.ts';
+import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { plan, type Plan } from './plan.ts';
 import { Router, type Place } from './router.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
-import { Senders, type Tap } from './senders.ts';
+import { Senders } from './senders.ts';
 import { Subscriber, type Declaration } from './subscriber.ts';
 
 /** Milliseconds that `ping` waits. */
@@ -43,6 +46,7 @@ const PING_PATIENCE = 3_000;
 export class RedisBroker extends Router implements Publishing {
   readonly #logger: Logger;
   readonly #connection: Connection;
+  readonly #observers: Observers;
   readonly #senders: Senders;
   readonly #runner: Runner;
   readonly #sender: Sender;
@@ -59,11 +63,23 @@ export class RedisBroker extends Router implements Publishing {
   constructor(connection: RedisConnection = 'redis://localhost:6379', options: BrokerOptions = {}) {
     checkBrokerOptions(options);
     super(options);
-    const { logger, rpc = {}, gracefulTimeout = 15_000, prefix = '' } = options;
+    const { logger, rpc = {}, gracefulTimeout = 15_000, prefix = '', observers = [] } = options;
     const { timeout = 30_000 } = rpc;
     this.#logger = logger === false ? silentLogger : (logger ?? stderrLogger);
     this.#prefix = prefix;
-    this.#senders = new Senders({ ...options, timeout, session: () => this.#connection.get() });
+    this.#observers = new Observers((method, error) => {
+      this.#logger.warn(
+        { err: error },
+        `an observer's '${method}' failed; further failures of it are not logged`,
+      );
+    });
+    for (const observer of observers) this.#observers.add(observer);
+    this.#senders = new Senders({
+      ...options,
+      timeout,
+      observers: this.#observers,
+      session: () => this.#connection.get(),
+    });
     this.#connection = new Connection({
       transport: () =>
         this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions')),
@@ -74,6 +90,7 @@ export class RedisBroker extends Router implements Publishing {
       logger: this.#logger,
       broker: this,
       overrides: this.#overrides,
+      observers: this.#observers,
       senders: this.#senders,
       prefix,
       patience: gracefulTimeout,
@@ -104,13 +121,7 @@ export class RedisBroker extends Router implements Publishing {
 
   /** Every subscriber that was registered here or in an included router. */
   get subscribers(): SubscriberInfo[] {
-    return plan(this.declarations()).flatMap(({ address, members }) =>
-      members.map(({ subscriber: { name, spec } }) => ({
-        address,
-        title: name,
-        description: spec.options.description,
-      })),
-    );
+    return plan(this.declarations()).flatMap(({ members }) => members.map(({ info }) => info));
   }
 
   /** Connects without starting subscribers. Rejects with `ConnectionError`, which names the server and the cause. */
@@ -153,13 +164,16 @@ export class RedisBroker extends Router implements Publishing {
   }
 
   /** Connects elsewhere from now on, or again to the given connection: for tests. @internal */
-  async reroute(elsewhere: (() => Transport) | undefined, tap: Tap | undefined): Promise<void> {
+  async reroute(
+    elsewhere: (() => Transport) | undefined,
+    innermost: Middleware | undefined,
+  ): Promise<void> {
     const { session, connecting } = this.#connection;
     if (session !== undefined || connecting !== undefined)
       throw new SetupError('testBroker: the broker is connected already: call it before start');
     await this.#connection.discard();
     this.#elsewhere = elsewhere;
-    this.#senders.tap = tap;
+    this.#senders.innermost = innermost;
   }
 
   /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
@@ -202,6 +216,15 @@ export class RedisBroker extends Router implements Publishing {
   ): void {
     this.#refuseLate('onError: handlers');
     super.onError(type, handle);
+  }
+
+  /**
+   * Adds an observer, which sees the whole life of messages, before or after `start`. The result
+   * removes it. Throws `SetupError` for what is no object of functions.
+   */
+  observe(observer: Observer): () => void {
+    checkObserver(observer, 'observe');
+    return this.#observers.add(observer);
   }
 
   /** Has handlers get what `replacement` makes where they ask for `dependency`: for tests. Disposing of the result undoes it. */
@@ -336,6 +359,7 @@ export class RedisBroker extends Router implements Publishing {
 
   #reportFor(name: string): Report {
     return (problem, error, level = 'warn') => {
+      this.#observers.active?.emit('trouble', { where: name, problem, error, level });
       this.#logger[level](error === undefined ? {} : { err: error }, `${name}: ${problem}`);
     };
   }

@@ -15,13 +15,6 @@ export interface BrokerStats {
   readonly expiredRequests: number;
 }
 
-/** Address, title and description of one subscriber. */
-export interface SubscriberInfo {
-  readonly address: string;
-  readonly title: string;
-  readonly description: string | undefined;
-}
-
 /** Milliseconds to wait for answers of the server. */
 const ANSWER_TIMEOUT = 3_000;
 /** After this many milliseconds without a connection, the status is red. */

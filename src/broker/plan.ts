@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { deadLetterTarget } from '../api/delivery.ts';
 import type { ErrorPolicy } from '../api/options.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { ReadingPlan } from '../consume/running-subscriber.ts';
 import { SetupError } from '../errors.ts';
 import { channelPattern, type ChannelPattern } from '../transport/address.ts';
@@ -14,9 +15,14 @@ const DEFAULT_BATCH = 100;
 /** Milliseconds of silence after which a consumer counts as dead. */
 const MIN_IDLE = 30_000;
 
+/** A subscriber, what it inherits, and how it is named to users. */
+export interface Member extends Declaration {
+  readonly info: SubscriberInfo;
+}
+
 /** One source to open, and the subscribers that share it: several only where filters choose among them. */
 export interface Plan extends ReadingPlan {
-  readonly members: readonly Declaration[];
+  readonly members: readonly Member[];
   /** Whether its subscription receives what is sent to this channel, list or stream. */
   readonly hears: (name: string) => boolean;
   readonly errorPolicy: ErrorPolicy;
@@ -27,7 +33,7 @@ export function plan(declarations: readonly Declaration[]): Plan[] {
   const plans = new Map<string, Plan>();
   const others: Plan[] = [];
   for (const one of declarations.map(planOne)) {
-    const key = JSON.stringify(one.source);
+    const key = placeOf(one);
     const twin = plans.get(key);
     if (twin === undefined) plans.set(key, one);
     else if (isFiltered(one) || isFiltered(twin)) plans.set(key, merge(twin, one));
@@ -48,7 +54,7 @@ function planOne(declaration: Declaration): Plan {
   return {
     name: `${address} (${name})`,
     address,
-    members: [declaration],
+    members: [{ ...declaration, info: subscriber.infoAt(address, prefix + spec.name) }],
     source: sourceOf(subscriber, prefix, pattern),
     pattern,
     hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),
@@ -97,6 +103,13 @@ function isFiltered({ members }: Plan): boolean {
   return members.some(({ subscriber: { spec } }) => spec.options.filter !== undefined);
 }
 
+/** What two handlers read in common: the same messages come to both. */
+function placeOf({ source }: Plan): string {
+  const { kind, name } = source;
+  if (kind === 'channel') return JSON.stringify([kind, name, source.isPattern, source.sharded]);
+  return JSON.stringify([kind, name, kind === 'stream' ? source.group : undefined]);
+}
+
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
   for (const key of [
@@ -107,11 +120,13 @@ function merge(first: Plan, second: Plan): Plan {
     'retry',
     'deadLetter',
   ] as const) {
-    if (isDeepStrictEqual(first[key], second[key])) continue;
-    throw new SetupError(
-      `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${key}'`,
-    );
+    if (!isDeepStrictEqual(first[key], second[key])) throw disagreement(first, second, key);
   }
+  const one = new Map<string, unknown>(Object.entries(first.source));
+  const other = new Map<string, unknown>(Object.entries(second.source));
+  const keys = [...one.keys(), ...other.keys()];
+  const differing = keys.find((key) => one.get(key) !== other.get(key));
+  if (differing !== undefined) throw disagreement(first, second, differing);
   const members = [...first.members, ...second.members];
   return {
     ...first,
@@ -119,4 +134,10 @@ function merge(first: Plan, second: Plan): Plan {
     members,
     concurrency: Math.max(first.concurrency, second.concurrency),
   };
+}
+
+function disagreement(first: Plan, second: Plan, option: string): SetupError {
+  return new SetupError(
+    `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${option}'`,
+  );
 }

@@ -1,5 +1,11 @@
 import { errorHandlersBy } from '../api/error-handlers.ts';
-import { composeConsume, consumersIn } from '../api/middleware.ts';
+import {
+  composeConsume,
+  consumersIn,
+  type HandlerFunction,
+  type Middleware,
+} from '../api/middleware.ts';
+import type { Observers } from '../api/observer.ts';
 import type { Publishing } from '../api/publishing.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import type { Route } from '../consume/dispatcher.ts';
@@ -12,14 +18,14 @@ import { defaultCodec } from '../message/codec.ts';
 import { Encoder } from '../message/encoder.ts';
 import { validator } from '../message/schema.ts';
 import { Publisher } from '../publish/publisher.ts';
-import { isAsyncFunction } from '../rpc/deadline.ts';
+import { isAsyncFunction } from '../rpc/parent.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
-import type { Plan } from './plan.ts';
+import type { Member, Plan } from './plan.ts';
 import type { Senders } from './senders.ts';
-import type { Declaration, Run, Subscriber } from './subscriber.ts';
+import type { Run, Subscriber } from './subscriber.ts';
 
 /** Milliseconds that a stop waits for what is still being opened. */
 export const OPEN_PATIENCE = 5_000;
@@ -34,6 +40,7 @@ export interface RunnerOptions {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
+  readonly observers: Observers;
   readonly senders: Senders;
   /** The broker's prefix: names in `ctx.publish` get it. */
   readonly prefix: string;
@@ -109,9 +116,10 @@ export class Runner {
   }
 
   #build(planned: Plan, session: Session): RunningSubscriber {
-    const { logger, broker, overrides, senders, prefix, reportFor, onExpired } = this.#options;
+    const { logger, broker, overrides, observers, senders, prefix, reportFor, onExpired } =
+      this.#options;
     const { name, members, errorPolicy } = planned;
-    const [first] = members as [Declaration, ...Declaration[]];
+    const [first] = members as [Member, ...Member[]];
     const { options } = first.subscriber.spec;
     const { codec = senders.codec, format = senders.format } = options;
     const middlewares = middlewaresOf(first);
@@ -124,32 +132,39 @@ export class Runner {
       inbox,
       answerLog,
       middlewares: senders.publishing(middlewares),
+      observers,
       hidesErrors: errorPolicy === 'hide',
     });
     return new RunningSubscriber(planned, session, {
       logger,
       broker,
       overrides,
+      observers,
+      subscriber: first.info,
       codec,
       format,
       replier,
       routes: members.map((member) => this.#route(member, planned.address)),
       errorHandlers: errorHandlersBy(first.inherited.errorHandlers),
-      publish: (parent, body, to, more) => sender.publishFrom(parent, body, to, more),
+      sending: (parent) => sender.from(parent),
       isLastResort: (delivery) => this.#isLastResort(planned, delivery.name),
       onExpired,
       report: reportFor(name),
     });
   }
 
-  #route(declaration: Declaration, address: string): Route {
-    const { subscriber, inherited } = declaration;
+  #route(member: Member, address: string): Route {
+    const { subscriber, inherited, info } = member;
     const { senders } = this.#options;
     const { filter, schema, reply, inject, onError = [] } = subscriber.spec.options;
-    const middlewares = middlewaresOf(declaration);
+    const middlewares = middlewaresOf(member);
     const consumers = consumersIn(middlewares);
-    const handler = senders.tap?.handler(subscriber, subscriber.handler) ?? subscriber.handler;
+    const innermost = senders.innermost === undefined ? [] : consumersIn([senders.innermost]);
+    const method = composeConsume(innermost, subscriber.handler);
+    const handler: HandlerFunction =
+      innermost.length === 0 ? subscriber.handler : (body, ctx) => method(ctx, body);
     return {
+      subscriber: info,
       filter:
         filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
       validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
@@ -210,6 +225,6 @@ export class Runner {
 }
 
 /** All middleware of a subscriber: the broker's first, its own last. */
-function middlewaresOf({ subscriber, inherited }: Declaration) {
+function middlewaresOf({ subscriber, inherited }: Member): readonly Middleware[] {
   return [...inherited.middlewares, ...(subscriber.spec.options.middlewares ?? [])];
 }

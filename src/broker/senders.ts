@@ -1,11 +1,10 @@
-import { publishersIn, type HandlerFunction, type Middleware } from '../api/middleware.ts';
-import type { PublishCommand, PublishMiddleware } from '../api/middleware.ts';
+import type { Observers } from '../api/observer.ts';
+import { publishersIn, type Middleware, type PublishMiddleware } from '../api/middleware.ts';
 import { defaultCodec, type Codec } from '../message/codec.ts';
 import { Encoder } from '../message/encoder.ts';
 import { binaryFormat, type MessageFormat } from '../message/format.ts';
 import { Sender } from '../publish/sender.ts';
 import type { Session } from '../rpc/session.ts';
-import type { Subscriber } from './subscriber.ts';
 
 /** How messages are written, where that differs from the broker. */
 export interface Formats {
@@ -13,22 +12,17 @@ export interface Formats {
   readonly format?: MessageFormat;
 }
 
-/** Sees what is handled and sent, from inside all middleware: for tests. */
-export interface Tap {
-  handler(subscriber: Subscriber, handler: HandlerFunction): HandlerFunction;
-  publish(command: PublishCommand, next: () => Promise<unknown>): Promise<unknown>;
-}
-
 export interface SendersOptions extends Formats {
   readonly session: () => Session | Promise<Session>;
   /** Default of a call's `timeout`, in milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
+  readonly observers: Observers;
 }
 
 /** Makes the senders of one broker: its own, its routers', its handlers' and its publishers'. */
 export class Senders {
-  /** Undefined but in tests. What is made while there is one asks it, or its successor. */
-  tap: Tap | undefined;
+  /** Middleware inside all other: how a test broker records and loses messages. Undefined outside of tests. */
+  innermost: Middleware | undefined;
   readonly codec: Codec;
   readonly format: MessageFormat;
   readonly #options: SendersOptions;
@@ -47,6 +41,7 @@ export class Senders {
       prefix,
       middlewares: () => this.publishing(middlewares()),
       timeout: this.#options.timeout,
+      observers: this.#options.observers,
     });
   }
 
@@ -57,9 +52,12 @@ export class Senders {
   /** The half of the middleware that runs around publishing. */
   publishing(middlewares: readonly Middleware[]): PublishMiddleware[] {
     const publishers = publishersIn(middlewares);
-    return this.tap === undefined ? publishers : [...publishers, this.#tapped];
+    return this.innermost === undefined ? publishers : [...publishers, this.#publishInnermost];
   }
 
-  readonly #tapped: PublishMiddleware = (command, next) =>
-    this.tap === undefined ? next() : this.tap.publish(command, next);
+  /** Asked anew for every message: a sender outlives the test that it was made in. */
+  readonly #publishInnermost: PublishMiddleware = (command, next) => {
+    const [publish] = this.innermost === undefined ? [] : publishersIn([this.innermost]);
+    return publish === undefined ? next() : publish(command, next);
+  };
 }

@@ -3,9 +3,10 @@ import { rethrow, type Contract } from '../api/contract.ts';
 import type { ErrorHandler } from '../api/error-handlers.ts';
 import type { HandlerFunction, Middleware } from '../api/middleware.ts';
 import type { RouterOptions } from '../api/options.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError } from '../errors.ts';
 import { promiseIn } from '../internal/promises.ts';
-import { isAsyncFunction } from '../rpc/deadline.ts';
+import { isAsyncFunction } from '../rpc/parent.ts';
 
 /** A subscription that is confirmed, or is being made, on one broker. */
 export interface Run {
@@ -38,6 +39,8 @@ export class Subscriber {
   readonly runs = new Set<Run>();
   /** @internal */
   stopped = false;
+  /** One for each address: a router that is included twice gives its subscribers two. */
+  readonly #infos = new Map<string, SubscriberInfo>();
 
   /** @internal */
   constructor(
@@ -54,6 +57,31 @@ export class Subscriber {
     this.isAsync = isAsyncFunction(handler);
     this.publishers = publishers;
     this.origin = origin;
+  }
+
+  /** What users see of this subscriber at an address: always the same object. @internal */
+  infoAt(address: string, name: string): SubscriberInfo {
+    const { spec, origin } = this;
+    const known = this.#infos.get(address);
+    if (known !== undefined) return known;
+    const info: SubscriberInfo = {
+      title: this.name,
+      description: spec.options.description,
+      address,
+      kind: spec.kind,
+      name,
+      group: spec.options.group,
+      batch: spec.options.batch ?? false,
+      class: origin.instance?.constructor.name,
+      method: origin.method === undefined ? undefined : String(origin.method),
+    };
+    this.#infos.set(address, info);
+    return info;
+  }
+
+  /** Whether this is the subscriber that `info` is about. @internal */
+  is(info: SubscriberInfo): boolean {
+    return this.#infos.get(info.address) === info;
   }
 
   /** Resolves when the subscription is confirmed. Rejects where it cannot be made, and before the broker's `start`. */

@@ -1,7 +1,8 @@
-import { NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
+import type { FailureStage, Observers } from '../api/observer.ts';
+import { EncodeError, NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
-import { bodyOf, Response } from '../message/response.ts';
 import type { ReceivedMessage } from '../message/message.ts';
+import { bodyOf, Response } from '../message/response.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Attempt } from './dispatcher.ts';
@@ -17,6 +18,7 @@ export interface CompletionOptions {
   readonly noReply: boolean;
   readonly replier: Replier;
   readonly settler: Settler;
+  readonly observers: Observers;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
   /** Called for a request that came too late to be handled. */
@@ -62,7 +64,7 @@ export class Completion {
   decline(attempt: Attempt, error: Error): void {
     if (!Replier.isCall(attempt.message)) return;
     const { isLastResort, replier } = this.#options;
-    void this.#delivered(
+    void this.#deliver(
       attempt,
       Promise.resolve(isLastResort(attempt.delivery)).then((last) =>
         last ? replier.refuse(attempt.message, error) : undefined,
@@ -77,8 +79,12 @@ export class Completion {
     answer: Promise<unknown> | undefined,
     isForwarded: boolean,
   ): Promise<void> {
-    if (answer !== undefined) await this.#delivered(attempt, answer);
-    const final = isForwarded ? await this.#forward(attempt, outcome) : outcome;
+    let final = outcome;
+    if (answer !== undefined) {
+      const unsendable = await this.#deliver(attempt, answer);
+      if (unsendable !== undefined) final = failed(unsendable);
+    }
+    if (isForwarded && final.kind === 'ok') final = await this.#forward(attempt, final);
     if (this.#settler.needsAck) await this.#settle(attempt, final);
     if (--this.#finishing > 0 && this.#finishing !== MAX_FINISHING >> 1) return;
     this.#room?.resolve();
@@ -88,7 +94,7 @@ export class Completion {
   #log({ message }: Attempt, outcome: Outcome): void {
     if (outcome.kind === 'expired') this.#options.onExpired();
     if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError))
-      this.#options.log(message, outcome.error);
+      this.#options.log(message, outcome.error, WHAT_FAILED[outcome.stage]);
   }
 
   /** The answer that is being sent, if any, and the outcome: a result that cannot be sent is a failure. */
@@ -129,19 +135,44 @@ export class Completion {
     );
   }
 
-  /** Waits until an answer is sent. One that reached nobody is kept for its caller; a failure is logged. */
-  async #delivered({ message }: Attempt, answer: Promise<unknown>): Promise<void> {
-    const { replier, log } = this.#options;
+  /**
+   * Waits until an answer is sent. One that reached nobody is kept for its caller. A result that
+   * cannot be sent is told to the caller as an error, and returned; other failures are logged.
+   */
+  async #deliver(attempt: Attempt, answer: Promise<unknown>): Promise<unknown> {
+    const { replier, log, observers } = this.#options;
+    const { message, context } = attempt;
+    let unsendable: unknown;
     try {
-      if ((await answer) !== 0) return;
+      let receivers: unknown;
+      try {
+        receivers = await answer;
+      } catch (error) {
+        if (!(error instanceof EncodeError)) throw error;
+        log(message, error);
+        unsendable = error;
+        receivers = await replier.refuse(message, error);
+      }
+      observers.active?.emit('answered', {
+        subscriber: context.subscriber,
+        message,
+        receivers: typeof receivers === 'number' ? receivers : undefined,
+        error: undefined,
+      });
+      if (receivers === 0) await this.#keep(message);
     } catch (error) {
       log(message, error, 'the reply could not be sent');
-      return;
+      const { subscriber } = context;
+      observers.active?.emit('answered', { subscriber, message, receivers: undefined, error });
     }
+    return unsendable;
+  }
+
+  async #keep(message: ReceivedMessage): Promise<void> {
     try {
-      await replier.keep(message);
+      await this.#options.replier.keep(message);
     } catch (error) {
-      log(message, error, 'the answer reached nobody, and could not be kept');
+      this.#options.log(message, error, 'the answer reached nobody, and could not be kept');
     }
   }
 
@@ -158,7 +189,7 @@ export class Completion {
       return outcome;
     } catch (error) {
       this.#options.log(message, error, 'the result could not be published');
-      return failed(error);
+      return failed(error, 'forward');
     }
   }
 
@@ -167,10 +198,22 @@ export class Completion {
     if (context.settlement !== undefined) return undefined;
     const how = this.#settler.decide(final, message, delivery);
     const error = final.kind === 'failed' ? final.error : undefined;
-    const settled = this.#settler.settle(message, delivery, how, error);
+    const settled = this.#settler.settle(context.subscriber, message, delivery, how, error);
     return how === 'reject' ? settled : undefined;
   }
 }
+
+/** What the log says of a failure, by the place where it happened. */
+const WHAT_FAILED: Readonly<Record<FailureStage, string>> = {
+  decode: 'the message cannot be decoded',
+  validate: 'the message does not fit the schema',
+  match: 'no handler takes the message',
+  filter: 'a filter failed',
+  handler: 'the handler failed',
+  timeout: 'the handler took too long',
+  exhausted: 'the message was delivered too often',
+  forward: 'the result could not be published',
+};
 
 /** Whether there is a result, and somewhere to send it on to. */
 function forwards({ route }: Attempt, outcome: Outcome): boolean {

@@ -1,9 +1,11 @@
 import type { Dependency, DependencyValue, MessageContext, NoInjections } from '../api/context.ts';
-import type { Publishing } from '../api/publishing.ts';
+import type { Publishing, Sending } from '../api/publishing.ts';
 import type { MessageState } from '../api/state.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { CancelledError } from '../errors.ts';
-import type { Logger } from '../internal/logger.ts';
+import { boundLogger, type Logger } from '../internal/logger.ts';
 import type { ReceivedMessage } from '../message/message.ts';
+import type { ParentMessage } from '../rpc/parent.ts';
 import type { Delivery } from '../transport/source.ts';
 import { Dependencies, type Overrides } from './inject.ts';
 import type { Settlement } from './settlement.ts';
@@ -13,7 +15,10 @@ export interface ContextHost {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
-  publish(context: HandlerContext, body: unknown, to: unknown, more?: object): Promise<unknown>;
+  /** What is known before a handler was chosen. */
+  readonly subscriber: SubscriberInfo;
+  /** Sends for this message: what is sent keeps its correlation id and its deadline. */
+  sending(parent: ParentMessage): Sending;
   settle(context: HandlerContext, how: Settlement): Promise<void> | undefined;
   /** Called when a handler first asks for its signal, so that a cancellation and `stop` can abort it. */
   watch(context: HandlerContext, controller: AbortController): void;
@@ -37,6 +42,9 @@ export class HandlerContext<
   #dependencies: Dependencies | undefined;
   #controller: AbortController | undefined;
   #state: object | undefined;
+  #subscriber: SubscriberInfo;
+  #logger: Logger | undefined;
+  #sending: Sending | undefined;
 
   constructor(
     host: ContextHost,
@@ -55,6 +63,9 @@ export class HandlerContext<
     this.#dependencies = undefined;
     this.#controller = undefined;
     this.#state = undefined;
+    this.#subscriber = host.subscriber;
+    this.#logger = undefined;
+    this.#sending = undefined;
   }
 
   get signal(): AbortSignal {
@@ -66,7 +77,20 @@ export class HandlerContext<
   }
 
   get logger(): Logger {
-    return this.#host.logger;
+    return (this.#logger ??= boundLogger(this.#host.logger, {
+      correlationId: this.message.correlationId,
+      id: this.message.id,
+      handler: this.#subscriber.title,
+    }));
+  }
+
+  get subscriber(): SubscriberInfo {
+    return this.#subscriber;
+  }
+
+  /** Set when the handler is chosen. */
+  set subscriber(info: SubscriberInfo) {
+    this.#subscriber = info;
   }
 
   get broker(): Publishing {
@@ -77,9 +101,24 @@ export class HandlerContext<
     return (this.#state ??= {}) as MessageState & State;
   }
 
-  get publish(): Publishing['publish'] {
-    return ((...args: Parameters<Publishing['publish']>) =>
-      this.#host.publish(this, ...args)) as Publishing['publish'];
+  get publish(): Sending['publish'] {
+    return this.#sender().publish;
+  }
+
+  get request(): Sending['request'] {
+    return this.#sender().request;
+  }
+
+  get requestMany(): Sending['requestMany'] {
+    return this.#sender().requestMany;
+  }
+
+  get gather(): Sending['gather'] {
+    return this.#sender().gather;
+  }
+
+  get clientFor(): Sending['clientFor'] {
+    return this.#sender().clientFor;
   }
 
   async resolve<D extends Dependency>(dependency: D): Promise<DependencyValue<D>> {
@@ -127,9 +166,18 @@ export class HandlerContext<
     return this.#controller?.signal.reason instanceof CancelledError;
   }
 
+  /** Of the message; of a batch, of its first. */
+  get correlationId(): string {
+    return this.message.correlationId;
+  }
+
   /** As {@link resolve}, without a promise where none is needed. */
   need(dependency: Dependency): unknown {
     this.#dependencies ??= new Dependencies(this.#host.overrides);
     return this.#dependencies.resolve(dependency, this);
+  }
+
+  #sender(): Sending {
+    return (this.#sending ??= this.#host.sending(this));
   }
 }

@@ -13,13 +13,13 @@ const PAGE = 100;
 /** Writes the dead letters of one subscriber. */
 export class DeadLetters {
   readonly #transport: Transport;
-  readonly #to: Target;
+  readonly to: Target;
   readonly #format: MessageFormat;
   readonly #group: string | undefined;
 
   constructor(transport: Transport, to: Target, format: MessageFormat, group: string | undefined) {
     this.#transport = transport;
-    this.#to = to;
+    this.to = to;
     this.#format = format;
     this.#group = group;
   }
@@ -27,7 +27,7 @@ export class DeadLetters {
   /** Sends the message to the dead letters (XADD, RPUSH), with headers that say what happened. */
   async bury(message: ReceivedMessage, delivery: Delivery, error: unknown): Promise<void> {
     const frame = encodeLetter(message, delivery, error, this.#group, this.#format);
-    await this.#transport.send(this.#to, frame);
+    await this.#transport.send(this.to, frame);
   }
 }
 

@@ -4,6 +4,7 @@ import type { FindErrorHandler } from '../api/error-handlers.ts';
 import type { Invoke } from '../api/middleware.ts';
 import type { Filter } from '../api/options.ts';
 import type { MessageOptions } from '../api/publishing.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import { promiseIn } from '../internal/promises.ts';
@@ -13,7 +14,7 @@ import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import { ReceivedMessage, type MessageSource } from '../message/message.ts';
 import { bodyOf, Response } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
-import { runWithDeadline } from '../rpc/deadline.ts';
+import { runWithParent } from '../rpc/parent.ts';
 import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type ContextHost } from './context.ts';
 import type { Dependencies } from './inject.ts';
@@ -26,6 +27,7 @@ export interface Forward {
 
 /** One handler of an address, ready to run. */
 export interface Route {
+  readonly subscriber: SubscriberInfo;
   readonly filter: Filter | undefined;
   readonly validate: Validate | undefined;
   /** Checks what is answered; of a stream of answers, each item. */
@@ -65,6 +67,8 @@ export interface Attempt {
   route: Route | undefined;
   /** The caller has its answer already: it was a stream. */
   isAnswered: boolean;
+  /** When its handling began, in monotonic milliseconds; 0 while nobody observes. */
+  startedAt: number;
   /** Set as soon as it is known: right at the start where the message is not to be handled. */
   outcome: Outcome | undefined;
 }
@@ -98,8 +102,16 @@ export class Dispatcher {
     let outcome: Outcome | undefined;
     if (match !== undefined && path === undefined) outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
-    else if (problem !== undefined) outcome = badInput(problem);
-    return { delivery, message, context, route: undefined, isAnswered: false, outcome };
+    else if (problem !== undefined) outcome = badInput(problem, 'decode');
+    return {
+      delivery,
+      message,
+      context,
+      route: undefined,
+      isAnswered: false,
+      startedAt: 0,
+      outcome,
+    };
   }
 
   /** Checks an opened message against its schema, for messages that are taken by hand and for batches. */
@@ -109,7 +121,7 @@ export class Dispatcher {
     try {
       attempt.message.body = await validate(attempt.message.body);
     } catch (error) {
-      attempt.outcome = badInput(error);
+      attempt.outcome = badInput(error, 'validate');
     }
   }
 
@@ -191,7 +203,7 @@ export class Dispatcher {
     try {
       body = route.validate(message.body);
     } catch (error) {
-      return this.#answerFailure(route, context, badInput(error));
+      return this.#answerFailure(route, context, badInput(error, 'validate'));
     }
     if (body instanceof Promise) return this.#runValidated(route, attempt, body);
     message.body = body;
@@ -204,18 +216,16 @@ export class Dispatcher {
     try {
       message.body = await body;
     } catch (error) {
-      return this.#answerFailure(route, context, badInput(error));
+      return this.#answerFailure(route, context, badInput(error, 'validate'));
     }
     attempt.route = route;
     return this.#invoke(route, context, message.body);
   }
 
   #invoke(route: Route, context: HandlerContext, body: unknown): Outcome | Promise<Outcome> {
+    context.subscriber = route.subscriber;
     try {
-      const result =
-        context.deadline === undefined
-          ? route.invoke(context, body)
-          : runWithDeadline(context, route.isAsync, route.invoke, context, body);
+      const result = runWithParent(context, route.isAsync, route.invoke, context, body);
       const later = promiseIn(result);
       if (later === undefined) {
         route.isAsync ??= false;
@@ -264,7 +274,7 @@ export class Dispatcher {
     context: HandlerContext,
     outcome: Outcome,
   ): Outcome | Promise<Outcome> {
-    if (outcome.kind !== 'failed' || outcome.isFinal === true) return outcome;
+    if (outcome.kind !== 'failed' || outcome.stage === 'exhausted') return outcome;
     const handle = route.errorHandlers?.(outcome.error) as Answer | undefined;
     if (handle === undefined) return outcome;
     // One that throws the same error again leaves it as it was: bad input is not tried again.
@@ -287,7 +297,7 @@ export class Dispatcher {
       ok(result instanceof Response ? result.withBody(checked) : checked);
     try {
       const checked = route.validateReply(body);
-      return promiseIn(checked)?.then(accept, failed) ?? accept(checked);
+      return promiseIn(checked)?.then(accept, (error: unknown) => failed(error)) ?? accept(checked);
     } catch (error) {
       return failed(error);
     }
@@ -349,5 +359,7 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
 
 /** A filter that throws is a failure like a handler's; that no handler takes the message is not. */
 function notChosen(error: unknown): Outcome {
-  return error instanceof NoMatchingHandlerError ? badInput(error) : failed(error);
+  return error instanceof NoMatchingHandlerError
+    ? badInput(error, 'match')
+    : failed(error, 'filter');
 }

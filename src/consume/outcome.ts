@@ -1,11 +1,14 @@
-/** How one delivery ended. Reply, acknowledgement and logging are decisions taken on this value. */
+import type { FailureStage } from '../api/observer.ts';
+
+/** How one delivery ended. Answer, acknowledgement and logging are decisions taken on this value. */
 export type Outcome =
   | { readonly kind: 'ok'; readonly result: unknown }
   | {
       readonly kind: 'failed';
       readonly error: unknown;
-      readonly isBadInput?: true;
-      readonly isFinal?: true;
+      readonly stage: FailureStage;
+      /** The message is at fault and not the handler, which has not run: it would fail again. */
+      readonly isBadInput: boolean;
     }
   | { readonly kind: 'skipped' }
   | { readonly kind: 'expired' };
@@ -13,23 +16,22 @@ export type Outcome =
 /** Not for this subscriber: a channel name that fits its glob but not its template. */
 export const SKIPPED: Outcome = { kind: 'skipped' };
 
-/** Its caller has stopped waiting: not handled, and done with. */
+/** Its caller has stopped waiting: not handled, and not delivered again. */
 export const EXPIRED: Outcome = { kind: 'expired' };
 
 export function ok(result: unknown): Outcome {
   return { kind: 'ok', result };
 }
 
-export function failed(error: unknown): Outcome {
-  return { kind: 'failed', error };
+export function failed(error: unknown, stage: FailureStage = 'handler'): Outcome {
+  return { kind: 'failed', error, stage, isBadInput: false };
 }
 
-/** The message is at fault and not the handler, which has not run: it would fail again. */
-export function badInput(error: unknown): Outcome {
-  return { kind: 'failed', error, isBadInput: true };
+export function badInput(error: unknown, stage: 'decode' | 'validate' | 'match'): Outcome {
+  return { kind: 'failed', error, stage, isBadInput: true };
 }
 
-/** Given up: no handler has it any more, nor does one for errors. */
+/** Given up: no handler runs any more, and no handler of errors either. */
 export function givenUp(error: unknown): Outcome {
-  return { kind: 'failed', error, isBadInput: true, isFinal: true };
+  return { kind: 'failed', error, stage: 'exhausted', isBadInput: true };
 }

@@ -1,12 +1,16 @@
 import type { AckPolicy } from '../api/ack-policy.ts';
 import type { FindErrorHandler } from '../api/error-handlers.ts';
-import type { Publishing } from '../api/publishing.ts';
+import type { Observers } from '../api/observer.ts';
+import type { Publishing, Sending } from '../api/publishing.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { BrokerClosedError, NoReplyError } from '../errors.ts';
+import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type ReceivedMessage } from '../message/message.ts';
+import type { ParentMessage } from '../rpc/parent.ts';
 import type { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
 import type { ChannelPattern, Target } from '../transport/address.ts';
@@ -53,19 +57,17 @@ export interface Environment {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
+  readonly observers: Observers;
+  /** Who it is about before a handler was chosen: the first that shares the reader. */
+  readonly subscriber: SubscriberInfo;
   readonly codec: Codec;
   readonly format: MessageFormat;
   readonly replier: Replier;
   readonly routes: readonly Route[];
   /** For failures of messages that no handler was chosen for. */
   readonly errorHandlers: FindErrorHandler | undefined;
-  /** Sends what handlers publish, with the subscriber's own middleware; `parent` is the message that is being handled. */
-  readonly publish: (
-    parent: { readonly correlationId: string },
-    body: unknown,
-    to: unknown,
-    more?: object,
-  ) => Promise<unknown>;
+  /** What a handler sends with, through the subscriber's own middleware; `parent` is the message that is being handled. */
+  readonly sending: (parent: ParentMessage) => Sending;
   /** See {@link Completion}. */
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
   readonly onExpired: () => void;
@@ -77,9 +79,11 @@ export class RunningSubscriber implements ContextHost {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
+  readonly subscriber: SubscriberInfo;
   readonly #plan: ReadingPlan;
   readonly #session: Session;
   readonly #environment: Environment;
+  readonly #observers: Observers;
   readonly #dispatcher: Dispatcher;
   readonly #cancellation: Cancellation;
   #settler!: Settler;
@@ -91,6 +95,8 @@ export class RunningSubscriber implements ContextHost {
     this.logger = environment.logger;
     this.broker = environment.broker;
     this.overrides = environment.overrides;
+    this.subscriber = environment.subscriber;
+    this.#observers = environment.observers;
     this.#plan = plan;
     this.#session = session;
     this.#environment = environment;
@@ -150,11 +156,8 @@ export class RunningSubscriber implements ContextHost {
     return (this.#stopping ??= this.#stop(patience));
   }
 
-  publish(
-    context: HandlerContext,
-    ...[body, to, more]: [body: unknown, to: unknown, more?: object]
-  ): Promise<unknown> {
-    return this.#environment.publish(context.message, body, to, more);
+  sending(parent: ParentMessage): Sending {
+    return this.#environment.sending(parent);
   }
 
   settle(context: HandlerContext, how: Settlement): Promise<void> | undefined {
@@ -162,7 +165,8 @@ export class RunningSubscriber implements ContextHost {
     context.settlement = how;
     let last: Promise<void> | undefined;
     context.deliveries.forEach((delivery, i) => {
-      last = this.#settler.settle(context.messages[i] as ReceivedMessage, delivery, how);
+      const message = context.messages[i] as ReceivedMessage;
+      last = this.#settler.settle(context.subscriber, message, delivery, how);
     });
     return last;
   }
@@ -196,8 +200,16 @@ export class RunningSubscriber implements ContextHost {
     for (const { delivery } of batch)
       acknowledged = this.#settler.ackFirst(delivery) ?? acknowledged;
     await acknowledged;
-    await this.#dispatcher.handleBatch(batch);
-    for (const attempt of batch) await this.#finish(attempt, attempt.outcome as Outcome);
+    const run = async (): Promise<void> => {
+      await this.#dispatcher.handleBatch(batch);
+      for (const attempt of batch) await this.#finish(attempt, attempt.outcome as Outcome);
+    };
+    const observers = this.#observers.active;
+    if (observers === undefined) return run();
+    const startedAt = monotonicTime();
+    for (const attempt of batch) attempt.startedAt = startedAt;
+    const messages = batch.map(({ message }) => message);
+    return observers.handle({ subscriber: this.subscriber, messages }, run);
   }
 
   /** Reads the message and decides whether it is to be handled. */
@@ -205,6 +217,8 @@ export class RunningSubscriber implements ContextHost {
     const { noReply, name } = this.#plan;
     const attempt = this.#dispatcher.open(delivery);
     attempt.outcome ??= this.#settler.exhausted(delivery);
+    const { subscriber } = attempt.context;
+    this.#observers.active?.emit('received', { subscriber, message: attempt.message });
     if (noReply && attempt.outcome?.kind !== 'skipped')
       this.#completion.decline(attempt, new NoReplyError(`${name} never answers (noReply)`));
     return attempt;
@@ -218,6 +232,15 @@ export class RunningSubscriber implements ContextHost {
   }
 
   #run(attempt: Attempt): Promise<void> | undefined {
+    const observers = this.#observers.active;
+    if (observers === undefined) return this.#runNow(attempt);
+    attempt.startedAt = monotonicTime();
+    const { subscriber } = attempt.context;
+    const event = { subscriber, messages: [attempt.message] };
+    return observers.handle(event, () => this.#runNow(attempt));
+  }
+
+  #runNow(attempt: Attempt): Promise<void> | undefined {
     const outcome = this.#dispatcher.handle(attempt);
     if (outcome instanceof Promise) return outcome.then((later) => this.#conclude(attempt, later));
     return this.#conclude(attempt, outcome);
@@ -239,6 +262,8 @@ export class RunningSubscriber implements ContextHost {
 
   #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
     this.#cancellation.release(attempt.context);
+    const observers = this.#observers.active;
+    if (observers !== undefined) emitHandled(observers, attempt, outcome);
     return this.#completion.finish(attempt, outcome);
   }
 
@@ -258,6 +283,7 @@ export class RunningSubscriber implements ContextHost {
       retry,
       deadLetters:
         deadLetter && new DeadLetters(this.#session.transport, deadLetter, format, group),
+      observers: this.#observers,
       log,
     });
     this.#completion = new Completion({
@@ -265,6 +291,7 @@ export class RunningSubscriber implements ContextHost {
       noReply,
       replier,
       settler: this.#settler,
+      observers: this.#observers,
       isLastResort,
       onExpired,
       log,
@@ -289,4 +316,19 @@ export class RunningSubscriber implements ContextHost {
   #log({ correlationId, id }: ReceivedMessage, error: unknown, what = 'the handler failed'): void {
     this.logger.error({ err: error, correlationId, id }, `${this.#plan.name}: ${what}`);
   }
+}
+
+function emitHandled(observers: Observers, attempt: Attempt, outcome: Outcome): void {
+  const { context, message, startedAt } = attempt;
+  const failure = outcome.kind === 'failed' ? outcome : undefined;
+  observers.emit('handled', {
+    subscriber: context.subscriber,
+    message,
+    outcome: outcome.kind,
+    result: outcome.kind === 'ok' ? outcome.result : undefined,
+    error: failure?.error,
+    stage: failure?.stage,
+    // Of one that began before anybody observed, the time is not known.
+    milliseconds: startedAt === 0 ? 0 : monotonicTime() - startedAt,
+  });
 }

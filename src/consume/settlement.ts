@@ -1,4 +1,6 @@
 import type { AckPolicy } from '../api/ack-policy.ts';
+import type { Observers } from '../api/observer.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { ExhaustedError, RejectedError, RpcError } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import type { ReceivedMessage } from '../message/message.ts';
@@ -21,6 +23,7 @@ export interface SettlerOptions {
   readonly policy: AckPolicy;
   readonly retry: Retry | undefined;
   readonly deadLetters: DeadLetters | undefined;
+  readonly observers: Observers;
   readonly log: (message: ReceivedMessage, error: unknown, what: string) => void;
 }
 
@@ -30,13 +33,15 @@ export class Settler {
   readonly #policy: AckPolicy;
   readonly #retry: Retry | undefined;
   readonly #deadLetters: DeadLetters | undefined;
+  readonly #observers: Observers;
   readonly #log: SettlerOptions['log'];
 
-  constructor({ source, policy, retry, deadLetters, log }: SettlerOptions) {
+  constructor({ source, policy, retry, deadLetters, observers, log }: SettlerOptions) {
     this.#source = source;
     this.#policy = policy;
     this.#retry = retry;
     this.#deadLetters = deadLetters;
+    this.#observers = observers;
     this.#log = log;
   }
 
@@ -56,7 +61,7 @@ export class Settler {
     const retry = this.#retry;
     if (retry !== undefined && outcome.kind === 'failed') {
       // The same bytes would fail again, and an RpcError is an answer.
-      if (outcome.isBadInput === true || isAnswer(outcome.error, message)) return 'reject';
+      if (outcome.isBadInput || isAnswer(outcome.error, message)) return 'reject';
       return count < retry.maxDeliveries ? 'nack' : 'reject';
     }
     if (policy === 'manual') return undefined;
@@ -79,25 +84,42 @@ export class Settler {
 
   /** Settles a delivery. The promise, if any, resolves when Redis has been told. */
   settle(
+    subscriber: SubscriberInfo,
     message: ReceivedMessage,
     delivery: Delivery,
     how: Settlement | undefined,
     error?: unknown,
   ): Promise<void> | undefined {
     const retry = this.#retry;
+    const isSpent = retry !== undefined && delivery.count >= retry.maxDeliveries;
+    const observers = this.#source.needsAck ? this.#observers.active : undefined;
+    if (observers !== undefined) {
+      const final = how === 'nack' && isSpent ? 'reject' : (how ?? 'pending');
+      observers.emit('settled', { subscriber, message, how: final });
+    }
     if (how === undefined) {
       this.#source.abandon(delivery);
       return undefined;
     }
-    const isSpent = retry !== undefined && delivery.count >= retry.maxDeliveries;
     if (how === 'nack' && !isSpent) {
-      this.#source.nack(delivery, this.#delay(delivery.count));
+      const delay = this.#delay(delivery.count);
+      this.#source.nack(delivery, delay);
+      const { count: deliveries } = delivery;
+      const maxDeliveries = retry?.maxDeliveries;
+      observers?.emit('retried', {
+        subscriber,
+        message,
+        delivery: deliveries,
+        maxDeliveries,
+        delay,
+        error,
+      });
       return undefined;
     }
     const deadLetters = this.#deadLetters;
     if (how === 'ack' || deadLetters === undefined || isAnswer(error, message))
       return this.#source.ack(delivery);
-    return this.#bury(deadLetters, message, delivery, error ?? new RejectedError());
+    return this.#bury(deadLetters, subscriber, message, delivery, error ?? new RejectedError());
   }
 
   /** Milliseconds before the next delivery, after so many. */
@@ -110,6 +132,7 @@ export class Settler {
   /** Sends first and acknowledges then: a crash between the two repeats the dead letter and loses nothing. */
   async #bury(
     deadLetters: DeadLetters,
+    subscriber: SubscriberInfo,
     message: ReceivedMessage,
     delivery: Delivery,
     error: unknown,
@@ -123,6 +146,8 @@ export class Settler {
       this.#source.nack(delivery, backoff(delivery.count, 200, 30_000));
       return;
     }
+    const { to } = deadLetters;
+    this.#observers.active?.emit('buried', { subscriber, message, to, error });
     await this.#source.ack(delivery);
   }
 }

@@ -17,6 +17,20 @@ export const stderrLogger: Logger = {
 /** Logs nothing. */
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
+/** A logger whose every entry has these fields, too. A field of the entry's own wins. */
+export function boundLogger(logger: Logger, fields: object): Logger {
+  const bind =
+    (level: keyof Logger) =>
+    (given: object | string, message?: string): void =>
+      typeof given === 'string'
+        ? logger[level](fields, given)
+        : logger[level](
+            given instanceof Error ? { ...fields, err: given } : { ...fields, ...given },
+            message,
+          );
+  return { debug: bind('debug'), info: bind('info'), warn: bind('warn'), error: bind('error') };
+}
+
 function write(level: string, fields: object | string, message: string | undefined): void {
   const text = typeof fields === 'string' ? fields : (message ?? '');
   const details = typeof fields === 'string' ? '' : ` ${plain(fields)}`;

@@ -8,40 +8,16 @@ import {
   type EventContract,
   type RpcContract,
 } from '../api/contract.ts';
-import type {
-  ContractCallOptions,
-  MessageOptions,
-  Publishing,
-  RequestManyOptions,
-} from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
-import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
-
-/** One function for each contract, with the contract's types. */
-export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {
-  readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract<
-    infer Q,
-    infer A,
-    infer _E,
-    infer S
-  >
-    ? S extends true
-      ? (
-          body: InputOf<Q>,
-          options?: Omit<RequestManyOptions, 'reply'>,
-        ) => AsyncIterableIterator<OutputOf<A>, undefined>
-      : (body: InputOf<Q>, options?: ContractCallOptions) => Promise<OutputOf<A>>
-    : Contracts[Name] extends EventContract<infer S>
-      ? (body: InputOf<S>, options?: MessageOptions) => Promise<number | string>
-      : never;
-};
+import { validator, type Schema } from '../message/schema.ts';
+import type { ContractClient, Publishing } from '../api/publishing.ts';
 
 /**
  * Makes a function for each contract: it publishes an event, makes a call, or reads a streamed
  * answer. Throws `SetupError` for a value that is no contract.
  */
 export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
-  publishing: Publishing,
+  publishing: Pick<Publishing, 'publish' | 'requestMany'>,
   contracts: Contracts,
 ): ContractClient<Contracts> {
   const functions = Object.entries(contracts).map(([name, contract]) => {

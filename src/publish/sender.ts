@@ -1,6 +1,7 @@
 import { isContract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { GatherResult, Publishing } from '../api/publishing.ts';
+import type { Observers } from '../api/observer.ts';
+import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import type { Encoder, ReplyAddress } from '../message/encoder.ts';
@@ -10,12 +11,13 @@ import type { CallCommand } from '../rpc/caller/call.ts';
 import type { Calls } from '../rpc/caller/calls.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
 import type { StreamCommand } from '../rpc/caller/stream-call.ts';
-import { inheritedDeadline } from '../rpc/deadline.ts';
+import { observed, observedStream } from '../rpc/observed.ts';
+import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
 import { targetOf, type Target } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
 import { GATHER_CHECKS, STREAM_CHECKS, checked, forbidCall, type AnyOptions } from './check.ts';
-import { optionsOf, sendByContract, validated } from './contracts.ts';
+import { clientFor, optionsOf, sendByContract, validated } from './contracts.ts';
 import { LazyStream } from './lazy-stream.ts';
 import {
   PublishPipeline,
@@ -37,11 +39,7 @@ export interface SenderOptions {
   readonly middlewares: () => readonly PublishMiddleware[];
   /** The default of a call's `timeout`, in milliseconds; `null` is none. */
   readonly timeout: number | null;
-}
-
-/** What messages sent from a handler take from the message that it handles. The deadline is taken over in rpc/deadline.ts. */
-export interface ParentMessage {
-  readonly correlationId: string;
+  readonly observers: Observers;
 }
 
 /** The method that the user called: the first word of each `SetupError`. */
@@ -61,16 +59,26 @@ export class Sender implements Publishing {
   }
 
   publish(body: unknown, to: unknown, more?: object): Promise<never> {
-    return asDeclared(this.#publishOrCall('publish', body, to, more, undefined));
+    return asDeclared(this.#publishOrCall('publish', body, to, more, parentMessage()));
   }
 
-  /** `publish` from a handler: the message has the correlation id of the handled one, unless it has its own. */
-  publishFrom(parent: ParentMessage, body: unknown, to: unknown, more?: object): Promise<unknown> {
-    return this.#publishOrCall('publish', body, to, more, parent);
+  /** Sends for a message that is being handled: `ctx.publish` and its kin. */
+  from(parent: ParentMessage): Sending {
+    const sending: Sending = {
+      publish: (body: unknown, to: unknown, more?: object) =>
+        asDeclared(this.#publishOrCall('publish', body, to, more, parent)),
+      request: (body: unknown, to: unknown, more?: object) =>
+        asDeclared(this.#publishOrCall('request', body, to, more, parent)),
+      requestMany: (body: unknown, to: unknown, more?: object) =>
+        asDeclared(this.#requestMany(body, to, more, parent)),
+      gather: (body: unknown, to: unknown) => asDeclared(this.#gather(body, to, parent)),
+      clientFor: (contracts) => clientFor(sending, contracts),
+    };
+    return sending;
   }
 
   request(body: unknown, to: unknown, more?: object): Promise<never> {
-    return asDeclared(this.#publishOrCall('request', body, to, more, undefined));
+    return asDeclared(this.#publishOrCall('request', body, to, more, parentMessage()));
   }
 
   publishBatch(bodies: readonly unknown[], to: unknown): Promise<never> {
@@ -79,12 +87,12 @@ export class Sender implements Publishing {
 
   /** Calls a handler that answers with a stream. The request is sent when the first item is read. */
   requestMany(body: unknown, to: unknown, more?: object): AsyncIterableIterator<never, undefined> {
-    return asDeclared(this.#requestMany(body, to, more));
+    return asDeclared(this.#requestMany(body, to, more, parentMessage()));
   }
 
   /** Sends a request to all subscribers of a channel, and collects their answers. */
   gather(body: unknown, to: unknown): Promise<GatherResult<never>> {
-    return asDeclared(this.#gather(body, to));
+    return asDeclared(this.#gather(body, to, parentMessage()));
   }
 
   /** Makes a pipeline, which sends its messages in one round trip. */
@@ -138,16 +146,17 @@ export class Sender implements Publishing {
 
   async #publishBatch(bodies: readonly unknown[], to: unknown): Promise<unknown> {
     const verb = 'publishBatch';
+    const parent = parentMessage();
     const options = checked(to, verb);
     if (!Array.isArray(bodies)) {
       throw new SetupError(`publishBatch: expected an array of messages, got ${typeof bodies}`);
     }
     forbidCall(options, verb);
     const { transport, calls } = await this.#options.session();
-    const commands = bodies.map((body) => this.#command(calls, verb, body, options, undefined));
+    const commands = bodies.map((body) => this.#command(calls, verb, body, options, parent));
     const target = this.#target(options, verb);
     if (commands.length === 0) return target.kind === 'list' ? 0 : [];
-    if (this.#middlewares.length === 0) {
+    if (this.#middlewares.length === 0 && this.#options.observers.active === undefined) {
       const frames = commands.map((command) => this.#encode(command));
       return transport.sendBatch(target, frames).catch((error: unknown) => {
         throw asSendError(target, error);
@@ -168,6 +177,7 @@ export class Sender implements Publishing {
     transaction: boolean,
   ): Promise<Results> {
     const verb = 'pipeline';
+    const parent = parentMessage();
     const plain = await Promise.all(
       messages.map(async ({ body, to, more }) => {
         if (!isContract(to)) return { body, options: checked(to, verb) };
@@ -178,7 +188,7 @@ export class Sender implements Publishing {
     for (const { options } of plain) forbidCall(options, verb);
     const { transport, calls } = await this.#options.session();
     const commands = plain.map(({ body, options }) =>
-      this.#command(calls, verb, body, options, undefined),
+      this.#command(calls, verb, body, options, parent),
     );
     return this.#sendTogether(commands, (outbound) => sendFrames(transport, outbound, transaction));
   }
@@ -187,33 +197,36 @@ export class Sender implements Publishing {
     commands: readonly PublishCommand[],
     send: Parameters<typeof sendTogether>[3],
   ): Promise<Results> {
-    return sendTogether(commands, this.#middlewares, (command) => this.#encode(command), send);
+    const middlewares =
+      this.#options.observers.active === undefined
+        ? this.#middlewares
+        : [...this.#middlewares, this.#observe];
+    return sendTogether(commands, middlewares, (command) => this.#encode(command), send);
   }
 
-  #requestMany(body: unknown, to: unknown, more: object | undefined): LazyStream {
+  #requestMany(
+    body: unknown,
+    to: unknown,
+    more: object | undefined,
+    parent: ParentMessage | undefined,
+  ): LazyStream {
     const verb = 'requestMany';
     const options = checked(isContract(to) ? optionsOf(to, verb, more) : to, verb, STREAM_CHECKS);
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
     return new LazyStream(async () => {
       const valid = isContract(to) ? await validated(to, body) : body;
       const session = await this.#options.session();
-      const call = this.#callCommand(
-        session.calls,
-        verb,
-        valid,
-        { ...options, timeout },
-        undefined,
-      );
+      const call = this.#callCommand(session.calls, verb, valid, { ...options, timeout }, parent);
       const command: StreamCommand = { ...call, itemTimeout, window };
       return (await this.#send(session, command)) as AsyncIterator<unknown, undefined>;
     });
   }
 
-  async #gather(body: unknown, to: unknown): Promise<unknown> {
+  async #gather(body: unknown, to: unknown, parent: ParentMessage | undefined): Promise<unknown> {
     const verb = 'gather';
     const options = checked(to, verb, GATHER_CHECKS);
     const session = await this.#options.session();
-    const call = this.#callCommand(session.calls, verb, body, options, undefined);
+    const call = this.#callCommand(session.calls, verb, body, options, parent);
     const command: GatherCommand = { ...call, max: options.max ?? Infinity };
     return this.#send(session, command);
   }
@@ -253,7 +266,10 @@ export class Sender implements Publishing {
       correlationId: options.correlationId ?? parent?.correlationId ?? calls.correlationId(call),
       replyTo: undefined,
       call,
-      timeout: timeLeft(options.timeout === undefined ? this.#options.timeout : options.timeout),
+      timeout: timeLeft(
+        options.timeout === undefined ? this.#options.timeout : options.timeout,
+        parent?.deadline,
+      ),
       signal: options.signal,
       validate: options.reply === undefined ? undefined : validator(options.reply, 'the answer'),
       encoder: this.#options.encoder,
@@ -272,7 +288,20 @@ export class Sender implements Publishing {
     return this.#sendThroughMiddleware(command);
   }
 
-  #carryOut({ transport, calls, multiCalls }: Session, command: Command): Promise<unknown> {
+  #carryOut(session: Session, command: Command): Promise<unknown> {
+    const observers = this.#options.observers.active;
+    if (observers === undefined) return this.#sendNow(session, command);
+    if (!('window' in command))
+      return observed(observers, command, () => this.#sendNow(session, command));
+    return observedStream(observers, command, async () => session.multiCalls.stream(command));
+  }
+
+  readonly #observe: PublishMiddleware = (command, next) => {
+    const observers = this.#options.observers.active;
+    return observers === undefined ? next() : observed(observers, command, next);
+  };
+
+  #sendNow({ transport, calls, multiCalls }: Session, command: Command): Promise<unknown> {
     if (!('call' in command)) return this.#transmit(transport, command);
     if ('window' in command) return Promise.resolve(multiCalls.stream(command));
     if ('max' in command) return multiCalls.gather(command);
@@ -340,8 +369,7 @@ function bodyOf(answer: unknown): unknown {
 }
 
 /** The call's timeout in milliseconds, but not more than the rest of the call that the current handler answers. */
-function timeLeft(timeout: number | null): number | null {
-  const deadline = inheritedDeadline();
+function timeLeft(timeout: number | null, deadline: number | undefined): number | null {
   if (deadline === undefined) return timeout;
   return Math.max(0, Math.min(timeout ?? Infinity, deadline - unixTime()));
 }

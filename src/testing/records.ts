@@ -1,13 +1,11 @@
 import type { MessageContext } from '../api/context.ts';
-import type { Message } from '../api/message.ts';
-import type { HandlerFunction } from '../api/middleware.ts';
-import type { PublishCommand } from '../api/middleware.ts';
-import type { Tap } from '../broker/senders.ts';
-import type { Subscriber } from '../broker/subscriber.ts';
-import { EncodeError, SendError } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Headers } from '../message/headers.ts';
+import type { Message } from '../api/message.ts';
+import type { Middleware, PublishCommand } from '../api/middleware.ts';
+import { EncodeError, SendError } from '../errors.ts';
 import type { Target } from '../transport/address.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 
 /** One call of a handler that has ended. */
 export interface HandledCall<Body = unknown, Result = unknown> {
@@ -35,15 +33,20 @@ interface Sent {
   readonly message: PublishedMessage;
 }
 
-/** Records what brokers under test handle and send, as it is after all middleware. */
-export class Records implements Tap {
-  readonly #handled: { readonly subscriber: Subscriber; readonly call: HandledCall }[] = [];
+/** Records what brokers under test handle and send: middleware inside of all other. */
+export class Records {
+  readonly #handled: { readonly subscriber: SubscriberInfo; readonly call: HandledCall }[] = [];
   readonly #sent: Sent[] = [];
   #running = 0;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
   /** How many of the next answers are dropped instead of sent. */
   drops = 0;
+
+  readonly middleware: Middleware = {
+    consume: (ctx, next) => this.#consume(ctx, next),
+    publish: (command, next) => this.#publish(command, next),
+  };
 
   /** Resolves when no handler runs. */
   async idle(): Promise<void> {
@@ -52,40 +55,39 @@ export class Records implements Tap {
     await this.#idle.promise;
   }
 
-  handler(subscriber: Subscriber, handler: HandlerFunction): HandlerFunction {
-    return (body: unknown, ctx: MessageContext) => {
-      const { message } = ctx;
-      const end = (result: unknown, error: unknown): void => {
-        this.#handled.push({ subscriber, call: { body, message, result, error } });
-        if (--this.#running > 0) return;
-        this.#idle?.resolve();
-        this.#idle = undefined;
-      };
-      this.#running++;
-      try {
-        const result = (handler as (body: unknown, ctx: MessageContext) => unknown)(body, ctx);
-        if (!(result instanceof Promise)) {
-          end(result, undefined);
-          return result;
-        }
-        return result.then(
-          (value: unknown) => {
-            end(value, undefined);
-            return value;
-          },
-          (error: unknown) => {
-            end(undefined, error);
-            throw error;
-          },
-        );
-      } catch (error) {
-        end(undefined, error);
-        throw error;
-      }
+  #consume(ctx: MessageContext, next: () => unknown): unknown {
+    const { message, messages, subscriber } = ctx;
+    const body = subscriber.batch ? messages.map((one) => one.body) : message.body;
+    const end = (result: unknown, error: unknown): void => {
+      this.#handled.push({ subscriber, call: { body, message, result, error } });
+      if (--this.#running > 0) return;
+      this.#idle?.resolve();
+      this.#idle = undefined;
     };
+    this.#running++;
+    try {
+      const result = next();
+      if (!(result instanceof Promise)) {
+        end(result, undefined);
+        return result;
+      }
+      return result.then(
+        (value: unknown) => {
+          end(value, undefined);
+          return value;
+        },
+        (error: unknown) => {
+          end(undefined, error);
+          throw error;
+        },
+      );
+    } catch (error) {
+      end(undefined, error);
+      throw error;
+    }
   }
 
-  async publish(command: PublishCommand, next: () => Promise<unknown>): Promise<unknown> {
+  async #publish(command: PublishCommand, next: () => Promise<unknown>): Promise<unknown> {
     if (command.type === 'reply' && this.drops > 0) {
       this.drops--;
       return 1; // one receiver, as if the answer were lost on the caller's side
@@ -106,7 +108,7 @@ export class Records implements Tap {
     }
   }
 
-  handledBy(matches: (subscriber: Subscriber) => boolean): HandledCall[] {
+  handledBy(matches: (subscriber: SubscriberInfo) => boolean): HandledCall[] {
     return this.#handled.filter(({ subscriber }) => matches(subscriber)).map(({ call }) => call);
   }
 

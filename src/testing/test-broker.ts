@@ -62,7 +62,10 @@ export class TestBroker {
     this.#releaseClock = watchTime();
     for (const broker of this.#brokers) {
       const link = new Link();
-      await broker.reroute(() => new MemoryTransport(this.#memory, { gate: link }), this.#records);
+      await broker.reroute(
+        () => new MemoryTransport(this.#memory, { gate: link }),
+        this.#records.middleware,
+      );
       this.#links.set(broker, link);
     }
     for (const broker of this.#brokers) await broker.start();
@@ -112,7 +115,7 @@ export class TestBroker {
         `handled: no handler ${method === undefined ? name : `${name}.${String(method)}`} is registered: give a class and its method, a handler function, or a subscriber`,
       );
     }
-    return this.#records.handledBy((subscriber) => wanted.has(subscriber));
+    return this.#records.handledBy((info) => [...wanted].some((subscriber) => subscriber.is(info)));
   }
 
   /**

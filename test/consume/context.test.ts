@@ -47,14 +47,21 @@ onBothBackends("a handler's context", (bench) => {
     expect(await service.publish(1, call)).toEqual({ path: {} });
   });
 
-  it("'s publish keeps the correlation id, unless another is given", async () => {
+  it("'s publish keeps the correlation id, unless another is given, and so does the broker's inside a handler", async () => {
     const { broker, name } = bench();
     const service = broker();
     const seen: string[] = [];
+    const publisher = service.publisher({ list: name('out') });
     service.subscriber({ list: name('in') }, async (_, ctx) => {
       await ctx.publish('kept', { list: name('out') });
       await ctx.publish('given', { list: name('out'), correlationId: 'other' });
-      await ctx.broker.publish('fresh', { list: name('out') });
+      await service.publish('kept', { list: name('out') });
+      await publisher.publish('kept');
+      await service.publishBatch(['kept'], { list: name('out') });
+      await service
+        .pipeline()
+        .publish('kept', { list: name('out') })
+        .send();
     });
     service.subscriber(
       { list: name('out') },
@@ -62,9 +69,11 @@ onBothBackends("a handler's context", (bench) => {
     );
     await service.start();
     await service.publish(1, { list: name('in'), correlationId: 'c-1' });
-    await eventually(() => expect(seen).toHaveLength(3));
-    expect(seen.slice(0, 2)).toEqual(['c-1', 'other']);
-    expect(['c-1', 'other']).not.toContain(seen[2]);
+    await eventually(() => expect(seen).toHaveLength(6));
+    expect(seen).toEqual(['c-1', 'other', 'c-1', 'c-1', 'c-1', 'c-1']);
+    await service.publish('outside', { list: name('out') });
+    await eventually(() => expect(seen).toHaveLength(7));
+    expect(['c-1', 'other']).not.toContain(seen[6]);
   });
 
   it("'s publish keeps the correlation id of calls, too", async () => {

@@ -40,14 +40,16 @@ function picturesOf(text: string): string[][] {
   });
 }
 
+function importsOf(file: string): string[] {
+  const text = readFileSync(repository(`src/${file}`), 'utf8');
+  return [...text.matchAll(/from '(\.[^']+)'/g)].map(([, specifier = '']) =>
+    join(dirname(file), specifier),
+  );
+}
+
 describe('docs/message-path.md', () => {
   const text = readFileSync(repository('docs/message-path.md'), 'utf8');
   const pictures = picturesOf(text);
-  const importsOf = (file: string): string[] =>
-    [...readFileSync(repository(`src/${file}`), 'utf8').matchAll(/from '(\.[^']+)'/g)].map(
-      ([, specifier = '']) => join(dirname(file), specifier),
-    );
-
   it('tells the way out and the way in, in at most twelve files each', () => {
     expect(pictures).toHaveLength(2);
     for (const files of pictures) {

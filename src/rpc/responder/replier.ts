@@ -1,3 +1,4 @@
+import type { Observers } from '../../api/observer.ts';
 import { unixTime } from '../../internal/clock.ts';
 import { NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
@@ -17,6 +18,7 @@ import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { AnswerLog } from './answer-log.ts';
 import { keptAnswersKey, type Inbox, type Status } from '../inbox.ts';
+import { observed } from '../observed.ts';
 import { toWire } from '../remote-error.ts';
 
 /** Milliseconds for which an answer is kept at most, if its caller waits longer or for ever. */
@@ -39,6 +41,7 @@ export interface ReplierOptions {
   readonly inbox: Inbox;
   readonly answerLog: AnswerLog;
   readonly middlewares: readonly PublishMiddleware[];
+  readonly observers: Observers;
   /** Send callers no error's name, message, code or data. */
   readonly hidesErrors: boolean;
 }
@@ -52,9 +55,7 @@ export class Replier {
     this.#options = options;
     if (options.middlewares.length > 0) {
       // Async, so that what cannot be encoded rejects like what cannot be sent.
-      this.#through = composePublish(options.middlewares, async (command) =>
-        this.#transmit(command),
-      );
+      this.#through = composePublish(options.middlewares, async (command) => this.#send(command));
     }
   }
 
@@ -164,7 +165,13 @@ export class Replier {
       extra,
       encoder,
     };
-    return this.#through === undefined ? this.#transmit(command) : this.#through(command);
+    return this.#through === undefined ? this.#send(command) : this.#through(command);
+  }
+
+  #send(command: ReplyCommand): Promise<unknown> {
+    const observers = this.#options.observers.active;
+    if (observers === undefined) return this.#transmit(command);
+    return observed(observers, command, async () => this.#transmit(command));
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {

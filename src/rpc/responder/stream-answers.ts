@@ -1,5 +1,5 @@
 import { CancelledError, RpcError, StreamBrokenError } from '../../errors.ts';
-import { runWithDeadline } from '../deadline.ts';
+import { runWithParent, type ParentMessage } from '../parent.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import type { Inbox } from '../inbox.ts';
@@ -9,12 +9,10 @@ import type { Replier } from './replier.ts';
 const PROBE_INTERVAL = 2_000;
 
 /** A request that is answered with a stream. */
-export interface StreamRequest {
+export interface StreamRequest extends ParentMessage {
   readonly message: ReceivedMessage;
   /** Aborts when the caller gives up. Reading it notifies the caller of where its credit and its cancellation go. */
   readonly signal: AbortSignal;
-  /** Unix milliseconds until which the caller waits. */
-  readonly deadline: number | undefined;
 }
 
 interface RunningStream {
@@ -85,12 +83,13 @@ export class StreamAnswers {
   }
 
   async #send(
-    { message, signal, deadline }: StreamRequest,
+    request: StreamRequest,
     iterator: AsyncIterator<unknown>,
     stream: RunningStream,
     replier: Replier,
     validate: Validate | undefined,
   ): Promise<void> {
+    const { message, signal } = request;
     // Every item names this inbox for credit, which would be lost before the inbox is subscribed to.
     await this.#inbox.ready();
     let isDone = false;
@@ -115,7 +114,7 @@ export class StreamAnswers {
         }
         if (stream.failure !== undefined) throw stream.failure;
         if (signal.aborted || isGone) return;
-        const next = await advance(iterator, deadline);
+        const next = await advance(iterator, request);
         if (next.done === true) {
           isDone = true;
           // A generator that ended because it was cancelled has not reached the end of the stream.
@@ -177,13 +176,12 @@ function fail(stream: RunningStream, error: Error): void {
   stream.wake?.();
 }
 
-/** Takes the next item; calls that the generator makes meanwhile inherit the deadline. */
+/** Takes the next item. What the generator sends meanwhile inherits from the request. */
 function advance(
   iterator: AsyncIterator<unknown>,
-  deadline: number | undefined,
+  parent: ParentMessage,
 ): Promise<IteratorResult<unknown>> {
-  if (deadline === undefined) return iterator.next();
-  return runWithDeadline({ deadline }, true, () => iterator.next());
+  return runWithParent(parent, true, () => iterator.next());
 }
 
 function keyOf(inbox: string, call: string): string {

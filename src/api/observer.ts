@@ -1,0 +1,266 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Headers, HeadersInput } from '../message/headers.ts';
+import type { Target } from '../transport/address.ts';
+import type { Message } from './message.ts';
+import type { SubscriberInfo } from './subscriber-info.ts';
+
+/** A message was read from Redis. Nothing has been done with it yet. */
+export interface ReceivedEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+}
+
+/** The messages that are about to be handled: one, or all of a batch. */
+export interface HandleEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly messages: readonly Message[];
+}
+
+/** Where a message failed: before its handler, in it, or after too many deliveries. */
+export type FailureStage =
+  | 'decode'
+  | 'validate'
+  | 'match'
+  | 'filter'
+  | 'handler'
+  | 'timeout'
+  | 'exhausted'
+  | 'forward';
+
+/** A message has its outcome. It is not answered and not settled yet. */
+export interface HandledEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+  /**
+   * - `ok`: the handler returned.
+   * - `failed`: see `stage` and `error`.
+   * - `expired`: its caller had stopped waiting, so it was not handled.
+   * - `skipped`: a channel name that does not fit the template.
+   */
+  readonly outcome: 'ok' | 'failed' | 'expired' | 'skipped';
+  /** What the handler returned. */
+  readonly result: unknown;
+  readonly error: unknown;
+  /** Only of failures. */
+  readonly stage: FailureStage | undefined;
+  /** From the start of its handling until now; of a batch, of the whole batch. */
+  readonly milliseconds: number;
+}
+
+/** A message of a group or reliable list was settled. */
+export interface SettledEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+  /** `ack`: acknowledged. `nack`: delivered again later. `reject`: given up. `pending`: left to the user (`manual`). */
+  readonly how: 'ack' | 'nack' | 'reject' | 'pending';
+}
+
+/** A message failed and is going to be delivered again. */
+export interface RetriedEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+  /** Deliveries so far, this one included. */
+  readonly delivery: number;
+  /** Deliveries at most; undefined where there is no limit. */
+  readonly maxDeliveries: number | undefined;
+  /** Milliseconds until the next delivery. */
+  readonly delay: number;
+  /** Undefined where the handler called `ctx.nack()`. */
+  readonly error: unknown;
+}
+
+/** A message was sent to its dead letters. */
+export interface BuriedEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+  /** Where the dead letter is. */
+  readonly to: Target;
+  readonly error: unknown;
+}
+
+/** An answer was sent, or could not be sent. */
+export interface AnsweredEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+  /** Receivers of the answer; 0 where nobody was there. Undefined where it could not be sent. */
+  readonly receivers: number | undefined;
+  /** Why it could not be sent. */
+  readonly error: unknown;
+}
+
+/** One message on its way out. */
+export interface SendEvent {
+  /** `publish`: nobody waits. `request`: an answer comes back. `reply`: this is one. */
+  readonly type: 'publish' | 'request' | 'reply';
+  readonly to: Target;
+  readonly body: unknown;
+  readonly correlationId: string;
+  /** The headers of the user's. */
+  readonly headers: HeadersInput | undefined;
+  /** Adds headers to the message. The user's own headers win. */
+  addHeaders(headers: Headers): void;
+}
+
+/** A message was sent, or could not be sent. */
+export interface PublishedEvent {
+  readonly type: 'publish' | 'reply';
+  readonly to: Target;
+  readonly body: unknown;
+  readonly correlationId: string;
+  readonly headers: HeadersInput | undefined;
+  readonly error: unknown;
+  readonly milliseconds: number;
+}
+
+/** A call has ended. */
+export interface CalledEvent {
+  readonly to: Target;
+  readonly body: unknown;
+  readonly correlationId: string;
+  readonly headers: HeadersInput | undefined;
+  /** Undefined where an answer came; else what the call rejected with. */
+  readonly error: unknown;
+  readonly milliseconds: number;
+}
+
+/** The connection to Redis was lost, or is there again. */
+export interface ConnectionEvent {
+  readonly state: 'up' | 'down';
+}
+
+/** Something went wrong that no caller waits for, or is over. The same is logged. */
+export interface TroubleEvent {
+  /** The subscriber's address and title, `calls` or `subscriptions`. */
+  readonly where: string;
+  readonly problem: string;
+  readonly error: unknown;
+  readonly level: 'info' | 'warn' | 'error';
+}
+
+/**
+ * Sees the whole life of messages: give it to a broker by `observers: [observer]` or
+ * `broker.observe(observer)`. Every method is optional. An observer changes no message: what it
+ * throws is logged once and has no effect.
+ */
+export interface Observer {
+  received?(event: ReceivedEvent): void;
+  /**
+   * Runs the handling of messages: handler, answer and settlement. Call `next` once, at once, and
+   * return what it returns; all that is done runs inside, so an AsyncLocalStorage can be entered here.
+   */
+  handle?<T>(event: HandleEvent, next: () => T): T;
+  handled?(event: HandledEvent): void;
+  settled?(event: SettledEvent): void;
+  retried?(event: RetriedEvent): void;
+  buried?(event: BuriedEvent): void;
+  answered?(event: AnsweredEvent): void;
+  /** Runs the sending of one message, as {@link Observer.handle} runs the handling. `addHeaders` comes before `next`. */
+  send?<T>(event: SendEvent, next: () => T): T;
+  published?(event: PublishedEvent): void;
+  called?(event: CalledEvent): void;
+  connection?(event: ConnectionEvent): void;
+  trouble?(event: TroubleEvent): void;
+}
+
+/** The events without a `next`, by the name of their method. */
+interface Events {
+  readonly received: ReceivedEvent;
+  readonly handled: HandledEvent;
+  readonly settled: SettledEvent;
+  readonly retried: RetriedEvent;
+  readonly buried: BuriedEvent;
+  readonly answered: AnsweredEvent;
+  readonly published: PublishedEvent;
+  readonly called: CalledEvent;
+  readonly connection: ConnectionEvent;
+  readonly trouble: TroubleEvent;
+}
+
+/** Every event goes to this channel of `node:diagnostics_channel`, too, as `{ name, event }`. */
+const diagnostics = channel('redstart');
+
+/** The observers of one broker. */
+export class Observers {
+  #observers: readonly Observer[] = [];
+  readonly #onError: (method: string, error: unknown) => void;
+  /** Methods whose error was reported: each is reported once. */
+  readonly #reported = new Map<Observer, Set<string>>();
+
+  constructor(onError: (method: string, error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  /** Adds an observer. The result removes it. */
+  add(observer: Observer): () => void {
+    // A list is replaced, never changed: one may be removed while an event is passed on.
+    this.#observers = [...this.#observers, observer];
+    return () => {
+      const at = this.#observers.lastIndexOf(observer);
+      if (at >= 0) this.#observers = this.#observers.toSpliced(at, 1);
+    };
+  }
+
+  /** This, while anybody observes; undefined otherwise. Asked before an event is made. */
+  get active(): Observers | undefined {
+    return this.#observers.length > 0 || diagnostics.hasSubscribers ? this : undefined;
+  }
+
+  emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
+    for (const observer of this.#observers) {
+      try {
+        (observer[name] as ((event: Events[Name]) => void) | undefined)?.call(observer, event);
+      } catch (error) {
+        this.#report(observer, name, error);
+      }
+    }
+    if (diagnostics.hasSubscribers) diagnostics.publish({ name, event });
+  }
+
+  handle<T>(event: HandleEvent, next: () => T): T {
+    return this.#around('handle', event, next);
+  }
+
+  send<T>(event: SendEvent, next: () => T): T {
+    return this.#around('send', event, next);
+  }
+
+  /** Runs `next` inside all observers, exactly once whatever they do, and returns or throws what it does. */
+  #around<T>(method: 'handle' | 'send', event: HandleEvent | SendEvent, next: () => T): T {
+    let ended: { readonly value: T } | { readonly error: unknown } | undefined;
+    const once = (): T => {
+      if (ended === undefined) {
+        try {
+          ended = { value: next() };
+        } catch (error) {
+          ended = { error };
+        }
+      }
+      if ('error' in ended) throw ended.error;
+      return ended.value;
+    };
+    let run = once;
+    for (const observer of this.#observers.toReversed()) {
+      const around = observer[method] as ((event: unknown, next: () => T) => T) | undefined;
+      if (around === undefined) continue;
+      const inner = run;
+      run = () => {
+        try {
+          around.call(observer, event, inner);
+        } catch (error) {
+          const isOurs = ended !== undefined && 'error' in ended && ended.error === error;
+          if (!isOurs) this.#report(observer, method, error);
+        }
+        return once();
+      };
+    }
+    return run();
+  }
+
+  #report(observer: Observer, method: string, error: unknown): void {
+    const reported = this.#reported.get(observer) ?? new Set();
+    this.#reported.set(observer, reported);
+    if (reported.has(method)) return;
+    reported.add(method);
+    this.#onError(method, error);
+  }
+}
