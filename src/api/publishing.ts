@@ -247,7 +247,8 @@ export interface Sending extends Pick<
   Publishing,
   'publish' | 'request' | 'requestMany' | 'gather'
 > {
-  clientFor<Contracts extends Readonly<Record<string, Contract>>>(
+  /** One typed function for each contract. */
+  readonly clientFor: <Contracts extends Readonly<Record<string, Contract>>>(
     contracts: Contracts,
-  ): ContractClient<Contracts>;
+  ) => ContractClient<Contracts>;
 }
