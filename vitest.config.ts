@@ -24,6 +24,8 @@ const common = {
   setupFiles: 'test/support/setup.ts',
   testTimeout: 20_000,
   hookTimeout: 20_000,
+  // Concurrent tests are those that wait.
+  maxConcurrency: 20,
 };
 
 export default defineConfig({

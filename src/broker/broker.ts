@@ -21,6 +21,7 @@ import type { PublishPipelineOptions, PublishPipeline } from '../publish/pipelin
 import type { Sender } from '../publish/sender.ts';
 import { openSession } from '../rpc/session.ts';
 import { openTransport } from '../transport/open.ts';
+import { timingsOption, type TimingsOption } from '../transport/timings.ts';
 import type { RedisClient, RedisConnection } from '../transport/redis/connections.ts';
 import { RedisTransport } from '../transport/redis/redis-transport.ts';
 import type { Report } from '../transport/source.ts';
@@ -65,6 +66,7 @@ export class RedisBroker extends Router implements Publishing {
     super(options);
     const { logger, rpc = {}, gracefulTimeout = 15_000, prefix = '', observers = [] } = options;
     const { timeout = 30_000 } = rpc;
+    const { [timingsOption]: timings } = options as BrokerOptions & TimingsOption;
     this.#logger = logger === false ? silentLogger : (logger ?? stderrLogger);
     this.#prefix = prefix;
     this.#observers = new Observers((method, error) => {
@@ -82,7 +84,7 @@ export class RedisBroker extends Router implements Publishing {
     });
     this.#connection = new Connection({
       transport: () =>
-        this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions')),
+        this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions'), timings),
       session: (transport) =>
         openSession(transport, rpc, this.#senders.format, this.#reportFor('calls')),
     });

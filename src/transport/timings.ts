@@ -127,3 +127,10 @@ export const TIMINGS: Timings = {
   clockJump: 500,
   ackRetry: 3_000,
 };
+
+/** The key of an option of brokers that is for this repository's tests alone: other times than {@link TIMINGS}. */
+export const timingsOption: unique symbol = Symbol('timings');
+
+export interface TimingsOption {
+  readonly [timingsOption]?: Timings | undefined;
+}

@@ -1,8 +1,7 @@
 import { RpcTimeoutError } from 'redstart';
-import { expect, it } from 'vitest';
-import { newBroker } from '../support/broker.ts';
+import { expect } from 'vitest';
+import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
-import { ownServer } from '../support/redis.ts';
 import { startProgram } from './child.ts';
 
 const ADDRESSES = [
@@ -10,15 +9,15 @@ const ADDRESSES = [
   { kind: 'stream', to: { stream: 'work' }, from: { stream: 'work', group: 'g' } },
 ] as const;
 
-it.each(ADDRESSES)(
+it.concurrent.for(ADDRESSES)(
   'a request whose caller timed out, aborted or was killed while it waited in a $kind is not handled',
   { timeout: 30_000 },
-  async ({ to, from }) => {
-    const server = await ownServer();
-    const caller = newBroker(server.url);
+  async ({ to, from }, { own }) => {
+    const server = await own.server();
+    const caller = own.broker(server.url);
     const handled: unknown[] = [];
     // A call whose time is over before it could be sent is never sent: the way for answers is open first.
-    const other = newBroker(server.url);
+    const other = own.broker(server.url);
     other.subscriber('echo', (body) => body);
     await other.start();
     await caller.publish(1, { channel: 'echo', rpc: true, timeout: 5_000 });
@@ -28,13 +27,17 @@ it.each(ADDRESSES)(
     const signal = AbortSignal.timeout(100);
     const aborted = caller.publish('aborted', { ...to, rpc: true, timeout: 1_000, signal });
     await expect(aborted).rejects.toMatchObject({ name: 'TimeoutError' });
-    const child = await startProgram('abandon', server.url, 'call', JSON.stringify(to), '1000');
+    const child = await startProgram(
+      'abandon',
+      [server.url, 'call', JSON.stringify(to), '1000'],
+      own.finished,
+    );
     const { deadline } = (await child.next()) as { deadline: number };
     await child.kill();
     const now = Date.now();
     await eventually(() => Date.now() > Math.max(deadline, now + 1_000) + 100);
 
-    const service = newBroker(server.url);
+    const service = own.broker(server.url);
     service.subscriber(from as { list: string }, (body: unknown) => void handled.push(body));
     await service.start();
     await caller.publish('in time', { ...to, rpc: true, timeout: 10_000 });
@@ -44,13 +47,13 @@ it.each(ADDRESSES)(
   },
 );
 
-it.each(['channel', 'list', 'stream'] as const)(
+it.concurrent.for(['channel', 'list', 'stream'] as const)(
   'a handler on a %s that watches its signal is aborted when its caller times out, aborts, or is killed',
   { timeout: 30_000 },
-  async (kind) => {
-    const server = await ownServer();
-    const caller = newBroker(server.url);
-    const service = newBroker(server.url, { logger: false });
+  async (kind, { own }) => {
+    const server = await own.server();
+    const caller = own.broker(server.url);
+    const service = own.broker(server.url, { logger: false });
     const state: Record<string, 'runs' | 'aborted'> = {};
     const from = kind === 'stream' ? { stream: 'work', group: 'g' } : { [kind]: 'work' };
     service.subscriber(
@@ -85,7 +88,11 @@ it.each(['channel', 'list', 'stream'] as const)(
     expect(await rejected).toBe(reason);
     await eventually(() => state['aborted'] === 'aborted', 1_000);
 
-    const child = await startProgram('abandon', server.url, 'call', JSON.stringify(to), '2000');
+    const child = await startProgram(
+      'abandon',
+      [server.url, 'call', JSON.stringify(to), '2000'],
+      own.finished,
+    );
     const { deadline } = (await child.next()) as { deadline: number };
     await eventually(() => state['abandoned'] === 'runs');
     await child.kill();

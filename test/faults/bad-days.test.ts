@@ -1,12 +1,11 @@
 import type { Redis } from 'ioredis';
 import type { Health, RedisBroker } from 'redstart';
-import { describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
-import { newBroker } from '../support/broker.ts';
 import { commandRate } from '../support/commands.ts';
+import { it, type Own } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
-import { takeLogs, type LogLine } from '../support/logs.ts';
-import { ownServer, rawClient } from '../support/redis.ts';
+import type { LogLine } from '../support/logs.ts';
 
 const KINDS = ['channel', 'list', 'stream', 'group'] as const;
 type Kind = (typeof KINDS)[number];
@@ -24,15 +23,16 @@ interface Bench {
 
 /** One subscriber of each kind, at `x:<kind>`, on a server of their own. */
 async function bench(
+  own: Own,
   kinds: readonly Kind[] = KINDS,
   args: readonly string[] = [],
   user = '',
 ): Promise<Bench> {
-  const server = await ownServer(args);
-  const client = rawClient(server.url);
+  const server = await own.server(args);
+  const client = own.client(server.url);
   if (user !== '') await client.acl('SETUSER', user, 'on', '>secret', '~*', '&*', '+@all');
   const login = user === '' ? '' : `${user}:secret@`;
-  const broker = newBroker(server.url.replace('//', `//${login}`));
+  const broker = own.broker(server.url.replace('//', `//${login}`));
   const seen: unknown[] = [];
   const handler = (body: unknown): void => void seen.push(body);
   const places = {
@@ -76,10 +76,10 @@ function errorsIn(logs: readonly LogLine[]): LogLine[] {
 }
 
 /** What is said when subscribers of all `kinds` have stopped over `code`. */
-async function failures(kinds: readonly Kind[], code: string): Promise<LogLine[]> {
+async function failures(own: Own, kinds: readonly Kind[], code: string): Promise<LogLine[]> {
   const logs: LogLine[] = [];
   await eventually(() => {
-    logs.push(...takeLogs());
+    logs.push(...own.takeLogs());
     expect(errorsIn(logs)).toHaveLength(kinds.length);
   }, 15_000);
   for (const { message, error } of errorsIn(logs)) {
@@ -90,15 +90,15 @@ async function failures(kinds: readonly Kind[], code: string): Promise<LogLine[]
   return logs;
 }
 
-describe('trouble that does not pass stops a subscriber, once, with a word on what to do', () => {
+describe.concurrent('trouble that does not pass stops a subscriber, once, with a word on what to do', () => {
   const READERS = ['list', 'stream', 'group'] as const;
 
-  it.each(READERS)('WRONGTYPE: the key becomes something else (%s)', async (kind) => {
-    const { broker, client, seen, state } = await bench(READERS);
+  it.for(READERS)('WRONGTYPE: the key becomes something else (%s)', async (kind, { own }) => {
+    const { broker, client, seen, state } = await bench(own, READERS);
     await client.del(`x:${kind}`);
     await client.set(`x:${kind}`, 'a string now');
     const rate = told('WRONGTYPE', commandRate(client, 5_000));
-    const [{ message } = { message: '' }] = errorsIn(await failures([kind], 'WRONGTYPE'));
+    const [{ message } = { message: '' }] = errorsIn(await failures(own, [kind], 'WRONGTYPE'));
     expect(message).toContain(`x:${kind}`);
     expect(message).toContain('delete or rename it');
     const health = await broker.health();
@@ -118,16 +118,16 @@ describe('trouble that does not pass stops a subscriber, once, with a word on wh
     await send(client, [kind], 'again');
     await eventually(() => expect(seen).toContain('again'));
     expect((await broker.health()).status).toBe('green');
-    takeLogs();
+    own.takeLogs();
   });
 
-  it('NOAUTH: a password is set while connections break', async () => {
-    const { broker, client } = await bench();
+  it('NOAUTH: a password is set while connections break', async ({ own }) => {
+    const { broker, client } = await bench(own);
     await client.config('SET', 'requirepass', 'secret');
     await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub', 'SKIPME', 'yes');
     await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     const rate = told('NOAUTH', commandRate(client, 5_000));
-    const logs = await failures(KINDS, 'NOAUTH');
+    const logs = await failures(own, KINDS, 'NOAUTH');
     expect(errorsIn(logs)[0]?.message).toContain('redis://user:password@');
     const health = await broker.health();
     expect(health.status).toBe('red');
@@ -135,28 +135,28 @@ describe('trouble that does not pass stops a subscriber, once, with a word on wh
     expect(health.subscribers.map((one) => one.state)).toEqual(KINDS.map(() => 'failed'));
     expect(await rate).toBeLessThan(LIMIT);
     await broker.stop();
-    takeLogs();
+    own.takeLogs();
   });
 
-  it('WRONGPASS: the password is changed while connections break', async () => {
-    const { broker, client } = await bench(KINDS, [], 'worker');
+  it('WRONGPASS: the password is changed while connections break', async ({ own }) => {
+    const { broker, client } = await bench(own, KINDS, [], 'worker');
     await client.acl('SETUSER', 'worker', 'resetpass', '>other');
     await client.call('CLIENT', 'KILL', 'USER', 'worker');
     const rate = told('WRONGPASS', commandRate(client, 5_000));
-    const logs = await failures(KINDS, 'WRONGPASS');
+    const logs = await failures(own, KINDS, 'WRONGPASS');
     expect(JSON.stringify(logs)).not.toContain('secret');
     expect((await broker.health()).status).toBe('red');
     expect(await rate).toBeLessThan(LIMIT);
     await broker.stop();
-    takeLogs();
+    own.takeLogs();
   });
 
-  it('NOPERM: rights are withdrawn, and what it may still do goes on', async () => {
-    const { broker, client, seen, state } = await bench(KINDS, [], 'worker');
+  it('NOPERM: rights are withdrawn, and what it may still do goes on', async ({ own }) => {
+    const { broker, client, seen, state } = await bench(own, KINDS, [], 'worker');
     // Redis ends the connections of subscribers whose channel is withdrawn.
     await client.acl('SETUSER', 'worker', '-xread', '-xreadgroup', 'resetchannels', '&other');
     const rate = told('NOPERM', commandRate(client, 5_000));
-    const logs = await failures(['channel', 'stream', 'group'], 'NOPERM');
+    const logs = await failures(own, ['channel', 'stream', 'group'], 'NOPERM');
     expect(errorsIn(logs)[0]?.message).toContain('ACL SETUSER');
     const health = await broker.health();
     expect(health).toMatchObject({ status: 'red', connected: true });
@@ -170,11 +170,11 @@ describe('trouble that does not pass stops a subscriber, once, with a word on wh
     await send(client, ['list'], 'still allowed');
     await eventually(() => expect(seen).toEqual(['still allowed']));
     await broker.stop();
-    takeLogs();
+    own.takeLogs();
   });
 
-  it('NOPERM: of several channels only those that are refused fail', async () => {
-    const { broker, client, seen } = await bench([], [], 'worker');
+  it('NOPERM: of several channels only those that are refused fail', async ({ own }) => {
+    const { broker, client, seen } = await bench(own, [], [], 'worker');
     for (const channel of ['allowed', 'refused', 'refused.{x}']) {
       await broker.subscriber(channel, (body) => void seen.push([channel, body])).started();
     }
@@ -182,7 +182,7 @@ describe('trouble that does not pass stops a subscriber, once, with a word on wh
     await client.acl('SETUSER', 'worker', 'resetchannels', '&allowed');
     const logs: LogLine[] = [];
     await eventually(() => {
-      logs.push(...takeLogs());
+      logs.push(...own.takeLogs());
       expect(errorsIn(logs)).toHaveLength(2);
     });
     await eventually(async () => expect(await client.publish('allowed', '1')).toBe(1));
@@ -190,7 +190,7 @@ describe('trouble that does not pass stops a subscriber, once, with a word on wh
     const { subscribers } = await broker.health();
     expect(subscribers.map((one) => one.state)).toEqual(['running', 'failed', 'failed']);
     await broker.stop();
-    takeLogs();
+    own.takeLogs();
   });
 });
 
@@ -199,7 +199,7 @@ interface Trouble {
   readonly args?: readonly string[];
   /** The subscribers that cannot read meanwhile; the others do not notice. */
   readonly stops: readonly Kind[];
-  begin(client: Redis): Promise<unknown>;
+  begin(client: Redis, own: Own): Promise<unknown>;
   end(client: Redis): Promise<unknown>;
 }
 
@@ -233,11 +233,11 @@ const TROUBLES: readonly Trouble[] = [
       ...['--loading-process-events-interval-bytes', '1024'],
     ],
     stops: ['list', 'stream', 'group'],
-    begin: async (client) => {
+    begin: async (client, own) => {
       const keys = Array.from({ length: 1_600 }, (_, n) => [`key:${n}`, 'x'.repeat(100)] as const);
       await client.mset(new Map(keys));
       // Answered when all is loaded, after about 8 s.
-      const loading = rawClient(`redis://127.0.0.1:${client.options.port}`);
+      const loading = own.client(`redis://127.0.0.1:${client.options.port}`);
       loading.call('DEBUG', 'RELOAD').catch(() => undefined);
       await eventually(async () => expect(await client.info('persistence')).toMatch(/\bloading:1/));
       // While it loads, the server does not look at the clock of what is blocked.
@@ -254,15 +254,15 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
-describe.each(TROUBLES)('$code passes', ({ code, args, stops, begin, end }) => {
-  it('and its subscribers wait with growing pauses, then go on by themselves', async () => {
-    const { broker, client, seen, state } = await bench(KINDS, args);
+describe.concurrent.each(TROUBLES)('$code passes', ({ code, args, stops, begin, end }) => {
+  it('and its subscribers wait with growing pauses, then go on by themselves', async ({ own }) => {
+    const { broker, client, seen, state } = await bench(own, KINDS, args);
     await send(client, KINDS, 'before');
     await eventually(() => expect(seen).toHaveLength(KINDS.length));
-    await begin(client);
+    await begin(client, own);
     const logs: LogLine[] = [];
     await eventually(async () => {
-      logs.push(...takeLogs());
+      logs.push(...own.takeLogs());
       const health = await broker.health();
       expect(KINDS.map((kind) => state(kind, health))).toEqual(
         KINDS.map((kind) => (stops.includes(kind) ? 'retrying' : 'running')),
@@ -273,7 +273,7 @@ describe.each(TROUBLES)('$code passes', ({ code, args, stops, begin, end }) => {
     // The watchdog's PINGs are sent on good days, too.
     const rate = await told(code, commandRate(client, 3_000, ['ping']));
     expect(rate).toBeLessThan(LIMIT * stops.length);
-    logs.push(...takeLogs());
+    logs.push(...own.takeLogs());
     expect(logs.map(({ error }) => String(error)).join()).toContain(code);
     expect(errorsIn(logs)).toEqual([]);
 
@@ -284,13 +284,15 @@ describe.each(TROUBLES)('$code passes', ({ code, args, stops, begin, end }) => {
       expect(seen.filter((body) => body === 'after')).toHaveLength(KINDS.length);
     }, 15_000);
     await eventually(async () => expect((await broker.health()).status).toBe('green'), 10_000);
-    takeLogs();
+    own.takeLogs();
   });
 });
 
-it('BUSY: a script that runs for long holds everything up, and nothing is given up', async () => {
-  const { broker, client, seen } = await bench(KINDS, ['--busy-reply-threshold', '50']);
-  const script = rawClient(`redis://127.0.0.1:${client.options.port}`);
+it.concurrent('BUSY: a script that runs for long holds everything up, and nothing is given up', async ({
+  own,
+}) => {
+  const { broker, client, seen } = await bench(own, KINDS, ['--busy-reply-threshold', '50']);
+  const script = own.client(`redis://127.0.0.1:${client.options.port}`);
   const killed = script.eval('while true do end', 0).catch((error: unknown) => String(error));
   await eventually(async () => {
     const reply = await client.ping().catch((error: unknown) => String(error));
@@ -305,11 +307,13 @@ it('BUSY: a script that runs for long holds everything up, and nothing is given 
   await send(client, KINDS, 'after');
   await eventually(() => expect(seen).toHaveLength(KINDS.length), 15_000);
   await eventually(async () => expect((await broker.health()).status).toBe('green'), 10_000);
-  takeLogs();
+  own.takeLogs();
 }, 40_000);
 
-it('OOM: what is sent is refused with the reason, and what is there is still handled', async () => {
-  const { broker, client, seen } = await bench();
+it.concurrent('OOM: what is sent is refused with the reason, and what is there is still handled', async ({
+  own,
+}) => {
+  const { broker, client, seen } = await bench(own);
   await send(client, ['list', 'stream', 'group'], 'before');
   await eventually(() => expect(seen).toHaveLength(3));
   await client.config('SET', 'maxmemory', '1');
@@ -327,32 +331,36 @@ it('OOM: what is sent is refused with the reason, and what is there is still han
   await client.config('SET', 'maxmemory', '0');
   await broker.publish('after', { list: 'x:list' });
   await eventually(() => expect(seen).toContain('after'));
-  expect(takeLogs()).toEqual([]);
+  expect(own.takeLogs()).toEqual([]);
 });
 
-it('OOM: items that were fetched from a list and not started are put back at stop all the same', async () => {
-  const server = await ownServer();
-  const client = rawClient(server.url);
-  const service = newBroker(server.url, { gracefulTimeout: 0 });
+it.concurrent('OOM: items that were fetched from a list and not started are put back at stop all the same', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const client = own.client(server.url);
+  const service = own.broker(server.url, { gracefulTimeout: 0 });
   let isRunning = false;
   service.subscriber({ list: 'x', maxRecords: 10 }, async (_, { signal }) => {
     isRunning = true;
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
   });
-  await newBroker(server.url).publishBatch([1, 2, 3, 4], { list: 'x' });
+  await own.broker(server.url).publishBatch([1, 2, 3, 4], { list: 'x' });
   await service.start();
   await eventually(() => isRunning);
   expect(await client.llen('x')).toBe(0);
   await client.config('SET', 'maxmemory', '1');
   await service.stop();
   await client.config('SET', 'maxmemory', '0');
-  await using rest = await newBroker(server.url).subscribe({ list: 'x' });
+  await using rest = await own.broker(server.url).subscribe({ list: 'x' });
   for (const body of [2, 3, 4]) expect((await rest.next())?.body).toBe(body);
-  expect(takeLogs()).toMatchObject([{ message: expect.stringContaining('signals abort') }]);
+  expect(own.takeLogs()).toMatchObject([{ message: expect.stringContaining('signals abort') }]);
 });
 
-it('NOGROUP: a group that goes away is made again, at once and without fuss', async () => {
-  const { broker, client, seen } = await bench(['group']);
+it.concurrent('NOGROUP: a group that goes away is made again, at once and without fuss', async ({
+  own,
+}) => {
+  const { broker, client, seen } = await bench(own, ['group']);
   const rate = commandRate(client, 4_000);
   await client.xgroup('DESTROY', 'x:group', 'g');
   await eventually(async () => {
@@ -365,5 +373,5 @@ it('NOGROUP: a group that goes away is made again, at once and without fuss', as
   expect((await broker.health()).status).toBe('green');
   await rate;
   expect(await commandRate(client, 3_000)).toBeLessThan(LIMIT);
-  takeLogs();
+  own.takeLogs();
 });

@@ -1,9 +1,8 @@
 import type { RedisBroker } from 'redstart';
-import { expect, it } from 'vitest';
-import { newBroker } from '../support/broker.ts';
+import { expect } from 'vitest';
+import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
-import { ownServer, rawClient } from '../support/redis.ts';
+import type { FaultProxy } from '../support/fault-proxy.ts';
 import { startProgram } from './child.ts';
 
 interface Counts {
@@ -45,7 +44,7 @@ async function read(client: RedisBroker, atThousand: () => unknown): Promise<str
 // The first connection of a broker carries commands, the second subscriptions.
 const second = (index: number): boolean => index === 1;
 
-it.each([
+it.concurrent.for([
   ['all connections of the caller are cut', true, (proxy: FaultProxy) => proxy.cut()],
   ['the caller’s subscriptions are cut', true, (proxy: FaultProxy) => proxy.cut(second)],
   ['all connections of the caller are half-open', true, (proxy: FaultProxy) => proxy.halfOpen()],
@@ -59,11 +58,11 @@ it.each([
 ] as const)(
   'a stream in whose middle %s breaks for its reader, and its generator finishes',
   { timeout: 40_000 },
-  async (_which, isCallers, strike) => {
-    const server = await ownServer();
-    const proxy = await FaultProxy.to(server.port);
-    const near = newBroker(proxy.url, { logger: false });
-    const far = newBroker(server.url, { logger: false });
+  async ([, isCallers, strike], { own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
+    const near = own.broker(proxy.url, { logger: false });
+    const far = own.broker(server.url, { logger: false });
     const [service, client] = isCallers ? [far, near] : [near, far];
     const counts = await counter(service);
     expect(await read(client, () => strike(proxy))).toBe('StreamBrokenError');
@@ -72,14 +71,14 @@ it.each([
   },
 );
 
-it(
+it.concurrent(
   'streams whose subscriptions are killed on both sides break; none hangs, and every generator finishes',
   { timeout: 60_000 },
-  async () => {
-    const server = await ownServer();
-    const raw = rawClient(server.url);
-    const service = newBroker(server.url, { logger: false });
-    const client = newBroker(server.url, { logger: false });
+  async ({ own }) => {
+    const server = await own.server();
+    const raw = own.client(server.url);
+    const service = own.broker(server.url, { logger: false });
+    const client = own.broker(server.url, { logger: false });
     const counts = await counter(service);
     const ends: Record<string, number> = {};
     for (let round = 0; round < 30; round++) {
@@ -94,14 +93,14 @@ it(
   },
 );
 
-it.each(['stream', 'stalled-stream'])(
+it.concurrent.for(['stream', 'stalled-stream'])(
   'killing the caller’s process (%s) stops the generator',
   { timeout: 30_000 },
-  async (how) => {
-    const server = await ownServer();
-    const counts = await counter(newBroker(server.url, { logger: false }));
+  async (how, { own }) => {
+    const server = await own.server();
+    const counts = await counter(own.broker(server.url, { logger: false }));
     const place = JSON.stringify({ channel: 'numbers' });
-    const child = await startProgram('abandon', server.url, how, place, 'null');
+    const child = await startProgram('abandon', [server.url, how, place, 'null'], own.finished);
     expect(await child.next()).toEqual({ read: 100 });
     expect(counts.finished).toBe(0);
     await child.kill();

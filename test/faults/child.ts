@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
+import type { Finished } from '../support/redis.ts';
 
 export interface Child {
   readonly process: ChildProcess;
@@ -17,10 +18,14 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-/** Compiles the program together with the sources as they are now, and starts it. */
-export async function startProgram(name: string, ...args: string[]): Promise<Child> {
-  const folder = mkdtempSync(join(tmpdir(), 'redstart-fault-'));
-  const outfile = join(folder, 'program.cjs');
+const folder = mkdtempSync(join(tmpdir(), 'redstart-fault-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Each program, compiled together with the sources as they are now, once for a file of tests. */
+const compiled = new Map<string, Promise<string>>();
+
+async function compile(name: string): Promise<string> {
+  const outfile = join(folder, `${name}.cjs`);
   await build({
     entryPoints: [fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))],
     alias: { redstart: fileURLToPath(new URL('../../src/index.ts', import.meta.url)) },
@@ -31,7 +36,18 @@ export async function startProgram(name: string, ...args: string[]): Promise<Chi
     outfile,
     logLevel: 'error',
   });
-  const child = fork(outfile, args, {
+  return outfile;
+}
+
+/** Starts a program; it is killed when the test ends, if it has not ended by then. */
+export async function startProgram(
+  name: string,
+  args: readonly string[],
+  finished: Finished = onTestFinished,
+): Promise<Child> {
+  let program = compiled.get(name);
+  if (program === undefined) compiled.set(name, (program = compile(name)));
+  const child = fork(await program, args, {
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
@@ -46,10 +62,7 @@ export async function startProgram(name: string, ...args: string[]): Promise<Chi
     child.kill('SIGKILL');
     return ended();
   };
-  onTestFinished(async () => {
-    await kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  finished(kill);
   const said: unknown[] = [];
   let wake: (() => void) | undefined;
   let isOver = false;

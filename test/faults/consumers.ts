@@ -1,5 +1,5 @@
 // Consumers in processes of their own (programs/consumer.ts), and what they say of their work.
-import { redisUrl } from '../support/redis.ts';
+import { redisUrl, type Finished } from '../support/redis.ts';
 import { startProgram, type Child } from './child.ts';
 
 export interface Said {
@@ -10,8 +10,12 @@ export interface Said {
 }
 
 /** A consumer that has started; `how` is what its handler does. */
-export async function consumer(address: object, how: string, url = redisUrl()): Promise<Child> {
-  const child = await startProgram('consumer', url, JSON.stringify(address), how);
+export async function consumer(address: object, how: string, finished?: Finished): Promise<Child> {
+  const child = await startProgram(
+    'consumer',
+    [redisUrl(), JSON.stringify(address), how],
+    finished,
+  );
   await child.next(); // ready
   return child;
 }

@@ -38,6 +38,8 @@ export function everywhere(
 export interface Tally {
   /** How many ended in each way: `value`, `wrong`, or an error's name. */
   readonly ended: Record<string, number>;
+  /** How many of the second half ended by value: none where a service never came back. */
+  readonly lateValues: number;
   /** Milliseconds that the slowest took. */
   readonly slowest: number;
 }
@@ -50,6 +52,7 @@ export async function callMany(
 ): Promise<Tally> {
   const ended: Record<string, number> = {};
   let slowest = 0;
+  let lateValues = 0;
   let next = 0;
   const count = (how: string): void => void (ended[how] = (ended[how] ?? 0) + 1);
   const worker = async (): Promise<void> => {
@@ -59,6 +62,7 @@ export async function callMany(
       try {
         const value = await call(n);
         count(value === n ? 'value' : 'wrong');
+        if (value === n && n > total / 2) lateValues++;
       } catch (error) {
         count((error as Error).name);
       }
@@ -66,5 +70,5 @@ export async function callMany(
     }
   };
   await Promise.all(Array.from({ length: width }, worker));
-  return { ended, slowest };
+  return { ended, lateValues, slowest };
 }

@@ -1,23 +1,21 @@
-import { expect, it } from 'vitest';
-import { newBroker } from '../support/broker.ts';
+import { expect } from 'vitest';
+import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
-import { ownServer } from '../support/redis.ts';
 import { STRUCTURES, everywhere } from './echo.ts';
 
 /** Milliseconds in which a dead connection must be noticed, and what a busy machine may add. */
 const NOTICED = 5_000 + 500;
 
-it.each(STRUCTURES)(
+it.concurrent.for(STRUCTURES)(
   'a caller whose connections are half-open notices within 5 s, and its call over a %s ends by value',
   { timeout: 40_000 },
-  async (structure) => {
-    const server = await ownServer();
-    const proxy = await FaultProxy.to(server.port);
-    const service = newBroker(server.url);
+  async (structure, { own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
+    const service = own.broker(server.url);
     const places = everywhere(service, (body) => body);
     await service.start();
-    const caller = newBroker(proxy.url, { logger: false });
+    const caller = own.broker(proxy.url, { logger: false });
     const call = (n: number): Promise<unknown> =>
       caller.publish(n, { ...places[structure], rpc: true, timeout: 20_000 });
     expect(await call(1)).toBe(1);
@@ -34,13 +32,15 @@ it.each(STRUCTURES)(
   },
 );
 
-it('a caller whose answers’ connection alone is half-open gets the answer that was lost on it', async () => {
-  const server = await ownServer();
-  const proxy = await FaultProxy.to(server.port);
-  const service = newBroker(server.url);
+it.concurrent('a caller whose answers’ connection alone is half-open gets the answer that was lost on it', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const proxy = await own.proxy(server.port);
+  const service = own.broker(server.url);
   const places = everywhere(service, (body) => body);
   await service.start();
-  const caller = newBroker(proxy.url, { logger: false });
+  const caller = own.broker(proxy.url, { logger: false });
   const call = (n: number): Promise<unknown> =>
     caller.publish(n, { ...places.channel, rpc: true, timeout: 15_000 });
   expect(await call(1)).toBe(1);
@@ -56,16 +56,16 @@ it('a caller whose answers’ connection alone is half-open gets the answer that
   expect(performance.now() - started).toBeLessThan(8_000);
 });
 
-it.each(STRUCTURES)(
+it.concurrent.for(STRUCTURES)(
   'a service whose connections are half-open notices within 5 s, and answers over a %s again',
   { timeout: 60_000 },
-  async (structure) => {
-    const server = await ownServer();
-    const proxy = await FaultProxy.to(server.port);
-    const service = newBroker(proxy.url, { logger: false });
+  async (structure, { own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
+    const service = own.broker(proxy.url, { logger: false });
     const places = everywhere(service, (body) => body);
     await service.start();
-    const caller = newBroker(server.url, { logger: false });
+    const caller = own.broker(server.url, { logger: false });
     const call = (n: number, timeout: number): Promise<unknown> =>
       caller.publish(n, { ...places[structure], rpc: true, timeout });
     expect(await call(1, 10_000)).toBe(1);

@@ -3,11 +3,11 @@ import { newBroker } from '../support/broker.ts';
 import { ownServer, rawClient } from '../support/redis.ts';
 import { MAY_END, STRUCTURES, callMany, everywhere } from './echo.ts';
 
-const TOTAL = 20_000;
+const TOTAL = process.env['REDSTART_LONG'] === '1' ? 20_000 : 2_000;
 const TIMEOUT = 2_000;
 
 it.each(STRUCTURES)(
-  'while all connections are killed, subscribers and others in turn every 50 ms, 20 000 calls over a %s end in time',
+  `while all connections are killed, subscribers and others in turn every 50 ms, ${TOTAL} calls over a %s end in time`,
   { timeout: 90_000 },
   async (structure) => {
     const server = await ownServer();
@@ -33,7 +33,7 @@ it.each(STRUCTURES)(
       );
     }, 50);
     const started = performance.now();
-    const { ended, slowest } = await callMany(TOTAL, 32, (n) =>
+    const { ended, lateValues, slowest } = await callMany(TOTAL, 32, (n) =>
       caller.publish(n, { ...places[structure], rpc: true, timeout: TIMEOUT }),
     ).finally(() => clearInterval(killing));
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
@@ -47,6 +47,8 @@ it.each(STRUCTURES)(
     expect(caller.stats.pendingCalls).toBe(0);
     const unexpected = Object.keys(ended).filter((how) => !MAY_END[structure].includes(how));
     expect(unexpected).toEqual([]);
-    expect(ended['RpcTimeoutError'] ?? 0).toBeLessThan(TOTAL / 200);
+    expect(lateValues).toBeGreaterThan(TOTAL / 10);
+    // One in 200; where there are few calls, chance needs more room.
+    expect(ended['RpcTimeoutError'] ?? 0).toBeLessThan(Math.max(TOTAL / 200, 30));
   },
 );

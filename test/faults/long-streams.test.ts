@@ -21,7 +21,7 @@ it(
   { timeout: 300_000 },
   async () => {
     const server = await ownServer();
-    const child = await startProgram('streaming', server.url, String(ITEMS), String(WINDOW));
+    const child = await startProgram('streaming', [server.url, String(ITEMS), String(WINDOW)]);
     const started = performance.now();
     const { heaps, lead, ...rest } = (await child.next()) as Report;
     const megabytes = heaps.map((bytes) => (bytes / 2 ** 20).toFixed(1)).join(' ');

@@ -1,9 +1,8 @@
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Redis } from 'ioredis';
-import { newBroker } from '../support/broker.ts';
+import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
-import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { redisUrl, unique } from '../support/redis.ts';
 import { consumer, handledBy, listen, type Said } from './consumers.ts';
 
 function beganBy(said: readonly Said[]): unknown[] {
@@ -19,22 +18,24 @@ function keysOf(raw: Redis, list: string): Promise<string[]> {
   return raw.keys(`redstart:list:*${list}*`);
 }
 
-it(
+it.concurrent(
   'what a killed consumer held is handled by another within about ten seconds, in order',
   { timeout: 40_000 },
-  async () => {
+  async ({ own }) => {
     const list = unique();
     const address = { list, reliable: true, concurrency: 3, maxRecords: 20 };
-    const broker = newBroker(redisUrl());
-    const dying = await consumer(address, 'slow');
+    const broker = own.broker(redisUrl());
+    const dying = await consumer(address, 'slow', own.finished);
     await broker.publishBatch(numbers(60_000, 20), { list });
     for (let n = 0; n < 3; n++) await dying.next(); // began
-    await eventually(async () => expect(await rawClient().llen(list)).toBe(0));
+    await eventually(async () => expect(await own.client().llen(list)).toBe(0));
     await dying.kill();
     const killed = performance.now();
     await broker.publishBatch(numbers(70_000, 5), { list });
     // Busy with what is left there until the dead one is missed.
-    const heir = listen(await consumer({ list, reliable: true, maxRecords: 1 }, 'work'));
+    const heir = listen(
+      await consumer({ list, reliable: true, maxRecords: 1 }, 'work', own.finished),
+    );
     await eventually(() => expect(beganBy(heir)).toHaveLength(25), 20_000);
     const waited = performance.now() - killed;
     process.stderr.write(`a killed consumer's items came after ${Math.round(waited)} ms\n`);
@@ -44,19 +45,19 @@ it(
   },
 );
 
-it(
+it.concurrent(
   'a consumer that was frozen loses what it held to another, and takes part again when it wakes',
   { timeout: 60_000 },
-  async () => {
+  async ({ own }) => {
     const list = unique();
-    const broker = newBroker(redisUrl());
-    const frozen = await consumer({ list, reliable: true, maxRecords: 10 }, 'slow');
+    const broker = own.broker(redisUrl());
+    const frozen = await consumer({ list, reliable: true, maxRecords: 10 }, 'slow', own.finished);
     await broker.publishBatch([3_000, ...numbers(5, 9)], { list });
     const saidByFrozen = listen(frozen);
     await eventually(() => expect(beganBy(saidByFrozen)).toEqual([3_000]));
-    await eventually(async () => expect(await rawClient().llen(list)).toBe(0));
+    await eventually(async () => expect(await own.client().llen(list)).toBe(0));
     frozen.process.kill('SIGSTOP');
-    const other = await consumer({ list, reliable: true }, 'work');
+    const other = await consumer({ list, reliable: true }, 'work', own.finished);
     const saidByOther = listen(other);
     await eventually(
       () => expect(new Set(handledBy(saidByOther))).toEqual(new Set([3_000, ...numbers(5, 9)])),
@@ -70,7 +71,7 @@ it(
       20_000,
     );
     // All that it handled was acknowledged, although somebody else had taken some of it.
-    const raw = rawClient();
+    const raw = own.client();
     await eventually(async () => {
       const lists = (await keysOf(raw, list)).filter((key) => !key.endsWith(':consumers'));
       expect(lists).toEqual([]);
@@ -78,15 +79,15 @@ it(
   },
 );
 
-it(
+it.concurrent(
   'while all connections are killed every 50 ms, each of 5 000 items is handled',
   { timeout: 90_000 },
-  async () => {
-    const server = await ownServer();
+  async ({ own }) => {
+    const server = await own.server();
     const list = unique();
     const seen = new Map<number, number>();
     const services = [0, 1].map(() => {
-      const service = newBroker(server.url, { logger: false });
+      const service = own.broker(server.url, { logger: false });
       service.subscriber({ list, reliable: true, concurrency: 20 }, async (body: number) => {
         // So that items are in hand, and acknowledgements come due, while connections are down.
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
@@ -95,7 +96,7 @@ it(
       return service;
     });
     for (const service of services) await service.start();
-    const raw = rawClient(server.url);
+    const raw = own.client(server.url);
     let killed = 0;
     const killing = setInterval(() => {
       raw.call('CLIENT', 'KILL', 'TYPE', 'NORMAL', 'SKIPME', 'yes').then(
@@ -129,18 +130,18 @@ it(
   },
 );
 
-it(
+it.concurrent(
   'a move whose answer never arrived, on a connection that died without a word, is delivered',
   { timeout: 60_000 },
-  async () => {
-    const server = await ownServer();
-    const proxy = await FaultProxy.to(server.port);
+  async ({ own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
     const list = unique();
     const seen: string[] = [];
-    const service = newBroker(proxy.url, { logger: false });
+    const service = own.broker(proxy.url, { logger: false });
     service.subscriber({ list, reliable: true }, (body: string) => void seen.push(body));
     await service.start();
-    const raw = rawClient(server.url);
+    const raw = own.client(server.url);
     await eventually(async () => expect(await raw.info('clients')).toMatch(/blocked_clients:1/));
     expect(proxy.halfOpen()).toBeGreaterThan(0);
     await raw.rpush(list, '"lost on its way"');
@@ -150,13 +151,13 @@ it(
   },
 );
 
-it(
+it.concurrent(
   'an idle subscriber costs less than one command a second, and wakes within 20 ms',
   { timeout: 60_000 },
-  async () => {
-    const server = await ownServer();
+  async ({ own }) => {
+    const server = await own.server();
     const list = unique();
-    const raw = rawClient(server.url);
+    const raw = own.client(server.url);
     /** Commands so far, those of scripts too; not those that watch over the connections of any broker, or the test's. */
     const commands = async (): Promise<number> => {
       const stats = await raw.info('commandstats');
@@ -168,7 +169,7 @@ it(
     };
     const arrived: number[] = [];
     const services = [0, 1].map(() => {
-      const service = newBroker(server.url);
+      const service = own.broker(server.url);
       service.subscriber({ list, reliable: true }, () => void arrived.push(performance.now()));
       return service;
     });
@@ -176,7 +177,7 @@ it(
     await eventually(async () => expect(await raw.info('clients')).toMatch(/blocked_clients:2/));
     const [before, began] = [await commands(), performance.now()];
     // Idleness is what is measured.
-    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
     const seconds = (performance.now() - began) / 1_000;
     const perSecond = ((await commands()) - before) / seconds / services.length;
     const wakes: number[] = [];
@@ -197,15 +198,15 @@ it(
   },
 );
 
-it(
+it.concurrent(
   'SIGTERM under load: items that were fetched and not started are another’s at once, in order, and nothing is left behind',
   { timeout: 30_000 },
-  async () => {
+  async ({ own }) => {
     const list = unique();
-    const raw = rawClient();
-    const broker = newBroker(redisUrl());
+    const raw = own.client();
+    const broker = own.broker(redisUrl());
     const bodies = numbers(500, 20);
-    const first = await consumer({ list, reliable: true, maxRecords: 20 }, 'slow');
+    const first = await consumer({ list, reliable: true, maxRecords: 20 }, 'slow', own.finished);
     await broker.publishBatch(bodies, { list });
     const saidByFirst = listen(first);
     await eventually(() => expect(saidByFirst).not.toEqual([]));
@@ -219,9 +220,11 @@ it(
   },
 );
 
-it('a consumer that died long ago gives back what it held, however much, and is forgotten', async () => {
+it.concurrent('a consumer that died long ago gives back what it held, however much, and is forgotten', async ({
+  own,
+}) => {
   const list = unique();
-  const raw = rawClient();
+  const raw = own.client();
   const key = `redstart:list:{${list}}`;
   const bodies = numbers(10_000, 2_500);
   await raw.rpush(`${key}:dead`, ...bodies.map(String));
@@ -229,7 +232,7 @@ it('a consumer that died long ago gives back what it held, however much, and is 
   const [now] = await raw.time();
   await raw.zadd(`${key}:consumers`, Number(now) * 1_000 - 61_000, 'dead');
   const seen: unknown[] = [];
-  const service = newBroker(redisUrl());
+  const service = own.broker(redisUrl());
   service.subscriber({ list, reliable: true }, (body) => void seen.push(body));
   await service.start();
   await eventually(() => expect(seen).toHaveLength(2_501));

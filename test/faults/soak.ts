@@ -177,7 +177,7 @@ export class Soak {
     const { connection, lists, streams } = this.#options;
     const file = join(this.#folder, String(++this.#files));
     const args = [connection, lists, streams].map((value) => JSON.stringify(value));
-    const child = await startProgram('soak', ...args, file);
+    const child = await startProgram('soak', [...args, file]);
     await child.next();
     this.#consumers.push(child);
   }

@@ -19,7 +19,7 @@ it(
     const broker = newBroker(redisUrl());
     await broker.publishBatch(numbers, { list: `${prefix}:list` });
     await broker.publishBatch(numbers, { stream: `${prefix}:group` });
-    const child = await startProgram('draining', redisUrl(), prefix, '20');
+    const child = await startProgram('draining', [redisUrl(), prefix, '20']);
     expect(await child.next()).toBe('ready');
     await eventually(async () => {
       expect(await client.llen(`${prefix}:handled:list`)).toBeGreaterThan(20);
@@ -66,7 +66,7 @@ it(
     const broker = newBroker(redisUrl());
     await broker.publishBatch(['1', '2'], { stream: `${prefix}:group` });
     // A handler that would take longer than anybody waits.
-    const child = await startProgram('draining', redisUrl(), prefix, '60000');
+    const child = await startProgram('draining', [redisUrl(), prefix, '60000']);
     expect(await child.next()).toBe('ready');
     await eventually(async () => {
       expect(await client.llen(`${prefix}:started:group`)).toBe(2);

@@ -1,8 +1,7 @@
-import { expect, it } from 'vitest';
-import { newBroker } from '../support/broker.ts';
+import { expect } from 'vitest';
+import { it } from '../support/concurrent.ts';
 import { commandRate } from '../support/commands.ts';
 import { eventually } from '../support/eventually.ts';
-import { ownServer, rawClient } from '../support/redis.ts';
 
 const PLACES = [
   ['channel', { channel: 'x' }, { channel: 'x' }],
@@ -11,13 +10,13 @@ const PLACES = [
   ['group', { stream: 'x', group: 'g' }, { stream: 'x' }],
 ] as const;
 
-it.each(PLACES)(
+it.concurrent.for(PLACES)(
   'an idle %s subscriber costs less than one command a second, and wakes within 20 ms',
   { timeout: 40_000 },
-  async (kind, from, to) => {
-    const server = await ownServer();
-    const client = rawClient(server.url);
-    const [service, sender] = [newBroker(server.url), newBroker(server.url)];
+  async ([kind, from, to], { own }) => {
+    const server = await own.server();
+    const client = own.client(server.url);
+    const [service, sender] = [own.broker(server.url), own.broker(server.url)];
     const woken: number[] = [];
     service.subscriber(from as { list: string }, (sent: number) => {
       woken.push(performance.now() - sent);
@@ -43,10 +42,12 @@ it.each(PLACES)(
   },
 );
 
-it('a broker with ten idle subscribers sends fewer than ten commands a second in all', async () => {
-  const server = await ownServer();
-  const client = rawClient(server.url);
-  const broker = newBroker(server.url);
+it.concurrent('a broker with ten idle subscribers sends fewer than ten commands a second in all', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const client = own.client(server.url);
+  const broker = own.broker(server.url);
   for (let n = 0; n < 5; n++) {
     broker.subscriber({ list: `list:${n}` }, () => undefined);
     broker.subscriber({ stream: `stream:${n}`, group: 'g' }, () => undefined);

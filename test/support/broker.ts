@@ -1,19 +1,23 @@
 import { RedisBroker, type BrokerOptions, type RedisConnection } from 'redstart';
 import { describe, onTestFinished } from 'vitest';
 import { testLogger } from './logs.ts';
-import { redisUrl, unique } from './redis.ts';
+import { redisUrl, unique, type Finished } from './redis.ts';
 
 /** The backends, on which the same tests run. */
 export type Backend = 'memory' | 'redis';
 
 /** A broker, not started. Its log lines go to `takeLogs`; it is stopped when the test ends. */
-export function newBroker(connection: RedisConnection, options: BrokerOptions = {}): RedisBroker {
+export function newBroker(
+  connection: RedisConnection,
+  options: BrokerOptions = {},
+  finished: Finished = onTestFinished,
+): RedisBroker {
   const broker = new RedisBroker(connection, {
     logger: testLogger,
     gracefulTimeout: 2_000,
     ...options,
   });
-  onTestFinished(() => broker.stop());
+  finished(() => broker.stop());
   return broker;
 }
 

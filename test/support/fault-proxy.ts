@@ -1,6 +1,7 @@
 // A TCP proxy in front of a server, which causes the faults that networks have.
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
+import type { Finished } from './redis.ts';
 
 /** One direction of a connection: delivers chunks in order, each after its delay. */
 class Lane {
@@ -80,13 +81,13 @@ export class FaultProxy {
   #max = 0;
   #isRefusing = false;
 
-  static async to(port: number): Promise<FaultProxy> {
+  static async to(port: number, finished: Finished = onTestFinished): Promise<FaultProxy> {
     const proxy = new FaultProxy(port);
     await new Promise<void>((resolve, reject) => {
       proxy.#server.once('error', reject);
       proxy.#server.listen(0, '127.0.0.1', resolve);
     });
-    onTestFinished(() => proxy.close());
+    finished(() => proxy.close());
     return proxy;
   }
 

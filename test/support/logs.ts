@@ -6,24 +6,33 @@ export interface LogLine {
   readonly error: unknown;
 }
 
-let lines: LogLine[] = [];
-
-/** The logger of test brokers. It keeps warnings and errors; a test that does not take its own with `takeLogs` fails. */
-export const testLogger: Logger = {
-  debug() {},
-  info() {},
-  warn: (fields, message) => keep('warn', fields, message),
-  error: (fields, message) => keep('error', fields, message),
-};
-
-/** Returns the lines logged since the last call, and forgets them. */
-export function takeLogs(): LogLine[] {
-  const taken = lines;
-  lines = [];
-  return taken;
+export interface TestLog {
+  readonly logger: Logger;
+  /** Everything logged since the last call. */
+  take(): LogLine[];
 }
 
-function keep(level: LogLine['level'], fields: object | string, message = ''): void {
-  const error = (fields as { err?: unknown }).err;
-  lines.push({ level, message: typeof fields === 'string' ? fields : message, error });
+/** A logger that keeps warnings and errors. */
+export function testLog(): TestLog {
+  let lines: LogLine[] = [];
+  const keep = (level: LogLine['level'], fields: object | string, message = ''): void => {
+    const error = (fields as { err?: unknown }).err;
+    lines.push({ level, message: typeof fields === 'string' ? fields : message, error });
+  };
+  return {
+    logger: {
+      debug() {},
+      info() {},
+      warn: (fields, message) => keep('warn', fields, message),
+      error: (fields, message) => keep('error', fields, message),
+    },
+    take() {
+      const taken = lines;
+      lines = [];
+      return taken;
+    },
+  };
 }
+
+/** The logger of every test that runs alone. A test fails for lines that it does not take. */
+export const { logger: testLogger, take: takeLogs } = testLog();

@@ -2,6 +2,9 @@ import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
 import { findBinary, spawnRedis, type SpawnedRedis } from '../../scripts/find-redis.mjs';
 
+/** Registers what is done when a test ends; a concurrent test must give its own, see `concurrent.ts`. */
+export type Finished = (cleanUp: () => void | Promise<void>) => void;
+
 /** The Redis of this run. */
 export function redisUrl(): string {
   return inject('redisUrl');
@@ -13,9 +16,9 @@ export function unique(name = 'test'): string {
 }
 
 /** A plain ioredis client, closed when the test ends. */
-export function rawClient(url = redisUrl()): Redis {
+export function rawClient(url = redisUrl(), finished: Finished = onTestFinished): Redis {
   const client = new Redis(url);
-  onTestFinished(() => client.disconnect());
+  finished(() => client.disconnect());
   return client;
 }
 
@@ -34,11 +37,14 @@ export async function monitorOf(client: Redis): Promise<Redis> {
 }
 
 /** Starts a server for this test alone, to restart, freeze or configure; stopped when the test ends. */
-export async function ownServer(args: readonly string[] = []): Promise<SpawnedRedis> {
+export async function ownServer(
+  args: readonly string[] = [],
+  finished: Finished = onTestFinished,
+): Promise<SpawnedRedis> {
   const binary = findBinary();
   if (binary === undefined)
     throw new Error('this test needs a redis-server to start: run `npm run redis` first');
   const server = await spawnRedis(binary, args);
-  onTestFinished(() => server.stop());
+  finished(() => server.stop());
   return server;
 }
