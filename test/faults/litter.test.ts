@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
-import { monitorOf, ownServer, rawClient } from '../support/redis.ts';
+import { monitor } from '../support/monitor.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
 import { STRUCTURES, callMany, everywhere } from './echo.ts';
 
 it.each(STRUCTURES)(
@@ -67,11 +68,10 @@ it(
     await service.start();
     const caller = newBroker(proxy.url, { logger: false });
     await caller.connect();
-    const monitor = await monitorOf(raw);
     let kept = 0;
-    monitor.on('monitor', (_time: string, [command, key]: string[]) => {
+    await monitor(([command, key]) => {
       if (command?.toLowerCase() === 'rpush' && key?.endsWith(':kept') === true) kept++;
-    });
+    }, server.url);
     const cutting = setInterval(() => proxy.cut(), 60);
     let n = 0;
     await callMany(3_000, 30, (body) => {
@@ -91,7 +91,6 @@ it(
       const left = await raw.keys('*');
       expect(left.filter((key) => !key.endsWith(':s'))).toEqual([]);
     }, 10_000);
-    monitor.disconnect();
     expect(kept).toBeGreaterThan(0);
     // … and that is no accident of timing: requests in the lists have all been taken.
     const stream = (places.stream as { stream: string }).stream;

@@ -1,11 +1,12 @@
 // The real FastStream calls handlers of redstart.
 import { RedisResponse, Response, subscriber, type Filter, type MessageContext } from 'redstart';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
-import { monitorOf, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitor } from '../support/monitor.ts';
+import { rawClient, redisUrl, unique } from '../support/redis.ts';
 import { Caller, KINDS, place } from './peer.ts';
 import { findPython } from './python.ts';
 
@@ -21,10 +22,8 @@ const fail = (): never => {
  * which would be one receiver more for every call of the tests that run beside this one.
  */
 async function publishedChannels(): Promise<string[]> {
-  const monitor = await monitorOf(rawClient());
-  onTestFinished(() => monitor.disconnect());
   const channels: string[] = [];
-  monitor.on('monitor', (_time: string, [command, channel]: string[]) => {
+  await monitor(([command, channel]) => {
     if (command?.toLowerCase() === 'publish' && channel !== undefined) channels.push(channel);
   });
   return channels;

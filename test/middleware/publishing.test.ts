@@ -8,7 +8,8 @@ import {
 import { describe, expect, it } from 'vitest';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
-import { monitorOf, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitor } from '../support/monitor.ts';
+import { redisUrl, unique } from '../support/redis.ts';
 
 /** Notes the type of each command on its way out and back. */
 function tracer(trace: string[], name: string): Middleware {
@@ -387,9 +388,8 @@ describe('a batch through middleware, on Redis', () => {
     ['channel', (channel) => ({ channel }), Array(3).fill('publish of 3')],
   ])('takes one round trip: to a %s', async (_, at, commands) => {
     const name = unique();
-    const monitor = await monitorOf(rawClient());
     const seen: string[] = [];
-    monitor.on('monitor', (_time: string, args: string[]) => {
+    await monitor((args) => {
       if (args[1] === name) seen.push(`${args[0]?.toLowerCase()} of ${args.length}`);
     });
     let [waiting, most] = [0, 0];
@@ -408,6 +408,5 @@ describe('a batch through middleware, on Redis', () => {
     await client.publishBatch(['a', 'b', 'c'], at(name) as { list: string });
     await eventually(() => expect(seen).toEqual(commands));
     expect(most).toBe(3); // none was answered before all were sent
-    monitor.disconnect();
   });
 });

@@ -2,7 +2,8 @@ import { PipelineError, SendError, event, rpc } from 'redstart';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
-import { monitorOf, ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { monitor } from '../support/monitor.ts';
+import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 
 onBothBackends('a pipeline', (bench) => {
   it.each([false, true])(
@@ -145,11 +146,10 @@ it('a transaction that Redis discards says so for every message', async () => {
 });
 
 it('a transaction of a pipeline is one MULTI, with no other command between', async () => {
-  const [list, client] = [unique(), rawClient()];
-  const monitor = await monitorOf(client);
+  const list = unique();
   const commands: string[] = [];
-  monitor.on('monitor', (_time: string, args: string[], _source: string, database: string) => {
-    commands.push(`${database}|${args[0]?.toUpperCase()} ${args[1] ?? ''}`);
+  await monitor((args) => {
+    commands.push(`${args[0]?.toUpperCase()} ${args[1] ?? ''}`);
   });
   const broker = newBroker(redisUrl());
   await broker.connect();
@@ -162,5 +162,4 @@ it('a transaction of a pipeline is one MULTI, with no other command between', as
   expect(commands[first - 1]).toContain('MULTI');
   expect(commands.slice(first, first + 5).every((c) => c.endsWith(`RPUSH ${list}`))).toBe(true);
   expect(commands[first + 5]).toContain('EXEC');
-  monitor.disconnect();
 });

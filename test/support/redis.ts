@@ -22,20 +22,6 @@ export function rawClient(url = redisUrl(), finished: Finished = onTestFinished)
   return client;
 }
 
-/**
- * A client in MONITOR mode. While other clients send commands, ioredis may take the first command that
- * it sees for the answer to MONITOR, and rejects: then this tries again.
- */
-export async function monitorOf(client: Redis): Promise<Redis> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await client.monitor();
-    } catch (error) {
-      if (tries === 10) throw error;
-    }
-  }
-}
-
 /** Starts a server for this test alone, to restart, freeze or configure; stopped when the test ends. */
 export async function ownServer(
   args: readonly string[] = [],
