@@ -37,6 +37,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           ...common,
+          globalSetup: [common.globalSetup, 'test/support/build.ts'],
           name: 'redstart',
           include: ['test/**/*.test.ts'],
           exclude: ['test/standard/**', 'test/faults/**'],

@@ -1,3 +1,9 @@
+/** Where the command line writes: `process`, or what a test gives. */
+export interface Output {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
 /** Prints a value on stdout, as one line of JSON. */
 export function print(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, plain)}\n`);
@@ -5,7 +11,12 @@ export function print(value: unknown): void {
 
 /** Prints one line on stderr. */
 export function logLine(text: string): void {
-  process.stderr.write(`redstart: ${text}\n`);
+  writeLine(process, text);
+}
+
+/** Prints one line on the stderr of `output`. */
+export function writeLine({ stderr }: Output, text: string): void {
+  stderr.write(`redstart: ${text}\n`);
 }
 
 /** Writes bytes as `{ "base64": … }`; Buffer's own toJSON would write one number per byte. */

@@ -1,9 +1,11 @@
-// The command line as it is built, in processes of its own.
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+// The command line: as it is built, in processes of its own, and as a function.
+import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { repository, workFolder, type Ended } from '../docs/program.ts';
+import { main } from '../../src/cli/command-line.ts';
+import { builtPackage } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';
 import { redisUrl } from '../support/redis.ts';
 
@@ -25,18 +27,30 @@ export interface Started {
   hears(text: string, times?: number): Promise<void>;
 }
 
+/** What help and mistakes print: neither needs a Redis. */
+export async function inProcess(args: readonly string[]): Promise<Ended> {
+  const said = { stdout: '', stderr: '' };
+  const code = await main(args, {
+    stdout: { write: (text) => (said.stdout += text) },
+    stderr: { write: (text) => (said.stderr += text) },
+  });
+  return { code, ...said };
+}
+
 /** A package as it is installed, built from what the sources are now; `import 'redstart'` in its folder finds it. */
 export class CommandLine {
   readonly #folder = workFolder();
   readonly path = this.#folder.path;
 
-  constructor() {
-    cpSync(repository('package.json'), join(this.path, 'package.json'));
-    const tsc = repository('node_modules/typescript/bin/tsc');
-    const build = ['-p', repository('tsconfig.build.json'), '--outDir', join(this.path, 'dist')];
-    const { status, stdout } = spawnSync(process.execPath, [tsc, ...build], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`tsc failed:\n${stdout}`);
+  static async install(): Promise<CommandLine> {
+    const built = await builtPackage();
+    const command = new CommandLine();
+    cpSync(repository('package.json'), join(command.path, 'package.json'));
+    cpSync(built, join(command.path, 'dist'), { recursive: true });
+    return command;
   }
+
+  private constructor() {}
 
   /** Writes a file beside the package. */
   write(name: string, text: string): string {

@@ -7,10 +7,10 @@ import { repository } from '../docs/program.ts';
 import { newBroker } from '../support/broker.ts';
 import { takeLogs } from '../support/logs.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
-import { CommandLine } from './command-line.ts';
+import { CommandLine, inProcess } from './command-line.ts';
 
 let cli: CommandLine;
-beforeAll(() => void (cli = new CommandLine()));
+beforeAll(async () => void (cli = await CommandLine.install()));
 afterAll(() => cli.remove());
 
 const COMMANDS = [
@@ -27,7 +27,8 @@ const values = (stdout: string): unknown[] =>
 
 describe('redstart --help', () => {
   it('names every command and every exit code', async () => {
-    const { code, stdout, stderr } = await cli.run(['--help']);
+    const { code, stdout, stderr } = await inProcess(['--help']);
+    expect(await cli.run(['--help'])).toEqual({ code, stdout, stderr });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${name} .*`, 'm'));
     for (const meaning of ['0 done', '1 it failed', '2 the command', '3 no answer', '4 Redis'])
@@ -35,9 +36,7 @@ describe('redstart --help', () => {
   });
 
   it.each(COMMANDS)('of %s says what it takes, without a Redis', async (name) => {
-    const { code, stdout, stderr } = await cli.run([...name.split(' '), '--help'], {
-      url: 'redis://127.0.0.1:1',
-    });
+    const { code, stdout, stderr } = await inProcess([...name.split(' '), '--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain(`redstart ${name}`);
     expect(stdout).toMatch(/^ {2}--url <url>/m);
@@ -45,13 +44,14 @@ describe('redstart --help', () => {
   });
 
   it('of a family shows all its commands', async () => {
-    const { code, stdout } = await cli.run(['dlq', '--help']);
+    const { code, stdout } = await inProcess(['dlq', '--help']);
     expect(code).toBe(0);
     for (const name of COMMANDS.slice(4)) expect(stdout).toContain(`redstart ${name} <address>`);
   });
 
   it('is what no command at all gets, as a mistake', async () => {
-    const { code, stdout, stderr } = await cli.run([]);
+    const { code, stdout, stderr } = await inProcess([]);
+    expect(await cli.run([])).toEqual({ code, stdout, stderr });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('usage: redstart <command>');
   });
@@ -102,10 +102,16 @@ describe('a mistake on the command line ends with 2 and says what was expected',
       "--workers: expected a whole number, 1 or more, got '0'",
     ],
   ])('%j', async (args, told) => {
-    const { code, stdout, stderr } = await cli.run(args);
+    const { code, stdout, stderr } = await inProcess(args);
     expect(stderr).toContain(told);
     expect(stderr.split('\n').length).toBeLessThan(4);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  it('in a process of its own, too', async () => {
+    const ended = await cli.run(['publish', 'x', '1', '--zzz']);
+    expect(ended).toEqual(await inProcess(['publish', 'x', '1', '--zzz']));
+    expect(ended.code).toBe(2);
   });
 });
 

@@ -8,7 +8,7 @@ import { rawClient, redisUrl, unique } from '../support/redis.ts';
 import { CommandLine } from './command-line.ts';
 
 let cli: CommandLine;
-beforeAll(() => void (cli = new CommandLine()));
+beforeAll(async () => void (cli = await CommandLine.install()));
 afterAll(() => cli.remove());
 
 it('the commands of docs/guide/command-line.md print what they promise', async () => {

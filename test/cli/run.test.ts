@@ -9,8 +9,8 @@ import { rawClient, redisUrl, unique } from '../support/redis.ts';
 import { CommandLine, type Started } from './command-line.ts';
 
 let cli: CommandLine;
-beforeAll(() => {
-  cli = new CommandLine();
+beforeAll(async () => {
+  cli = await CommandLine.install();
   // Answers with the number of its worker and its process; takes 20 ms for an item of the list.
   cli.write(
     'app.mjs',

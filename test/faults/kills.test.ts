@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
+import { isLong } from '../support/long.ts';
 import { ownServer, rawClient } from '../support/redis.ts';
 import { MAY_END, STRUCTURES, callMany, everywhere } from './echo.ts';
 
-const TOTAL = process.env['REDSTART_LONG'] === '1' ? 20_000 : 2_000;
+const TOTAL = isLong ? 20_000 : 2_000;
 const TIMEOUT = 2_000;
 
 it.each(STRUCTURES)(

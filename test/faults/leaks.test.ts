@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import { isLong } from '../support/long.ts';
 import { ownServer } from '../support/redis.ts';
 import { startProgram } from './child.ts';
 
-const CALLS = process.env['REDSTART_LONG'] === '1' ? 1_000_000 : 60_000;
+const CALLS = isLong ? 1_000_000 : 60_000;
 
 interface Report {
   readonly before: { heap: number; listeners: { clients: number } };

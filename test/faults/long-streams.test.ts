@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import { isLong } from '../support/long.ts';
 import { ownServer } from '../support/redis.ts';
 import { startProgram } from './child.ts';
 
-const ITEMS = process.env['REDSTART_LONG'] === '1' ? 1_000_000 : 200_000;
+const ITEMS = isLong ? 1_000_000 : 200_000;
 const WINDOW = 64;
 const TEN_MEGABYTES = 10 * 2 ** 20;
 

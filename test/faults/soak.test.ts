@@ -7,11 +7,10 @@ import { pause } from '../../src/internal/deferred.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
+import { isLong } from '../support/long.ts';
 import { rawClient } from '../support/redis.ts';
 import { onReplica, startCluster, startSentinel } from '../support/servers.ts';
 import { Soak, freezeConsumer, killConsumer, type Fault } from './soak.ts';
-
-const isLong = process.env['REDSTART_LONG'] !== undefined;
 
 it(
   'a soak on one server: kills, freezes, cuts and restarts lose nothing that was accepted',

@@ -5,9 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { binaryFormat, openFrame } from '../../src/message/format.ts';
 import * as messages from '../../src/message/message.ts';
 import { ReceivedMessage } from '../../src/message/message.ts';
+import { isLong } from '../support/long.ts';
 import type { HeaderKey } from '../../src/message/envelope.ts';
 
-const RUNS = { numRuns: 2_000 };
+const RUNS = { numRuns: isLong ? 10_000 : 1_000 };
 
 const SYSTEM_KEYS = Object.entries(messages)
   .filter(([name]) => name.endsWith('_KEY'))

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { builtPackage } from '../support/built.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const execute = promisify(execFile);
@@ -45,7 +46,6 @@ export class Scratch {
   /** Packs what the sources are now: `dist` may be older, or in the hands of another run. */
   async pack(): Promise<void> {
     const stage = join(this.folder, 'stage');
-    const built = join(stage, 'dist');
     mkdirSync(stage);
     cpSync(join(root, 'package.json'), join(stage, 'package.json'));
     for (const file of [
@@ -55,8 +55,7 @@ export class Scratch {
     ]) {
       cpSync(join(root, file), join(stage, file), { recursive: true });
     }
-    const tsc = tool('typescript/bin/tsc');
-    await this.node([tsc, '-p', 'tsconfig.build.json', '--outDir', built], { cwd: root });
+    cpSync(await builtPackage(), join(stage, 'dist'), { recursive: true });
     await run('npm', ['pack', '--ignore-scripts', '--pack-destination', this.folder], stage);
     this.tarball = join(this.folder, `${manifest.name}-${manifest.version}.tgz`);
   }
@@ -79,8 +78,8 @@ export class Scratch {
   }
 
   /** Runs Node, of this run or another, in the project. */
-  node(args: readonly string[], options: { binary?: string; cwd?: string } = {}): Promise<string> {
-    return run(options.binary ?? process.execPath, args, options.cwd ?? this.project);
+  node(args: readonly string[], options: { binary?: string } = {}): Promise<string> {
+    return run(options.binary ?? process.execPath, args, this.project);
   }
 
   /** A tool of this repository's own, on the project. */
