@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { transform } from 'esbuild';
 import { defineConfig, type Plugin } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const alias = {
   'redstart/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
@@ -28,8 +29,19 @@ const common = {
   maxConcurrency: 20,
 };
 
+const isLong = ({ moduleId }: TestSpecification): boolean => /(soak|cli.run)\.test/.test(moduleId);
+
+/** What takes longest begins first: at the end, one worker would wait for it alone. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // Most of the time goes into waiting, for timeouts and for broken connections to be noticed.
     maxWorkers: 2,
     projects: [

@@ -18,7 +18,7 @@ it('the commands of docs/guide/command-line.md print what they promise', async (
   const text = readFileSync(repository('docs/guide/command-line.md'), 'utf8');
   const [, program = ''] = /^```ts\n([\s\S]*?)^```$/m.exec(text) ?? [];
   writeFileSync(join(cli.path, 'app.ts'), own(program));
-  await compile(join(cli.path, 'app.ts'), join(cli.path, 'app.mjs'), 'legacy');
+  await compile({ app: join(cli.path, 'app.ts') }, cli.path, 'legacy');
   const app = cli.start(['run', 'app.mjs']);
   await app.hears('runs, process');
 

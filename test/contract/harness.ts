@@ -1,5 +1,6 @@
 import { expect, onTestFinished } from 'vitest';
 import type { Delivery, Source, SourceOptions } from '../../src/transport/source.ts';
+import type { Timings } from '../../src/transport/timings.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 
 export interface Pending {
@@ -11,7 +12,7 @@ export interface Pending {
 /** What a transport under test brings along: one set of data, and a way to look at it from outside. */
 export interface Backend {
   /** A transport on the data, not connected. */
-  make(): Transport;
+  make(timings?: Timings): Transport;
   /** A name of the test's own. */
   name(): string;
   /** Entries of a group that were delivered and not acknowledged, in the order of their ids. */
@@ -25,7 +26,7 @@ export interface Backend {
 
 export interface Bench extends Omit<Backend, 'make' | 'close'> {
   /** A connected transport, closed when the test ends. */
-  connect(): Promise<Transport>;
+  connect(timings?: Timings): Promise<Transport>;
   /** A connected transport and a source of it. Both are closed when the test ends. */
   open(options: SourceOptions): Promise<Source>;
   /** Opens a source on a transport; it is stopped when the test ends. */
@@ -41,8 +42,8 @@ export function benchOf(start: () => Backend): Bench {
     for (const cleanup of cleanups.reverse()) await cleanup();
     expect(problems, 'trouble that the transport reported').toEqual([]);
   });
-  const connect = async (): Promise<Transport> => {
-    const transport = backend.make();
+  const connect = async (timings?: Timings): Promise<Transport> => {
+    const transport = backend.make(timings);
     await transport.connect();
     cleanups.push(() => transport.close());
     return transport;

@@ -8,7 +8,7 @@ transportContract('memory', () => {
   const keeper = new MemoryTransport(url);
   void keeper.connect();
   return {
-    make: () => new MemoryTransport(url),
+    make: (timings) => new MemoryTransport(url, timings && { timings }),
     name: () => unique(),
     async pending(stream, group) {
       const entries = keeper.server.stream(stream).groups.get(group)?.pending ?? [];

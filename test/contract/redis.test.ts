@@ -13,10 +13,14 @@ function start(): Backend & { readonly client: Redis } {
   const names: string[] = [];
   return {
     client,
-    make: () =>
-      new RedisTransport(redisUrl(), (problem, error) => {
-        throw new Error(problem, { cause: error });
-      }),
+    make: (timings) =>
+      new RedisTransport(
+        redisUrl(),
+        (problem, error) => {
+          throw new Error(problem, { cause: error });
+        },
+        timings,
+      ),
     name() {
       const name = unique();
       names.push(name);

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
 import type { Delivery } from '../../src/transport/source.ts';
+import { timesDividedBy } from '../support/timings.ts';
 import {
   frame,
   frames,
@@ -230,15 +231,17 @@ export function reliableContract(bench: () => Bench): void {
     'what a source held that is gone without a word comes to another, in order and before the rest',
     { timeout: 40_000 },
     async () => {
-      const { name: newName, connect, openOn, open } = bench();
+      const { name: newName, connect, openOn } = bench();
       const name = newName();
-      const [sender, dying] = [await connect(), await connect()];
+      // A third of the nine seconds after which a consumer counts as dead.
+      const timings = timesDividedBy(3);
+      const [sender, dying] = [await connect(), await connect(timings)];
       await sender.sendBatch(to(name), frames('a', 'b', 'c', 'd'));
       const source = await openOn(dying, reliableList(name));
       const [first] = (await take(source, 4)) as [Delivery];
       await source.ack(first);
       await dying.close();
-      const heir = await open(reliableList(name));
+      const heir = await openOn(await connect(timings), reliableList(name));
       expect(textsOf(await take(heir, 3))).toEqual(['b', 'c', 'd']);
     },
   );

@@ -23,11 +23,18 @@ export function workFolder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-export async function compile(source: string, outfile: string, dialect: Dialect): Promise<void> {
+/** Compiles programs together, each with the library in it or beside it: `<outdir>/<name>.mjs`, by name. */
+export async function compile(
+  sources: Readonly<Record<string, string>>,
+  outdir: string,
+  dialect: Dialect,
+): Promise<void> {
   await build({
-    entryPoints: [source],
-    outfile,
+    entryPoints: Object.entries(sources).map(([out, source]) => ({ in: source, out })),
+    outdir,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
+    splitting: true,
     platform: 'node',
     format: 'esm',
     target: 'node20',

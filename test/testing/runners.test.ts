@@ -35,7 +35,7 @@ afterAll(folder.remove);
 
 it('redstart/testing works under node:test', async () => {
   writeFileSync(`${folder.path}/prices.test.ts`, PROGRAM);
-  await compile(`${folder.path}/prices.test.ts`, `${folder.path}/prices.test.mjs`, 'legacy');
+  await compile({ 'prices.test': `${folder.path}/prices.test.ts` }, folder.path, 'legacy');
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const options = { encoding: 'utf8', env, timeout: 20_000 } as const;
   const file = `${folder.path}/prices.test.mjs`;

@@ -1,0 +1,77 @@
+// `npm run full`: everything that takes too long for CI. The tests with their long counts and the long
+// soak, then those that depend on the server once more on every other server that is found: the
+// redis-server and valkey-server on PATH, and the paths that REDIS_SERVERS lists, as PATH does.
+// The output of each step goes to build/full; of a step that failed, its end is printed.
+import { spawn, spawnSync } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { findBinary } from './find-redis.mjs';
+
+const LOGS = 'build/full';
+
+/** Tests whose outcome does not depend on the server. */
+const WITHOUT_SERVER = ['cli', 'docs', 'internal', 'message', 'package', 'standard', 'types'];
+
+/** Each server once, by its real path, the one of `npm test` first. */
+function servers() {
+  const onPath = (process.env.PATH ?? '')
+    .split(delimiter)
+    .flatMap((folder) => ['redis-server', 'valkey-server'].map((name) => join(folder, name)));
+  const listed = (process.env.REDIS_SERVERS ?? '').split(delimiter);
+  const all = [findBinary(), ...listed, ...onPath].filter((path) => path && existsSync(path));
+  return [...new Map(all.map((path) => [realpathSync(path), path])).values()];
+}
+
+/** Such as `Redis 7.0.15`. */
+function nameOf(server) {
+  const { stdout } = spawnSync(server, ['--version'], { encoding: 'utf8' });
+  const [, name, version] = /^(\w+).*?v=(\S+)/.exec(stdout ?? '') ?? [];
+  return name === undefined ? server : `${name} ${version}`;
+}
+
+/** Runs Vitest with its output in a file, and resolves with whether it passed. */
+function test(log, args, env) {
+  return new Promise((resolve) => {
+    const vitest = join('node_modules', 'vitest', 'vitest.mjs');
+    const child = spawn(process.execPath, [vitest, 'run', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1', ...env },
+    });
+    const file = createWriteStream(log);
+    child.stdout.pipe(file, { end: false });
+    child.stderr.pipe(file, { end: false });
+    child.once('close', (code) => file.end(() => resolve(code === 0)));
+  });
+}
+
+mkdirSync(LOGS, { recursive: true });
+const [first, ...others] = servers();
+const excluded = WITHOUT_SERVER.flatMap((folder) => ['--exclude', `test/${folder}/**`]);
+const own = first === undefined ? {} : { REDIS_SERVER: first };
+const steps = [
+  {
+    name: `all tests, long counts and long soak, ${first ? nameOf(first) : 'REDIS_URL or Docker'}`,
+    args: [],
+    env: { REDSTART_LONG: '1', ...own },
+  },
+  ...others.map((server) => ({
+    name: `tests on ${nameOf(server)} (${server})`,
+    args: excluded,
+    env: { REDIS_SERVER: server, REDIS_URL: '' },
+  })),
+];
+
+const failed = [];
+for (const [index, { name, args, env }] of steps.entries()) {
+  const log = join(LOGS, `${index + 1}.log`);
+  const began = performance.now();
+  const passed = await test(log, args, env);
+  const minutes = ((performance.now() - began) / 60_000).toFixed(1);
+  console.log(`${passed ? 'ok    ' : 'FAILED'} ${name} (${minutes} min, ${log})`);
+  if (passed) continue;
+  failed.push(name);
+  console.log(readFileSync(log, 'utf8').split('\n').slice(-60).join('\n'));
+}
+if (others.length === 0) console.log('       no other server was found: see REDIS_SERVERS');
+console.log(failed.length === 0 ? 'full: all is well' : `full: failed in ${failed.join('; ')}`);
+process.exitCode = failed.length === 0 ? 0 : 1;
