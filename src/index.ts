@@ -4,6 +4,13 @@ export { RedisRouter } from './broker/router.ts';
 export type { Subscriber } from './broker/subscriber.ts';
 export type { BrokerStats, Health, SubscriberHealth } from './broker/health.ts';
 export type { SubscriberInfo } from './api/subscriber-info.ts';
+export type {
+  Description,
+  LiveSchemas,
+  PublisherDescription,
+  SubscriberDescription,
+} from './broker/description.ts';
+export type { JsonSchema } from './message/json-schema.ts';
 export type { Publisher } from './publish/publisher.ts';
 export type { PublishPipelineOptions, PublishPipeline } from './publish/pipeline.ts';
 export type { ConsumedMessage, Consumer } from './consume/consumer.ts';
@@ -14,6 +21,7 @@ export { createApp, type App, type AppOptions, type RunOptions } from './broker/
 // Decorators
 export { publisher, subscriber, type HandlerDecorator } from './api/decorators.ts';
 export { fromType } from './api/from-type.ts';
+export { handlersOf, type DecoratedMethod } from './api/handlers-of.ts';
 
 // Contracts
 export { event, rpc } from './api/contract.ts';

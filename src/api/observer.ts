@@ -243,14 +243,18 @@ export class Observers {
       const around = observer[method] as ((event: unknown, next: () => T) => T) | undefined;
       if (around === undefined) continue;
       const inner = run;
+      let hasRun = false;
       run = () => {
+        if (hasRun) return once();
+        hasRun = true;
         try {
           around.call(observer, event, inner);
         } catch (error) {
           const isOurs = ended !== undefined && 'error' in ended && ended.error === error;
           if (!isOurs) this.#report(observer, method, error);
         }
-        return once();
+        // It may not have called `next`: the other observers still do their part.
+        return inner();
       };
     }
     return run();

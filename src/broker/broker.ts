@@ -27,6 +27,12 @@ import { RedisTransport } from '../transport/redis/redis-transport.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Connection } from './connection.ts';
+import {
+  describeContract,
+  describePublisher,
+  describeSubscriber,
+  type Description,
+} from './description.ts';
 import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { plan, type Plan } from './plan.ts';
 import { Router, type Place } from './router.ts';
@@ -54,6 +60,8 @@ export class RedisBroker extends Router implements Publishing {
   readonly #prefix: string;
   readonly #consumers = new Set<Consumer>();
   readonly #overrides = new Map<Dependency, Dependency>();
+  /** Those of `clientFor`. */
+  readonly #contracts = new Set<Contract>();
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #isStarted = false;
@@ -85,8 +93,10 @@ export class RedisBroker extends Router implements Publishing {
     this.#connection = new Connection({
       transport: () =>
         this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions'), timings),
-      session: (transport) =>
-        openSession(transport, rpc, this.#senders.format, this.#reportFor('calls')),
+      session: (transport) => {
+        transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));
+        return openSession(transport, rpc, this.#senders.format, this.#reportFor('calls'));
+      },
     });
     this.#runner = new Runner({
       logger: this.#logger,
@@ -124,6 +134,22 @@ export class RedisBroker extends Router implements Publishing {
   /** Every subscriber that was registered here or in an included router. */
   get subscribers(): SubscriberInfo[] {
     return plan(this.declarations()).flatMap(({ members }) => members.map(({ info }) => info));
+  }
+
+  /**
+   * Everything that was registered and declared, as plain data: subscribers with their addresses,
+   * schemas and options, publishers, contracts. Complete before `start`; connects nothing.
+   */
+  describe(): Description {
+    return {
+      subscribers: plan(this.declarations()).flatMap((planned) =>
+        planned.members.map((member) => describeSubscriber(planned, member)),
+      ),
+      publishers: [
+        ...this.declaredPublishers().map(describePublisher),
+        ...[...this.#contracts].map((contract) => describeContract(contract, this.#prefix)),
+      ],
+    };
   }
 
   /** Connects without starting subscribers. Rejects with `ConnectionError`, which names the server and the cause. */
@@ -198,7 +224,7 @@ export class RedisBroker extends Router implements Publishing {
         address,
         source,
         handlers: members.map(({ subscriber }) => ({
-          title: subscriber.name,
+          title: subscriber.title,
           vitals: this.#runner.vitalsOf(subscriber),
         })),
       })),
@@ -267,7 +293,9 @@ export class RedisBroker extends Router implements Publishing {
   clientFor<Contracts extends Readonly<Record<string, Contract>>>(
     contracts: Contracts,
   ): ContractClient<Contracts> {
-    return clientFor(this, contracts);
+    const client = clientFor(this, contracts);
+    for (const contract of Object.values(contracts)) this.#contracts.add(contract);
+    return client;
   }
 
   /** @internal */

@@ -44,15 +44,15 @@ export function plan(declarations: readonly Declaration[]): Plan[] {
 
 function planOne(declaration: Declaration): Plan {
   const { subscriber, inherited } = declaration;
-  const { spec, name } = subscriber;
+  const { spec, title } = subscriber;
   const { options } = spec;
   const { prefix, defaults } = inherited;
   const address = `${spec.kind} '${prefix + spec.name}'`;
-  const where = `@subscriber on ${name}`;
+  const where = `@subscriber on ${title}`;
   const pattern =
     spec.kind === 'channel' ? channelPattern(spec.name, options.pattern, prefix, where) : undefined;
   return {
-    name: `${address} (${name})`,
+    name: `${address} (${title})`,
     address,
     members: [{ ...declaration, info: subscriber.infoAt(address, prefix + spec.name) }],
     source: sourceOf(subscriber, prefix, pattern),
@@ -71,7 +71,7 @@ function planOne(declaration: Declaration): Plan {
 }
 
 function sourceOf(
-  { name: subscriberName, spec: { kind, name, options } }: Subscriber,
+  { title, spec: { kind, name, options } }: Subscriber,
   prefix: string,
   pattern: ChannelPattern | undefined,
 ): SourceOptions {
@@ -80,7 +80,7 @@ function sourceOf(
     const { sharded = false } = options;
     if (sharded && isPattern) {
       throw new SetupError(
-        `@subscriber on ${subscriberName}: Redis has no patterns of sharded channels: give '${name}' as one exact name ({ pattern: false }), or leave 'sharded' out`,
+        `@subscriber on ${title}: Redis has no patterns of sharded channels: give '${name}' as one exact name ({ pattern: false }), or leave 'sharded' out`,
       );
     }
     return { kind: 'channel', name: channel, isPattern, sharded };
@@ -130,7 +130,7 @@ function merge(first: Plan, second: Plan): Plan {
   const members = [...first.members, ...second.members];
   return {
     ...first,
-    name: `${first.address} (${members.map(({ subscriber }) => subscriber.name).join(', ')})`,
+    name: `${first.address} (${members.map(({ subscriber }) => subscriber.title).join(', ')})`,
     members,
     concurrency: Math.max(first.concurrency, second.concurrency),
   };

@@ -37,6 +37,7 @@ import {
   publisherSpec,
   subscriberSpec,
   type SubscriberSpec,
+  type PublisherSpec,
 } from '../api/check.ts';
 import { got } from '../internal/checks.ts';
 import { Publisher } from '../publish/publisher.ts';
@@ -46,6 +47,7 @@ import type {
   ListDestination,
   StreamDestination,
 } from '../api/publishing.ts';
+import type { DeclaredPublisher } from './description.ts';
 import type { Senders } from './senders.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
@@ -77,6 +79,7 @@ export abstract class Router {
   /** Called whenever something is added, here or below. @internal */
   changed: () => void = () => {};
   readonly #subscribers: Subscriber[] = [];
+  readonly #publishers: PublisherSpec[] = [];
   readonly #instances = new Set<object>();
   readonly #included: Router[] = [];
   /** Methods under this router's own decorators, until an instance of their class is registered. */
@@ -226,6 +229,7 @@ export abstract class Router {
   ): Publisher<S, string>;
   publisher(address: string | Destination, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
+    this.#publishers.push(spec);
     return new Publisher(() => {
       const [place, ...others] = this.placesOf();
       if (place !== undefined && others.length === 0)
@@ -234,6 +238,30 @@ export abstract class Router {
         `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
       );
     }, spec);
+  }
+
+  /**
+   * The subscribers of an instance, or of all instances of a class, here and in included routers: to
+   * pause them, resume them, stop them. Empty for what was never registered.
+   */
+  subscribersOf(handlers: object): Subscriber[] {
+    const isMeant = ({ instance }: Subscriber['origin']): boolean =>
+      instance !== undefined &&
+      (instance === handlers ||
+        (typeof handlers === 'function' && instance.constructor === handlers));
+    return [
+      ...this.#subscribers.filter(({ origin }) => isMeant(origin)),
+      ...this.#included.flatMap((router) => router.subscribersOf(handlers)),
+    ];
+  }
+
+  /** Every publisher that was made here or below, with the prefix of its names. @internal */
+  declaredPublishers(outer: Inherited = NOTHING_INHERITED): DeclaredPublisher[] {
+    const inherited = this.handedDown(outer);
+    return [
+      ...this.#publishers.map((spec) => ({ spec, prefix: inherited.prefix })),
+      ...this.#included.flatMap((router) => router.declaredPublishers(inherited)),
+    ];
   }
 
   /** Where this is, seen from every broker that it belongs to. @internal */

@@ -7,6 +7,7 @@ import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError } from '../errors.ts';
 import { promiseIn } from '../internal/promises.ts';
 import { isAsyncFunction } from '../rpc/parent.ts';
+import { describe } from '../transport/address.ts';
 
 /** A subscription that is confirmed, or is being made, on one broker. */
 export interface Run {
@@ -24,9 +25,12 @@ interface Origin {
 
 /** One handler that was registered: where it listens and what runs. */
 export class Subscriber {
+  /** @internal */
   readonly spec: SubscriberSpec;
-  /** Class and method, or the title: for logs and errors. */
-  readonly name: string;
+  /** Class and method, or the option `title`: for logs and errors. */
+  readonly title: string;
+  /** `list 'orders'`, without prefixes. */
+  readonly address: string;
   /** @internal */
   readonly handler: HandlerFunction;
   /** Whether the handler is declared `async`. @internal */
@@ -51,7 +55,8 @@ export class Subscriber {
     origin: Origin = {},
   ) {
     this.spec = spec;
-    this.name = spec.options.title ?? name;
+    this.title = spec.options.title ?? name;
+    this.address = describe(spec);
     const { contract } = spec;
     this.handler = contract === undefined ? handler : withContract(handler, contract);
     this.isAsync = isAsyncFunction(handler);
@@ -65,7 +70,7 @@ export class Subscriber {
     const known = this.#infos.get(address);
     if (known !== undefined) return known;
     const info: SubscriberInfo = {
-      title: this.name,
+      title: this.title,
       description: spec.options.description,
       address,
       kind: spec.kind,
@@ -86,7 +91,8 @@ export class Subscriber {
 
   /** Resolves when the subscription is confirmed. Rejects where it cannot be made, and before the broker's `start`. */
   async started(): Promise<void> {
-    if (this.runs.size === 0) throw new SetupError(`${this.name}: the broker has not been started`);
+    if (this.runs.size === 0)
+      throw new SetupError(`${this.title}: the broker has not been started`);
     await Promise.all([...this.runs].map((run) => run.ready));
   }
 

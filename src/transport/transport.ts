@@ -10,6 +10,8 @@ export interface Transport extends Sources, Store {
   readonly countsReceivers: boolean;
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */
   connect(): Promise<void>;
+  /** Calls `listener` when the connection is lost, and when it is up again. */
+  onConnection(listener: (state: 'up' | 'down') => void): void;
   /** Sends one frame. Resolves with the receivers of a channel, the length of a list, or the id of a stream's entry. */
   send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string>;
   /** `send` without a promise, for the hot path. `receipt` may be told before this returns. */

@@ -51,6 +51,10 @@ export class MemoryTransport implements Transport {
     return this.#gate?.downFor ?? 0;
   }
 
+  onConnection(listener: (state: 'up' | 'down') => void): void {
+    this.#gate?.add({ cut: () => listener('down'), restore: () => listener('up') });
+  }
+
   connect(): Promise<void> {
     this.#server ??= MemoryServer.attach(this.#name);
     return Promise.resolve();

@@ -32,6 +32,7 @@ export class RedisTransport implements Transport {
   /** On a cluster: connections for subscriptions that must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
   #downSince: number | undefined;
+  #onConnection: (state: 'up' | 'down') => void = () => {};
 
   constructor(connection: RedisConnection, report: Report, timings: Timings = TIMINGS) {
     this.#connections = new Connections(connection, timings);
@@ -39,8 +40,16 @@ export class RedisTransport implements Transport {
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.countsReceivers = !this.#connections.isCluster;
-    this.#client.on('close', () => (this.#downSince ??= monotonicTime()));
-    this.#client.on('ready', () => (this.#downSince = undefined));
+    this.#client.on('close', () => {
+      if (this.#downSince !== undefined) return;
+      this.#downSince = monotonicTime();
+      this.#onConnection('down');
+    });
+    this.#client.on('ready', () => {
+      if (this.#downSince === undefined) return;
+      this.#downSince = undefined;
+      this.#onConnection('up');
+    });
   }
 
   /** The command connection. */
@@ -54,6 +63,10 @@ export class RedisTransport implements Transport {
 
   get downFor(): number {
     return this.#downSince === undefined ? 0 : monotonicTime() - this.#downSince;
+  }
+
+  onConnection(listener: (state: 'up' | 'down') => void): void {
+    this.#onConnection = listener;
   }
 
   connect(): Promise<void> {

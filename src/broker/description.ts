@@ -1,0 +1,193 @@
+import type { AckPolicy } from '../api/ack-policy.ts';
+import type { Contract } from '../api/contract.ts';
+import { isRpc } from '../api/contract.ts';
+import type { ErrorPolicy } from '../api/options.ts';
+import { jsonSchemaOf, type JsonSchema } from '../message/json-schema.ts';
+import type { Schema } from '../message/schema.ts';
+import type { PublisherSpec } from '../api/check.ts';
+import { targetOf, type Kind } from '../transport/address.ts';
+import type { Member, Plan } from './plan.ts';
+
+/** Schemas as JSON Schema (draft-07), null where there is none. The schemas themselves are in `live`, which JSON leaves out. */
+interface Schemas {
+  /** Of the body. */
+  readonly schema: JsonSchema | null;
+  /** Of the answer; of a streamed answer, each item. */
+  readonly reply: JsonSchema | null;
+  /** Of the data of each error that a contract declares, by its code. */
+  readonly errors: Readonly<Record<string, JsonSchema | null>>;
+  /** The schemas as they were given. Not enumerable. */
+  readonly live: LiveSchemas;
+}
+
+export interface LiveSchemas {
+  readonly schema: Schema | undefined;
+  readonly reply: Schema | undefined;
+  readonly errors: Readonly<Record<string, Schema>>;
+}
+
+/** One place that messages go to. */
+interface Place {
+  readonly kind: Kind;
+  /** The full name, prefix included; a template stays as it was written. */
+  readonly name: string;
+  readonly title: string | null;
+  readonly description: string | null;
+  /** Whether it was declared by `rpc()` or `event()`. */
+  readonly contract: boolean;
+  /** Whether the answer is a stream. */
+  readonly many: boolean;
+}
+
+/** What one subscriber is, as plain data. */
+export interface SubscriberDescription extends Place, Schemas {
+  readonly title: string;
+  /** The parameters of a channel's template, in order. */
+  readonly parameters: readonly string[];
+  /** The name is a glob (`pattern: true`). */
+  readonly pattern: boolean;
+  readonly sharded: boolean;
+  readonly group: string | null;
+  readonly class: string | null;
+  readonly method: string | null;
+  /** Whether a caller gets an answer. */
+  readonly answers: boolean;
+  readonly batch: boolean;
+  readonly reliable: boolean;
+  readonly filtered: boolean;
+  readonly concurrency: number;
+  readonly ackPolicy: AckPolicy;
+  readonly errorPolicy: ErrorPolicy;
+  readonly retry: {
+    readonly maxDeliveries: number;
+    /** Milliseconds, `function`, or null for the default. */
+    readonly backoff: number | 'function' | null;
+  } | null;
+  readonly deadLetter: {
+    readonly kind: Kind;
+    readonly name: string;
+    readonly maxlen: number | null;
+  } | null;
+  /** Where the result is sent on to: `@publisher`. */
+  readonly publishes: readonly PublisherDescription[];
+}
+
+/** What one publisher is, as plain data. */
+export interface PublisherDescription extends Place, Schemas {
+  /** The full name of the place that answers are to go to. */
+  readonly replyTo: { readonly kind: Kind; readonly name: string } | null;
+}
+
+/** What a broker reads and sends: `broker.describe()`. JSON.stringify writes all of it but the live schemas. */
+export interface Description {
+  readonly subscribers: readonly SubscriberDescription[];
+  /** Of `broker.publisher`, of routers' publishers and of `clientFor`. Those of methods are with their subscriber. */
+  readonly publishers: readonly PublisherDescription[];
+}
+
+/** A publisher, and the prefix that its broker and routers put before its names. */
+export interface DeclaredPublisher {
+  readonly spec: PublisherSpec;
+  readonly prefix: string;
+}
+
+export function describeSubscriber(planned: Plan, member: Member): SubscriberDescription {
+  const { subscriber, info, inherited } = member;
+  const { options, contract, name, kind } = subscriber.spec;
+  const { retry, deadLetter, noReply, concurrency, ackPolicy, errorPolicy, batch } = planned;
+  return withSchemas(
+    {
+      kind,
+      name: info.name,
+      title: info.title,
+      description: info.description ?? null,
+      contract: contract !== undefined,
+      many: contract?.many ?? false,
+      parameters: kind === 'channel' && options.pattern !== false ? parametersOf(name) : [],
+      pattern: options.pattern ?? false,
+      sharded: options.sharded ?? false,
+      group: info.group ?? null,
+      class: info.class ?? null,
+      method: info.method ?? null,
+      answers: !noReply && (contract === undefined || isRpc(contract)),
+      batch: batch !== undefined,
+      reliable: options.reliable ?? false,
+      filtered: options.filter !== undefined,
+      concurrency,
+      ackPolicy,
+      errorPolicy,
+      retry:
+        retry === undefined
+          ? null
+          : {
+              maxDeliveries: retry.maxDeliveries,
+              backoff: typeof retry.backoff === 'function' ? 'function' : (retry.backoff ?? null),
+            },
+      deadLetter:
+        deadLetter === undefined
+          ? null
+          : { kind: deadLetter.kind, name: deadLetter.name, maxlen: deadLetter.maxlen ?? null },
+      publishes: subscriber.publishers.map((spec) =>
+        describePublisher({ spec, prefix: inherited.prefix }),
+      ),
+    },
+    { schema: options.schema, reply: options.reply, errors: contract?.errors ?? {} },
+  );
+}
+
+export function describePublisher({ spec, prefix }: DeclaredPublisher): PublisherDescription {
+  const { kind, name } = targetOf(spec.destination, 'publisher');
+  const { title, description, schema, replyTo } = spec.options;
+  const answer =
+    replyTo === undefined
+      ? undefined
+      : targetOf(typeof replyTo === 'string' ? { channel: replyTo } : replyTo, 'publisher');
+  return withSchemas(
+    {
+      kind,
+      name: prefix + name,
+      title: title ?? null,
+      description: description ?? null,
+      contract: false,
+      many: false,
+      replyTo: answer === undefined ? null : { kind: answer.kind, name: prefix + answer.name },
+    },
+    { schema, reply: undefined, errors: {} },
+  );
+}
+
+/** What a broker sends by a contract: `clientFor`. */
+export function describeContract(contract: Contract, prefix: string): PublisherDescription {
+  const { kind, name } = targetOf(contract.address, 'contract');
+  const { schema, reply, errors, many } = contract;
+  return withSchemas(
+    {
+      kind,
+      name: prefix + name,
+      title: null,
+      description: null,
+      contract: true,
+      many,
+      replyTo: null,
+    },
+    { schema, reply, errors },
+  );
+}
+
+function withSchemas<P extends object>(place: P, live: LiveSchemas): P & Schemas {
+  const described = {
+    ...place,
+    schema: jsonSchemaOf(live.schema),
+    reply: jsonSchemaOf(live.reply),
+    errors: Object.fromEntries(
+      Object.entries(live.errors).map(([code, schema]) => [code, jsonSchemaOf(schema)]),
+    ),
+  };
+  return Object.defineProperty(described, 'live', { value: live, enumerable: false }) as P &
+    Schemas;
+}
+
+/** `logs.{level}` → level */
+function parametersOf(name: string): string[] {
+  return [...name.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string);
+}

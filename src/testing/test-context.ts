@@ -1,0 +1,189 @@
+import type { Dependency, DependencyValue, MessageContext } from '../api/context.ts';
+import type { Message } from '../api/message.ts';
+import type { Destination, Publishing } from '../api/publishing.ts';
+import type { MessageState } from '../api/state.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
+import { CancelledError, SetupError } from '../errors.ts';
+import { checkKeys, got, isObject } from '../internal/checks.ts';
+import { randomId } from '../internal/ids.ts';
+import { silentLogger, type Logger } from '../internal/logger.ts';
+import type { HeadersInput } from '../message/headers.ts';
+import type { MessageSource } from '../message/message.ts';
+import { isContract } from '../api/contract.ts';
+import { targetOf } from '../transport/address.ts';
+
+export interface TestContextOptions {
+  /** Default: none but the correlation id. */
+  headers?: HeadersInput;
+  /** Default: a new id. */
+  correlationId?: string;
+  /** Parameters of the channel's template. Default: none. */
+  path?: Readonly<Record<string, string>>;
+  /** What middleware and `inject` would have put there. Default: empty. */
+  state?: Record<string, unknown>;
+  /** Default: the channel `test`. */
+  source?: MessageSource;
+  /** Default 1. */
+  deliveryCount?: number;
+  /** Default: logs nothing. */
+  logger?: Logger;
+  /** What a call of the handler's is answered with; `to` is what it was sent to. Default: undefined. */
+  answer?: (body: unknown, to: unknown) => unknown;
+}
+
+/** One message that the handler sent. */
+export interface SentMessage {
+  readonly body: unknown;
+  /** As it was given: a channel's name, a destination with options, or a contract. */
+  readonly to: unknown;
+}
+
+/** A context that no broker stands behind. */
+export interface TestContext<Body> extends MessageContext<Body> {
+  /** How the handler settled its message; undefined where it did not. */
+  readonly settlement: 'ack' | 'nack' | 'reject' | undefined;
+  /** What the handler sent, by `ctx.publish` and its kin and by `ctx.broker`, in order. */
+  readonly sent: readonly SentMessage[];
+  /** Aborts `ctx.signal`, as a caller does that gives up. */
+  abort(reason?: Error): void;
+}
+
+const OPTIONS = [
+  ...['headers', 'correlationId', 'path', 'state', 'source', 'deliveryCount', 'logger', 'answer'],
+];
+
+/**
+ * A context for a unit test of one handler, without a broker:
+ * `new Orders().place(order, testContext(order, { headers: { tenant: 'a' } }))`. What the handler
+ * sends is recorded in `sent`. Throws `SetupError` for an unknown option.
+ */
+export function testContext<Body>(body: Body, options: TestContextOptions = {}): TestContext<Body> {
+  if (!isObject(options))
+    throw new SetupError(`testContext: options must be an object, got ${got(options)}`);
+  checkKeys(options, OPTIONS, 'testContext', 'testContext');
+  const { path = {}, logger = silentLogger, answer } = options;
+  const message = messageOf(body, options);
+  const controller = new AbortController();
+  const sent: SentMessage[] = [];
+  const made = new Map<Dependency, unknown>();
+  let settlement: TestContext<Body>['settlement'];
+  const settle = async (how: 'ack' | 'nack' | 'reject'): Promise<void> => {
+    settlement ??= how;
+  };
+  const broker = recording(sent, answer);
+  const context: TestContext<Body> = {
+    message,
+    messages: [message],
+    path,
+    signal: controller.signal,
+    logger,
+    subscriber: SUBSCRIBER,
+    broker,
+    state: { ...options.state } as MessageState,
+    publish: broker.publish,
+    request: broker.request,
+    requestMany: broker.requestMany,
+    gather: broker.gather,
+    clientFor: (contracts) =>
+      Object.fromEntries(
+        Object.entries(contracts).map(([name, contract]) => [
+          name,
+          (given: unknown, more?: object) =>
+            contract.many
+              ? broker.requestMany(given, contract as never, more as never)
+              : broker.publish(given, contract as never, more as never),
+        ]),
+      ) as never,
+    resolve: async <D extends Dependency>(dependency: D) => {
+      if (!made.has(dependency)) made.set(dependency, await first(dependency(context)));
+      return made.get(dependency) as DependencyValue<D>;
+    },
+    ack: () => settle('ack'),
+    nack: () => settle('nack'),
+    reject: () => settle('reject'),
+    get settlement() {
+      return settlement;
+    },
+    sent,
+    abort: (reason = new CancelledError('the caller gave up')) => controller.abort(reason),
+  };
+  return context;
+}
+
+const SUBSCRIBER: SubscriberInfo = {
+  title: 'test',
+  description: undefined,
+  address: "channel 'test'",
+  kind: 'channel',
+  name: 'test',
+  group: undefined,
+  batch: false,
+  class: undefined,
+  method: undefined,
+};
+
+function messageOf<Body>(body: Body, options: TestContextOptions): Message<Body> {
+  const { correlationId = randomId(22), source = { channel: 'test' }, deliveryCount = 1 } = options;
+  const given = Object.entries(options.headers ?? {});
+  const headers = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+  return {
+    body,
+    raw: Buffer.alloc(0),
+    source,
+    id: 'stream' in source ? '1-0' : undefined,
+    deliveryCount,
+    headers: { ...headers, correlation_id: correlationId },
+    correlationId,
+    contentType: undefined,
+    replyTo: undefined,
+  };
+}
+
+/** The same as `Publishing`, of functions that need no `this`. */
+type Recording = { readonly [K in keyof Publishing]: Publishing[K] };
+
+/** Records what is sent. Calls resolve with what `answer` returns; plain messages with 1, or an entry's id. */
+function recording(sent: SentMessage[], answer: TestContextOptions['answer']): Recording {
+  const record = async (body: unknown, to: unknown, isCall: boolean): Promise<unknown> => {
+    sent.push({ body, to });
+    if (isCall) return answer?.(body, to);
+    return kindOf(to) === 'stream' ? '1-0' : 1;
+  };
+  const whole = async (body: unknown, to: unknown): Promise<Message> =>
+    messageOf(await record(body, to, true), {});
+  return {
+    publish: (body: unknown, to: unknown) => record(body, to, isCall(to)) as never,
+    request: (body: unknown, to: unknown) => whole(body, to) as never,
+    requestMany: async function* requestMany(body: unknown, to: unknown) {
+      yield* (await record(body, to, true)) as Iterable<unknown>;
+    } as never,
+    gather: async (body: unknown, to: unknown) => {
+      const answers = [await whole(body, to)];
+      return { answers, errors: [], expected: 1, missing: [] } as never;
+    },
+    publishBatch: async (bodies: readonly unknown[], to: unknown) => {
+      const replies = await Promise.all(bodies.map((body) => record(body, to, false)));
+      return (kindOf(to) === 'list' ? replies.length : replies) as never;
+    },
+  };
+}
+
+function isCall(to: unknown): boolean {
+  if (isContract(to)) return to.reply !== undefined;
+  return (to as { rpc?: unknown } | null)?.rpc === true;
+}
+
+function kindOf(to: unknown): string {
+  const address: unknown = isContract(to) ? to.address : to;
+  return targetOf(
+    typeof address === 'string' ? { channel: address } : (address as Destination),
+    'testContext',
+  ).kind;
+}
+
+/** The value, the promise's value, or what a generator yields first. */
+async function first(made: unknown): Promise<unknown> {
+  const maker = made as Partial<Generator | AsyncGenerator> | null | undefined;
+  if (typeof maker?.next !== 'function') return made;
+  return (await maker.next()).value;
+}
