@@ -324,6 +324,58 @@ export class RemoteError extends RedstartError {
   }
 }
 
+/**
+ * Thrown by a handler: not now. The message comes again after `after` milliseconds (default: the pause
+ * of `retry.backoff`), and this delivery is not counted. A caller goes on waiting. Code `RETRY`.
+ */
+export class Retry extends RedstartError {
+  /** Milliseconds; undefined for the default. */
+  readonly after: number | undefined;
+
+  constructor(options: { after?: number; reason?: string; cause?: unknown } = {}) {
+    const { after, reason = 'the handler asks for the message again', cause } = options;
+    if (after !== undefined && !(after >= 0 && after < Infinity)) {
+      throw new SetupError(`Retry: 'after' must be milliseconds, 0 or more, got ${String(after)}`);
+    }
+    super('RETRY', reason, { cause });
+    this.after = after;
+  }
+
+  static {
+    this.prototype.name = 'Retry';
+  }
+}
+
+/**
+ * Thrown by a handler: never. The message is not delivered again and goes to the dead letters; a
+ * caller gets this error. Code `REJECT`.
+ */
+export class Reject extends RedstartError {
+  constructor(reason: string, options?: { cause?: unknown }) {
+    super('REJECT', reason, options);
+  }
+
+  static {
+    this.prototype.name = 'Reject';
+  }
+}
+
+/** A handler ran longer than the option `timeout` allows. Its message counts as failed. Code `HANDLER_TIMEOUT`. */
+export class HandlerTimeoutError extends RedstartError {
+  /** Milliseconds that the handler had. */
+  readonly timeout: number;
+
+  /** @internal */
+  constructor(timeout: number) {
+    super('HANDLER_TIMEOUT', `the handler has not ended within ${timeout} ms`);
+    this.timeout = timeout;
+  }
+
+  static {
+    this.prototype.name = 'HandlerTimeoutError';
+  }
+}
+
 /** Why a message is a dead letter: it was delivered `maxDeliveries` times, and its handler never finished (code `EXHAUSTED`). */
 export class ExhaustedError extends RedstartError {
   /** @internal */

@@ -89,6 +89,7 @@ export type {
   ClaimOptions,
   DeadLetterAddress,
   DeliveryOptions,
+  PauseOptions,
   RetryOptions,
 } from './api/delivery.ts';
 export type {
@@ -126,6 +127,8 @@ export {
   ConnectionError,
   DecodeError,
   EncodeError,
+  ExhaustedError,
+  HandlerTimeoutError,
   InvalidMessageError,
   NoMatchingHandlerError,
   NoReplyError,
@@ -133,7 +136,10 @@ export {
   OverloadedError,
   PipelineError,
   RedstartError,
+  Reject,
+  RejectedError,
   RemoteError,
+  Retry,
   RpcError,
   RpcTimeoutError,
   SendError,

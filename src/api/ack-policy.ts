@@ -3,8 +3,9 @@
  *
  * - `ack`: acknowledged, whatever happened.
  * - `ack-first`: acknowledged before the handler runs.
- * - `reject-on-error` (default): success acknowledges; an error rejects: acknowledged and logged.
- * - `nack-on-error`: success acknowledges; an error leaves it pending, delivered again after a backoff.
+ * - `nack-on-error` (default): success acknowledges; an error has it delivered again (`retry`), and in
+ *   the end sent to the dead letters (`deadLetter`).
+ * - `reject-on-error`: success acknowledges; an error sends it to the dead letters at once.
  * - `manual`: nothing happens unless the handler calls `ctx.ack()`, `ctx.nack()` or `ctx.reject()`.
  */
 export type AckPolicy = (typeof ACK_POLICIES)[number];

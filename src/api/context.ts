@@ -17,6 +17,11 @@ export type Dependency<T = unknown> = (ctx: MessageContext<any, any>) => T;
 export type DependencyValue<D extends Dependency> =
   ReturnType<D> extends AsyncGenerator<infer T> | Generator<infer T> ? T : Awaited<ReturnType<D>>;
 
+export interface NackOptions {
+  /** Milliseconds before the message comes again. */
+  after?: number;
+}
+
 /** Nothing is injected. */
 // oxlint-disable-next-line typescript/no-generated-empty-object-type -- what a mapped type over nothing is
 export type NoInjections = Record<never, never>;
@@ -54,8 +59,12 @@ export interface MessageContext<Body = unknown, State extends object = NoInjecti
   resolve<D extends Dependency>(dependency: D): Promise<DependencyValue<D>>;
   /** Acknowledges the message now (XACK, LREM). Does nothing where nothing is acknowledged, and does nothing the second time. */
   ack(): Promise<void>;
-  /** Leaves the message pending and has it delivered again after a backoff. A caller gets no answer yet. */
-  nack(): Promise<void>;
+  /**
+   * Has the message delivered again: after the pause of `retry.backoff`, or after `after` milliseconds,
+   * and then this delivery is not counted. A caller gets no answer yet. Does nothing where nothing is
+   * acknowledged.
+   */
+  nack(options?: NackOptions): Promise<void>;
   /** Refuses the message: it is acknowledged and not delivered again; a caller gets an error. */
   reject(): Promise<void>;
 }

@@ -15,18 +15,23 @@ import { targetOf, type Target } from '../transport/address.ts';
 
 /** Repeated deliveries of what failed. */
 export interface RetryOptions {
-  /** Deliveries before the message is given up, the first included; counted by Redis, so a handler that ends the process counts too. */
-  maxDeliveries: number;
+  /** Deliveries before the message is given up, the first included; counted by Redis, so a handler that ends the process counts too. Default 10. */
+  maxDeliveries?: number;
   /**
    * Milliseconds before the next delivery: a number, or a function of the deliveries so far.
-   * Default: 200 doubled each time up to 30 000, with full jitter.
+   * Default: 1 000 doubled each time up to 600 000, half of it random.
    */
   backoff?: number | ((deliveries: number) => number);
 }
 
 /** Where messages are sent that were rejected or failed too often. */
 export type DeadLetterAddress =
-  | { stream: string; list?: never; /** Trim to about this many entries. */ maxlen?: number }
+  | {
+      stream: string;
+      list?: never;
+      /** Trim to about this many entries; `null` keeps all. Default `null`; of the default stream `<name>:dead` 10 000. */
+      maxlen?: number | null;
+    }
   | { list: string; stream?: never; maxlen?: never };
 
 /** When the entries of a consumer that died are taken over (XAUTOCLAIM). */
@@ -35,18 +40,37 @@ export interface ClaimOptions {
   minIdle?: number;
 }
 
-/** Options of subscribers whose messages are acknowledged. */
+/** When a subscriber stops reading for a while, because every message fails: a database is away. */
+export interface PauseOptions {
+  /** Failures in a row, of messages that are to be retried. Default 20. */
+  after?: number;
+  /** Milliseconds until one message is tried; its success ends the pause. Default 30 000. */
+  for?: number;
+}
+
+/** What becomes of failed messages. For subscribers whose messages are acknowledged: a stream's group, or a reliable list. */
 export interface DeliveryOptions {
-  /** Deliver a failed message again, up to a number of times. Default: a failed message is rejected at once. */
-  retry?: RetryOptions;
-  /** Where rejected and given-up messages are sent, with the error and the origin in their headers. Default: they are logged and dropped. */
-  deadLetter?: DeadLetterAddress;
+  /**
+   * Deliver a failed message again. `false`: it goes to the dead letters at once. Default: 10
+   * deliveries, with pauses from 1 s to 10 min. Calls are answered with their error and not retried,
+   * unless `retry` is given.
+   */
+  retry?: RetryOptions | false;
+  /**
+   * Where messages are sent that were rejected or failed too often, with the error and the origin in
+   * their headers. `false`: they are logged and dropped. Default: the stream `<name>:dead`, trimmed to
+   * about 10 000 entries.
+   */
+  deadLetter?: DeadLetterAddress | false;
+  /** Stop reading for a while after many failures in a row. `false`: never. Default: after 20, for 30 s. */
+  pause?: PauseOptions | false;
 }
 
 /** For subscribers whose messages are not acknowledged. */
 export interface NoDeliveryOptions {
   retry?: never;
   deadLetter?: never;
+  pause?: never;
 }
 
 const backoff: Check = (value, key, where) => {
@@ -56,14 +80,16 @@ const backoff: Check = (value, key, where) => {
   milliseconds(value, key, where);
 };
 
-const retryOptions = options({ maxDeliveries: count, backoff } satisfies Checks<RetryOptions>, [
-  'maxDeliveries',
-]);
+const retryOptions = options({ maxDeliveries: count, backoff } satisfies Checks<RetryOptions>);
+
+const pauseOptions = options({ after: count, for: milliseconds } satisfies Checks<PauseOptions>);
 
 const deadLetterOptions = options({
   stream: checkedByReader,
   list: checkedByReader,
-  maxlen: needs('stream', count),
+  maxlen: needs('stream', (value, key, where) => {
+    if (value !== null) count(value, key, where);
+  }),
 } satisfies Checks<DeadLetterAddress>);
 
 const claimOptions = options({
@@ -73,17 +99,25 @@ const claimOptions = options({
   },
 } satisfies Checks<ClaimOptions>);
 
-const retry: Check = (value, key, where, all) => {
-  retryOptions(value, key, where, all);
-  const { ackPolicy } = all;
-  if (ackPolicy === 'ack' || ackPolicy === 'ack-first' || ackPolicy === 'manual') {
+/** For options that only mean something where failed messages are delivered again. */
+function retrying(check: Check): Check {
+  return (value, key, where, all) => {
+    if (value !== false) check(value, key, where, all);
+    const { ackPolicy } = all;
+    if (value === false && key === 'retry' && ackPolicy === 'nack-on-error') {
+      throw new SetupError(
+        `${where}: 'retry: false' contradicts the ackPolicy 'nack-on-error', which delivers again: leave one of them out`,
+      );
+    }
+    if (value === false || ackPolicy === undefined || ackPolicy === 'nack-on-error') return;
     throw new SetupError(
-      `${where}: '${key}' cannot be combined with the ackPolicy '${ackPolicy}', which never delivers again`,
+      `${where}: '${key}' cannot be combined with the ackPolicy '${String(ackPolicy)}', which never delivers again`,
     );
-  }
-};
+  };
+}
 
 const deadLetter: Check = (value, key, where, all) => {
+  if (value === false) return;
   // For a channel deadLetterTarget has the better text: dead letters need a stream or a list.
   const isChannel = isObject(value) && 'channel' in value;
   if (!isChannel) deadLetterOptions(value, key, where, all);
@@ -92,8 +126,16 @@ const deadLetter: Check = (value, key, where, all) => {
 
 /** Options of subscribers whose messages are acknowledged: a stream's group, or a reliable list. */
 export const DELIVERY = {
-  retry: settling(retry, "a stream with 'group', or a list with 'reliable'"),
+  retry: settling(retrying(retryOptions), "a stream with 'group', or a list with 'reliable'"),
   deadLetter: settling(deadLetter, "a stream with 'group', or a list with 'reliable'"),
+  pause: settling(retrying(pauseOptions), "a stream with 'group', or a list with 'reliable'"),
+} satisfies Checks<DeliveryOptions>;
+
+/** The same options on a broker or a router: they are for those of its subscribers that acknowledge. */
+export const SHARED_DELIVERY = {
+  retry: retrying(retryOptions),
+  deadLetter,
+  pause: retrying(pauseOptions),
 } satisfies Checks<DeliveryOptions>;
 
 export const claim = settling(claimOptions, "a stream with 'group'");
@@ -117,5 +159,5 @@ export function deadLetterTarget(
   if (target.kind === 'channel') {
     throw new SetupError(`${where}: dead letters need a stream or a list: a channel keeps nothing`);
   }
-  return { ...target, name: prefix + target.name, maxlen: address.maxlen };
+  return { ...target, name: prefix + target.name, maxlen: address.maxlen ?? undefined };
 }

@@ -6,6 +6,7 @@
 import { SetupError } from '../errors.ts';
 import {
   DELIVERY,
+  SHARED_DELIVERY,
   claim,
   type ClaimOptions,
   type DeliveryOptions,
@@ -60,11 +61,16 @@ const ERROR_POLICIES = ['send', 'hide'] as const;
 export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
 
 /** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
-export interface RouterOptions {
+export interface RouterOptions extends DeliveryOptions {
   /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
   concurrency?: number;
-  /** What becomes of a message of a stream group or reliable list when its handler is done. Default `reject-on-error`. */
+  /** What becomes of a message of a stream group or reliable list when its handler is done. Default `nack-on-error`. */
   ackPolicy?: AckPolicy;
+  /**
+   * Milliseconds that a handler may take: then `ctx.signal` aborts, and soon after the message counts as
+   * failed (`HandlerTimeoutError`). Of a streamed answer: for each item. Default: no limit.
+   */
+  timeout?: number;
   /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
   errorPolicy?: ErrorPolicy;
   /** Run around every handler, the first outermost; outer ones (the broker's) before inner ones. */
@@ -78,6 +84,8 @@ export interface RouterOptions {
 export const SHARED = {
   concurrency: count,
   ackPolicy: oneOf(ACK_POLICIES),
+  ...SHARED_DELIVERY,
+  timeout: milliseconds,
   errorPolicy: oneOf(ERROR_POLICIES),
   middlewares,
   onError: errorHandlers,
@@ -137,8 +145,10 @@ export interface SubscriberOptions<
   noReply?: boolean;
   /** Messages handled at once. Default: the router's, or 1. */
   concurrency?: number;
-  /** For stream groups and reliable lists. Default: the router's, or `reject-on-error`. */
+  /** For stream groups and reliable lists. Default: the router's, or `nack-on-error`. */
   ackPolicy?: AckPolicy;
+  /** Milliseconds that the handler may take. Default: the router's, or no limit. */
+  timeout?: number;
   /** Default: the router's, or `send`. */
   errorPolicy?: ErrorPolicy;
   /** Take only messages for which this returns true; a handler without a filter on the same address takes the rest. */
@@ -277,6 +287,7 @@ const HANDLER = {
   reply: schema,
   noReply: flag,
   concurrency: SHARED.concurrency,
+  timeout: SHARED.timeout,
   errorPolicy: SHARED.errorPolicy,
   filter,
   middlewares,

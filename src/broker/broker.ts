@@ -219,10 +219,12 @@ export class RedisBroker extends Router implements Publishing {
    * most, connects nothing, and never rejects.
    */
   health(): Promise<Health> {
-    return healthOf(this.#connection.session?.transport, () =>
-      plan(this.declarations()).map(({ address, source, members }) => ({
+    return healthOf(this.#connection.session?.transport, this.#isStarted, () =>
+      plan(this.declarations()).map(({ address, source, deadLetter, timeout, members }) => ({
         address,
         source,
+        deadLetter,
+        timeout,
         handlers: members.map(({ subscriber }) => ({
           title: subscriber.title,
           vitals: this.#runner.vitalsOf(subscriber),
@@ -320,7 +322,8 @@ export class RedisBroker extends Router implements Publishing {
   async subscribe<S extends Schema = AnySchema>(
     address: ConsumerAddress<S>,
   ): Promise<Consumer<OutputOf<S>>> {
-    const spec = consumerSpec(address);
+    const { options, ...rest } = consumerSpec(address);
+    const spec = { ...rest, options: { ...options, ackPolicy: 'manual' as const } };
     const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
     const [planned] = plan([{ subscriber, inherited: this.handedDown() }]) as [Plan];
     const session = await this.#connection.get();

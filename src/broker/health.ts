@@ -1,8 +1,9 @@
-import type { Incident, Vitals } from '../consume/subscription.ts';
+import type { Incident, Vitals } from '../consume/vitals.ts';
 import { messageOf } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { SourceOptions } from '../transport/source.ts';
 import type { GroupState } from '../transport/store.ts';
+import { describe, type Target } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
 
 /** Counters of one broker, for monitoring. */
@@ -19,18 +20,31 @@ export interface BrokerStats {
 const ANSWER_TIMEOUT = 3_000;
 /** After this many milliseconds without a connection, the status is red. */
 const RED_AFTER = 10_000;
-/** A handler that runs longer than this many milliseconds while messages wait is stuck. */
+/** A handler without a `timeout` that runs longer than this many milliseconds is stuck. */
 const STUCK_AFTER = 60_000;
 /** For this many milliseconds after a message was dropped, the status is yellow. */
 const REPORT_DROPS_FOR = 60_000;
 
+/** From this part of their cap on, dead letters are about to be trimmed: the status is yellow. */
+const NEARLY_FULL = 0.9;
+
 /** The state of a broker and its subscribers. Plain data that `JSON.stringify` can write. */
 export interface Health {
   /**
+   * Whether the process works: false where a subscriber has `failed`, which another attempt does not
+   * fix. For a liveness probe. Redis being away is no reason to restart a fleet, so it says nothing of that.
+   */
+  readonly live: boolean;
+  /**
+   * Whether the broker takes work: started, connected, and no subscriber `starting` or `failed`. For a
+   * readiness probe. It stays true while a subscriber is `open` or `paused`.
+   */
+  readonly ready: boolean;
+  /**
    * - `green`: connected, and every subscriber reads.
    * - `yellow`: a problem that may pass by itself: the server does not answer or is disconnected for
-   *   less than 10 s, a subscriber is `starting`, `retrying` or `stuck`, or messages were dropped
-   *   during the last minute.
+   *   less than 10 s, a subscriber is `starting`, `retrying`, `open` or `stuck`, dead letters cannot be
+   *   sent or are about to be trimmed, or messages were dropped during the last minute.
    * - `red`: a subscriber has `failed`, the connection has been down for 10 s or more, or the broker
    *   is not connected.
    */
@@ -52,10 +66,20 @@ export interface SubscriberHealth {
    * - `running`: it reads or handles messages.
    * - `retrying`: reading failed, and is repeated until it succeeds.
    * - `failed`: it has stopped, because of an error that another attempt does not fix.
-   * - `stuck`: a handler has run for more than 60 s while messages wait.
+   * - `stuck`: a handler without a `timeout` has run for more than 60 s.
+   * - `open`: its handler failed so often in a row that it pauses (option `pause`).
+   * - `paused`: by `subscriber.pause()`.
    * - `stopped`: not started yet, or stopped.
    */
-  readonly state: 'starting' | 'running' | 'retrying' | 'failed' | 'stuck' | 'stopped';
+  readonly state:
+    | 'starting'
+    | 'running'
+    | 'retrying'
+    | 'failed'
+    | 'stuck'
+    | 'open'
+    | 'paused'
+    | 'stopped';
   /** The last error of reading, which may be over (see `state`). Errors of handlers are not included. */
   readonly lastError?: { readonly message: string; readonly at?: string };
   /** Handlers that run now. */
@@ -72,6 +96,14 @@ export interface SubscriberHealth {
   readonly lag?: number;
   /** Groups: entries delivered to any consumer and not acknowledged. */
   readonly pending?: number;
+  /** Groups and reliable lists: messages in this process that are not acknowledged, those that wait for a retry included. */
+  readonly held?: number;
+  /** Where failed messages go, and how many are there. */
+  readonly deadLetters?: {
+    readonly address: string;
+    readonly count: number;
+    readonly maxlen?: number;
+  };
   /** Groups: consumers, including dead ones that are not removed yet. */
   readonly consumers?: number;
 }
@@ -85,6 +117,9 @@ export type SubscriberVitals =
 export interface ReaderVitals {
   readonly address: string;
   readonly source: SourceOptions;
+  readonly deadLetter: Target | undefined;
+  /** Milliseconds for a handler; undefined: no limit. */
+  readonly timeout: number | undefined;
   readonly handlers: readonly { readonly title: string; readonly vitals: SubscriberVitals }[];
 }
 
@@ -92,6 +127,8 @@ export interface ReaderVitals {
 interface Depth {
   readonly waiting?: number;
   readonly group?: GroupState;
+  /** Dead letters. */
+  readonly letters?: number;
 }
 
 /**
@@ -100,13 +137,20 @@ interface Depth {
  */
 export async function healthOf(
   transport: Transport | undefined,
+  isStarted: boolean,
   readers: () => readonly ReaderVitals[],
 ): Promise<Health> {
   let all: readonly ReaderVitals[];
   try {
     all = readers();
   } catch (error) {
-    return { status: 'red', connected: false, subscribers: [], problems: [messageOf(error)] };
+    const problems = [messageOf(error)];
+    return {
+      ...{ live: true, ready: false, status: 'red' },
+      connected: false,
+      subscribers: [],
+      problems,
+    };
   }
   const depths = new Map<ReaderVitals, Depth>();
   const connected = transport !== undefined && (await ask(transport, all, depths));
@@ -127,15 +171,18 @@ export async function healthOf(
   const subscribers = all.flatMap((reader) =>
     reader.handlers.map(({ title, vitals }): SubscriberHealth => {
       const about = { address: reader.address, title };
-      const one = { ...about, ...stateOf(vitals, depths.get(reader) ?? {}) };
-      const problem = problemOf(one, vitals);
-      if (problem !== undefined) problems.push(`${one.address} (${one.title}): ${problem}`);
+      const one = { ...about, ...stateOf(vitals, depths.get(reader) ?? {}, reader) };
+      for (const problem of problemsOf(one, vitals))
+        problems.push(`${one.address} (${one.title}): ${problem}`);
       isRed ||= one.state === 'failed';
       return one;
     }),
   );
   const status = isRed ? 'red' : problems.length > 0 ? 'yellow' : 'green';
-  return { status, connected, subscribers, problems };
+  const live = subscribers.every(({ state }) => state !== 'failed');
+  const isTaking = subscribers.every(({ state }) => state !== 'starting');
+  const ready = connected && live && isTaking && isStarted;
+  return { live, ready, status, connected, subscribers, problems };
 }
 
 /** Whether the server answers. Also asks it for the lengths of lists and the states of groups, and puts them into `depths`. */
@@ -161,26 +208,34 @@ async function ask(
   return isAnswered && transport.downFor === 0;
 }
 
-async function depthOf(transport: Transport, { source }: ReaderVitals): Promise<Depth> {
-  if (source.kind === 'list') return { waiting: await transport.count(source) };
-  if (source.kind === 'channel' || source.group === undefined) return {};
-  return { group: await transport.groupState(source.name, source.group) };
+async function depthOf(transport: Transport, reader: ReaderVitals): Promise<Depth> {
+  const { source, deadLetter } = reader;
+  const letters = deadLetter === undefined ? undefined : transport.count(deadLetter);
+  const counted = letters?.catch(() => undefined); // of another type, or no right to ask
+  const depth: Depth = {
+    ...(source.kind === 'list' ? { waiting: await transport.count(source) } : {}),
+    ...(source.kind === 'stream' && source.group !== undefined
+      ? { group: await transport.groupState(source.name, source.group) }
+      : {}),
+  };
+  return { ...depth, ...given('letters', await counted) };
 }
 
 function stateOf(
   vitals: SubscriberVitals,
   depth: Depth,
+  { deadLetter, timeout }: ReaderVitals,
 ): Omit<SubscriberHealth, 'address' | 'title'> {
   const idle = { running: 0, longest: 0, handled: 0 };
   if (!('handled' in vitals)) {
     const { state, error } = vitals;
     return { state, ...(error === undefined ? {} : { lastError: { message: error } }), ...idle };
   }
-  const { lastError, running, handled, fetched, backlog } = vitals;
+  const { lastError, running, handled, fetched, backlog, held } = vitals;
   const { group } = depth;
   const waiting = backlog === undefined ? depth.waiting : backlog.waiting + fetched;
-  const hasWaiting = fetched > 0 || (waiting ?? 0) > 0 || (group?.lag ?? 0) > 0;
-  const isStuck = vitals.state === 'running' && vitals.longest > STUCK_AFTER && hasWaiting;
+  const isStuck =
+    vitals.state === 'running' && vitals.longest > STUCK_AFTER && timeout === undefined;
   return {
     state: isStuck ? 'stuck' : vitals.state,
     ...given('lastError', lastError),
@@ -192,18 +247,44 @@ function stateOf(
     ...given('lag', group?.lag),
     ...given('pending', group?.pending),
     ...given('consumers', group?.consumers),
+    ...(deadLetter === undefined ? {} : given('held', held)),
+    ...(deadLetter === undefined || depth.letters === undefined
+      ? {}
+      : {
+          deadLetters: {
+            address: describe(deadLetter),
+            count: depth.letters,
+            ...given('maxlen', deadLetter.maxlen),
+          },
+        }),
   };
 }
 
+/** The sentences of one subscriber. */
+function problemsOf(one: SubscriberHealth, vitals: SubscriberVitals): string[] {
+  const { deadLetters } = one;
+  const { maxlen = Infinity } = deadLetters ?? {};
+  const isFull = deadLetters !== undefined && deadLetters.count >= maxlen * NEARLY_FULL;
+  const letters = isFull
+    ? `${deadLetters.address} has ${deadLetters.count} dead letters, and keeps ${maxlen}: the oldest are about to be lost`
+    : undefined;
+  const unburied = 'unburied' in vitals ? vitals.unburied : 0;
+  const unsent =
+    unburied > 0 ? `${unburied} messages cannot be sent to their dead letters` : undefined;
+  return [problemOf(one, vitals), letters, unsent].filter((text) => text !== undefined);
+}
+
 function problemOf(
-  { state, lastError, longest }: SubscriberHealth,
+  { state, lastError, longest, waiting, lag }: SubscriberHealth,
   vitals: SubscriberVitals,
 ): string | undefined {
   const reason = lastError === undefined ? '' : `: ${lastError.message}`;
   if (state === 'starting') return 'its subscription is not confirmed yet';
   if (state === 'failed') return `it has stopped${reason}`;
   if (state === 'retrying') return `it cannot read${reason}`;
-  if (state === 'stuck') return `a handler has run for ${longest} ms, and messages wait`;
+  if (state === 'stuck') return `a handler has run for ${longest} ms`;
+  if (state === 'open')
+    return `its handler failed too often in a row, so it pauses; ${waiting ?? lag ?? 'unknown'} messages wait`;
   const { backlog } = vitals as Vitals;
   if (backlog !== undefined && backlog.droppedAgo < REPORT_DROPS_FOR)
     return `its handler is too slow, ${backlog.dropped} messages were dropped`;

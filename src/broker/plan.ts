@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
-import { deadLetterTarget } from '../api/delivery.ts';
+import type { SubscriberSpec } from '../api/check.ts';
 import type { ErrorPolicy } from '../api/options.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
-import type { ReadingPlan } from '../consume/running-subscriber.ts';
+import type { ReadingPlan } from '../consume/reading-plan.ts';
 import { SetupError } from '../errors.ts';
 import { channelPattern, type ChannelPattern } from '../transport/address.ts';
 import { globMatcher } from '../transport/glob.ts';
 import type { SourceOptions } from '../transport/source.ts';
+import { failurePlan, over } from './failure-plan.ts';
 import type { Declaration, Subscriber } from './subscriber.ts';
 
 /** Messages in one batch where the subscriber does not say. */
@@ -59,15 +60,23 @@ function planOne(declaration: Declaration): Plan {
     pattern,
     hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),
     concurrency: options.concurrency ?? defaults.concurrency ?? 1,
-    ackPolicy: options.ackPolicy ?? defaults.ackPolicy ?? 'reject-on-error',
-    retry: options.retry && { ...options.retry, backoff: options.retry.backoff },
-    deadLetter: options.deadLetter && deadLetterTarget(options.deadLetter, prefix, where),
+    ...failurePlan(
+      over(inherited.failures, options, prefix, where),
+      needsAck(spec),
+      prefix + spec.name,
+    ),
     noReply: options.noReply ?? false,
     errorPolicy: options.errorPolicy ?? defaults.errorPolicy ?? 'send',
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
     fetch: options.maxRecords,
     maxWait: options.maxWait ?? 0,
   };
+}
+
+/** Whether Redis keeps a message until it is acknowledged. */
+function needsAck({ kind, options }: SubscriberSpec): boolean {
+  if (kind === 'list') return options.reliable === true;
+  return kind === 'stream' && options.group !== undefined && options.noAck !== true;
 }
 
 function sourceOf(
@@ -110,16 +119,15 @@ function placeOf({ source }: Plan): string {
   return JSON.stringify([kind, name, kind === 'stream' ? source.group : undefined]);
 }
 
+/** Options of the reader, or of what becomes of any message. */
+const MUST_AGREE = [
+  ...(['noReply', 'ackPolicy', 'errorPolicy', 'batch', 'retry', 'deadLetter'] as const),
+  ...(['pause', 'timeout'] as const),
+] as const;
+
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
-  for (const key of [
-    'noReply',
-    'ackPolicy',
-    'errorPolicy',
-    'batch',
-    'retry',
-    'deadLetter',
-  ] as const) {
+  for (const key of MUST_AGREE) {
     if (!isDeepStrictEqual(first[key], second[key])) throw disagreement(first, second, key);
   }
   const one = new Map<string, unknown>(Object.entries(first.source));

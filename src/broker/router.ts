@@ -48,6 +48,7 @@ import type {
   StreamDestination,
 } from '../api/publishing.ts';
 import type { DeclaredPublisher } from './description.ts';
+import { over } from './failure-plan.ts';
 import type { Senders } from './senders.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
@@ -66,6 +67,7 @@ const NOTHING_INHERITED: Inherited = {
   middlewares: [],
   errorHandlers: [],
   defaults: {},
+  failures: {},
 };
 
 /** What brokers and routers have in common: they are where handlers are registered. */
@@ -287,17 +289,18 @@ export abstract class Router {
 
   /** What subscribers here inherit: this router's own settings over those from outside. @internal */
   handedDown(outer: Inherited = NOTHING_INHERITED): Inherited {
-    const { prefix = '', concurrency, ackPolicy, errorPolicy } = this.shared;
+    const { prefix: own = '', concurrency, errorPolicy } = this.shared;
     const { defaults } = outer;
+    const prefix = outer.prefix + own;
     return {
-      prefix: outer.prefix + prefix,
+      prefix,
       middlewares: [...outer.middlewares, ...this.middlewares],
       errorHandlers: [...this.errorHandlers, ...outer.errorHandlers],
       defaults: {
         concurrency: concurrency ?? defaults.concurrency,
-        ackPolicy: ackPolicy ?? defaults.ackPolicy,
         errorPolicy: errorPolicy ?? defaults.errorPolicy,
       },
+      failures: over(outer.failures, this.shared, prefix, 'deadLetter'),
     };
   }
 

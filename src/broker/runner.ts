@@ -77,14 +77,19 @@ export class Runner {
   /** Resolves when the subscription is confirmed. */
   run(planned: Plan, session: Session): Promise<void> {
     const subscriber = this.#build(planned, session);
-    const ready = subscriber.start();
+    const isPaused = planned.members.some(({ subscriber: member }) => member.isPaused);
+    const ready = subscriber.start(isPaused);
     const running: Running = {
       plan: planned,
       subscriber,
       ready,
       stop: () => this.#stopEarly(running),
+      pause: () => subscriber.pause(),
+      resume: () => subscriber.resume(),
+      setConcurrency: (calls) => (subscriber.concurrency = calls),
     };
     for (const { subscriber: member } of planned.members) {
+      if (member.concurrencyNow !== undefined) subscriber.concurrency = member.concurrencyNow;
       member.runs.add(running);
       this.#running.set(member, running);
       this.#failures.delete(member);
@@ -149,6 +154,7 @@ export class Runner {
       sending: (parent) => sender.from(parent),
       isLastResort: (delivery) => this.#isLastResort(planned, delivery.name),
       onExpired,
+      gracefulTimeout: this.#options.patience,
       report: reportFor(name),
     });
   }

@@ -1,3 +1,5 @@
+import { count } from '../internal/checks.ts';
+import type { FailureOptions } from './failure-plan.ts';
 import type { PublisherSpec, SubscriberSpec } from '../api/check.ts';
 import { rethrow, type Contract } from '../api/contract.ts';
 import type { ErrorHandler } from '../api/error-handlers.ts';
@@ -13,6 +15,9 @@ import { describe } from '../transport/address.ts';
 export interface Run {
   readonly ready: Promise<void>;
   stop(): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  setConcurrency(calls: number): void;
 }
 
 /** Where a handler comes from. */
@@ -43,6 +48,10 @@ export class Subscriber {
   readonly runs = new Set<Run>();
   /** @internal */
   stopped = false;
+  /** @internal */
+  isPaused = false;
+  /** Set at run time. @internal */
+  concurrencyNow: number | undefined;
   /** One for each address: a router that is included twice gives its subscribers two. */
   readonly #infos = new Map<string, SubscriberInfo>();
 
@@ -96,6 +105,34 @@ export class Subscriber {
     await Promise.all([...this.runs].map((run) => run.ready));
   }
 
+  /**
+   * Stops taking messages until `resume`, on every broker that runs it, also before the start. Resolves
+   * when no handler begins any more: what was fetched goes back, and a channel is unsubscribed, so that
+   * its callers hear at once that nobody is there. Handlers that run go on. Handlers that share an
+   * address (`filter`) share their reader, and pause together.
+   */
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await Promise.all([...this.runs].map((run) => run.pause()));
+  }
+
+  /** Ends a pause. Resolves when messages are read again; rejects where a channel cannot be subscribed to. */
+  async resume(): Promise<void> {
+    this.isPaused = false;
+    await Promise.all([...this.runs].map((run) => run.resume()));
+  }
+
+  /** Messages handled at once; undefined for the option's value. Can be set at any time. */
+  get concurrency(): number | undefined {
+    return this.concurrencyNow ?? this.spec.options.concurrency;
+  }
+
+  set concurrency(calls: number | undefined) {
+    if (calls !== undefined) count(calls, 'concurrency', this.title);
+    this.concurrencyNow = calls;
+    if (calls !== undefined) for (const run of this.runs) run.setConcurrency(calls);
+  }
+
   /** Ends the subscription for good; what is being handled gets the broker's `gracefulTimeout`. */
   async stop(): Promise<void> {
     this.stopped = true;
@@ -112,7 +149,9 @@ export interface Inherited {
   /** The nearest router's first. */
   readonly errorHandlers: readonly ErrorHandler[];
   /** The nearest one that is given wins. */
-  readonly defaults: Readonly<Pick<RouterOptions, 'concurrency' | 'ackPolicy' | 'errorPolicy'>>;
+  readonly defaults: Readonly<Pick<RouterOptions, 'concurrency' | 'errorPolicy'>>;
+  /** What becomes of failed messages, as far as it is said outside of the subscriber. */
+  readonly failures: FailureOptions;
 }
 
 /** A subscriber with what it inherits: all that a plan is made from. */

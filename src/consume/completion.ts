@@ -7,7 +7,7 @@ import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Attempt } from './dispatcher.ts';
 import { failed, type Outcome } from './outcome.ts';
-import type { Settler } from './settlement.ts';
+import type { Decision, Log, Settler } from './settlement.ts';
 
 /** Answers and acknowledgements that may be under way before the next message has to wait. */
 const MAX_FINISHING = 1_024;
@@ -23,7 +23,9 @@ export interface CompletionOptions {
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
   /** Called for a request that came too late to be handled. */
   readonly onExpired: () => void;
-  readonly log: (message: ReceivedMessage, error: unknown, what?: string) => void;
+  readonly log: Log;
+  /** Called with the end of each handler: for the breaker. */
+  readonly onOutcome: ((outcome: Outcome, decision: Decision) => void) | undefined;
 }
 
 /** Carries out what follows from an outcome, in this order: log → answer → forward → settle. */
@@ -41,10 +43,14 @@ export class Completion {
 
   /** Never throws. The promise, if any, holds back the next message. */
   finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
-    this.#log(attempt, outcome);
-    const [final, answer] = this.#answer(attempt, outcome);
+    const { message, delivery } = attempt;
+    const decision = this.#settler.decide(outcome, message, delivery);
+    this.#options.onOutcome?.(outcome, decision);
+    this.#log(attempt, outcome, decision);
+    const [final, answer] = this.#answer(attempt, outcome, decision);
     const isForwarded = forwards(attempt, final);
-    if (answer === undefined && !isForwarded) return this.#settle(attempt, final);
+    if (answer === undefined && !isForwarded)
+      return this.#settle(attempt, final, final === outcome ? decision : undefined);
     this.#finishing++;
     void this.#finishLater(attempt, final, answer, isForwarded);
     if (this.#finishing < MAX_FINISHING) return undefined;
@@ -91,25 +97,37 @@ export class Completion {
     this.#room = undefined;
   }
 
-  #log({ message }: Attempt, outcome: Outcome): void {
+  /** Logs a failure. One that ends in the dead letters is logged there. */
+  #log({ message, context, delivery }: Attempt, outcome: Outcome, decision: Decision): void {
     if (outcome.kind === 'expired') this.#options.onExpired();
-    if (outcome.kind === 'failed' && !(outcome.error instanceof RpcError))
-      this.#options.log(message, outcome.error, WHAT_FAILED[outcome.stage]);
+    if (outcome.kind !== 'failed') return;
+    const { error, stage } = outcome;
+    const isSettled = context.settlements !== undefined;
+    if (!isSettled && decision.how === 'bury') return;
+    if (!isSettled && decision.how === 'nack') {
+      const progress = this.#settler.progress(delivery, decision);
+      this.#options.log('warn', message, error, `${WHAT_FAILED[stage]}, ${progress}`);
+      return;
+    }
+    // An RpcError is an answer, where somebody waits for one.
+    if (error instanceof RpcError && message.replyTo !== undefined) return;
+    this.#options.log('error', message, error, WHAT_FAILED[stage]);
   }
 
   /** The answer that is being sent, if any, and the outcome: a result that cannot be sent is a failure. */
   #answer(
     attempt: Attempt,
     outcome: Outcome,
+    decision: Decision,
   ): [outcome: Outcome, answer: Promise<unknown> | undefined] {
     const { replier, name, log } = this.#options;
     const { message, context } = attempt;
-    if (this.#staysSilent(attempt, outcome)) return [outcome, undefined];
+    if (this.#staysSilent(attempt, decision)) return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
       this.decline(attempt, outcome.error);
       return [outcome, undefined];
     }
-    const isRejected = context.settlement === 'reject' && outcome.kind === 'ok';
+    const isRejected = context.settlementOf(message) === 'reject' && outcome.kind === 'ok';
     const answer = isRejected ? failed(new NoReplyError(`${name} rejected the message`)) : outcome;
     try {
       if (answer.kind === 'ok') return [outcome, replier.answer(message, answer.result)];
@@ -117,21 +135,22 @@ export class Completion {
       return [outcome, undefined];
     } catch (error) {
       // The caller is told why the result cannot be sent.
-      log(message, error);
+      log('error', message, error, WHAT_FAILED.handler);
       return [failed(error), replier.refuse(message, error)];
     }
   }
 
-  #staysSilent({ message, context, delivery, isAnswered }: Attempt, outcome: Outcome): boolean {
+  #staysSilent({ message, context, isAnswered }: Attempt, decision: Decision): boolean {
     return (
       // Nobody waits any more, and what a handler returns on being aborted is no answer.
       context.isCancelled ||
       isAnswered ||
       this.#options.noReply ||
       message.replyTo === undefined ||
-      // A nacked message comes again, and its caller is answered then.
-      context.settlement === 'nack' ||
-      this.#settler.retries(outcome, message, delivery)
+      // A message that comes again is answered then.
+      (context.settlements === undefined
+        ? decision.how === 'nack'
+        : context.settlementOf(message) === 'nack')
     );
   }
 
@@ -149,7 +168,7 @@ export class Completion {
         receivers = await answer;
       } catch (error) {
         if (!(error instanceof EncodeError)) throw error;
-        log(message, error);
+        log('error', message, error, WHAT_FAILED.handler);
         unsendable = error;
         receivers = await replier.refuse(message, error);
       }
@@ -161,7 +180,7 @@ export class Completion {
       });
       if (receivers === 0) await this.#keep(message);
     } catch (error) {
-      log(message, error, 'the reply could not be sent');
+      log('error', message, error, 'the reply could not be sent');
       const { subscriber } = context;
       observers.active?.emit('answered', { subscriber, message, receivers: undefined, error });
     }
@@ -172,7 +191,12 @@ export class Completion {
     try {
       await this.#options.replier.keep(message);
     } catch (error) {
-      this.#options.log(message, error, 'the answer reached nobody, and could not be kept');
+      this.#options.log(
+        'error',
+        message,
+        error,
+        'the answer reached nobody, and could not be kept',
+      );
     }
   }
 
@@ -188,18 +212,23 @@ export class Completion {
       for (const forward of route?.forwards ?? []) await forward.send(bodyOf(result), options);
       return outcome;
     } catch (error) {
-      this.#options.log(message, error, 'the result could not be published');
+      this.#options.log('error', message, error, 'the result could not be published');
       return failed(error, 'forward');
     }
   }
 
-  /** As the policy says, unless the handler has settled it. Holds back the next message only while a dead letter is on its way. */
-  #settle({ context, message, delivery }: Attempt, final: Outcome): Promise<void> | undefined {
-    if (context.settlement !== undefined) return undefined;
-    const how = this.#settler.decide(final, message, delivery);
-    const error = final.kind === 'failed' ? final.error : undefined;
-    const settled = this.#settler.settle(context.subscriber, message, delivery, how, error);
-    return how === 'reject' ? settled : undefined;
+  /** As the policy says, unless the handler has settled it. Holds back the next message only while a dead letter is being sent. */
+  #settle(
+    { context, message, delivery }: Attempt,
+    final: Outcome,
+    decided?: Decision,
+  ): Promise<void> | undefined {
+    if (context.settlements !== undefined) return undefined;
+    const decision = decided ?? this.#settler.decide(final, message, delivery);
+    const failure =
+      final.kind === 'failed' ? { error: final.error, what: WHAT_FAILED[final.stage] } : undefined;
+    const settled = this.#settler.settle(context.subscriber, message, delivery, decision, failure);
+    return decision.how === 'bury' ? settled : undefined;
   }
 }
 

@@ -1,8 +1,15 @@
-import type { Dependency, DependencyValue, MessageContext, NoInjections } from '../api/context.ts';
+import type {
+  Dependency,
+  DependencyValue,
+  MessageContext,
+  NackOptions,
+  NoInjections,
+} from '../api/context.ts';
 import type { Publishing, Sending } from '../api/publishing.ts';
 import type { MessageState } from '../api/state.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { CancelledError } from '../errors.ts';
+import { milliseconds } from '../internal/checks.ts';
 import { boundLogger, type Logger } from '../internal/logger.ts';
 import type { ReceivedMessage } from '../message/message.ts';
 import type { ParentMessage } from '../rpc/parent.ts';
@@ -19,7 +26,8 @@ export interface ContextHost {
   readonly subscriber: SubscriberInfo;
   /** Sends for this message: what is sent keeps its correlation id and its deadline. */
   sending(parent: ParentMessage): Sending;
-  settle(context: HandlerContext, how: Settlement): Promise<void> | undefined;
+  /** `after`: milliseconds before a nacked message comes again. */
+  settle(context: HandlerContext, how: Settlement, after?: number): Promise<void> | undefined;
   /** Called when a handler first asks for its signal, so that a cancellation and `stop` can abort it. */
   watch(context: HandlerContext, controller: AbortController): void;
 }
@@ -38,7 +46,7 @@ export class HandlerContext<
   readonly #host: ContextHost;
   readonly #deliveries: readonly Delivery[];
   readonly #deadline: number | undefined;
-  #settlement: Settlement | undefined;
+  #settlements: readonly Settlement[] | undefined;
   #dependencies: Dependencies | undefined;
   #controller: AbortController | undefined;
   #state: object | undefined;
@@ -59,7 +67,7 @@ export class HandlerContext<
     this.#host = host;
     this.#deliveries = deliveries;
     this.#deadline = deadline;
-    this.#settlement = undefined;
+    this.#settlements = undefined;
     this.#dependencies = undefined;
     this.#controller = undefined;
     this.#state = undefined;
@@ -129,8 +137,9 @@ export class HandlerContext<
     await this.#host.settle(this, 'ack');
   }
 
-  async nack(): Promise<void> {
-    await this.#host.settle(this, 'nack');
+  async nack({ after }: NackOptions = {}): Promise<void> {
+    if (after !== undefined) milliseconds(after, 'after', 'ctx.nack');
+    await this.#host.settle(this, 'nack', after);
   }
 
   async reject(): Promise<void> {
@@ -147,13 +156,23 @@ export class HandlerContext<
     return this.#deadline;
   }
 
-  /** How the handler settled its message, if it did. */
-  get settlement(): Settlement | undefined {
-    return this.#settlement;
+  /** How the handler settled its messages, in their order; undefined where it did not. */
+  get settlements(): readonly Settlement[] | undefined {
+    return this.#settlements;
   }
 
-  set settlement(how: Settlement | undefined) {
-    this.#settlement = how;
+  set settlements(all: readonly Settlement[] | undefined) {
+    this.#settlements = all;
+  }
+
+  settlementOf(message: ReceivedMessage): Settlement | undefined {
+    return this.#settlements?.[this.messages.indexOf(message)];
+  }
+
+  /** Aborts the signal, also one that nobody has asked for yet. */
+  abort(reason: Error): void {
+    this.#controller ??= new AbortController();
+    this.#controller.abort(reason);
   }
 
   /** What was made for the handler, to be cleaned up after it. */

@@ -161,8 +161,14 @@ export class Dispatcher {
       attempt.context = context;
       attempt.route = route;
       attempt.outcome =
-        whole.kind === 'ok' ? await this.#checkReply(route, each ? each[i] : results) : whole;
+        whole.kind === 'ok' ? await this.#oneOf(route, context, each ? each[i] : results) : whole;
     }
+  }
+
+  /** The outcome of one message of a batch. An error in its place of the returned array fails it alone. */
+  async #oneOf(route: Route, context: HandlerContext, result: unknown): Promise<Outcome> {
+    if (result instanceof Error) return this.#answerFailure(route, context, failed(result));
+    return this.#checkReply(route, result);
   }
 
   #message({ frame, name, id, count }: Delivery): [ReceivedMessage, problem?: unknown] {

@@ -1,5 +1,3 @@
-import type { AckPolicy } from '../api/ack-policy.ts';
-import type { FindErrorHandler } from '../api/error-handlers.ts';
 import type { Observers } from '../api/observer.ts';
 import type { Publishing, Sending } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
@@ -7,72 +5,28 @@ import { BrokerClosedError, NoReplyError } from '../errors.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
-import type { Codec } from '../message/codec.ts';
-import type { MessageFormat } from '../message/format.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type ReceivedMessage } from '../message/message.ts';
 import type { ParentMessage } from '../rpc/parent.ts';
-import type { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
-import type { ChannelPattern, Target } from '../transport/address.ts';
-import type { Delivery, Report, Source, SourceOptions } from '../transport/source.ts';
+import type { Delivery, Source } from '../transport/source.ts';
 import { BatchSource } from './batch-source.ts';
+import { Breaker, type BreakerState } from './breaker.ts';
 import { Cancellation } from './cancellation.ts';
 import { Completion } from './completion.ts';
 import { Consumer } from './consumer.ts';
 import type { ContextHost, HandlerContext } from './context.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { Dispatcher, isAsyncIterable, type Attempt, type Route } from './dispatcher.ts';
+import { Dispatcher, isAsyncIterable, type Attempt } from './dispatcher.ts';
 import type { Overrides } from './inject.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
-import { Settler, type Retry, type Settlement } from './settlement.ts';
-import { Subscription, type Vitals } from './subscription.ts';
+import type { Environment, ReadingPlan } from './reading-plan.ts';
+import { Settler, type Decision, type Settlement } from './settlement.ts';
+import { Subscription } from './subscription.ts';
+import { withinTime } from './time-limit.ts';
+import type { Vitals } from './vitals.ts';
 
 /** Milliseconds that handlers have after their signal was aborted. */
 const LAST_CHANCE = 1_000;
-
-/** One source to open and how its messages are handled: plain data. */
-export interface ReadingPlan {
-  /** For logs: `list 'orders' (Orders.place)`. */
-  readonly name: string;
-  /** `list 'orders'` */
-  readonly address: string;
-  readonly source: SourceOptions;
-  /** Channels only. */
-  readonly pattern: ChannelPattern | undefined;
-  readonly noReply: boolean;
-  readonly ackPolicy: AckPolicy;
-  readonly retry: Retry | undefined;
-  readonly deadLetter: Target | undefined;
-  readonly concurrency: number;
-  /** Messages for one call of a batch handler, at most; undefined for one by one. */
-  readonly batch: number | undefined;
-  /** Messages fetched at once; undefined: as many as the handler's pace suggests. */
-  readonly fetch: number | undefined;
-  /** Milliseconds that a batch may wait to be full. */
-  readonly maxWait: number;
-}
-
-/** What a broker lends to a subscriber that runs. */
-export interface Environment {
-  readonly logger: Logger;
-  readonly broker: Publishing;
-  readonly overrides: Overrides;
-  readonly observers: Observers;
-  /** Who it is about before a handler was chosen: the first that shares the reader. */
-  readonly subscriber: SubscriberInfo;
-  readonly codec: Codec;
-  readonly format: MessageFormat;
-  readonly replier: Replier;
-  readonly routes: readonly Route[];
-  /** For failures of messages that no handler was chosen for. */
-  readonly errorHandlers: FindErrorHandler | undefined;
-  /** What a handler sends with, through the subscriber's own middleware; `parent` is the message that is being handled. */
-  readonly sending: (parent: ParentMessage) => Sending;
-  /** See {@link Completion}. */
-  readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
-  readonly onExpired: () => void;
-  readonly report: Report;
-}
 
 /** One subscriber that runs: deliveries → handler → answer → acknowledgement. */
 export class RunningSubscriber implements ContextHost {
@@ -86,9 +40,15 @@ export class RunningSubscriber implements ContextHost {
   readonly #observers: Observers;
   readonly #dispatcher: Dispatcher;
   readonly #cancellation: Cancellation;
+  readonly #breaker: Breaker | undefined;
   #settler!: Settler;
   #completion!: Completion;
   #subscription: Subscription | undefined;
+  /** Channels that were paused and whose handlers still run. */
+  readonly #ending = new Set<Promise<unknown>>();
+  readonly #isChannel: boolean;
+  #concurrency: number;
+  #isPaused = false;
   #stopping: Promise<void> | undefined;
 
   constructor(plan: ReadingPlan, session: Session, environment: Environment) {
@@ -99,9 +59,12 @@ export class RunningSubscriber implements ContextHost {
     this.#observers = environment.observers;
     this.#plan = plan;
     this.#session = session;
+    this.#isChannel = plan.source.kind === 'channel';
+    this.#concurrency = plan.concurrency;
     this.#environment = environment;
     this.#cancellation = new Cancellation(session.cancellations);
-    const { source, pattern, address } = plan;
+    const { source, pattern, address, pause } = plan;
+    this.#breaker = pause && new Breaker(pause, (state) => this.#breakerBecame(state));
     const { codec, format, routes, errorHandlers } = environment;
     this.#dispatcher = new Dispatcher({
       address,
@@ -115,23 +78,32 @@ export class RunningSubscriber implements ContextHost {
     });
   }
 
-  /** Opens the source and begins to read. Resolves when the server has confirmed the subscription. */
-  async start(): Promise<void> {
-    const { concurrency, batch, fetch, maxWait } = this.#plan;
+  /** Opens the source and begins to read, unless it is paused. Resolves when the server has confirmed the subscription. */
+  start(isPaused = false): Promise<void> {
+    this.#isPaused = isPaused;
+    if (isPaused && this.#isChannel) return Promise.resolve();
+    return this.#read();
+  }
+
+  async #read(): Promise<void> {
+    const { batch, fetch, maxWait, source: from } = this.#plan;
     const opened = await this.#open();
     const source = maxWait === 0 ? opened : new BatchSource(opened, maxWait);
     this.#attach(source);
     const { transport } = this.#session;
-    this.#subscription = new Subscription({
+    const subscription = new Subscription({
       source,
-      concurrency,
+      concurrency: this.#concurrency,
       batch: batch ?? 1,
       fetch,
+      isShared: from.kind === 'list' || (from.kind === 'stream' && from.group !== undefined),
       process: batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this),
       adviceOn: (error) => transport.adviceOn(error),
       report: this.#environment.report,
     });
-    this.#subscription.start();
+    this.#subscription = subscription;
+    if (this.#isPaused) void subscription.pause();
+    subscription.start();
   }
 
   /** Opens the source for messages that are taken by hand. */
@@ -143,12 +115,42 @@ export class RunningSubscriber implements ContextHost {
 
   /** Undefined before the source is open. */
   get vitals(): Vitals | undefined {
-    return this.#subscription?.vitals;
+    const vitals = this.#subscription?.vitals;
+    if (vitals === undefined) return undefined;
+    const state = this.#isPaused ? 'paused' : vitals.state;
+    return { ...vitals, state, unburied: this.#settler.unburied };
   }
 
   /** Starts no further handler, also not for messages that are fetched already. */
   halt(): void {
     this.#subscription?.halt();
+  }
+
+  /** Stops reading until `resume`; handlers that run go on. Resolves when nothing more begins. */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    const subscription = this.#subscription;
+    if (subscription === undefined || !this.#isChannel) return subscription?.pause();
+    // Unsubscribed, so that callers hear at once that nobody is there. What has arrived is handled.
+    this.#subscription = undefined;
+    const { gracefulTimeout } = this.#environment;
+    const ended = subscription.stop(gracefulTimeout).then(() => subscription.close(0));
+    this.#ending.add(ended);
+    void ended.finally(() => this.#ending.delete(ended));
+    await subscription.sourceStopped;
+  }
+
+  async resume(): Promise<void> {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#isChannel) await this.#read();
+    else this.#subscription?.resume();
+  }
+
+  /** Messages handled at once, from now on. */
+  set concurrency(calls: number) {
+    this.#concurrency = calls;
+    if (this.#subscription !== undefined) this.#subscription.concurrency = calls;
   }
 
   /** Stops reading, gives handlers `patience` milliseconds, then aborts their signals, then closes. Once. */
@@ -160,14 +162,23 @@ export class RunningSubscriber implements ContextHost {
     return this.#environment.sending(parent);
   }
 
-  settle(context: HandlerContext, how: Settlement): Promise<void> | undefined {
-    if (context.settlement !== undefined) return undefined;
-    context.settlement = how;
+  settle(context: HandlerContext, how: Settlement, after?: number): Promise<void> | undefined {
+    if (context.settlements !== undefined) return undefined;
+    if (!this.#settler.needsAck) {
+      // Nothing comes again here; but a caller hears that its message was refused.
+      if (how === 'reject') context.settlements = context.messages.map(() => how);
+      return undefined;
+    }
+    const settlements: Settlement[] = [];
     let last: Promise<void> | undefined;
     context.deliveries.forEach((delivery, i) => {
       const message = context.messages[i] as ReceivedMessage;
-      last = this.#settler.settle(context.subscriber, message, delivery, how);
+      const decision = this.#settler.decideBy(how, delivery, after);
+      // A nack of the last delivery gives the message up, and its caller is told so.
+      settlements.push(decision.how === 'bury' ? 'reject' : how);
+      last = this.#settler.settle(context.subscriber, message, delivery, decision);
     });
+    context.settlements = settlements;
     return last;
   }
 
@@ -194,7 +205,15 @@ export class RunningSubscriber implements ContextHost {
     return done.then(() => answerLog.end(replyTo, call));
   }
 
+  /** What has failed before comes alone, so that the message which spoils a batch is found. */
   async #processBatch(deliveries: Delivery[]): Promise<void> {
+    if (this.#plan.retry === undefined) return this.#processTogether(deliveries);
+    for (const one of deliveries) if (one.count > 1) await this.#processTogether([one]);
+    const fresh = deliveries.filter(({ count }) => count <= 1);
+    if (fresh.length > 0) await this.#processTogether(fresh);
+  }
+
+  async #processTogether(deliveries: Delivery[]): Promise<void> {
     const batch = deliveries.map((delivery) => this.#begin(delivery));
     let acknowledged: Promise<void> | undefined;
     for (const { delivery } of batch)
@@ -242,8 +261,14 @@ export class RunningSubscriber implements ContextHost {
 
   #runNow(attempt: Attempt): Promise<void> | undefined {
     const outcome = this.#dispatcher.handle(attempt);
-    if (outcome instanceof Promise) return outcome.then((later) => this.#conclude(attempt, later));
-    return this.#conclude(attempt, outcome);
+    if (!(outcome instanceof Promise)) return this.#conclude(attempt, outcome);
+    const { timeout } = this.#plan;
+    const { gracefulTimeout } = this.#environment;
+    const ended =
+      timeout === undefined
+        ? outcome
+        : withinTime(attempt.context, outcome, timeout, Math.min(gracefulTimeout, timeout));
+    return ended.then((later) => this.#conclude(attempt, later));
   }
 
   /** A handler that answers with a stream is done when the stream is. */
@@ -258,6 +283,25 @@ export class RunningSubscriber implements ContextHost {
         () => this.#finish(attempt, ok(undefined)),
         (error: unknown) => this.#finish(attempt, failed(error)),
       );
+  }
+
+  /** Only failures that are going to be retried count: a caller hears of the others, or they are final. */
+  #tellBreaker(outcome: Outcome, decision: Decision): void {
+    if (outcome.kind === 'ok') this.#breaker?.succeeded();
+    else if (decision.how === 'nack' && decision.isCounted) this.#breaker?.failed();
+  }
+
+  #breakerBecame(state: BreakerState): void {
+    const { report } = this.#environment;
+    const { pause } = this.#plan;
+    if (state === 'open') {
+      report(
+        `${pause?.after ?? 0} failures in a row: nothing is read for ${pause?.for ?? 0} ms, then one message is tried`,
+        undefined,
+      );
+    }
+    if (state === 'closed') report('a message was handled: reading goes on', undefined, 'info');
+    this.#subscription?.breaker(state);
   }
 
   #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
@@ -280,11 +324,13 @@ export class RunningSubscriber implements ContextHost {
     this.#settler = new Settler({
       source,
       policy: ackPolicy,
+      noReply,
       retry,
       deadLetters:
         deadLetter && new DeadLetters(this.#session.transport, deadLetter, format, group),
       observers: this.#observers,
       log,
+      report: this.#environment.report,
     });
     this.#completion = new Completion({
       name,
@@ -295,13 +341,17 @@ export class RunningSubscriber implements ContextHost {
       isLastResort,
       onExpired,
       log,
+      onOutcome: this.#breaker && this.#tellBreaker.bind(this),
     });
   }
 
   async #stop(patience: number): Promise<void> {
     const { name } = this.#plan;
     const subscription = this.#subscription;
+    await settledWithin(Promise.all(this.#ending), patience);
     if (subscription === undefined) return;
+    this.#settler.stop();
+    this.#breaker?.stop();
     const isDone = await subscription.stop(patience);
     if (!isDone) {
       this.logger.warn(`${name}: handlers still run after ${patience} ms, their signals abort`);
@@ -313,8 +363,13 @@ export class RunningSubscriber implements ContextHost {
     await settledWithin(this.#completion.finished(), LAST_CHANCE);
   }
 
-  #log({ correlationId, id }: ReceivedMessage, error: unknown, what = 'the handler failed'): void {
-    this.logger.error({ err: error, correlationId, id }, `${this.#plan.name}: ${what}`);
+  #log(
+    level: 'warn' | 'error',
+    { correlationId, id }: ReceivedMessage,
+    error: unknown,
+    what: string,
+  ): void {
+    this.logger[level]({ err: error, correlationId, id }, `${this.#plan.name}: ${what}`);
   }
 }
 

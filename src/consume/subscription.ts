@@ -2,13 +2,9 @@ import { messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
-import {
-  DisconnectedError,
-  type Backlog,
-  type Delivery,
-  type Report,
-  type Source,
-} from '../transport/source.ts';
+import type { BreakerState } from './breaker.ts';
+import type { Incident, Vitals } from './vitals.ts';
+import { DisconnectedError, type Delivery, type Report, type Source } from '../transport/source.ts';
 
 /** A read fetches as many deliveries as the handler finishes in this many milliseconds … */
 const AHEAD = 10;
@@ -18,37 +14,28 @@ const MAX_AHEAD = 256;
 /** After this many milliseconds, a read that still waits counts as working again. */
 const RECOVERED_AFTER = 1_500;
 
-/** An error of reading, and when it occurred. */
-export interface Incident {
-  readonly message: string;
-  /** The time, as ISO 8601. */
-  readonly at: string;
-}
+/** Milliseconds that fetched deliveries wait for a slow handler before they go back, for other consumers. */
+const GIVE_BACK_AFTER = 50;
 
-/** The state of a subscription. */
-export interface Vitals {
-  readonly state: 'running' | 'retrying' | 'failed' | 'stopped';
-  /** The last error of reading, which may be over. */
-  readonly lastError: Incident | undefined;
-  /** Calls of `process` that have not ended. */
-  readonly running: number;
-  /** Milliseconds since the oldest of them began. */
-  readonly longest: number;
-  /** Deliveries handled so far. */
-  readonly handled: number;
-  /** Deliveries that are fetched and not started. */
-  readonly fetched: number;
-  readonly backlog: Backlog | undefined;
-}
+/** Deliveries that may wait in this process for their next delivery; past it nothing is read. */
+const MAX_WAITING = 1_000;
+
+/** Milliseconds between two looks at how many still wait. */
+const LOOK_AGAIN = 100;
+
+/** Deliveries fetched for a trial, of which the one that was tried least is handled. */
+const TRIAL = 32;
 
 export interface SubscriptionOptions {
   readonly source: Source;
-  /** How many calls of `process` may run at once. */
+  /** How many calls of `process` may run at once, at first. */
   readonly concurrency: number;
   /** The most deliveries for one call of `process`; 1 unless they are handled in batches. */
   readonly batch: number;
   /** Deliveries per read; undefined: adapted to the speed of the handler. */
   readonly fetch: number | undefined;
+  /** Whether another consumer could handle what is fetched here: a list, a group. */
+  readonly isShared: boolean;
   /** Handles deliveries. A returned promise resolves when the next ones may start. Never throws or rejects. */
   readonly process: (deliveries: Delivery[]) => Promise<void> | undefined;
   /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
@@ -56,12 +43,23 @@ export interface SubscriptionOptions {
   readonly report: Report;
 }
 
+/** Why nothing begins. */
+type Hold = 'pause' | 'breaker';
+
 /** Reads deliveries from a source and calls `process` for them, up to `concurrency` at a time, until it is stopped. */
 export class Subscription {
   readonly #options: SubscriptionOptions;
   readonly #source: Source;
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
+  #concurrency: number;
+  readonly #holds = new Set<Hold>();
+  /** Resolves when nothing holds any more, or it stops. */
+  #released: Deferred<void> | undefined;
+  /** Resolves when nothing more begins. */
+  #quiet: Deferred<void> | undefined;
+  /** The next delivery is a trial: see {@link Breaker}. */
+  #isTrial = false;
   /** Deliveries that are fetched and not started. */
   #waiting: Delivery[] = [];
   /** When each running call of `process` began, the oldest first. */
@@ -81,10 +79,12 @@ export class Subscription {
   #reading: number | undefined;
   #lastError: Incident | undefined;
   #hasFailed = false;
+  #sourceStopped: Promise<void> | undefined;
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
     this.#source = options.source;
+    this.#concurrency = options.concurrency;
     this.#ahead = options.concurrency;
   }
 
@@ -92,9 +92,9 @@ export class Subscription {
     this.#loop = this.#run();
   }
 
-  get vitals(): Vitals {
+  get vitals(): Omit<Vitals, 'unburied'> {
     const [oldest] = this.#running;
-    const { problem, backlog } = this.#source;
+    const { problem, backlog, held } = this.#source;
     return {
       state: this.#state(problem),
       lastError: problem === undefined ? this.#lastError : incident(problem),
@@ -102,25 +102,54 @@ export class Subscription {
       longest: oldest === undefined ? 0 : monotonicTime() - oldest.since,
       handled: this.#finished,
       fetched: this.#waiting.length,
+      held: held ?? 0,
       backlog,
     };
+  }
+
+  set concurrency(calls: number) {
+    this.#concurrency = calls;
+    this.#slot?.resolve();
+  }
+
+  /** Resolves when nothing more begins: what is fetched goes back. */
+  pause(): Promise<void> {
+    return this.#hold('pause');
+  }
+
+  resume(): void {
+    this.#release('pause');
+  }
+
+  /** Follows the breaker: nothing begins while it is open, and one delivery is tried at a trial. */
+  breaker(state: BreakerState): void {
+    this.#isTrial = state === 'trial';
+    if (state === 'open') void this.#hold('breaker');
+    else this.#release('breaker');
   }
 
   /** Starts no more deliveries, except those that the source cannot take back. */
   halt(): void {
     this.#stopping.abort();
     this.#slot?.resolve();
+    this.#released?.resolve();
   }
 
   /** Stops reading, and waits up to `timeout` milliseconds for running handlers. Resolves with whether all have ended. */
   async stop(timeout: number): Promise<boolean> {
     this.halt();
+    this.#sourceStopped = this.#source.stop();
     const ended = (async () => {
-      await this.#source.stop();
+      await this.#sourceStopped;
       await this.#loop;
       await this.#drained();
     })();
     return settledWithin(ended, timeout);
+  }
+
+  /** Resolves when the source brings nothing more; undefined before `stop`. */
+  get sourceStopped(): Promise<void> | undefined {
+    return this.#sourceStopped;
   }
 
   /** Waits up to `timeout` milliseconds for handlers whose signal has aborted, then gives back what was not started. */
@@ -133,8 +162,8 @@ export class Subscription {
   }
 
   async #run(): Promise<void> {
-    const { concurrency, batch } = this.#options;
     while (!this.#isOver()) {
+      if (await this.#mayNotRead()) continue;
       try {
         this.#reading = monotonicTime();
         this.#waiting = await this.#source.read(this.#demand());
@@ -148,23 +177,101 @@ export class Subscription {
       }
       this.#reading = undefined;
       if (this.#waiting.length === 0) return; // the source has stopped
-      const fetched = this.#waiting.length;
-      const finished = this.#finished;
-      const began = (this.#clock = monotonicTime());
-      for (let next = 0; next < fetched; next += batch) {
-        while (this.#running.size >= concurrency && !this.#isOver()) await this.#freeSlot();
-        if (this.#isOver()) {
-          this.#waiting = this.#waiting.slice(next);
-          return;
-        }
-        this.#process(
-          batch === 1 ? [this.#waiting[next] as Delivery] : this.#waiting.slice(next, next + batch),
-        );
-      }
-      this.#waiting = [];
-      while (this.#running.size >= concurrency && !this.#isOver()) await this.#freeSlot();
-      this.#pace(this.#finished - finished, monotonicTime() - began);
+      if (this.#isTrial && !this.#isHeld()) await this.#tryOne();
+      else await this.#startAll();
+      if (this.#isOver()) return;
     }
+  }
+
+  /** Waits while nothing may begin, and while too much waits for its next delivery. */
+  async #mayNotRead(): Promise<boolean> {
+    if (this.#isHeld()) {
+      this.#quiet?.resolve();
+      this.#quiet = undefined;
+      this.#released ??= deferred();
+      await this.#released.promise;
+      this.#released = undefined;
+      return true;
+    }
+    const waiting = (this.#source.held ?? 0) - this.#running.size * this.#options.batch;
+    if (waiting < Math.max(MAX_WAITING, 2 * this.#concurrency)) return false;
+    await pause(LOOK_AGAIN, this.#stopping.signal);
+    return true;
+  }
+
+  /** Starts what is fetched, as places become free. */
+  async #startAll(): Promise<void> {
+    const { batch } = this.#options;
+    const fetched = this.#waiting.length;
+    const finished = this.#finished;
+    const began = (this.#clock = monotonicTime());
+    let hasGone = false;
+    for (let next = 0; next < fetched && !hasGone; next += batch) {
+      while (this.#isFull() && !this.#isOver() && !this.#isHeld() && !hasGone) {
+        hasGone = await this.#freeSlot(next);
+      }
+      if (hasGone) break;
+      if (this.#isHeld() && !this.#stopping.signal.aborted) {
+        await this.#giveBack(next);
+        return;
+      }
+      if (this.#isOver()) {
+        this.#waiting = this.#waiting.slice(next);
+        return;
+      }
+      this.#process(
+        batch === 1 ? [this.#waiting[next] as Delivery] : this.#waiting.slice(next, next + batch),
+      );
+    }
+    this.#waiting = [];
+    while (this.#isFull() && !this.#isOver() && !this.#isHeld()) await this.#freeSlot(fetched);
+    this.#pace(this.#finished - finished, monotonicTime() - began);
+    if (hasGone) this.#ahead = 1;
+  }
+
+  /** Handles the delivery that was tried least, so that a message which always fails does not decide alone. */
+  async #tryOne(): Promise<void> {
+    const counts = this.#waiting.map(({ count }) => count);
+    const at = counts.indexOf(Math.min(...counts));
+    const [one] = this.#waiting.splice(at, 1);
+    await this.#giveBack(0);
+    this.#process([one as Delivery]);
+    await this.#drained();
+  }
+
+  /** Gives back what is fetched and has not begun, from one place on. What the server refuses to take back stays here. */
+  async #giveBack(from: number): Promise<void> {
+    const unstarted = this.#waiting.slice(from);
+    this.#waiting = [];
+    if (unstarted.length === 0) return;
+    try {
+      await this.#source.giveBack?.(unstarted);
+    } catch (error) {
+      this.#options.report('deliveries could not be given back, they stay here', error);
+      for (const delivery of unstarted) this.#source.abandon(delivery);
+    }
+  }
+
+  #isHeld(): boolean {
+    return this.#holds.size > 0;
+  }
+
+  #isFull(): boolean {
+    return this.#running.size >= this.#concurrency;
+  }
+
+  async #hold(hold: Hold): Promise<void> {
+    this.#holds.add(hold);
+    this.#slot?.resolve();
+    // A read that waits gives back what it brings.
+    if (this.#reading !== undefined || this.#isOver()) return;
+    this.#quiet ??= deferred();
+    await Promise.race([this.#quiet.promise, this.#loop]);
+  }
+
+  #release(hold: Hold): void {
+    this.#holds.delete(hold);
+    if (!this.#isHeld()) this.#released?.resolve();
   }
 
   /** Logs the error and waits before the next attempt. Resolves with false if there is none. */
@@ -201,6 +308,8 @@ export class Subscription {
   #state(problem: string | undefined): Vitals['state'] {
     if (this.#hasFailed) return 'failed';
     if (this.#stopping.signal.aborted) return 'stopped';
+    if (this.#holds.has('pause')) return 'paused';
+    if (this.#holds.has('breaker') || this.#isTrial) return 'open';
     if (problem !== undefined) return 'retrying';
     if (this.#failures === 0) return 'running';
     const isWaiting =
@@ -223,33 +332,46 @@ export class Subscription {
     this.#running.add(call);
     void done.then(() => {
       this.#running.delete(call);
-      this.#release(deliveries.length);
+      this.#end(deliveries.length);
     });
   }
 
-  #release(count: number): void {
+  #end(count: number): void {
     this.#finished += count;
     this.#slot?.resolve();
     if (this.#running.size === 0) this.#idle?.resolve();
   }
 
-  async #freeSlot(): Promise<void> {
+  /**
+   * Waits until a place is free. Deliveries from `next` on that wait too long go back meanwhile, for
+   * other consumers: resolves with whether they have.
+   */
+  async #freeSlot(next: number): Promise<boolean> {
+    const { isShared } = this.#options;
     this.#slot = deferred();
-    await this.#slot.promise;
+    if (!isShared || next >= this.#waiting.length) await this.#slot.promise;
+    else if (!(await settledWithin(this.#slot.promise, GIVE_BACK_AFTER))) {
+      await this.#giveBack(next);
+      this.#clock = monotonicTime();
+      return true;
+    }
     this.#clock = monotonicTime();
+    return false;
   }
 
   async #drained(): Promise<void> {
     if (this.#running.size === 0) return;
     this.#idle ??= deferred();
     await this.#idle.promise;
+    this.#idle = undefined;
   }
 
   #demand(): number {
-    const { fetch, batch, concurrency } = this.#options;
+    const { fetch, batch } = this.#options;
+    if (this.#isTrial) return TRIAL;
     if (fetch !== undefined) return fetch;
     if (batch > 1) return batch;
-    return Math.max(concurrency - this.#running.size, Math.floor(this.#ahead));
+    return Math.max(this.#concurrency - this.#running.size, Math.floor(this.#ahead));
   }
 
   /**

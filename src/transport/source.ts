@@ -39,7 +39,9 @@ export interface Source {
   /** Acknowledges a delivery; does nothing where nothing is acknowledged. */
   ack(delivery: Delivery): Promise<void> | undefined;
   /** Leaves a delivery pending, and delivers it again after `delay` milliseconds. */
-  nack(delivery: Delivery, delay: number): void;
+  nack(delivery: Delivery, delay: number, isCounted?: boolean): void;
+  giveBack?(deliveries: readonly Delivery[]): Promise<void>;
+  readonly held?: number;
   /** Forgets a delivery in this process, and leaves it pending on the server. */
   abandon(delivery: Delivery): void;
 }

@@ -15,10 +15,13 @@ onBothBackends('dead letters', (bench) => {
       const address = { [kind]: name('dead') } as unknown as DeadLetterAddress;
       const handled: unknown[] = [];
       let isBroken = true;
-      broker.subscriber({ stream, group: 'g', deadLetter: address }, (body: unknown, ctx) => {
-        if (isBroken) throw new Error('broken');
-        handled.push({ body, tenant: ctx.message.headers['tenant'] });
-      });
+      broker.subscriber(
+        { stream, group: 'g', retry: false, deadLetter: address },
+        (body: unknown, ctx) => {
+          if (isBroken) throw new Error('broken');
+          handled.push({ body, tenant: ctx.message.headers['tenant'] });
+        },
+      );
       await broker.start();
       for (let n = 1; n <= count; n++)
         await broker.publish(n, { stream, headers: { tenant: `t${n}` } });

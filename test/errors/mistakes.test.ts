@@ -618,12 +618,6 @@ it.each([
     "'rpc' must be a boolean, got the string 'yes'",
   ],
   [
-    'maxDeliveries left out',
-    () => subscribe({ ...group, retry: {} }),
-    "'retry.maxDeliveries'",
-    'got undefined',
-  ],
-  [
     'maxlen of dead letters in a list',
     () => subscribe({ ...group, deadLetter: { list: 'd', maxlen: 5 } }),
     "'deadLetter.maxlen'",

@@ -111,7 +111,7 @@ onBothBackends("a broker's health", (bench) => {
     clearInterval(ending);
   });
 
-  it('is yellow while a handler has hung for a minute and messages wait behind it', async () => {
+  it('is yellow while a handler has hung for a minute, unless it has a timeout', async () => {
     const { broker, name } = bench();
     const service = broker();
     let end: (() => void) | undefined;
@@ -125,11 +125,9 @@ onBothBackends("a broker's health", (bench) => {
       .spyOn(performance, 'now')
       .mockImplementation(() => now.call(performance) + 61_000);
     try {
-      // Nobody waits for it: it may take its time.
-      expect((await service.health()).subscribers[0]?.state).toBe('running');
       await service.publish('waits', { list: name('l') });
       const health = await service.health();
-      expect(health.status).toBe('yellow');
+      expect(health).toMatchObject({ status: 'yellow', live: true, ready: true });
       expect(health.subscribers).toMatchObject([{ state: 'stuck', running: 1, waiting: 1 }]);
       expect(health.subscribers[0]?.longest).toBeGreaterThan(60_000);
       expect(health.problems.join()).toContain(name('l'));

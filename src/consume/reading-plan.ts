@@ -1,0 +1,65 @@
+import type { AckPolicy } from '../api/ack-policy.ts';
+import type { FindErrorHandler } from '../api/error-handlers.ts';
+import type { Observers } from '../api/observer.ts';
+import type { Publishing, Sending } from '../api/publishing.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
+import type { Logger } from '../internal/logger.ts';
+import type { Codec } from '../message/codec.ts';
+import type { MessageFormat } from '../message/format.ts';
+import type { ParentMessage } from '../rpc/parent.ts';
+import type { Replier } from '../rpc/responder/replier.ts';
+import type { ChannelPattern, Target } from '../transport/address.ts';
+import type { Delivery, Report, SourceOptions } from '../transport/source.ts';
+import type { Pause } from './breaker.ts';
+import type { Route } from './dispatcher.ts';
+import type { Overrides } from './inject.ts';
+import type { Retries } from './settlement.ts';
+
+/** One source to open and how its messages are handled: plain data. */
+export interface ReadingPlan {
+  /** For logs: `list 'orders' (Orders.place)`. */
+  readonly name: string;
+  /** `list 'orders'` */
+  readonly address: string;
+  readonly source: SourceOptions;
+  /** Channels only. */
+  readonly pattern: ChannelPattern | undefined;
+  readonly noReply: boolean;
+  readonly ackPolicy: AckPolicy;
+  readonly retry: Retries | undefined;
+  readonly deadLetter: Target | undefined;
+  readonly pause: Pause | undefined;
+  /** Milliseconds for a handler; undefined: no limit. */
+  readonly timeout: number | undefined;
+  readonly concurrency: number;
+  /** Messages for one call of a batch handler, at most; undefined for one by one. */
+  readonly batch: number | undefined;
+  /** Messages fetched at once; undefined: as many as the handler's pace suggests. */
+  readonly fetch: number | undefined;
+  /** Milliseconds that a batch may wait to be full. */
+  readonly maxWait: number;
+}
+
+/** What a broker lends to a subscriber that runs. */
+export interface Environment {
+  readonly logger: Logger;
+  readonly broker: Publishing;
+  readonly overrides: Overrides;
+  readonly observers: Observers;
+  /** Who it is about before a handler was chosen: the first that shares the reader. */
+  readonly subscriber: SubscriberInfo;
+  readonly codec: Codec;
+  readonly format: MessageFormat;
+  readonly replier: Replier;
+  readonly routes: readonly Route[];
+  /** For failures of messages that no handler was chosen for. */
+  readonly errorHandlers: FindErrorHandler | undefined;
+  /** What a handler sends with, through the subscriber's own middleware; `parent` is the message that is being handled. */
+  readonly sending: (parent: ParentMessage) => Sending;
+  /** See {@link Completion}. */
+  readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
+  readonly onExpired: () => void;
+  /** Milliseconds that handlers have when they are stopped. */
+  readonly gracefulTimeout: number;
+  readonly report: Report;
+}
