@@ -72,3 +72,35 @@ export async function callMany(
   await Promise.all(Array.from({ length: width }, worker));
   return { ended, lateValues, slowest };
 }
+
+/**
+ * Strikes at connections again and again, but not before a call that was made after the last time
+ * has ended by value: on a busy machine connections would otherwise never stand long enough.
+ */
+export class Strikes {
+  /** How often it has struck. */
+  count = 0;
+  #stands = true;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(ms: number, strike: () => void) {
+    this.#timer = setInterval(() => {
+      if (!this.#stands) return;
+      this.#stands = false;
+      this.count++;
+      strike();
+    }, ms);
+  }
+
+  /** Watches a call. */
+  async watch(calling: Promise<unknown>): Promise<unknown> {
+    const before = this.count;
+    const value = await calling;
+    if (this.count === before) this.#stands = true;
+    return value;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
