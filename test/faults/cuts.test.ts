@@ -54,7 +54,9 @@ it.each(STRUCTURES)(
     // A connection that is cut while it is made for the first time fails calls, as a start does.
     await call(0);
     const strikes = new Strikes(150, () => proxy.cut());
-    const { ended, lateValues, slowest } = await callMany(TOTAL, 32, (n) =>
+    // Over a channel they take so little time that there would be few cuts.
+    const total = structure === 'channel' ? 3 * TOTAL : TOTAL;
+    const { ended, lateValues, slowest } = await callMany(total, 32, (n) =>
       strikes.watch(call(n)),
     ).finally(() => strikes.stop());
     process.stderr.write(
@@ -63,7 +65,7 @@ it.each(STRUCTURES)(
     const unexpected = Object.keys(ended).filter((how) => !MAY_END[structure].includes(how));
     expect(unexpected).toEqual([]);
     expect(strikes.count).toBeGreaterThan(3);
-    expect(lateValues).toBeGreaterThan(TOTAL / 10);
+    expect(lateValues).toBeGreaterThan(total / 10);
     expect(slowest).toBeLessThan(3_000);
     expect(caller.stats.pendingCalls).toBe(0);
   },
