@@ -1,6 +1,39 @@
+/** The name of a class of redstart, on its prototype. Another copy of the package has the same symbol. */
+const CLASS = Symbol.for('redstart:class');
+
+/**
+ * Marks a class of redstart, so that its instances are recognised by another copy of the package:
+ * a monorepo, a bundler or a package manager can load two, and `instanceof` compares prototypes.
+ */
+export function brand(type: { readonly prototype: object }, name: string): void {
+  Object.defineProperty(type.prototype, CLASS, { value: name });
+}
+
+/** The brand of the nearest class of redstart that a value is an instance of, in whichever copy. */
+export function brandOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return (value as { readonly [CLASS]?: string })[CLASS];
+}
+
+/** What a class is compared by: its brand, which is the same in every copy, or the prototype of any other class. */
+export function identityOf(prototype: object): unknown {
+  return Object.hasOwn(prototype, CLASS) ? brandOf(prototype) : prototype;
+}
+
+/** `instanceof` across copies of the package, for `Symbol.hasInstance` of branded classes. */
+export function isInstance(type: { readonly prototype: object }, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const wanted = identityOf(type.prototype);
+  let prototype = Object.getPrototypeOf(value) as object | null;
+  while (prototype !== null && identityOf(prototype) !== wanted)
+    prototype = Object.getPrototypeOf(prototype) as object | null;
+  return prototype !== null;
+}
+
 /**
  * The base class of all errors that redstart throws. Each has a stable `code`, which also tells
- * errors apart that come from another copy of this package or from another process.
+ * errors apart that come from another process. `instanceof` also works for errors of another copy
+ * of this package.
  */
 export class RedstartError extends Error {
   /** Upper-case; never changed or reused, so programs can test for it. */
@@ -11,8 +44,8 @@ export class RedstartError extends Error {
     this.code = code;
   }
 
-  static {
-    this.prototype.name = 'RedstartError';
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
   }
 }
 
@@ -23,10 +56,6 @@ export class RedstartError extends Error {
 export class SetupError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('SETUP', message, options);
-  }
-
-  static {
-    this.prototype.name = 'SetupError';
   }
 }
 
@@ -51,10 +80,6 @@ export class AppError extends RedstartError {
     const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, list);
     super(code, `the app ${what}: ${list}`, { cause });
   }
-
-  static {
-    this.prototype.name = 'AppError';
-  }
 }
 
 /** The server cannot be reached, or refused the connection (code `CONNECTION`). `address` is the server's, `cause` the reason. */
@@ -65,20 +90,12 @@ export class ConnectionError extends RedstartError {
     super('CONNECTION', message, options);
     this.address = address;
   }
-
-  static {
-    this.prototype.name = 'ConnectionError';
-  }
 }
 
 /** The broker is stopped or stopping, so nothing can be sent and no answer will come (code `BROKER_CLOSED`). */
 export class BrokerClosedError extends RedstartError {
   constructor(message = 'the broker is closed') {
     super('BROKER_CLOSED', message);
-  }
-
-  static {
-    this.prototype.name = 'BrokerClosedError';
   }
 }
 
@@ -89,10 +106,6 @@ export class SendError extends RedstartError {
   constructor(address: string, cause: unknown) {
     super('SEND', `cannot send to ${address}: ${messageOf(cause)}`, { cause });
     this.address = address;
-  }
-
-  static {
-    this.prototype.name = 'SendError';
   }
 }
 
@@ -113,10 +126,6 @@ export class PipelineError extends RedstartError {
     );
     this.results = results;
   }
-
-  static {
-    this.prototype.name = 'PipelineError';
-  }
 }
 
 /**
@@ -127,10 +136,6 @@ export class EncodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('ENCODE', message, options);
   }
-
-  static {
-    this.prototype.name = 'EncodeError';
-  }
 }
 
 /**
@@ -140,10 +145,6 @@ export class EncodeError extends RedstartError {
 export class DecodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('DECODE', message, options);
-  }
-
-  static {
-    this.prototype.name = 'DecodeError';
   }
 }
 
@@ -167,10 +168,6 @@ export class InvalidMessageError extends RedstartError {
     super('INVALID_MESSAGE', `${what} does not fit its schema: ${list}`);
     this.issues = issues;
   }
-
-  static {
-    this.prototype.name = 'InvalidMessageError';
-  }
 }
 
 /** No answer came in time (code `RPC_TIMEOUT`). The handler may still run, or the request may still be unread. */
@@ -189,10 +186,6 @@ export class RpcTimeoutError extends RedstartError {
     this.timeout = timeout;
     this.correlationId = correlationId;
   }
-
-  static {
-    this.prototype.name = 'RpcTimeoutError';
-  }
 }
 
 /** Nobody is subscribed to the channel of a call: PUBLISH reached no receiver (code `NO_RESPONDERS`). */
@@ -202,10 +195,6 @@ export class NoRespondersError extends RedstartError {
   constructor(address: string) {
     super('NO_RESPONDERS', `nobody is subscribed to ${address}`);
     this.address = address;
-  }
-
-  static {
-    this.prototype.name = 'NoRespondersError';
   }
 }
 
@@ -217,20 +206,12 @@ export class StreamBrokenError extends RedstartError {
   constructor(message: string) {
     super('STREAM_BROKEN', message);
   }
-
-  static {
-    this.prototype.name = 'StreamBrokenError';
-  }
 }
 
 /** The reason of a handler's aborted `ctx.signal`: its caller gave up, disconnected, or its timeout passed (code `CANCELLED`). */
 export class CancelledError extends RedstartError {
   constructor(message: string) {
     super('CANCELLED', message);
-  }
-
-  static {
-    this.prototype.name = 'CancelledError';
   }
 }
 
@@ -242,10 +223,6 @@ export class OverloadedError extends RedstartError {
       `${maxPending} calls are waiting for an answer already: nothing was sent (rpc.maxPending)`,
     );
   }
-
-  static {
-    this.prototype.name = 'OverloadedError';
-  }
 }
 
 /** A message reached a subscriber, but no handler's `filter` accepts it (code `NO_MATCHING_HANDLER`). */
@@ -253,20 +230,12 @@ export class NoMatchingHandlerError extends RedstartError {
   constructor(address: string) {
     super('NO_MATCHING_HANDLER', `no handler of ${address} accepts this message`);
   }
-
-  static {
-    this.prototype.name = 'NoMatchingHandlerError';
-  }
 }
 
 /** The handler refused the message (`ctx.reject()`, `ctx.nack()`) or never answers (`noReply`); code `NO_REPLY`. */
 export class NoReplyError extends RedstartError {
   constructor(message: string) {
     super('NO_REPLY', message);
-  }
-
-  static {
-    this.prototype.name = 'NoReplyError';
   }
 }
 
@@ -282,10 +251,6 @@ export class RpcError<Code extends string = string, Data = unknown> extends Reds
   constructor(code: Code, message: string = code, data?: Data, options?: { cause?: unknown }) {
     super(code, message, options);
     this.data = data as Data;
-  }
-
-  static {
-    this.prototype.name = 'RpcError';
   }
 }
 
@@ -313,10 +278,6 @@ export class RemoteError extends RedstartError {
     this.remoteName = remote.name;
     this.remoteCode = remote.code;
     this.data = remote.data;
-  }
-
-  static {
-    this.prototype.name = 'RemoteError';
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
@@ -382,10 +343,6 @@ export class ExhaustedError extends RedstartError {
   constructor(deliveries: number) {
     super('EXHAUSTED', `delivered ${deliveries} times, and never handled to the end`);
   }
-
-  static {
-    this.prototype.name = 'ExhaustedError';
-  }
 }
 
 /** Why a message is a dead letter: its handler called `ctx.reject()` (code `REJECTED`). */
@@ -394,13 +351,51 @@ export class RejectedError extends RedstartError {
   constructor() {
     super('REJECTED', 'the handler rejected the message');
   }
+}
 
-  static {
-    this.prototype.name = 'RejectedError';
+/**
+ * The message of a thrown value, whether it is an Error or not. Never throws: an object without a
+ * prototype, a proxy or a getter that throws has a text, too.
+ */
+export function messageOf(thrown: unknown): string {
+  try {
+    if (typeof thrown !== 'object' || thrown === null) return String(thrown);
+    const { message } = thrown as { message?: unknown };
+    if (typeof message !== 'string') return String(thrown);
+    if (message !== '' || !(thrown instanceof AggregateError)) return message;
+    // Node's own, of a refused connection, has no message.
+    return thrown.errors.map(messageOf).join(', ');
+  } catch {
+    return 'a value without a text';
   }
 }
 
-/** The message of a thrown value, whether it is an Error or not. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+// Every class of errors must be in this table: a minifier changes the name of the class itself.
+const CLASSES = {
+  RedstartError,
+  SetupError,
+  AppError,
+  ConnectionError,
+  BrokerClosedError,
+  SendError,
+  PipelineError,
+  EncodeError,
+  DecodeError,
+  InvalidMessageError,
+  RpcTimeoutError,
+  NoRespondersError,
+  StreamBrokenError,
+  CancelledError,
+  OverloadedError,
+  NoMatchingHandlerError,
+  NoReplyError,
+  RpcError,
+  RemoteError,
+  ExhaustedError,
+  RejectedError,
+};
+
+for (const [name, type] of Object.entries(CLASSES)) {
+  type.prototype.name = name;
+  brand(type, name);
 }

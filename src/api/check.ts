@@ -4,7 +4,7 @@ import { checkOptions, got, isObject, type Keys } from '../internal/checks.ts';
 import { validator, type Schema, type Validate } from '../message/schema.ts';
 import { describe, targetOf, type Kind, type Target } from '../transport/address.ts';
 import { isContract, type Contract } from './contract.ts';
-import { fromType } from './from-type.ts';
+import { isFromType } from './from-type.ts';
 import {
   BROKER,
   FOR_HANDLERS,
@@ -63,7 +63,7 @@ export function subscriberSpec(
   }
   const given = together(address, more, where);
   const { kind, name } = targetOf(given, where);
-  if (given['schema'] === fromType && typed !== undefined) given['schema'] = typed();
+  if (isFromType(given['schema']) && typed !== undefined) given['schema'] = typed();
   checkOptions(given, SUBSCRIBERS[kind], where, `a ${kind} subscriber`);
   return { kind, name, options: given };
 }

@@ -1,4 +1,4 @@
-import { SetupError } from '../errors.ts';
+import { SetupError, identityOf } from '../errors.ts';
 import { got, wrong } from '../internal/checks.ts';
 import type { MessageContext } from './context.ts';
 
@@ -35,16 +35,17 @@ export function onError<E extends Error>(
 /** Throws {@link SetupError} if a handler was not made by {@link onError}, or if two are for the same class. */
 export function checkErrorHandlers(given: unknown, where: string): void {
   if (!Array.isArray(given)) throw wrong(where, 'onError', 'an array', given);
-  const types = new Set<ErrorClass>();
+  const types = new Set<unknown>();
   for (const one of given as (Partial<ErrorHandler> | null | undefined)[]) {
     if (typeof one?.type !== 'function' || typeof one.handle !== 'function') {
       throw new SetupError(
         `${where}: each of 'onError' must be made by onError(ErrorClass, (error, ctx) => …), got ${got(one)}`,
       );
     }
-    if (types.has(one.type))
+    const identity = identityOf(one.type.prototype as object);
+    if (types.has(identity))
       throw new SetupError(`${where}: 'onError' has two handlers for ${one.type.name}`);
-    types.add(one.type);
+    types.add(identity);
   }
 }
 
@@ -57,15 +58,17 @@ export type FindErrorHandler = (error: unknown) => ErrorHandler['handle'] | unde
  */
 export function errorHandlersBy(handlers: readonly ErrorHandler[]): FindErrorHandler | undefined {
   if (handlers.length === 0) return undefined;
-  const byPrototype = new Map<unknown, ErrorHandler['handle']>();
-  for (const { type, handle } of handlers.toReversed()) byPrototype.set(type.prototype, handle);
+  // By brand, so that an error of another copy of the package has its handler, too.
+  const byClass = new Map<unknown, ErrorHandler['handle']>();
+  for (const { type, handle } of handlers.toReversed())
+    byClass.set(identityOf(type.prototype as object), handle);
   return (error) => {
     if (!(error instanceof Error)) return undefined;
-    let prototype: unknown = Object.getPrototypeOf(error);
+    let prototype = Object.getPrototypeOf(error) as object | null;
     while (prototype !== null) {
-      const found = byPrototype.get(prototype);
+      const found = byClass.get(identityOf(prototype));
       if (found !== undefined) return found;
-      prototype = Object.getPrototypeOf(prototype);
+      prototype = Object.getPrototypeOf(prototype) as object | null;
     }
     return undefined;
   };

@@ -3,6 +3,9 @@ import { SetupError } from '../errors.ts';
 import { got } from '../internal/checks.ts';
 import { isSchema, type Schema } from '../message/schema.ts';
 
+/** The vendor by which {@link fromType} is recognised, also that of another copy of the package. */
+const FROM_TYPE = 'redstart:fromType';
+
 const ONLY_ON_METHODS = "'fromType' works on a method decorator: give the schema itself here";
 
 /**
@@ -15,7 +18,7 @@ const ONLY_ON_METHODS = "'fromType' works on a method decorator: give the schema
 export const fromType: Schema<any, any> = {
   '~standard': {
     version: 1,
-    vendor: 'redstart',
+    vendor: FROM_TYPE,
     // Reached only from outside redstart: the checks of options refuse `fromType` everywhere but on a method.
     validate: () => {
       throw new SetupError(ONLY_ON_METHODS);
@@ -23,9 +26,14 @@ export const fromType: Schema<any, any> = {
   },
 };
 
+/** Whether a schema is {@link fromType}, of whichever copy of the package. */
+export function isFromType(value: unknown): boolean {
+  return isSchema(value) && value['~standard'].vendor === FROM_TYPE;
+}
+
 /** Throws {@link SetupError} for a value that is not a schema, and for {@link fromType}, which only a method's decorator can resolve. */
 export function schema(value: unknown, key: string, where: string): void {
-  if (value === fromType) throw new SetupError(`${where}: '${key}': ${ONLY_ON_METHODS}`);
+  if (isFromType(value)) throw new SetupError(`${where}: '${key}': ${ONLY_ON_METHODS}`);
   if (isSchema(value)) return;
   throw new SetupError(
     `${where}: '${key}' must implement Standard Schema, as those of zod, valibot and arktype do, got ${got(value)}`,

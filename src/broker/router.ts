@@ -15,7 +15,7 @@ import type {
   HandlerDecorator,
 } from '../api/decorators.ts';
 import type { ErrorSchemas, EventContract, RpcContract } from '../api/contract.ts';
-import { SetupError } from '../errors.ts';
+import { SetupError, brand, brandOf, isInstance } from '../errors.ts';
 import type { MessageContext, NoInjections } from '../api/context.ts';
 import type { InjectedState, Injections } from '../api/inject.ts';
 import {
@@ -184,8 +184,15 @@ export abstract class Router {
 
   /** Includes a router's subscribers under this one's prefix and defaults. A second time changes nothing. */
   include(router: RedisRouter): void {
-    if (!(router instanceof RedisRouter)) {
+    if (brandOf(router) !== 'RedisRouter') {
       throw new SetupError(`include: expected a RedisRouter, got ${got(router)}`);
+    }
+    // The private fields of another version's router are not known here, but these methods are all that is used.
+    const missing = ROUTER.find((name) => typeof router[name] !== 'function');
+    if (missing !== undefined) {
+      throw new SetupError(
+        `include: the router is of another copy of redstart, whose version does not fit (it has no '${missing}'): install one version`,
+      );
     }
     if (router.includes(this)) throw new SetupError('include: a router cannot include itself');
     if (this.#included.includes(router)) return;
@@ -337,6 +344,9 @@ export abstract class Router {
   }
 }
 
+/** The methods that a router calls of one that it includes. */
+const ROUTER = ['includes', 'declarations', 'changed', 'placesOf'] as const;
+
 /** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
 export class RedisRouter extends Router {
   /** What it was included in. @internal */
@@ -345,6 +355,14 @@ export class RedisRouter extends Router {
   constructor(options: RouterOptions = {}) {
     checkRouterOptions(options);
     super(options);
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
+  }
+
+  static {
+    brand(this, 'RedisRouter');
   }
 
   /** @internal */

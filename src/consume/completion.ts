@@ -2,7 +2,7 @@ import type { FailureStage, Observers } from '../api/observer.ts';
 import { EncodeError, NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { ReceivedMessage } from '../message/message.ts';
-import { bodyOf, Response } from '../message/response.ts';
+import { bodyOf, isResponse } from '../message/response.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Attempt } from './dispatcher.ts';
@@ -203,7 +203,7 @@ export class Completion {
   /** Sends the result on to each `@publisher`. A failure there is the message's failure. */
   async #forward({ message, route }: Attempt, outcome: Outcome): Promise<Outcome> {
     const result = outcome.kind === 'ok' ? outcome.result : undefined;
-    const response = result instanceof Response ? result : undefined;
+    const response = isResponse(result) ? result : undefined;
     const options = {
       correlationId: response?.correlationId ?? message.correlationId,
       ...(response?.headers === undefined ? {} : { headers: response.headers }),

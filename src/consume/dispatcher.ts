@@ -12,7 +12,7 @@ import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import { ReceivedMessage, type MessageSource } from '../message/message.ts';
-import { bodyOf, Response } from '../message/response.ts';
+import { bodyOf, isResponse } from '../message/response.ts';
 import type { Validate } from '../message/schema.ts';
 import { runWithParent } from '../rpc/parent.ts';
 import type { Delivery } from '../transport/source.ts';
@@ -300,7 +300,7 @@ export class Dispatcher {
     if (route.validateReply === undefined || isAsyncIterable(result)) return ok(result);
     const body = bodyOf(result);
     const accept = (checked: unknown): Outcome =>
-      ok(result instanceof Response ? result.withBody(checked) : checked);
+      ok(isResponse(result) ? result.withBody(checked) : checked);
     try {
       const checked = route.validateReply(body);
       return promiseIn(checked)?.then(accept, (error: unknown) => failed(error)) ?? accept(checked);

@@ -1,3 +1,4 @@
+import { brand, brandOf, isInstance } from '../errors.ts';
 import type { HeadersInput } from './headers.ts';
 
 export interface ResponseOptions {
@@ -17,6 +18,14 @@ export class Response<T = unknown> {
     this.body = body;
     this.headers = options.headers;
     this.correlationId = options.correlationId;
+  }
+
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
+  }
+
+  static {
+    brand(this, 'Response');
   }
 
   /** A copy of the same class with another body. @internal */
@@ -39,9 +48,24 @@ export class RedisResponse<T = unknown> extends Response<T> {
     super(body, options);
     this.maxlen = options.maxlen;
   }
+
+  static {
+    brand(this, 'RedisResponse');
+  }
+}
+
+/** Whether a handler's result is a {@link Response}, of whichever copy of the package. Runs for every message: cheaper than `instanceof`. */
+export function isResponse(result: unknown): result is Response {
+  const name = brandOf(result);
+  return name === 'Response' || name === 'RedisResponse';
+}
+
+/** The `maxlen` of a {@link RedisResponse}; undefined for any other result. */
+export function maxlenOf(result: unknown): number | undefined {
+  return brandOf(result) === 'RedisResponse' ? (result as RedisResponse).maxlen : undefined;
 }
 
 /** The body of a handler's result: that of a {@link Response}, else the result itself. */
 export function bodyOf(result: unknown): unknown {
-  return result instanceof Response ? result.body : result;
+  return isResponse(result) ? result.body : result;
 }

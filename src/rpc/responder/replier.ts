@@ -8,7 +8,7 @@ import {
   REPLY_KIND_KEY,
   type ReceivedMessage,
 } from '../../message/message.ts';
-import { RedisResponse, Response } from '../../message/response.ts';
+import { isResponse, maxlenOf } from '../../message/response.ts';
 import {
   composePublish,
   type PublishCommand,
@@ -152,8 +152,8 @@ export class Replier {
     extra: ExtraHeaders,
     encoder: Encoder,
   ): Promise<unknown> {
-    const response = result instanceof Response ? result : undefined;
-    const maxlen = response instanceof RedisResponse ? response.maxlen : undefined;
+    const response = isResponse(result) ? result : undefined;
+    const maxlen = maxlenOf(result);
     const kind = message.header(REPLY_KIND_KEY);
     const command: ReplyCommand = {
       type: 'reply',
