@@ -1,5 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../errors.ts';
+import { withoutCredentials } from '../internal/urls.ts';
 import type { RedisBroker } from '../index.ts';
 import type { Options } from './command.ts';
 import { UsageError } from './failure.ts';
@@ -26,7 +27,7 @@ export const HEADER_OPTION = {
 
 /** The URL of the command's Redis, without user and password. */
 export function shownUrl(url: string | undefined): string {
-  return urlOf(url).replace(/^([a-z]+:\/\/)[^/]*@/i, '$1…@');
+  return withoutCredentials(urlOf(url));
 }
 
 /** Runs `use` with a new broker, and stops the broker afterwards. */
@@ -37,7 +38,7 @@ export async function withBroker<T>(
   const connection = urlOf(url);
   if (connection.startsWith('memory://')) {
     throw new UsageError(
-      `'${connection}' is the memory of one process, which no other process can reach: give a redis:// URL`,
+      `'${withoutCredentials(connection)}' is the memory of one process, which no other process can reach: give a redis:// URL`,
     );
   }
   // Imported here, so that --help and usage errors work without ioredis.

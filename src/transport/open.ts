@@ -4,6 +4,7 @@ import type { Report } from './source.ts';
 import type { Transport } from './transport.ts';
 import { TIMINGS, type Timings } from './timings.ts';
 import type { RedisConnection } from './redis/connections.ts';
+import { unknownScheme } from './redis/given.ts';
 import { RedisTransport } from './redis/redis-transport.ts';
 
 /** Makes the transport for a connection that a user gives. Opens no socket. Throws `SetupError` for a URL of another scheme. */
@@ -14,12 +15,7 @@ export function openTransport(
 ): Transport {
   if (typeof connection === 'string') {
     if (connection.startsWith('memory://')) return new MemoryTransport(connection, { timings });
-    if (!/^rediss?:\/\//.test(connection)) {
-      const shown = connection.replace(/^([a-z]+:\/*)?.*@/i, '$1…@');
-      throw new SetupError(
-        `RedisBroker: expected a redis://, rediss:// or memory:// URL, got '${shown}'`,
-      );
-    }
+    if (!/^rediss?:\/\//i.test(connection)) throw unknownScheme(connection);
   } else if (typeof connection !== 'object' || connection === null) {
     throw new SetupError(
       `RedisBroker: expected a URL, ioredis options, { cluster: nodes } or an ioredis client, got ${typeof connection}`,

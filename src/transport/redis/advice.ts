@@ -16,9 +16,32 @@ export function adviceOn(error: unknown): string | undefined {
   return ADVICE[/^[A-Z]+/.exec(messageOf(error))?.[0] ?? ''];
 }
 
-/** Removes the password from the error of a refused login: ioredis keeps the command in it, and loggers print it. */
-export function withoutPassword(error: Error): Error {
-  const { command } = error as { command?: { name: string; args: unknown[] } };
-  if (command !== undefined && /^(auth|hello)$/i.test(command.name)) command.args = [];
+/** What an error of ioredis may hold: the command that was refused, and the errors that led to it. */
+interface Refusal {
+  readonly command?: { readonly name?: unknown; args?: unknown };
+  readonly lastNodeError?: unknown;
+  readonly errors?: unknown;
+  readonly cause?: unknown;
+}
+
+/** The errors within an error that are looked through for passwords. */
+const MAX_DEPTH = 8;
+
+/**
+ * Removes the password from the error of a refused login, and from the errors within it: ioredis keeps
+ * the command in them, and loggers print it.
+ */
+export function withoutPassword<E>(error: E, depth = 0): E {
+  if (typeof error !== 'object' || error === null || depth === MAX_DEPTH) return error;
+  const { command, lastNodeError, errors, cause } = error as Refusal;
+  if (command !== undefined && /^(auth|hello)$/i.test(String(command.name))) command.args = [];
+  for (const inner of [lastNodeError, cause, ...(Array.isArray(errors) ? errors : [])])
+    withoutPassword<unknown>(inner, depth + 1);
   return error;
+}
+
+/** Whether the server refused the database of the connection: ioredis would go on with database 0. */
+export function isDatabaseRefusal(error: unknown): boolean {
+  const { command } = (error ?? {}) as Refusal;
+  return String(command?.name).toLowerCase() === 'select';
 }

@@ -12,6 +12,9 @@ import { SetupError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, settledWithin } from '../../internal/deferred.ts';
 import type { Timings } from '../timings.ts';
+import { withoutPassword } from './advice.ts';
+import { checkNodes, endpointOf, loginOf } from './given.ts';
+import { Listening } from './listening.ts';
 import { batchWrites } from './write-batching.ts';
 import { watch } from './watchdog.ts';
 
@@ -32,6 +35,7 @@ export function createCluster(
       "RedisBroker: 'cluster' must be an array with one node or more, such as { host, port }",
     );
   }
+  checkNodes(cluster);
   const misplaced = OF_A_NODE.find((key) => key in options);
   if (misplaced !== undefined) {
     throw new SetupError(
@@ -67,14 +71,16 @@ export class ClusterNodes {
   /** For each node that commands go to: tells whether it has answered recently. */
   readonly #answers = new WeakMap<Redis, () => boolean>();
   readonly #places = new Map<Redis, Place>();
+  readonly #listening: Listening;
   #cause: unknown;
 
   constructor(client: Cluster, isOwned: boolean, timings: Timings) {
     this.#client = client;
     this.#timings = timings;
+    this.#listening = new Listening(client);
     this.address = `cluster ${startNodes(client).map(nameOf).join(', ')}`;
-    client.on('node error', (error: unknown) => (this.#cause = error));
-    client.on('refresh', () => this.#followOwners());
+    this.#listening.on('node error', (error: unknown) => (this.#cause = withoutPassword(error)));
+    this.#listening.on('refresh', () => this.#followOwners());
     if (!isOwned) return;
     client.on('+node', (node: Redis) => {
       batchWrites(node);
@@ -147,25 +153,28 @@ export class ClusterNodes {
   }
 
   async #try(node: ClusterNode, patience: number): Promise<unknown> {
-    const { host = '127.0.0.1', port = 6379 } =
-      typeof node === 'object' ? node : typeof node === 'number' ? { port: node } : parts(node);
     const probe = new Redis({
       ...this.#client.options.redisOptions,
-      host,
-      port,
+      ...loginOf(node),
+      ...endpointOf(node),
       lazyConnect: true,
       retryStrategy: null,
       autoResubscribe: false,
     });
     const failed = deferred<unknown>();
-    probe.on('error', (error: unknown) => failed.resolve(error));
+    probe.on('error', (error: unknown) => failed.resolve(withoutPassword(error)));
     probe.cluster('INFO').then(
       (info) => failed.resolve(explainState(info)),
-      (error: unknown) => setImmediate(() => failed.resolve(error)),
+      (error: unknown) => setImmediate(() => failed.resolve(withoutPassword(error))),
     );
     const settled = await settledWithin(failed.promise, patience);
     probe.disconnect();
     return settled ? failed.promise : undefined;
+  }
+
+  /** Takes back the listeners on the client. */
+  close(): void {
+    this.#listening.stop();
   }
 
   #followOwners(): void {
@@ -280,9 +289,7 @@ function startNodes(cluster: Cluster): ClusterNode[] {
 }
 
 function nameOf(node: ClusterNode): string {
-  if (typeof node === 'number') return `127.0.0.1:${node}`;
-  if (typeof node === 'string') return node.replace(/^.*@|^rediss?:\/\//, '');
-  return keyOf(node);
+  return keyOf(endpointOf(node));
 }
 
 function keyOf({ host = '127.0.0.1', port = 6379 }: { host?: string; port?: number }): string {

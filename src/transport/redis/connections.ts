@@ -1,11 +1,20 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { ConnectionError, SetupError, messageOf } from '../../errors.ts';
+import { Redis, type Cluster, type RedisOptions } from 'ioredis';
+import { ConnectionError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
 import type { Timings } from '../timings.ts';
 import { batchWrites } from './write-batching.ts';
-import { adviceOn, withoutPassword } from './advice.ts';
+import { adviceOn, isDatabaseRefusal, withoutPassword } from './advice.ts';
+import {
+  checkEndpoint,
+  checkReplies,
+  checkUrl,
+  forCommands,
+  isClient,
+  isCluster,
+} from './given.ts';
+import { Listening } from './listening.ts';
 import { watch } from './watchdog.ts';
 
 /** The ioredis client behind a broker: `broker.client`. */
@@ -21,11 +30,15 @@ export class Connections {
    * has the same commands; all else about a cluster is asked of this class.
    */
   readonly client: Redis;
+  /** `broker.client`: the caller's own where a copy of it is used here. */
+  readonly given: Redis | Cluster;
   /** Host and port, without a password: for errors and logs. */
   readonly address: string;
   /** Milliseconds for a connection to be made and to answer its handshake. */
   readonly connectTimeout: number;
   readonly timings: Timings;
+  /** Listeners on the command connection, which may be the caller's. */
+  readonly listening: Listening;
   readonly #owned: boolean;
   readonly #cluster: ClusterNodes | undefined;
   readonly #others = new Set<Redis>();
@@ -36,15 +49,13 @@ export class Connections {
 
   constructor(connection: RedisConnection, timings: Timings) {
     this.timings = timings;
-    this.#owned = !(connection instanceof Redis || connection instanceof Cluster);
-    const client = clientOf(connection, () => this.#isRefused, timings);
+    this.given = clientOf(connection, () => this.#isRefused, timings);
+    const client = isClient(connection) ? forCommands(connection) : this.given;
+    this.#owned = client !== connection;
     this.client = client as Redis;
-    if (client.options.keyPrefix) {
-      throw new SetupError(
-        "ioredis's keyPrefix covers keys and not channels: give the broker its own option 'prefix' instead",
-      );
-    }
-    if (client instanceof Cluster) {
+    this.listening = new Listening(client);
+    checkReplies(client);
+    if (isCluster(client)) {
       this.#cluster = new ClusterNodes(client, this.#owned, timings);
       this.address = this.#cluster.address;
       this.connectTimeout = client.options.redisOptions?.connectTimeout ?? timings.connect;
@@ -147,33 +158,44 @@ export class Connections {
   close(): void {
     for (const client of this.#others) client.disconnect();
     this.#others.clear();
-    if (this.#owned) this.client.disconnect();
+    this.listening.stop();
+    this.#cluster?.close();
+    if (!this.#owned) return;
+    // Without a listener, ioredis prints an error of a connection that was being made to stderr.
+    this.client.on('error', () => {});
+    this.client.disconnect();
   }
 
   /** Waits until `client` is ready. ioredis retries without end; a first connection must fail, with the reason. */
   async #establish(client: Redis): Promise<void> {
     if (client.status === 'ready') return;
+    const isOurs = client !== this.client || this.#owned;
+    const listening = client === this.client ? this.listening : new Listening(client);
     let cause: unknown;
     let failure: unknown;
-    const remember = (error: Error): void => {
+    let isOtherDatabase = false;
+    // The listener stays as long as the connection: without one, ioredis prints every later error to stderr.
+    listening.on('error', (error: Error) => {
       cause = withoutPassword(error);
-      this.#isRefused = adviceOn(error) !== undefined;
-    };
-    // The listener is never removed: without one, ioredis prints every later error to stderr.
-    client.on('error', remember);
-    client.on('ready', () => (this.#isRefused = false));
+      isOtherDatabase = isDatabaseRefusal(error);
+      this.#isRefused = adviceOn(error) !== undefined || isOtherDatabase;
+      // ioredis would go on with database 0, now and after every reconnect.
+      if (isOtherDatabase && isOurs) client.stream.destroy();
+    });
+    listening.on('ready', () => (this.#isRefused = false));
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
     const settled = await settledWithin(connecting, this.connectTimeout);
-    if (settled && (client.status as string) === 'ready') return;
+    if (settled && (client.status as string) === 'ready' && !isOtherDatabase) return;
     // A client of the caller's goes on trying: that is the caller's decision.
-    if (client !== this.client || this.#owned) client.disconnect();
+    if (isOurs) client.disconnect();
     if (this.#cluster !== undefined && client === this.client)
       cause = await this.#cluster.causeOf(cause ?? failure, this.connectTimeout / 3);
     const silence = settled
       ? 'the connection was closed meanwhile'
       : `no answer within ${this.connectTimeout} ms`;
-    const reason = cause === undefined ? silence : explain(cause);
+    const why = cause === undefined ? silence : messageOf(cause);
+    const reason = isOtherDatabase ? `database ${client.options.db} is refused: ${why}` : why;
     const message = `cannot connect to Redis at ${this.address}: ${reason}`;
     throw new ConnectionError(this.address, message, { cause });
   }
@@ -192,9 +214,11 @@ function clientOf(
   isRefused: () => boolean,
   timings: Timings,
 ): Redis | Cluster {
-  if (connection instanceof Redis || connection instanceof Cluster) return connection;
+  if (isClient(connection)) return connection;
   if (typeof connection === 'object' && 'cluster' in connection)
     return createCluster(connection, timings);
+  if (typeof connection === 'string') checkUrl(connection);
+  else checkEndpoint(connection);
   return create(connection, isRefused, timings);
 }
 
@@ -228,8 +252,13 @@ function reconnectOnError(error: Error): boolean {
 
 function becomesReady(client: Redis): Promise<void> {
   return new Promise((resolve) => {
-    client.once('ready', resolve);
-    client.once('close', resolve);
+    const done = (): void => {
+      client.off('ready', done);
+      client.off('close', done);
+      resolve();
+    };
+    client.once('ready', done);
+    client.once('close', done);
   });
 }
 
@@ -240,10 +269,4 @@ function addressOf(options: RedisOptions): string {
     return `'${options.name}' behind sentinels ${sentinels.join(', ')}`;
   }
   return `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
-}
-
-/** A refusal of `localhost` on both IPv4 and IPv6 is an AggregateError without a message. */
-function explain(cause: unknown): string {
-  if (cause instanceof AggregateError) return cause.errors.map(messageOf).join(', ');
-  return messageOf(cause);
 }

@@ -40,12 +40,13 @@ export class RedisTransport implements Transport {
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.countsReceivers = !this.#connections.isCluster;
-    this.#client.on('close', () => {
+    const { listening } = this.#connections;
+    listening.on('close', () => {
       if (this.#downSince !== undefined) return;
       this.#downSince = monotonicTime();
       this.#onConnection('down');
     });
-    this.#client.on('ready', () => {
+    listening.on('ready', () => {
       if (this.#downSince === undefined) return;
       this.#downSince = undefined;
       this.#onConnection('up');
@@ -54,7 +55,7 @@ export class RedisTransport implements Transport {
 
   /** The command connection. */
   get client(): Redis | Cluster {
-    return this.#client;
+    return this.#connections.given;
   }
 
   get address(): string {
