@@ -20,6 +20,7 @@ export { createApp, type App, type AppOptions, type RunOptions } from './broker/
 
 // Decorators
 export { publisher, subscriber, type HandlerDecorator } from './api/decorators.ts';
+export type { ContractHandler, ContractSubscriberOptions, Handler } from './api/handlers.ts';
 export { fromType } from './api/from-type.ts';
 export { handlersOf, type DecoratedMethod } from './api/handlers-of.ts';
 
@@ -28,6 +29,7 @@ export { event, rpc } from './api/contract.ts';
 export type {
   Contract,
   ContractAddress,
+  ErrorSchemas,
   EventContract,
   RpcContract,
   RpcDefinition,
@@ -72,7 +74,6 @@ export type {
   BrokerOptions,
   ChannelSubscription,
   ConsumerAddress,
-  ErrorPolicy,
   Filter,
   ListSubscription,
   PublisherOptions,
@@ -83,6 +84,7 @@ export type {
   SubscriberOptions,
 } from './api/options.ts';
 export type { AckPolicy } from './api/ack-policy.ts';
+export type { ErrorPolicy } from './api/addresses.ts';
 export type { DeadLetter } from './consume/dead-letter-format.ts';
 export type { DeadLetterBox } from './consume/dead-letters.ts';
 export type {
@@ -93,20 +95,23 @@ export type {
   RetryOptions,
 } from './api/delivery.ts';
 export type {
-  CallOptions,
   ChannelDestination,
-  ContractClient,
   Destination,
+  ListDestination,
+  ReplyDestination,
+  StreamDestination,
+} from './api/destination.ts';
+export type {
+  CallOptions,
+  ContractCallOptions,
+  ContractClient,
   GatherResult,
   GatherOptions,
-  ListDestination,
   MessageOptions,
   Publishing,
-  ReplyDestination,
   RpcOptions,
   Sending,
   PublishOptions,
-  StreamDestination,
   RequestManyOptions,
 } from './api/publishing.ts';
 export type { ClusterConnection } from './transport/redis/cluster.ts';

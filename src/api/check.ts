@@ -3,7 +3,7 @@ import { SetupError } from '../errors.ts';
 import { checkOptions, got, isObject, type Keys } from '../internal/checks.ts';
 import { validator, type Schema, type Validate } from '../message/schema.ts';
 import { describe, targetOf, type Kind, type Target } from '../transport/address.ts';
-import { isContract, type Contract } from './contract.ts';
+import { destinationOf, isContract, type Contract } from './contract.ts';
 import { isFromType } from './from-type.ts';
 import {
   BROKER,
@@ -18,14 +18,12 @@ import {
   type RouterOptions,
   type StreamSubscription,
 } from './options.ts';
-import type { Destination } from './publishing.ts';
+import type { Destination } from './destination.ts';
 
 /** The options that a type has, without those that it forbids. */
 type Own<T> = Pick<T, Keys<T> & keyof T>;
 
-type AnySubscription = Own<ChannelSubscription<Schema, Schema>> &
-  Own<ListSubscription<Schema, Schema, boolean>> &
-  Own<StreamSubscription<Schema, Schema, boolean>>;
+type AnySubscription = Own<ChannelSubscription> & Own<ListSubscription> & Own<StreamSubscription>;
 
 /** A subscriber's address and options as one checked record; names are still without prefix. */
 export interface SubscriberSpec {
@@ -43,6 +41,8 @@ export interface PublisherSpec {
   readonly destination: Destination;
   readonly options: PublisherOptions;
   readonly validate: Validate | undefined;
+  /** The contract that it was made by, if it was by one. */
+  readonly contract?: Contract;
 }
 
 /**
@@ -57,9 +57,14 @@ export function subscriberSpec(
   typed?: () => Schema,
 ): SubscriberSpec {
   if (isContract(address)) {
+    refuseSet(more, ['channel', 'list', 'stream', 'sharded', 'schema', 'reply', 'noReply'], where);
     const { schema, reply } = address;
-    const spec = subscriberSpec({ ...address.address, schema, reply }, more, where, typed);
-    return { ...spec, contract: address };
+    const { maxlen, ...place } = address.address;
+    // Without a group there is nothing to trim by: the publishing side alone uses it.
+    const isTrimmed =
+      ((more as { group?: unknown } | undefined)?.group ?? place['group']) !== undefined;
+    const all = { ...place, ...(isTrimmed ? { maxlen } : {}), schema, reply };
+    return { ...subscriberSpec(all, more, where, typed), contract: address };
   }
   const given = together(address, more, where);
   const { kind, name } = targetOf(given, where);
@@ -71,7 +76,11 @@ export function subscriberSpec(
 /** Reads the address of `subscribe`, and refuses options that only a handler can use. */
 export function consumerSpec(address: unknown): SubscriberSpec {
   const spec = subscriberSpec(address, undefined, 'subscribe');
-  if (spec.contract !== undefined) return spec;
+  // What a contract says of its handlers is not for messages taken by hand.
+  if (spec.contract !== undefined) {
+    const { batch: _, maxWait: __, ...options } = spec.options;
+    return { ...spec, options: { ...options, ackPolicy: 'manual' } };
+  }
   const given: Readonly<Record<string, unknown>> = spec.options;
   const { ackPolicy = 'manual' } = spec.options;
   const idle =
@@ -86,13 +95,21 @@ export function consumerSpec(address: unknown): SubscriberSpec {
 
 /** Reads a publisher's address and options. Throws {@link SetupError} for every mistake that can be seen now. */
 export function publisherSpec(address: unknown, more: unknown, where: string): PublisherSpec {
+  if (isContract(address)) {
+    refuseSet(more, ['channel', 'list', 'stream', 'sharded', 'maxlen', 'schema'], where);
+    const { schema } = address;
+    return {
+      ...publisherSpec({ ...destinationOf(address), schema }, more, where),
+      contract: address,
+    };
+  }
   const given = together(address, more, where);
   const target = targetOf(given, where);
   checkOptions(given, PUBLISHER, where, 'a publisher');
   const options: PublisherOptions = given;
   const { schema } = options;
   return {
-    destination: destinationOf({ ...target, maxlen: given['maxlen'] as number | undefined }),
+    destination: destinationFrom({ ...target, maxlen: given['maxlen'] as number | undefined }),
     options,
     validate:
       schema === undefined ? undefined : validator(schema, `the message for ${describe(target)}`),
@@ -121,6 +138,14 @@ function checkAll(
   checkOptions(options, checks, where, of);
 }
 
+/** Throws {@link SetupError} for options that a contract sets. */
+function refuseSet(more: unknown, names: readonly string[], where: string): void {
+  const given = (more ?? {}) as Readonly<Record<string, unknown>>;
+  const set = names.find((name) => given[name] !== undefined);
+  if (set === undefined) return;
+  throw new SetupError(`${where}: '${set}' is set by the contract: leave it out`);
+}
+
 /** An address and the options beside it as one new object. */
 function together(address: unknown, more: unknown, where: string): Record<string, unknown> {
   if (typeof address !== 'string' && !isObject(address)) {
@@ -134,7 +159,7 @@ function together(address: unknown, more: unknown, where: string): Record<string
   return { ...(typeof address === 'string' ? { channel: address } : address), ...more };
 }
 
-function destinationOf({ kind, name, sharded, maxlen }: Target): Destination {
+function destinationFrom({ kind, name, sharded, maxlen }: Target): Destination {
   if (kind === 'list') return { list: name };
   if (kind === 'stream') return maxlen === undefined ? { stream: name } : { stream: name, maxlen };
   return sharded === undefined ? { channel: name } : { channel: name, sharded };

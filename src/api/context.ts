@@ -26,14 +26,21 @@ export interface NackOptions {
 // oxlint-disable-next-line typescript/no-generated-empty-object-type -- what a mapped type over nothing is
 export type NoInjections = Record<never, never>;
 
+/** Parameters of a channel template, by name. */
+export type PathParameters = Readonly<Record<string, string>>;
+
 /** The second argument of every handler and the first of every middleware. */
-export interface MessageContext<Body = unknown, State extends object = NoInjections> {
+export interface MessageContext<
+  Body = unknown,
+  State extends object = NoInjections,
+  Path extends PathParameters = PathParameters,
+> {
   /** The message; in a batch, its first. */
   readonly message: Message<Body>;
   /** All messages of a batch, in order; otherwise the one. */
   readonly messages: readonly Message[];
   /** Parameters of a channel template: `logs.{level}` gives `level`. */
-  readonly path: Readonly<Record<string, string>>;
+  readonly path: Path;
   /** Aborts when the caller gives up or its deadline passes, and when `gracefulTimeout` ends at `stop`. */
   readonly signal: AbortSignal;
   /** The broker's logger. Each line also has `correlationId`, `id` (of the stream entry) and `handler`. */

@@ -1,30 +1,62 @@
-import { RpcError } from '../errors.ts';
+import { RpcError, SetupError } from '../errors.ts';
+import { checkOptions, got, isObject } from '../internal/checks.ts';
+import type { Mistake } from '../internal/mistake.ts';
 import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
-import { describe, targetOf } from '../transport/address.ts';
+import { describe, targetOf, type Kind } from '../transport/address.ts';
+import {
+  CONTRACTS,
+  type ChannelAddress,
+  type HandlingOptions,
+  type ListAddress,
+  type PlainListAddress,
+  type PlainStreamAddress,
+  type StreamAddress,
+} from './addresses.ts';
+import type { Destination } from './destination.ts';
 import { schema as expectSchema } from './from-type.ts';
 
-/** The address of a contract: a channel's name, a channel, a list or a stream. A stream can name the group that reads it. */
-export type ContractAddress =
-  | string
-  | {
-      readonly channel: string;
-      readonly sharded?: boolean;
-      readonly list?: never;
-      readonly stream?: never;
-      readonly group?: never;
-    }
-  | {
-      readonly list: string;
-      readonly channel?: never;
-      readonly stream?: never;
-      readonly group?: never;
-    }
-  | {
-      readonly stream: string;
-      readonly channel?: never;
-      readonly list?: never;
-      readonly group?: string;
-    };
+/**
+ * The address of a contract: a channel's name, or a channel, a list or a stream with any option of its
+ * kind. Options of the subscribing side are ignored where messages are sent; the subscriber can give
+ * them too, and its own win. A stream's `maxlen` is for both sides: publishing caps the stream by it
+ * (`XADD … MAXLEN ~`), and a group trims by it.
+ */
+export type ContractAddress = string | ContractPlace<string, string, string, boolean>;
+
+type ContractPlace<
+  Channel extends string,
+  List extends string,
+  Stream extends string,
+  B extends boolean,
+> = (
+  | (ChannelAddress & { channel: Channel })
+  | ((PlainListAddress<B> | (ListAddress<B> & { reliable: true })) & { list: List })
+  | ((Capped<PlainStreamAddress<B>> | (StreamAddress<B> & { group: string })) & { stream: Stream })
+) &
+  HandlingOptions & { timeout?: OwnBySide<'timeout'>; pause?: OwnBySide<'pause'> };
+
+/** The address of a contract, to infer its kind by. `A` is what was given: a string, or a place. */
+type ContractAddressFor<
+  A,
+  Channel extends string,
+  List extends string,
+  Stream extends string,
+  B extends boolean,
+> = A extends string ? A : ContractPlace<Channel, List, Stream, B>;
+
+/** A contract's `maxlen` needs no group: publishing caps the stream by it. */
+type Capped<Address> = Omit<Address, 'maxlen'> & { maxlen?: number };
+
+type OwnBySide<Name extends string> =
+  Mistake<`'${Name}' is no option of a contract: each side has its own`>;
+
+type KindOf<A, Channel, List> = A extends string
+  ? 'channel'
+  : [Channel] extends [never]
+    ? [List] extends [never]
+      ? 'stream'
+      : 'list'
+    : 'channel';
 
 /** The declared errors of a call: by code, the schema of the error's data. */
 export type ErrorSchemas = Readonly<Record<string, Schema>>;
@@ -34,10 +66,13 @@ export type NoErrors = Readonly<Record<string, never>>;
 
 const CONTRACT = Symbol.for('redstart:contract');
 
-interface AnyContract {
+interface AnyContract<K extends Kind, B extends boolean> {
   readonly [CONTRACT]: 'rpc' | 'event';
-  /** The address as subscribers and publishers take it. */
+  /** The address with its options. */
   readonly address: Readonly<Record<string, unknown>>;
+  readonly kind: K;
+  /** Whether the handler gets arrays. */
+  readonly batch: B;
   readonly schema: Schema;
   readonly reply: Schema | undefined;
   readonly errors: ErrorSchemas;
@@ -51,7 +86,9 @@ export interface RpcContract<
   Reply extends Schema = Schema,
   Errors extends ErrorSchemas = ErrorSchemas,
   Many extends boolean = boolean,
-> extends AnyContract {
+  K extends Kind = Kind,
+  B extends boolean = boolean,
+> extends AnyContract<K, B> {
   readonly [CONTRACT]: 'rpc';
   readonly schema: Request;
   readonly reply: Reply;
@@ -71,7 +108,11 @@ export interface RpcContract<
 }
 
 /** A message without an answer that sender and handler share. Made by {@link event}. */
-export interface EventContract<S extends Schema = Schema> extends AnyContract {
+export interface EventContract<
+  S extends Schema = Schema,
+  K extends Kind = Kind,
+  B extends boolean = boolean,
+> extends AnyContract<K, B> {
   readonly [CONTRACT]: 'event';
   readonly schema: S;
 }
@@ -107,20 +148,25 @@ export function rpc<
   Reply extends Schema,
   Errors extends ErrorSchemas = NoErrors,
   Many extends boolean = false,
+  Channel extends string = never,
+  List extends string = never,
+  Stream extends string = never,
+  B extends boolean = false,
+  A = unknown,
 >(
-  address: ContractAddress,
+  address: ContractAddressFor<A, Channel, List, Stream, B>,
   definition: RpcDefinition<Request, Reply, Errors, Many>,
-): RpcContract<Request, Reply, Errors, Many> {
+): RpcContract<Request, Reply, Errors, Many, KindOf<A, Channel, List>, B> {
   const where = 'rpc()';
   const { request, reply, errors = {} as Errors, many = false as Many } = definition;
-  const checkedAddress = addressOf(address, where);
+  const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(request, 'request', where);
   expectSchema(reply, 'reply', where);
   for (const [code, schema] of Object.entries(errors))
     expectSchema(schema, `errors.${code}`, where);
   return {
     [CONTRACT]: 'rpc',
-    address: checkedAddress,
+    ...place,
     schema: request,
     reply,
     errors,
@@ -131,16 +177,23 @@ export function rpc<
 }
 
 /** Describes a message without an answer once, for both sides to import. Throws `SetupError` for an invalid address or schema. */
-export function event<S extends Schema>(
-  address: ContractAddress,
+export function event<
+  S extends Schema,
+  Channel extends string = never,
+  List extends string = never,
+  Stream extends string = never,
+  B extends boolean = false,
+  A = unknown,
+>(
+  address: ContractAddressFor<A, Channel, List, Stream, B>,
   definition: { schema: S },
-): EventContract<S> {
+): EventContract<S, KindOf<A, Channel, List>, B> {
   const where = 'event()';
-  const checkedAddress = addressOf(address, where);
+  const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(definition.schema, 'schema', where);
   return {
     [CONTRACT]: 'event',
-    address: checkedAddress,
+    ...place,
     schema: definition.schema,
     reply: undefined,
     errors: {},
@@ -163,20 +216,71 @@ export function placeOf(contract: Contract): string {
 }
 
 /**
- * Throws `error` again. If the contract declares it, its data is first checked and replaced by the
- * schema's output; throws `InvalidMessageError` if the data does not fit.
+ * For the handler's side: throws `error` again. If the contract declares it and its data does not
+ * fit, throws `InvalidMessageError`. The data is sent as it is.
  */
 export async function rethrow(contract: Contract, error: unknown): Promise<never> {
-  const schema = error instanceof RpcError ? contract.errors[error.code] : undefined;
-  if (schema !== undefined && error instanceof RpcError) {
-    const what = `the data of error ${error.code} of ${placeOf(contract)}`;
-    Object.assign(error, { data: await validator(schema, what)(error.data) });
-  }
+  await outputOfData(contract, error);
   throw error;
 }
 
-function addressOf(address: ContractAddress, where: string): Readonly<Record<string, unknown>> {
-  const destination = typeof address === 'string' ? { channel: address } : address;
-  targetOf(destination, where);
-  return destination;
+/**
+ * For the caller's side: the error that the caller gets. If the contract declares it, its data is
+ * replaced by the schema's output; it is an `InvalidMessageError` if the data does not fit.
+ */
+export async function declaredError(contract: Contract, error: unknown): Promise<unknown> {
+  try {
+    const output = await outputOfData(contract, error);
+    return output === undefined ? error : Object.assign(error as RpcError, { data: output.data });
+  } catch (invalid) {
+    return invalid;
+  }
+}
+
+/** What the contract's schema makes of an error's data; undefined for an error that the contract does not declare. */
+async function outputOfData(
+  contract: Contract,
+  error: unknown,
+): Promise<{ readonly data: unknown } | undefined> {
+  if (!(error instanceof RpcError)) return undefined;
+  const schema = contract.errors[error.code];
+  if (schema === undefined) return undefined;
+  const what = `the data of error ${error.code} of ${placeOf(contract)}`;
+  return { data: await validator(schema, what)(error.data) };
+}
+
+/** The destination of a contract, for the side that sends. */
+export function destinationOf({ kind, address }: Contract): Destination {
+  if (kind === 'list') return { list: address['list'] as string };
+  if (kind === 'channel') {
+    const channel = address['channel'] as string;
+    return address['sharded'] === true ? { channel, sharded: true } : { channel };
+  }
+  const { stream, maxlen } = address as { stream: string; maxlen?: number };
+  return maxlen === undefined ? { stream } : { stream, maxlen };
+}
+
+/** Where a contract is, and what is known of it without its schemas. */
+type Place<K extends Kind, B extends boolean> = Pick<
+  AnyContract<K, B>,
+  'address' | 'kind' | 'batch'
+>;
+
+function placeIn(given: unknown, where: string): Place<Kind, boolean> {
+  const address: unknown = typeof given === 'string' ? { channel: given } : given;
+  if (!isObject(address)) {
+    throw new SetupError(
+      `${where}: expected a channel's name or { channel }, { list } or { stream }, got ${got(given)}`,
+    );
+  }
+  const { kind } = targetOf(address, where);
+  const options = address as Readonly<Record<string, unknown>>;
+  const own = ['timeout', 'pause'].find((key) => options[key] !== undefined);
+  if (own !== undefined) {
+    throw new SetupError(
+      `${where}: '${own}' is no option of a contract, each side has its own: give it to the call or to the subscriber`,
+    );
+  }
+  checkOptions(options, CONTRACTS[kind], where, `a ${kind} contract`);
+  return { address: options, kind, batch: options['batch'] === true };
 }

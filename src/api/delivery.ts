@@ -66,13 +66,6 @@ export interface DeliveryOptions {
   pause?: PauseOptions | false;
 }
 
-/** For subscribers whose messages are not acknowledged. */
-export interface NoDeliveryOptions {
-  retry?: never;
-  deadLetter?: never;
-  pause?: never;
-}
-
 const backoff: Check = (value, key, where) => {
   if (typeof value === 'function') return;
   if (typeof value !== 'number')

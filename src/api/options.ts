@@ -5,14 +5,17 @@
  */
 import { SetupError } from '../errors.ts';
 import {
-  DELIVERY,
-  SHARED_DELIVERY,
-  claim,
-  type ClaimOptions,
-  type DeliveryOptions,
-  type NoDeliveryOptions,
-} from './delivery.ts';
-import { ACK_POLICIES, type AckPolicy } from './ack-policy.ts';
+  ADDRESSES,
+  BATCHING,
+  HANDLING,
+  type ChannelAddress,
+  type ErrorPolicy,
+  type HandlingOptions,
+  type ListAddress,
+  type StreamAddress,
+} from './addresses.ts';
+import { SHARED_DELIVERY, type DeliveryOptions } from './delivery.ts';
+import type { AckPolicy } from './ack-policy.ts';
 import type { Injections } from './inject.ts';
 import type { ErrorHandler } from './error-handlers.ts';
 import type { Middleware } from './middleware.ts';
@@ -22,6 +25,7 @@ import type { Logger } from '../internal/logger.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
 import type { HeadersInput } from '../message/headers.ts';
+import type { Mistake } from '../internal/mistake.ts';
 import type { Schema } from '../message/schema.ts';
 import { schema } from './from-type.ts';
 import {
@@ -34,7 +38,7 @@ import {
   observers,
   destination,
 } from './option-checks.ts';
-import type { Destination, ReplyDestination } from './publishing.ts';
+import type { Destination, ReplyDestination } from './destination.ts';
 import {
   checkedByReader,
   count,
@@ -44,21 +48,14 @@ import {
   millisecondsOrNull,
   needs,
   nonEmptyText,
-  oneOf,
   options,
   text,
-  wrong,
   type Check,
   type Checks,
 } from '../internal/checks.ts';
 
 /** Whether a handler takes a message. The body is decoded and not yet validated. */
 export type Filter = (message: Message) => boolean | Promise<boolean>;
-
-const ERROR_POLICIES = ['send', 'hide'] as const;
-
-/** Whether an error that a handler throws crosses the wire to its caller. */
-export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
 
 /** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
 export interface RouterOptions extends DeliveryOptions {
@@ -82,11 +79,11 @@ export interface RouterOptions extends DeliveryOptions {
 }
 
 export const SHARED = {
-  concurrency: count,
-  ackPolicy: oneOf(ACK_POLICIES),
+  concurrency: HANDLING.concurrency,
+  ackPolicy: HANDLING.ackPolicy,
   ...SHARED_DELIVERY,
   timeout: milliseconds,
-  errorPolicy: oneOf(ERROR_POLICIES),
+  errorPolicy: HANDLING.errorPolicy,
   middlewares,
   onError: errorHandlers,
   prefix: text,
@@ -131,26 +128,10 @@ export const BROKER = {
   observers,
 } satisfies Checks<BrokerOptions>;
 
-/** Options of every subscriber. */
-export interface SubscriberOptions<
-  S extends Schema = Schema,
-  R extends Schema = Schema,
-  I extends Injections = Injections,
-> {
-  /** Validates the body (each item of a batch) and types it. Anything that implements Standard Schema. */
-  schema?: S;
-  /** Validates what the handler answers. */
-  reply?: R;
-  /** Never answer; a redstart caller is told so at once. Default false. */
-  noReply?: boolean;
-  /** Messages handled at once. Default: the router's, or 1. */
-  concurrency?: number;
-  /** For stream groups and reliable lists. Default: the router's, or `nack-on-error`. */
-  ackPolicy?: AckPolicy;
+/** Options of a handler that do not depend on its schemas and its address. */
+export interface HandlerOptions<I extends Injections = Injections> extends HandlingOptions {
   /** Milliseconds that the handler may take. Default: the router's, or no limit. */
   timeout?: number;
-  /** Default: the router's, or `send`. */
-  errorPolicy?: ErrorPolicy;
   /** Take only messages for which this returns true; a handler without a filter on the same address takes the rest. */
   filter?: Filter;
   /** Run inside those of the broker and the routers. */
@@ -159,101 +140,46 @@ export interface SubscriberOptions<
   onError?: readonly ErrorHandler[];
   /** What `ctx.state` is given before the handler runs: names, and functions of ctx that make the values. */
   inject?: I;
-  /** Names the subscriber in logs. Default: class and method. */
-  title?: string;
-  /** What it does, for people: shown by `broker.subscribers`. */
-  description?: string;
   codec?: Codec;
   format?: MessageFormat;
 }
 
-interface NotChannel {
-  channel?: never;
-  pattern?: never;
-  sharded?: never;
-}
-
-interface NotList {
-  list?: never;
-  reliable?: never;
-}
-
-interface NotStream {
-  stream?: never;
-  group?: never;
-  consumer?: never;
-  lastId?: never;
-  noAck?: never;
-  maxlen?: never;
-  declare?: never;
-  claim?: never;
-  deleteOnAck?: never;
-}
-
-interface Batching<B extends boolean> {
-  /** Hand over what there is as one array, `maxRecords` at most; see `maxWait`. Default false. */
-  batch?: B;
-  /** Messages fetched at once. Default: 100 in batches; otherwise what the handler's pace suggests. */
-  maxRecords?: number;
-  /** Milliseconds that a batch may wait from its first message on to be full. Needs `batch`. Default 0: what there is. */
-  maxWait?: number;
+/** Options of every subscriber. */
+export interface SubscriberOptions<
+  S extends Schema = Schema,
+  R extends Schema = Schema,
+  I extends Injections = Injections,
+> extends HandlerOptions<I> {
+  /** Validates the body (each item of a batch) and types it. Anything that implements Standard Schema. */
+  schema?: S;
+  /** Validates what the handler answers. What is sent is the answer as the handler gave it. */
+  reply?: R;
+  /** Never answer; a redstart caller is told so at once. Default false. */
+  noReply?: boolean;
 }
 
 export interface ChannelSubscription<
-  S extends Schema,
-  R extends Schema,
+  S extends Schema = Schema,
+  R extends Schema = Schema,
   I extends Injections = Injections,
 >
-  extends SubscriberOptions<S, R, I>, NotList, NotStream, NoDeliveryOptions {
-  /** A channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
-  channel: string;
-  /** `true`: a raw glob, for PSUBSCRIBE. `false`: the exact name, whatever it contains. */
-  pattern?: boolean;
-  /** SSUBSCRIBE: hear what is published with `sharded`. On a cluster one node carries it, not all. Redis 7. Default false. */
-  sharded?: boolean;
-  batch?: never;
-  maxRecords?: never;
-  maxWait?: never;
-}
+  extends SubscriberOptions<S, R, I>, ChannelAddress {}
 
 export interface ListSubscription<
-  S extends Schema,
-  R extends Schema,
-  B extends boolean,
+  S extends Schema = Schema,
+  R extends Schema = Schema,
+  B extends boolean = boolean,
   I extends Injections = Injections,
 >
-  extends SubscriberOptions<S, R, I>, Batching<B>, NotChannel, NotStream, DeliveryOptions {
-  /** Items are taken from the left, so RPUSH makes a queue. */
-  list: string;
-  /** At least once: an item stays in Redis until it is acknowledged, and comes again where its consumer dies. Needs Redis 6.2. Default false: at most once. */
-  reliable?: boolean;
-}
+  extends SubscriberOptions<S, R, I>, ListAddress<B> {}
 
 export interface StreamSubscription<
-  S extends Schema,
-  R extends Schema,
-  B extends boolean,
+  S extends Schema = Schema,
+  R extends Schema = Schema,
+  B extends boolean = boolean,
   I extends Injections = Injections,
 >
-  extends SubscriberOptions<S, R, I>, Batching<B>, NotChannel, NotList, DeliveryOptions {
-  stream: string;
-  /** Share the stream's entries with all who name the same group. Without one every reader gets all. */
-  group?: string;
-  /** This reader's name in the group. Default: unique to the process, and removed again at `stop`. */
-  consumer?: string;
-  /** Read from after this id: `0` is the beginning, `$` what is new. Default `$`; for a group that is created here `0`. */
-  lastId?: string;
-  /** Read without pending entries (NOACK): at most once. Needs a group. Default false. */
-  noAck?: boolean;
-  /** Trim the stream to about this many entries (XTRIM) while acknowledging, but never what a group has not handled. Needs a group. Default: no trimming. */
-  maxlen?: number;
-  /** Create the stream where it is missing. Default true. */
-  declare?: boolean;
-  /** When entries of consumers that died are taken over (XAUTOCLAIM). Needs a group. Default: after 30 s of silence. */
-  claim?: ClaimOptions;
-  /** Delete entries (XDEL) as they are acknowledged, for a stream that one group alone reads. Default false. */
-  deleteOnAck?: boolean;
-}
+  extends SubscriberOptions<S, R, I>, StreamAddress<B> {}
 
 /** Where a subscriber listens, and how. A bare string is a channel. */
 export type SubscriberAddress<
@@ -275,33 +201,19 @@ const filter: Check = (value, key, where, all) => {
   );
 };
 
-const lastId: Check = (value, key, where) => {
-  nonEmptyText(value, key, where);
-  if (/^(\$|\d+(-\d+)?)$/.test(value as string)) return;
-  const expected = "'$', '0' or an entry's id such as '1700000000000-0'";
-  throw wrong(where, key, expected, value, 'string');
-};
-
 /** Options that only mean something where a handler runs. */
 const HANDLER = {
   reply: schema,
   noReply: flag,
-  concurrency: SHARED.concurrency,
-  timeout: SHARED.timeout,
-  errorPolicy: SHARED.errorPolicy,
+  concurrency: HANDLING.concurrency,
+  timeout: milliseconds,
+  errorPolicy: HANDLING.errorPolicy,
   filter,
   middlewares,
   onError: errorHandlers,
   inject: injections,
-  description: nonEmptyText,
+  description: HANDLING.description,
 };
-
-/** The same, for lists and streams. */
-const BATCHING = {
-  batch: flag,
-  maxRecords: count,
-  maxWait: needs('batch', milliseconds, true),
-} satisfies Checks<Batching<boolean>>;
 
 /** For handlers alone, whatever the kind of address. */
 export const FOR_HANDLERS = { ...HANDLER, ...BATCHING };
@@ -309,46 +221,30 @@ export const FOR_HANDLERS = { ...HANDLER, ...BATCHING };
 const SUBSCRIBER = {
   ...HANDLER,
   schema,
-  ackPolicy: SHARED.ackPolicy,
-  title: nonEmptyText,
+  ackPolicy: HANDLING.ackPolicy,
+  title: HANDLING.title,
   codec,
   format: codec,
 } satisfies Checks<SubscriberOptions>;
 
 /** The options of a subscriber, for each kind of address. */
 export const SUBSCRIBERS = {
-  channel: {
-    channel: checkedByReader,
-    pattern: flag,
-    sharded: checkedByReader,
-    ...SUBSCRIBER,
-  } satisfies Checks<ChannelSubscription<Schema, Schema>>,
-  list: {
-    list: checkedByReader,
-    reliable: flag,
-    ...BATCHING,
-    ...DELIVERY,
-    ...SUBSCRIBER,
-  } satisfies Checks<ListSubscription<Schema, Schema, boolean>>,
-  stream: {
-    stream: checkedByReader,
-    group: nonEmptyText,
-    consumer: needs('group', nonEmptyText),
-    lastId,
-    noAck: needs('group', flag),
-    maxlen: needs('group', count),
-    declare: flag,
-    claim,
-    deleteOnAck: needs('group', flag),
-    ...BATCHING,
-    ...DELIVERY,
-    ...SUBSCRIBER,
-  } satisfies Checks<StreamSubscription<Schema, Schema, boolean>>,
+  channel: { ...ADDRESSES.channel, ...SUBSCRIBER } satisfies Checks<ChannelSubscription>,
+  list: { ...ADDRESSES.list, ...SUBSCRIBER } satisfies Checks<ListSubscription>,
+  stream: { ...ADDRESSES.stream, ...SUBSCRIBER } satisfies Checks<StreamSubscription>,
 };
 
+/** What is refused where messages are taken by hand. */
+export type NoHandlerOptions = {
+  [
+    K in keyof typeof FOR_HANDLERS
+  ]?: Mistake<`'${K}' is for handlers, and messages taken by hand have none`>;
+} & { ackPolicy?: 'manual' };
+
 /** An address to take messages from by hand. */
-export type ConsumerAddress<S extends Schema = Schema> = SubscriberAddress<S, Schema, false> &
-  (string | ({ [K in keyof typeof FOR_HANDLERS]?: never } & { ackPolicy?: 'manual' }));
+export type ConsumerAddress<S extends Schema = Schema> =
+  | string
+  | (SubscriberAddress<S, Schema, false> & object & NoHandlerOptions);
 
 /** Defaults of a publisher. */
 export interface PublisherOptions<S extends Schema = Schema> {

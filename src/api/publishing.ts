@@ -1,49 +1,9 @@
 import type { HeadersInput } from '../message/headers.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
-import type { Contract, ErrorSchemas, EventContract, RpcContract } from './contract.ts';
+import type { Mistake } from '../internal/mistake.ts';
+import type { Contract, EventContract, RpcContract } from './contract.ts';
+import type { Destination, MeantDestination, ReplyDestination } from './destination.ts';
 import type { Message } from './message.ts';
-
-export interface ChannelDestination {
-  /** PUBLISH to this channel. */
-  channel: string;
-  /**
-   * SPUBLISH, for subscribers with `sharded`: on a cluster, one node gets the message instead of
-   * all. Needs Redis 7. Default false.
-   */
-  sharded?: boolean;
-  list?: never;
-  stream?: never;
-  maxlen?: never;
-}
-
-export interface ListDestination {
-  /** RPUSH to this list. */
-  list: string;
-  channel?: never;
-  sharded?: never;
-  stream?: never;
-  maxlen?: never;
-}
-
-export interface StreamDestination {
-  /** XADD to this stream. */
-  stream: string;
-  /** Keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
-  maxlen?: number;
-  channel?: never;
-  sharded?: never;
-  list?: never;
-}
-
-/** Where a message is sent: a channel, a list or a stream. */
-export type Destination = ChannelDestination | ListDestination | StreamDestination;
-
-/** Where the answer to a `publish` with `replyTo` is sent: a channel's name, a channel, a list or a stream. */
-export type ReplyDestination =
-  | string
-  | { channel: string; list?: never; stream?: never }
-  | { list: string; channel?: never; stream?: never }
-  | { stream: string; channel?: never; list?: never };
 
 export interface MessageOptions {
   /** Strings, numbers and booleans; sent as text of at most 65 535 bytes each. */
@@ -52,14 +12,18 @@ export interface MessageOptions {
   correlationId?: string;
 }
 
+type ForCalls<Name extends string> = Mistake<`'${Name}' is an option of calls, with 'rpc: true'`>;
+
+type NoReplyTo = Mistake<"'replyTo' sends the answer elsewhere, and a call waits for it">;
+
 /** Options of a publish that waits for no answer. */
 export interface PublishOptions extends MessageOptions {
   /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
-  timeout?: never;
-  signal?: never;
-  reply?: never;
+  timeout?: ForCalls<'timeout'>;
+  signal?: ForCalls<'signal'>;
+  reply?: ForCalls<'reply'>;
 }
 
 /** Options of a call. */
@@ -70,7 +34,7 @@ export interface CallOptions<R extends Schema = Schema> extends MessageOptions {
   signal?: AbortSignal;
   /** Schema of the answer. If the answer does not fit, the call rejects with `InvalidMessageError`. */
   reply?: R;
-  replyTo?: never;
+  replyTo?: NoReplyTo;
 }
 
 /** Options of a publish that waits for the handler's answer. */
@@ -93,8 +57,8 @@ export interface RequestManyOptions<R extends Schema = Schema> extends MessageOp
   signal?: AbortSignal;
   /** Schema of each item. If an item does not fit, reading it rejects with `InvalidMessageError`. */
   reply?: R;
-  replyTo?: never;
-  rpc?: never;
+  replyTo?: NoReplyTo;
+  rpc?: Mistake<'requestMany() is always a call'>;
 }
 
 /** Options of a request to all subscribers of a channel. */
@@ -125,120 +89,190 @@ export interface GatherResult<T = unknown> {
   readonly missing: readonly string[];
 }
 
+// What was given, `To`, chooses what the compiler compares it with: the destination that was meant, with
+// the options that it can have. So there is one signature for each method, and its error is about the
+// mistake.
+
+/** Options of `publish` for `To`. */
+type MeantOptions<To> = To extends { readonly rpc: true } ? RpcOptions : PublishOptions;
+
+/** What `publish` takes. */
+export type PublishTo<To> = To extends string
+  ? To
+  : To extends Contract
+    ? OnceAnswered<To>
+    : MeantDestination<To> & MeantOptions<To>;
+
+type OnceAnswered<C extends Contract> = C extends { readonly many: true }
+  ? Mistake<'the contract is answered with a stream: use requestMany()'>
+  : C;
+
+/** What `request` takes. */
+export type RequestTo<To> = To extends string
+  ? To
+  : To extends RpcContract
+    ? OnceAnswered<To>
+    : To extends EventContract
+      ? NotAnswered
+      : MeantDestination<To> & CallOptions & { rpc?: Mistake<'a request is always a call'> };
+
+type NotAnswered = Mistake<'an event() is not answered: use publish()'>;
+
+/** What `requestMany` takes. */
+export type RequestManyTo<To> = To extends RpcContract
+  ? To extends { readonly many: true }
+    ? To
+    : Mistake<'the contract is answered once: use publish() or request()'>
+  : To extends EventContract
+    ? NotAnswered
+    : MeantDestination<To> & RequestManyOptions;
+
+/** What `gather` takes. */
+export type GatherTo<To> = To extends RpcContract
+  ? To extends { readonly kind: 'channel' }
+    ? OnceAnswered<To>
+    : Mistake<'gather() asks all subscribers of a channel, and the contract is on a list or a stream'>
+  : To extends EventContract
+    ? NotAnswered
+    : GatherOptions;
+
+/** What `publishBatch` takes, and a pipeline's `publish`. */
+export type BatchTo<To> = To extends string
+  ? To
+  : To extends EventContract
+    ? To
+    : To extends RpcContract
+      ? Mistake<'the messages of a batch or a pipeline are not answered: use publish() for a call'>
+      : MeantDestination<To> & BatchedOptions;
+
+/** Options of each message of a batch or a pipeline: they wait for no answer. */
+export interface BatchedOptions extends Omit<PublishOptions, 'rpc'> {
+  rpc?: false | Mistake<'the messages of a batch or a pipeline are not answered'>;
+}
+
+/** What `publisher` takes as its destination. */
+export type DestinationFor<To, S extends Schema> = To extends string
+  ? To
+  : To extends RpcContract
+    ? RpcContract<S>
+    : To extends EventContract
+      ? EventContract<S>
+      : MeantDestination<To>;
+
+/** The body that fits a contract; any body for another destination. */
+export type BodyFor<To> = [To] extends [never]
+  ? unknown
+  : To extends Contract
+    ? InputOf<To['schema']>
+    : unknown;
+
+/** Options beside a contract; another destination has its options in it. */
+export type OptionsBeside<To, Call = ContractCallOptions> = [To] extends [never]
+  ? []
+  : To extends RpcContract
+    ? [options?: Call]
+    : To extends EventContract
+      ? [options?: MessageOptions]
+      : [];
+
+/** What sending to `To` resolves with: the id of a stream's entry, the length of a list, or a channel's receivers. */
+export type Sent<To> = To extends { readonly stream: string } | { readonly kind: 'stream' }
+  ? string
+  : To extends string | { readonly channel: string } | { readonly list: string }
+    ? number
+    : To extends { readonly kind: 'channel' | 'list' }
+      ? number
+      : number | string;
+
+/** The value of an answer: that of its schema, else `T`. */
+export type AnswerOf<To, T> = To extends RpcContract
+  ? OutputOf<To['reply']>
+  : To extends { readonly reply: infer R extends Schema }
+    ? OutputOf<R>
+    : T;
+
+/** What `publish` resolves with. */
+export type PublishResult<To, T> = To extends RpcContract | { readonly rpc: true }
+  ? AnswerOf<To, T>
+  : Sent<To>;
+
+/** What `publishBatch` resolves with: the length of the list, the ids in the stream, or the receivers of each. */
+export type BatchResult<To> = To extends { readonly list: string } | { readonly kind: 'list' }
+  ? number
+  : To extends Contract
+    ? Sent<To>[]
+    : Sent<To>[];
+
 /** The methods that send messages and make calls, which brokers have. */
 export interface Publishing {
   /**
-   * Makes a call by its contract, and resolves with the answer's value. Rejects with
-   * `InvalidMessageError` if the request does not fit.
+   * Sends a message (PUBLISH, RPUSH or XADD; a string is a channel's name). Resolves with the number of
+   * receivers, the length of the list, or the id of the entry. Rejects with `SendError`.
+   *
+   * With `rpc: true`, or by the contract of a call: resolves with the value that the handler returned.
+   * Rejects with `RemoteError` if the handler failed, else with `RpcError`, `RpcTimeoutError`,
+   * `NoRespondersError`, `OverloadedError`, `SendError` or `BrokerClosedError`. By a contract, also
+   * with `InvalidMessageError` if the body or the answer does not fit.
    */
-  publish<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
-    body: InputOf<Q>,
-    contract: RpcContract<Q, A, E, false>,
-    options?: ContractCallOptions,
-  ): Promise<OutputOf<A>>;
-  /** Sends a message by its contract. Resolves with receivers, length or id. */
-  publish<S extends Schema>(
-    body: InputOf<S>,
-    contract: EventContract<S>,
-    options?: MessageOptions,
-  ): Promise<number | string>;
-  /**
-   * Calls a handler and resolves with the value that it returned. Rejects with `RemoteError` if the
-   * handler failed, else with `RpcError`, `RpcTimeoutError`, `NoRespondersError`, `OverloadedError`,
-   * `SendError` or `BrokerClosedError`.
-   */
-  publish<R extends Schema>(
-    body: unknown,
-    to: Destination & RpcOptions<R> & { reply: R },
-  ): Promise<OutputOf<R>>;
-  publish<T = unknown>(body: unknown, to: Destination & RpcOptions): Promise<T>;
-  /**
-   * Sends to a channel (PUBLISH; a string is a channel's name). Resolves with the number of
-   * receivers. Rejects with `SendError`.
-   */
-  publish(body: unknown, to: string | (ChannelDestination & PublishOptions)): Promise<number>;
-  /** Appends to a list (RPUSH). Resolves with the length of the list. Rejects with `SendError`. */
-  publish(body: unknown, to: ListDestination & PublishOptions): Promise<number>;
-  /** Adds to a stream (XADD). Resolves with the id of the entry. Rejects with `SendError`. */
-  publish(body: unknown, to: StreamDestination & PublishOptions): Promise<string>;
+  publish<T = unknown, const To = Destination & RpcOptions>(
+    body: BodyFor<To>,
+    to: PublishTo<To>,
+    ...options: OptionsBeside<To>
+  ): Promise<PublishResult<To, T>>;
 
-  /** Makes a call by its contract, and resolves with the whole answering message. */
-  request<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
-    body: InputOf<Q>,
-    contract: RpcContract<Q, A, E, false>,
-    options?: ContractCallOptions,
-  ): Promise<Message<OutputOf<A>>>;
-  /** Like `publish` with `rpc: true`, but resolves with the whole answering message. */
-  request<R extends Schema>(
-    body: unknown,
-    to: Destination & CallOptions<R> & { reply: R },
-  ): Promise<Message<OutputOf<R>>>;
-  request<T = unknown>(
-    body: unknown,
-    to: string | (Destination & CallOptions),
-  ): Promise<Message<T>>;
+  /** Like `publish` with `rpc: true` or by a contract, but resolves with the whole answering message. */
+  request<T = unknown, const To = string | (Destination & CallOptions)>(
+    body: BodyFor<To>,
+    to: RequestTo<To>,
+    ...options: OptionsBeside<To>
+  ): Promise<Message<AnswerOf<To, T>>>;
 
-  /** Makes a call by its contract, and reads the streamed answer. */
-  requestMany<Q extends Schema, A extends Schema, E extends ErrorSchemas>(
-    body: InputOf<Q>,
-    contract: RpcContract<Q, A, E, true>,
-    options?: Omit<RequestManyOptions, 'reply'>,
-  ): AsyncIterableIterator<OutputOf<A>, undefined>;
   /**
    * Calls a handler that answers with a stream (an `async function*`), and reads its items. The
    * request is sent when the first item is read. Leaving the loop ends the handler's generator.
    * Reading rejects with the errors of a call, and with `StreamBrokenError` if items were lost.
    */
-  requestMany<R extends Schema>(
-    body: unknown,
-    to: Destination & RequestManyOptions<R> & { reply: R },
-  ): AsyncIterableIterator<OutputOf<R>, undefined>;
-  requestMany<T = unknown>(
-    body: unknown,
-    to: Destination & RequestManyOptions,
-  ): AsyncIterableIterator<T, undefined>;
+  requestMany<T = unknown, const To = Destination & RequestManyOptions>(
+    body: BodyFor<To>,
+    to: RequestManyTo<To>,
+    ...options: OptionsBeside<To, Omit<RequestManyOptions, 'reply'>>
+  ): AsyncIterableIterator<AnswerOf<To, T>, undefined>;
 
   /**
    * Sends a request to all subscribers of a channel (PUBLISH). Resolves with their answers, their
    * errors, and who did not answer in time.
    */
-  gather<R extends Schema>(
-    body: unknown,
-    to: GatherOptions<R> & { reply: R },
-  ): Promise<GatherResult<OutputOf<R>>>;
-  gather<T = unknown>(body: unknown, to: GatherOptions): Promise<GatherResult<T>>;
+  gather<T = unknown, const To = GatherOptions>(
+    body: BodyFor<To>,
+    to: GatherTo<To>,
+    ...options: OptionsBeside<To, Omit<GatherOptions, 'channel' | 'sharded' | 'reply'>>
+  ): Promise<GatherResult<AnswerOf<To, T>>>;
 
   /**
    * Sends many messages in one round trip. Resolves with the length of the list, the ids in the
    * stream, or the receivers of each. Rejects with `SendError`.
    */
-  publishBatch(bodies: readonly unknown[], to: ListDestination & PublishOptions): Promise<number>;
-  publishBatch(
-    bodies: readonly unknown[],
-    to: StreamDestination & PublishOptions,
-  ): Promise<string[]>;
-  publishBatch(
-    bodies: readonly unknown[],
-    to: string | (ChannelDestination & PublishOptions),
-  ): Promise<number[]>;
+  publishBatch<const To>(
+    bodies: readonly BodyFor<To>[],
+    to: BatchTo<To>,
+    ...options: OptionsBeside<To>
+  ): Promise<BatchResult<To>>;
 }
 
 /** One function for each contract, typed by it. */
 export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {
-  readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract<
-    infer Q,
-    infer A,
-    infer _E,
-    infer S
-  >
-    ? S extends true
+  readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract
+    ? Contracts[Name] extends { readonly many: true }
       ? (
-          body: InputOf<Q>,
+          body: BodyFor<Contracts[Name]>,
           options?: Omit<RequestManyOptions, 'reply'>,
-        ) => AsyncIterableIterator<OutputOf<A>, undefined>
-      : (body: InputOf<Q>, options?: ContractCallOptions) => Promise<OutputOf<A>>
-    : Contracts[Name] extends EventContract<infer S>
-      ? (body: InputOf<S>, options?: MessageOptions) => Promise<number | string>
+        ) => AsyncIterableIterator<OutputOf<Contracts[Name]['reply']>, undefined>
+      : (
+          body: BodyFor<Contracts[Name]>,
+          options?: ContractCallOptions,
+        ) => Promise<OutputOf<Contracts[Name]['reply']>>
+    : Contracts[Name] extends EventContract
+      ? (body: BodyFor<Contracts[Name]>, options?: MessageOptions) => Promise<Sent<Contracts[Name]>>
       : never;
 };
 

@@ -2,11 +2,11 @@ import { checkBrokerOptions, consumerSpec } from '../api/check.ts';
 import { checkObserver } from '../api/option-checks.ts';
 import type { Dependency, DependencyValue, MessageContext } from '../api/context.ts';
 import type { Contract } from '../api/contract.ts';
-import type { AnySchema } from '../api/decorators.ts';
+import type { AnySchema, ConsumerAddressFor } from '../api/handlers.ts';
 import { deadLetterTarget, type DeadLetterAddress } from '../api/delivery.ts';
 import type { ErrorClass } from '../api/error-handlers.ts';
 import type { Middleware } from '../api/middleware.ts';
-import type { BrokerOptions, ConsumerAddress } from '../api/options.ts';
+import type { BrokerOptions } from '../api/options.ts';
 import { Observers, type Observer } from '../api/observer.ts';
 import type { ContractClient, Publishing } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
@@ -278,14 +278,17 @@ export class RedisBroker extends Router implements Publishing {
   readonly request: Publishing['request'] = (body: unknown, to: unknown, more?: object) =>
     this.#sender.request(body, to, more);
 
-  readonly publishBatch: Publishing['publishBatch'] = (bodies: readonly unknown[], to: unknown) =>
-    this.#sender.publishBatch(bodies, to);
+  readonly publishBatch: Publishing['publishBatch'] = (
+    bodies: readonly unknown[],
+    to: unknown,
+    more?: object,
+  ) => this.#sender.publishBatch(bodies, to, more);
 
   readonly requestMany: Publishing['requestMany'] = (body: unknown, to: unknown, more?: object) =>
     this.#sender.requestMany(body, to, more);
 
-  readonly gather: Publishing['gather'] = (body: unknown, to: unknown) =>
-    this.#sender.gather(body, to);
+  readonly gather: Publishing['gather'] = (body: unknown, to: unknown, more?: object) =>
+    this.#sender.gather(body, to, more);
 
   /** Collects messages for any addresses, to be sent in one round trip by its `send()`. */
   readonly pipeline = (options?: PublishPipelineOptions): PublishPipeline =>
@@ -319,8 +322,8 @@ export class RedisBroker extends Router implements Publishing {
    * Subscribes without a handler, also before `start`: messages are taken by `next({ timeout })` or
    * `for await`. Close it, or let `await using` do so; `stop` closes what is left.
    */
-  async subscribe<S extends Schema = AnySchema>(
-    address: ConsumerAddress<S>,
+  async subscribe<S extends Schema = AnySchema, const A = unknown>(
+    address: ConsumerAddressFor<A, S>,
   ): Promise<Consumer<OutputOf<S>>> {
     const { options, ...rest } = consumerSpec(address);
     const spec = { ...rest, options: { ...options, ackPolicy: 'manual' as const } };

@@ -1,7 +1,7 @@
 import type { AckPolicy } from '../api/ack-policy.ts';
 import type { Contract } from '../api/contract.ts';
 import { isRpc } from '../api/contract.ts';
-import type { ErrorPolicy } from '../api/options.ts';
+import type { ErrorPolicy } from '../api/addresses.ts';
 import { jsonSchemaOf, type JsonSchema } from '../message/json-schema.ts';
 import type { Schema } from '../message/schema.ts';
 import type { PublisherSpec } from '../api/check.ts';
@@ -137,7 +137,11 @@ export function describeSubscriber(planned: Plan, member: Member): SubscriberDes
 
 export function describePublisher({ spec, prefix }: DeclaredPublisher): PublisherDescription {
   const { kind, name } = targetOf(spec.destination, 'publisher');
-  const { title, description, schema, replyTo } = spec.options;
+  const { contract } = spec;
+  const { title, description, schema, replyTo } = {
+    ...(contract?.address as { title?: string; description?: string } | undefined),
+    ...spec.options,
+  };
   const answer =
     replyTo === undefined
       ? undefined
@@ -148,24 +152,24 @@ export function describePublisher({ spec, prefix }: DeclaredPublisher): Publishe
       name: prefix + name,
       title: title ?? null,
       description: description ?? null,
-      contract: false,
-      many: false,
+      contract: contract !== undefined,
+      many: contract?.many ?? false,
       replyTo: answer === undefined ? null : { kind: answer.kind, name: prefix + answer.name },
     },
-    { schema, reply: undefined, errors: {} },
+    { schema, reply: contract?.reply, errors: contract?.errors ?? {} },
   );
 }
 
 /** What a broker sends by a contract: `clientFor`. */
 export function describeContract(contract: Contract, prefix: string): PublisherDescription {
   const { kind, name } = targetOf(contract.address, 'contract');
-  const { schema, reply, errors, many } = contract;
+  const { schema, reply, errors, many, address } = contract;
   return withSchemas(
     {
       kind,
       name: prefix + name,
-      title: null,
-      description: null,
+      title: (address['title'] as string | undefined) ?? null,
+      description: (address['description'] as string | undefined) ?? null,
       contract: true,
       many,
       replyTo: null,

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ErrorPolicy } from '../api/addresses.ts';
 import type { SubscriberSpec } from '../api/check.ts';
-import type { ErrorPolicy } from '../api/options.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { ReadingPlan } from '../consume/reading-plan.ts';
 import { SetupError } from '../errors.ts';

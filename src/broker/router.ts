@@ -6,18 +6,18 @@ import {
   type FoundIntent,
   type Intent,
 } from '../api/metadata.ts';
+import type { HandlerDecorator } from '../api/decorators.ts';
 import type {
+  AddressFor,
   AnySchema,
-  BodyOf,
-  ContractHandler,
-  ContractSubscriberOptions,
   Handler,
-  HandlerDecorator,
-} from '../api/decorators.ts';
-import type { ErrorSchemas, EventContract, RpcContract } from '../api/contract.ts';
+  HandlerFor,
+  OptionsFor,
+  PathOf,
+} from '../api/handlers.ts';
 import { SetupError, brand, brandOf, isInstance } from '../errors.ts';
 import type { MessageContext, NoInjections } from '../api/context.ts';
-import type { InjectedState, Injections } from '../api/inject.ts';
+import type { Injections } from '../api/inject.ts';
 import {
   checkErrorHandlers,
   onError,
@@ -25,13 +25,8 @@ import {
   type ErrorHandler,
 } from '../api/error-handlers.ts';
 import { checkMiddleware, type HandlerFunction, type Middleware } from '../api/middleware.ts';
-import type { OutputOf, Schema } from '../message/schema.ts';
-import type {
-  PublisherOptions,
-  RouterOptions,
-  SubscriberAddress,
-  SubscriberOptions,
-} from '../api/options.ts';
+import type { Schema } from '../message/schema.ts';
+import type { PublisherOptions, RouterOptions } from '../api/options.ts';
 import {
   checkRouterOptions,
   publisherSpec,
@@ -41,12 +36,8 @@ import {
 } from '../api/check.ts';
 import { got } from '../internal/checks.ts';
 import { Publisher } from '../publish/publisher.ts';
-import type {
-  ChannelDestination,
-  Destination,
-  ListDestination,
-  StreamDestination,
-} from '../api/publishing.ts';
+import type { DestinationFor } from '../api/publishing.ts';
+import type { Kind } from '../transport/address.ts';
 import type { DeclaredPublisher } from './description.ts';
 import { over } from './failure-plan.ts';
 import type { Senders } from './senders.ts';
@@ -110,53 +101,47 @@ export abstract class Router {
     this.changed();
   }
 
-  /** Subscribes a function to what a contract describes. */
-  subscriber<Q extends Schema, A extends Schema, E extends ErrorSchemas, S extends boolean>(
-    contract: RpcContract<Q, A, E, S>,
-    options: ContractSubscriberOptions | undefined,
-    handler: ContractHandler<Q, A, S>,
-  ): Subscriber;
-  subscriber<S extends Schema>(
-    contract: EventContract<S>,
-    options: ContractSubscriberOptions | undefined,
-    handler: (body: OutputOf<S>, ctx: MessageContext<OutputOf<S>>) => unknown,
-  ): Subscriber;
-  /** Subscribes a function. After the broker's start it is connected at once. */
+  /** Subscribes a function to an address or a contract. After the broker's start it is connected at once. */
   subscriber<
-    S extends Schema = AnySchema,
-    B extends boolean = false,
-    I extends Injections = NoInjections,
-  >(
-    // Said apart: with a reply schema to be inferred, `() => new Promise(…)` is a Promise<never>.
-    address: SubscriberAddress<S, AnySchema, B, I> & (string | { reply?: never }),
-    handler: (body: BodyOf<S, B>, ctx: MessageContext<OutputOf<S>, InjectedState<I>>) => unknown,
-  ): Subscriber;
-  subscriber<
+    const A,
     S extends Schema = AnySchema,
     R extends Schema = AnySchema,
     B extends boolean = false,
     I extends Injections = NoInjections,
-  >(address: SubscriberAddress<S, R, B, I>, handler: Handler<S, R, B, I>): Subscriber;
+    Many extends boolean = false,
+    K extends Kind = never,
+  >(
+    address: AddressFor<A, S, R, B, I, Many, K>,
+    handler: HandlerFor<A, S, R, B, I, Many>,
+  ): Subscriber;
+  subscriber<
+    const A,
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+    Many extends boolean = false,
+    K extends Kind = never,
+    O extends boolean = B,
+  >(
+    address: AddressFor<A, S, R, B, I, Many, K>,
+    options: OptionsFor<A, S, R, I, K, O> | undefined,
+    handler: HandlerFor<A, S, R, O, I, Many>,
+  ): Subscriber;
   /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
   subscriber<
+    const A,
     S extends Schema = AnySchema,
     R extends Schema = AnySchema,
     B extends boolean = false,
     I extends Injections = NoInjections,
+    Many extends boolean = false,
+    K extends Kind = never,
+    O extends boolean = B,
   >(
-    address: SubscriberAddress<S, R, B, I>,
-    options?: SubscriberOptions<S, R, I>,
-  ): HandlerDecorator<Handler<S, R, B, I>>;
-  subscriber<
-    S extends Schema = AnySchema,
-    R extends Schema = AnySchema,
-    B extends boolean = false,
-    I extends Injections = NoInjections,
-  >(
-    address: SubscriberAddress<S, R, B, I>,
-    options: SubscriberOptions<S, R, I> | undefined,
-    handler: Handler<S, R, B, I>,
-  ): Subscriber;
+    address: AddressFor<A, S, R, B, I, Many, K>,
+    options?: OptionsFor<A, S, R, I, K, O>,
+  ): HandlerDecorator<Handler<S, R, O, I, Many, PathOf<A>>>;
   subscriber(address: unknown, ...rest: unknown[]): unknown {
     const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
     if (rest.length < 2 && handler === undefined) {
@@ -228,15 +213,11 @@ export abstract class Router {
   }
 
   /** A sender with one destination and defaults of its own; a router's goes through the one broker that it is included in by the first message. */
-  publisher<S extends Schema = AnySchema>(
-    address: string | ChannelDestination | ListDestination,
+  publisher<const To, S extends Schema = AnySchema>(
+    address: DestinationFor<To, S>,
     options?: PublisherOptions<S>,
-  ): Publisher<S, number>;
-  publisher<S extends Schema = AnySchema>(
-    address: StreamDestination,
-    options?: PublisherOptions<S>,
-  ): Publisher<S, string>;
-  publisher(address: string | Destination, options?: PublisherOptions): unknown {
+  ): Publisher<S, To>;
+  publisher(address: unknown, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
     this.#publishers.push(spec);
     return new Publisher(() => {

@@ -7,7 +7,7 @@ import type { HandlerFunction, Middleware } from '../api/middleware.ts';
 import type { RouterOptions } from '../api/options.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError } from '../errors.ts';
-import { promiseIn } from '../internal/promises.ts';
+import { isAsyncIterable, promiseIn } from '../internal/promises.ts';
 import { isAsyncFunction } from '../rpc/parent.ts';
 import { describe } from '../transport/address.ts';
 
@@ -166,9 +166,18 @@ function withContract(handler: HandlerFunction, contract: Contract): HandlerFunc
   return (body, ctx) => {
     try {
       const result = handler(body, ctx);
+      if (isAsyncIterable(result)) return itemsOf(result, contract);
       return promiseIn(result)?.catch((error: unknown) => rethrow(contract, error)) ?? result;
     } catch (error) {
       return rethrow(contract, error);
     }
   };
+}
+
+async function* itemsOf(items: AsyncIterable<unknown>, contract: Contract): AsyncGenerator {
+  try {
+    yield* items;
+  } catch (error) {
+    await rethrow(contract, error);
+  }
 }

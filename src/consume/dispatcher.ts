@@ -7,13 +7,13 @@ import type { MessageOptions } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
-import { promiseIn } from '../internal/promises.ts';
+import { isAsyncIterable, promiseIn } from '../internal/promises.ts';
 import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import { ReceivedMessage, type MessageSource } from '../message/message.ts';
-import { bodyOf, isResponse } from '../message/response.ts';
-import type { Validate } from '../message/schema.ts';
+import { bodyOf } from '../message/response.ts';
+import { validateBody, type Validate } from '../message/schema.ts';
 import { runWithParent } from '../rpc/parent.ts';
 import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type ContextHost } from './context.ts';
@@ -119,7 +119,7 @@ export class Dispatcher {
     const { validate } = this.#options.routes[0] as Route;
     if (attempt.outcome !== undefined || validate === undefined) return;
     try {
-      attempt.message.body = await validate(attempt.message.body);
+      attempt.message.body = await validateBody(validate, attempt.message);
     } catch (error) {
       attempt.outcome = badInput(error, 'validate');
     }
@@ -207,7 +207,7 @@ export class Dispatcher {
     }
     let body: unknown;
     try {
-      body = route.validate(message.body);
+      body = validateBody(route.validate, message);
     } catch (error) {
       return this.#answerFailure(route, context, badInput(error, 'validate'));
     }
@@ -295,15 +295,13 @@ export class Dispatcher {
     }
   }
 
+  /** Checks the result and leaves it as it is: the caller's schema makes its own output of it. */
   #checkReply(route: Failing, result: unknown): Outcome | Promise<Outcome> {
     // Each item of a stream is checked as it is sent.
     if (route.validateReply === undefined || isAsyncIterable(result)) return ok(result);
-    const body = bodyOf(result);
-    const accept = (checked: unknown): Outcome =>
-      ok(isResponse(result) ? result.withBody(checked) : checked);
     try {
-      const checked = route.validateReply(body);
-      return promiseIn(checked)?.then(accept, (error: unknown) => failed(error)) ?? accept(checked);
+      const checked = promiseIn(route.validateReply(bodyOf(result)));
+      return checked?.then(() => ok(result), failed) ?? ok(result);
     } catch (error) {
       return failed(error);
     }
@@ -353,14 +351,6 @@ function textOrBytes(value: Buffer): string | Buffer {
 function asDecodeError(error: unknown): Error {
   if (error instanceof DecodeError) return error;
   return new DecodeError(`the message cannot be decoded: ${messageOf(error)}`, { cause: error });
-}
-
-/** Whether a handler answered with many values. */
-export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return (
-    typeof (value as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] ===
-    'function'
-  );
 }
 
 /** A filter that throws is a failure like a handler's; that no handler takes the message is not. */

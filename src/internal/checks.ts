@@ -3,6 +3,7 @@
  * a misspelt name, which name is similar. Checks of schemas, codecs and addresses are in src/api.
  */
 import { SetupError } from '../errors.ts';
+import type { Mistake } from './mistake.ts';
 
 /** All options of one call, for checks that depend on another option. */
 export type Given = Readonly<Record<string, unknown>>;
@@ -10,9 +11,9 @@ export type Given = Readonly<Record<string, unknown>>;
 /** Throws {@link SetupError} if option `key` cannot have this value. Not called for `undefined`. */
 export type Check = (value: unknown, key: string, where: string, all: Given) => void;
 
-/** The names of a type's options; for a union, of all its members. `option?: never` does not count. */
+/** The names of a type's options; for a union, of all its members. Those that cannot be given do not count. */
 export type Keys<T> = T extends unknown
-  ? { [K in keyof T]-?: [Exclude<T[K], undefined>] extends [never] ? never : K }[keyof T]
+  ? { [K in keyof T]-?: [Exclude<T[K], undefined>] extends [Mistake<string>] ? never : K }[keyof T]
   : never;
 
 /** One check for each option of a type: with `satisfies`, an option without a check does not compile. */

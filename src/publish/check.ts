@@ -1,14 +1,15 @@
+import type { Destination } from '../api/destination.ts';
 import { schema } from '../api/from-type.ts';
 import { address, headers, signal } from '../api/option-checks.ts';
 import type {
   CallOptions,
-  Destination,
   GatherOptions,
   RpcOptions,
   PublishOptions,
   RequestManyOptions,
 } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
+import { unixTime } from '../internal/clock.ts';
 import {
   checkKeys,
   checkedByReader,
@@ -125,6 +126,24 @@ export function forbidCall(options: AnyOptions, where: string): void {
   if (key !== undefined) {
     throw new SetupError(
       `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
+    );
+  }
+}
+
+/** The call's timeout in milliseconds, but not more than the rest of the call that the current handler answers. */
+export function timeLeft(timeout: number | null, deadline: number | undefined): number | null {
+  if (deadline === undefined) return timeout;
+  return Math.max(0, Math.min(timeout ?? Infinity, deadline - unixTime()));
+}
+
+/** Throws {@link SetupError} for options that a call does not have. */
+export function checkCall(options: AnyOptions, verb: string): void {
+  if (verb === 'request' && options.rpc !== undefined) {
+    throw new SetupError("request: leave 'rpc' out: a request is always a call");
+  }
+  if (options.replyTo !== undefined) {
+    throw new SetupError(
+      `${verb}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`,
     );
   }
 }

@@ -1,16 +1,20 @@
 import {
+  declaredError,
+  destinationOf,
   isContract,
   isRpc,
   placeOf,
-  rethrow,
   type Contract,
-  type ErrorSchemas,
-  type EventContract,
-  type RpcContract,
 } from '../api/contract.ts';
+import type { ContractClient, GatherResult, Publishing } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
-import { validator, type Schema } from '../message/schema.ts';
-import type { ContractClient, Publishing } from '../api/publishing.ts';
+import { validator } from '../message/schema.ts';
+
+/** The method that the user called: the first word of each `SetupError`. */
+export type Verb = 'publish' | 'request' | 'requestMany' | 'gather' | 'publishBatch' | 'pipeline';
+
+/** What a contract sets, so that no option beside it can. */
+const SET_BY_CONTRACT = ['channel', 'list', 'stream', 'sharded', 'maxlen', 'rpc', 'reply'] as const;
 
 /**
  * Makes a function for each contract: it publishes an event, makes a call, or reads a streamed
@@ -20,66 +24,84 @@ export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
   publishing: Pick<Publishing, 'publish' | 'requestMany'>,
   contracts: Contracts,
 ): ContractClient<Contracts> {
+  // Which types fit the contract is known to the result's type alone.
+  const { publish, requestMany } = publishing as unknown as Record<
+    'publish' | 'requestMany',
+    (body: unknown, contract: Contract, options: object | undefined) => unknown
+  >;
   const functions = Object.entries(contracts).map(([name, contract]) => {
     if (!isContract(contract)) {
       throw new SetupError(`clientFor: '${name}' is not a contract, as made by rpc() or event()`);
     }
-    if (isRpc(contract) && contract.many) {
-      const streaming = contract as RpcContract<Schema, Schema, ErrorSchemas, true>;
-      return [
-        name,
-        (body: unknown, options?: object) => publishing.requestMany(body, streaming, options),
-      ];
-    }
-    const once = contract as EventContract;
-    return [name, (body: unknown, options?: object) => publishing.publish(body, once, options)];
+    const send = contract.many ? requestMany : publish;
+    return [name, (body: unknown, options?: object) => send(body, contract, options)];
   });
   return Object.fromEntries(functions) as ContractClient<Contracts>;
 }
 
 /**
- * The options of one message: the contract's address and reply schema, and the caller's options.
- * Throws `SetupError` if the verb does not fit: a contract with `many: true` needs `requestMany`, any
- * other needs `publish` or `request`.
+ * The options of one message as one object: those given, or the contract's destination and reply
+ * schema with the options beside it. Throws `SetupError` if the verb does not fit the contract, for an
+ * option that the contract sets, and for options beside a destination that is no contract.
  */
-export function optionsOf(
-  contract: Contract,
-  verb: 'publish' | 'request' | 'requestMany',
-  more: object | undefined,
-): object {
-  const { group: _, ...address } = contract.address;
-  if (!isRpc(contract)) return { ...address, ...more };
-  if (contract.many !== (verb === 'requestMany')) {
-    const advice = contract.many
-      ? 'it is answered with a stream: use requestMany()'
-      : 'it is answered once: use publish() or request()';
+export function optionsOf(to: unknown, verb: Verb, more: object | undefined): unknown {
+  if (!isContract(to)) {
+    if (more === undefined) return to;
     throw new SetupError(
-      `${verb}: the contract of ${placeOf(contract)} does not allow it, ${advice}`,
+      `${verb}: options beside the destination are for contracts: write one object, { channel: 'name', …options }`,
     );
   }
-  const { reply } = contract;
-  return verb === 'publish'
-    ? { ...address, rpc: true, reply, ...more }
-    : { ...address, reply, ...more };
-}
-
-/** The output of the contract's schema for the body. Rejects with `InvalidMessageError` if the body does not fit. */
-export async function validated(contract: Contract, body: unknown): Promise<unknown> {
-  return validator(contract.schema, `the request to ${placeOf(contract)}`)(body);
-}
-
-/** Sends a message or call by its contract: checks the body, and the data of a declared error that the handler throws. */
-export async function sendByContract(
-  contract: Contract,
-  verb: 'publish' | 'request',
-  body: unknown,
-  more: object | undefined,
-  send: (body: unknown, options: object) => Promise<unknown>,
-): Promise<unknown> {
-  const valid = await validated(contract, body);
-  try {
-    return await send(valid, optionsOf(contract, verb, more));
-  } catch (error) {
-    return rethrow(contract, error);
+  const taken =
+    more && SET_BY_CONTRACT.find((key) => (more as Record<string, unknown>)[key] !== undefined);
+  if (taken !== undefined) {
+    throw new SetupError(
+      `${verb}: '${taken}' is set by the contract of ${placeOf(to)}: leave it out`,
+    );
   }
+  const destination = destinationOf(to);
+  if (!isRpc(to)) {
+    if (verb !== 'request' && verb !== 'requestMany' && verb !== 'gather')
+      return { ...destination, ...more };
+    throw new SetupError(
+      `${verb}: the contract of ${placeOf(to)} is an event(), which is not answered: use publish()`,
+    );
+  }
+  if (to.many !== (verb === 'requestMany')) {
+    const advice = to.many
+      ? 'it is answered with a stream: use requestMany()'
+      : 'it is answered once: use publish() or request()';
+    throw new SetupError(`${verb}: the contract of ${placeOf(to)} does not allow it, ${advice}`);
+  }
+  const { reply } = to;
+  return verb === 'request' || verb === 'requestMany' || verb === 'gather'
+    ? { ...destination, reply, ...more }
+    : { ...destination, rpc: true, reply, ...more };
+}
+
+/** Checks a body against its contract. It is sent as it is: the handler's schema makes its own output of it. Rejects with `InvalidMessageError`. */
+export async function checkBody(contract: Contract, body: unknown): Promise<void> {
+  const what = isRpc(contract) ? 'the request to' : 'the message for';
+  await validator(contract.schema, `${what} ${placeOf(contract)}`)(body);
+}
+
+/** Checks the body, sends, and gives a declared error of the handler the output of its schema. */
+export async function sendByContract<Result>(
+  contract: Contract,
+  body: unknown,
+  send: () => Promise<Result>,
+): Promise<Result> {
+  await checkBody(contract, body);
+  try {
+    return await send();
+  } catch (error) {
+    throw await declaredError(contract, error);
+  }
+}
+
+/** Gives the declared errors in the result of `gather` the output of their schemas. Middleware may have replaced the result. */
+export async function withDeclaredErrors(contract: Contract, result: unknown): Promise<unknown> {
+  const { errors } = (result ?? {}) as Partial<GatherResult>;
+  if (errors === undefined || errors.length === 0) return result;
+  const declared = errors.map((error) => declaredError(contract, error));
+  return { ...(result as GatherResult), errors: await Promise.all(declared) };
 }

@@ -1,10 +1,8 @@
-import type { EventContract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { Destination, MessageOptions, PublishOptions } from '../api/publishing.ts';
+import type { BatchTo, BodyFor, OptionsBeside } from '../api/publishing.ts';
 import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';
 import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
-import type { InputOf, Schema } from '../message/schema.ts';
 import { describe, type Target } from '../transport/address.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
 
@@ -52,14 +50,8 @@ export class PublishPipeline {
     return this.#messages.length;
   }
 
-  /** Adds a message by its contract. */
-  publish<S extends Schema>(
-    body: InputOf<S>,
-    contract: EventContract<S>,
-    options?: MessageOptions,
-  ): this;
-  /** Adds a message. It is checked and sent by `send`. */
-  publish(body: unknown, to: string | (Destination & PublishOptions)): this;
+  /** Adds a message, by an event's contract or for another destination. It is checked and sent by `send`. */
+  publish<const To>(body: BodyFor<To>, to: BatchTo<To>, ...options: OptionsBeside<To>): this;
   publish(body: unknown, to: unknown, more?: object): this {
     this.#messages.push({ body, to, more });
     return this;

@@ -1,16 +1,20 @@
 import type { PublisherSpec } from '../api/check.ts';
+import { isRpc, type RpcContract } from '../api/contract.ts';
 import type { Message } from '../api/message.ts';
 import type {
+  AnswerOf,
+  BatchResult,
   CallOptions,
-  Destination,
+  ContractCallOptions,
   MessageOptions,
   PublishOptions,
+  PublishResult,
 } from '../api/publishing.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import type { Sender } from './sender.ts';
 
 /** Sends to one address with its own default options: `broker.publisher(address, options)`. */
-export class Publisher<S extends Schema, Sent> {
+export class Publisher<S extends Schema, To> {
   readonly #findSender: () => Sender;
   readonly #spec: PublisherSpec;
   #cachedSender: Sender | undefined;
@@ -26,44 +30,63 @@ export class Publisher<S extends Schema, Sent> {
   }
 
   /**
-   * Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id. Rejects with
-   * `InvalidMessageError` if the body does not fit the publisher's schema.
+   * Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id; by the contract
+   * of a call, with the answer's value. Rejects with `InvalidMessageError` if the body does not fit the
+   * publisher's schema.
    */
-  async publish(body: InputOf<S>, options: PublishOptions = {}): Promise<Sent> {
-    return await this.#sender.publish(await this.#valid(body), this.#merged(options));
+  async publish(
+    body: InputOf<S>,
+    options: To extends RpcContract ? ContractCallOptions : PublishOptions = {},
+  ): Promise<PublishResult<To, unknown>> {
+    const { contract } = this.#spec;
+    const call = contract !== undefined && isRpc(contract) ? contract : undefined;
+    if (call !== undefined) return this.#sender.publish(body, call, this.#withDefaults(options));
+    return this.send(body, options) as Promise<PublishResult<To, unknown>>;
   }
 
   /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
-  async request<T = unknown>(body: InputOf<S>, options: CallOptions = {}): Promise<Message<T>> {
-    const { replyTo: _, ...call } = this.#merged(options);
-    return this.#sender.request(await this.#valid(body), call);
+  async request<T = unknown>(
+    body: InputOf<S>,
+    options: To extends RpcContract ? ContractCallOptions : CallOptions = {},
+  ): Promise<Message<AnswerOf<To, T>>> {
+    const { contract, destination } = this.#spec;
+    const { replyTo: _, ...call } = this.#withDefaults(options);
+    if (contract !== undefined) return this.#sender.request(body, contract, call);
+    await this.#check(body);
+    return this.#sender.request(body, { ...call, ...destination });
   }
 
   /** Sends many messages in one round trip. Resolves with the length of a list, or the ids or receivers of each. */
   async publishBatch(
     bodies: readonly InputOf<S>[],
     options: PublishOptions = {},
-  ): Promise<Sent extends number ? number | number[] : Sent[]> {
-    const valid = await Promise.all(bodies.map((body) => this.#valid(body)));
-    return await this.#sender.publishBatch(valid, this.#merged(options));
+  ): Promise<BatchResult<To>> {
+    const { contract, destination } = this.#spec;
+    const all = this.#withDefaults(options);
+    if (contract !== undefined) return this.#sender.publishBatch(bodies, contract, all);
+    await Promise.all(bodies.map((body) => this.#check(body)));
+    return this.#sender.publishBatch(bodies, { ...all, ...destination });
   }
 
-  /** {@link publish} with a body of any type, for results of handlers. @internal */
+  /** {@link publish} with a body of any type and without an answer, for results of handlers. @internal */
   async send(body: unknown, options: MessageOptions): Promise<unknown> {
-    return this.#sender.publish(await this.#valid(body), this.#merged(options));
+    await this.#check(body);
+    return this.#sender.publish(body, {
+      ...this.#withDefaults(options),
+      ...this.#spec.destination,
+    });
   }
 
-  async #valid(body: unknown): Promise<unknown> {
-    return this.#spec.validate === undefined ? body : this.#spec.validate(body);
+  async #check(body: unknown): Promise<void> {
+    await this.#spec.validate?.(body);
   }
 
-  #merged<O extends MessageOptions>(options: O): O & Destination & { replyTo?: unknown } {
+  #withDefaults<O extends MessageOptions>(options: O): O & { replyTo?: unknown } {
     const { headers, replyTo } = this.#spec.options;
     const merged = { ...headers, ...options.headers };
     return {
       replyTo,
       ...options,
-      ...this.#spec.destination,
       headers: Object.keys(merged).length > 0 ? merged : undefined,
     };
   }

@@ -1,9 +1,8 @@
-import { isContract } from '../api/contract.ts';
+import { declaredError, isContract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
 import type { Observers } from '../api/observer.ts';
 import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
-import { unixTime } from '../internal/clock.ts';
 import type { Encoder, ReplyAddress } from '../message/encoder.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import { validator } from '../message/schema.ts';
@@ -16,8 +15,23 @@ import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
 import { targetOf, type Target } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
-import { GATHER_CHECKS, STREAM_CHECKS, checked, forbidCall, type AnyOptions } from './check.ts';
-import { clientFor, optionsOf, sendByContract, validated } from './contracts.ts';
+import {
+  GATHER_CHECKS,
+  STREAM_CHECKS,
+  checkCall,
+  checked,
+  forbidCall,
+  timeLeft,
+  type AnyOptions,
+} from './check.ts';
+import {
+  checkBody,
+  clientFor,
+  optionsOf,
+  sendByContract,
+  withDeclaredErrors,
+  type Verb,
+} from './contracts.ts';
 import { LazyStream } from './lazy-stream.ts';
 import {
   PublishPipeline,
@@ -41,9 +55,6 @@ export interface SenderOptions {
   readonly timeout: number | null;
   readonly observers: Observers;
 }
-
-/** The method that the user called: the first word of each `SetupError`. */
-type Verb = 'publish' | 'request' | 'requestMany' | 'gather' | 'publishBatch' | 'pipeline';
 
 /** One message or call to send. Only a call has `call`, only a stream `window`, only a gather `max`. */
 type Command = PublishCommand | CallCommand | StreamCommand | GatherCommand;
@@ -71,7 +82,8 @@ export class Sender implements Publishing {
         asDeclared(this.#publishOrCall('request', body, to, more, parent)),
       requestMany: (body: unknown, to: unknown, more?: object) =>
         asDeclared(this.#requestMany(body, to, more, parent)),
-      gather: (body: unknown, to: unknown) => asDeclared(this.#gather(body, to, parent)),
+      gather: (body: unknown, to: unknown, more?: object) =>
+        asDeclared(this.#gather(body, to, more, parent)),
       clientFor: (contracts) => clientFor(sending, contracts),
     };
     return sending;
@@ -81,8 +93,8 @@ export class Sender implements Publishing {
     return asDeclared(this.#publishOrCall('request', body, to, more, parentMessage()));
   }
 
-  publishBatch(bodies: readonly unknown[], to: unknown): Promise<never> {
-    return asDeclared(this.#publishBatch(bodies, to));
+  publishBatch(bodies: readonly unknown[], to: unknown, more?: object): Promise<never> {
+    return asDeclared(this.#publishBatch(bodies, to, more));
   }
 
   /** Calls a handler that answers with a stream. The request is sent when the first item is read. */
@@ -91,8 +103,8 @@ export class Sender implements Publishing {
   }
 
   /** Sends a request to all subscribers of a channel, and collects their answers. */
-  gather(body: unknown, to: unknown): Promise<GatherResult<never>> {
-    return asDeclared(this.#gather(body, to, parentMessage()));
+  gather(body: unknown, to: unknown, more?: object): Promise<GatherResult<never>> {
+    return asDeclared(this.#gather(body, to, more, parentMessage()));
   }
 
   /** Makes a pipeline, which sends its messages in one round trip. */
@@ -110,13 +122,14 @@ export class Sender implements Publishing {
     more: object | undefined,
     parent: ParentMessage | undefined,
   ): Promise<unknown> {
-    if (isContract(to)) {
-      return sendByContract(to, verb, body, more, (valid, options) =>
-        this.#publishOrCall(verb, valid, options, undefined, parent),
-      );
-    }
     try {
-      const options = checked(to, verb);
+      const given = optionsOf(to, verb, more);
+      if (isContract(to)) {
+        return sendByContract(to, body, () =>
+          this.#publishOrCall(verb, body, given, undefined, parent),
+        );
+      }
+      const options = checked(given, verb);
       if (isCall(verb, options)) checkCall(options, verb);
       else forbidCall(options, verb);
       const session = this.#options.session();
@@ -144,14 +157,19 @@ export class Sender implements Publishing {
     return verb === 'publish' && command.whole ? answer.then(bodyOf) : answer;
   }
 
-  async #publishBatch(bodies: readonly unknown[], to: unknown): Promise<unknown> {
+  async #publishBatch(
+    bodies: readonly unknown[],
+    to: unknown,
+    more: object | undefined,
+  ): Promise<unknown> {
     const verb = 'publishBatch';
     const parent = parentMessage();
-    const options = checked(to, verb);
+    const options = checked(optionsOf(to, verb, more), verb);
     if (!Array.isArray(bodies)) {
       throw new SetupError(`publishBatch: expected an array of messages, got ${typeof bodies}`);
     }
     forbidCall(options, verb);
+    if (isContract(to)) await Promise.all(bodies.map((body) => checkBody(to, body)));
     const { transport, calls } = await this.#options.session();
     const commands = bodies.map((body) => this.#command(calls, verb, body, options, parent));
     const target = this.#target(options, verb);
@@ -178,14 +196,14 @@ export class Sender implements Publishing {
   ): Promise<Results> {
     const verb = 'pipeline';
     const parent = parentMessage();
-    const plain = await Promise.all(
-      messages.map(async ({ body, to, more }) => {
-        if (!isContract(to)) return { body, options: checked(to, verb) };
-        const options = checked(optionsOf(to, 'publish', more), verb);
-        return { body: await validated(to, body), options };
-      }),
+    const plain = messages.map(({ body, to, more }) => {
+      const options = checked(optionsOf(to, verb, more), verb);
+      forbidCall(options, verb);
+      return { body, options };
+    });
+    await Promise.all(
+      messages.map(async ({ body, to }) => (isContract(to) ? checkBody(to, body) : undefined)),
     );
-    for (const { options } of plain) forbidCall(options, verb);
     const { transport, calls } = await this.#options.session();
     const commands = plain.map(({ body, options }) =>
       this.#command(calls, verb, body, options, parent),
@@ -211,20 +229,42 @@ export class Sender implements Publishing {
     parent: ParentMessage | undefined,
   ): LazyStream {
     const verb = 'requestMany';
-    const options = checked(isContract(to) ? optionsOf(to, verb, more) : to, verb, STREAM_CHECKS);
+    const contract = isContract(to) ? to : undefined;
+    const options = checked(optionsOf(to, verb, more), verb, STREAM_CHECKS);
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
-    return new LazyStream(async () => {
-      const valid = isContract(to) ? await validated(to, body) : body;
-      const session = await this.#options.session();
-      const call = this.#callCommand(session.calls, verb, valid, { ...options, timeout }, parent);
-      const command: StreamCommand = { ...call, itemTimeout, window };
-      return (await this.#send(session, command)) as AsyncIterator<unknown, undefined>;
-    });
+    return new LazyStream(
+      async () => {
+        if (contract !== undefined) await checkBody(contract, body);
+        const session = await this.#options.session();
+        const call = this.#callCommand(session.calls, verb, body, { ...options, timeout }, parent);
+        const command: StreamCommand = { ...call, itemTimeout, window };
+        return (await this.#send(session, command)) as AsyncIterator<unknown, undefined>;
+      },
+      contract && ((error) => declaredError(contract, error)),
+    );
   }
 
-  async #gather(body: unknown, to: unknown, parent: ParentMessage | undefined): Promise<unknown> {
+  async #gather(
+    body: unknown,
+    to: unknown,
+    more: object | undefined,
+    parent: ParentMessage | undefined,
+  ): Promise<unknown> {
     const verb = 'gather';
-    const options = checked(to, verb, GATHER_CHECKS);
+    const options = checked(optionsOf(to, verb, more), verb, GATHER_CHECKS);
+    if (isContract(to)) {
+      await checkBody(to, body);
+      return withDeclaredErrors(to, await this.#gatherFrom(body, options, parent));
+    }
+    return this.#gatherFrom(body, options, parent);
+  }
+
+  async #gatherFrom(
+    body: unknown,
+    options: AnyOptions,
+    parent: ParentMessage | undefined,
+  ): Promise<unknown> {
+    const verb = 'gather';
     const session = await this.#options.session();
     const call = this.#callCommand(session.calls, verb, body, options, parent);
     const command: GatherCommand = { ...call, max: options.max ?? Infinity };
@@ -351,25 +391,7 @@ function isCall(verb: Verb, options: AnyOptions): boolean {
   return verb === 'request' || options.rpc === true;
 }
 
-/** Throws {@link SetupError} for options that a call does not have. */
-function checkCall(options: AnyOptions, verb: Verb): void {
-  if (verb === 'request' && options.rpc !== undefined) {
-    throw new SetupError("request: leave 'rpc' out: a request is always a call");
-  }
-  if (options.replyTo !== undefined) {
-    throw new SetupError(
-      `${verb}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`,
-    );
-  }
-}
-
 /** The answer's body. Middleware may have replaced the message with another value. */
 function bodyOf(answer: unknown): unknown {
   return answer instanceof ReceivedMessage ? answer.body : answer;
-}
-
-/** The call's timeout in milliseconds, but not more than the rest of the call that the current handler answers. */
-function timeLeft(timeout: number | null, deadline: number | undefined): number | null {
-  if (deadline === undefined) return timeout;
-  return Math.max(0, Math.min(timeout ?? Infinity, deadline - unixTime()));
 }

@@ -1,4 +1,4 @@
-import type { Destination } from '../api/publishing.ts';
+import type { Destination } from '../api/destination.ts';
 import type { RedisBroker } from '../broker/broker.ts';
 import type { Subscriber } from '../broker/subscriber.ts';
 import { SetupError } from '../errors.ts';

@@ -1,6 +1,7 @@
 import type { Dependency, DependencyValue, MessageContext } from '../api/context.ts';
 import type { Message } from '../api/message.ts';
-import type { Destination, Publishing } from '../api/publishing.ts';
+import type { Destination } from '../api/destination.ts';
+import type { Publishing } from '../api/publishing.ts';
 import type { MessageState } from '../api/state.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { CancelledError, SetupError } from '../errors.ts';
@@ -88,10 +89,10 @@ export function testContext<Body>(body: Body, options: TestContextOptions = {}):
       Object.fromEntries(
         Object.entries(contracts).map(([name, contract]) => [
           name,
-          (given: unknown, more?: object) =>
+          (given: unknown) =>
             contract.many
-              ? broker.requestMany(given, contract as never, more as never)
-              : broker.publish(given, contract as never, more as never),
+              ? broker.requestMany(given, contract as never)
+              : broker.publish(given, contract as never),
         ]),
       ) as never,
     resolve: async <D extends Dependency>(dependency: D) => {
@@ -152,16 +153,17 @@ function recording(sent: SentMessage[], answer: TestContextOptions['answer']): R
   const whole = async (body: unknown, to: unknown): Promise<Message> =>
     messageOf(await record(body, to, true), {});
   return {
-    publish: (body: unknown, to: unknown) => record(body, to, isCall(to)) as never,
-    request: (body: unknown, to: unknown) => whole(body, to) as never,
+    publish: (body: unknown, to: unknown, _options?: object) =>
+      record(body, to, isCall(to)) as never,
+    request: (body: unknown, to: unknown, _options?: object) => whole(body, to) as never,
     requestMany: async function* requestMany(body: unknown, to: unknown) {
       yield* (await record(body, to, true)) as Iterable<unknown>;
     } as never,
-    gather: async (body: unknown, to: unknown) => {
+    gather: async (body: unknown, to: unknown, _options?: object) => {
       const answers = [await whole(body, to)];
       return { answers, errors: [], expected: 1, missing: [] } as never;
     },
-    publishBatch: async (bodies: readonly unknown[], to: unknown) => {
+    publishBatch: async (bodies: readonly unknown[], to: unknown, _options?: object) => {
       const replies = await Promise.all(bodies.map((body) => record(body, to, false)));
       return (kindOf(to) === 'list' ? replies.length : replies) as never;
     },

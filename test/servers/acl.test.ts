@@ -39,7 +39,7 @@ describe('a user with the documented rights', () => {
     await admin.call('ACL', 'SETUSER', 'shop', ...rules);
     const broker = asUser({ prefix: '' });
     for (const to of [{ channel: 'other' }, { list: 'other' }, { stream: 'other' }]) {
-      const error = await broker.publish(1, to as never).catch((reason: Error) => reason);
+      const error = await broker.publish(1, to).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ code: 'SEND' });
       expect((error as Error).message).toMatch(/'other'.*NOPERM/);
     }

@@ -3,7 +3,7 @@ import { monotonicTime, unixTime } from '../../internal/clock.ts';
 import { Deadlines } from '../../internal/deadlines.ts';
 import { CALL, DEADLINE } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
-import type { Validate } from '../../message/schema.ts';
+import { validateBody, type Validate } from '../../message/schema.ts';
 import { describe } from '../../transport/address.ts';
 import type { Report } from '../../transport/source.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
@@ -182,7 +182,7 @@ export class Calls implements CallOwner {
     message: ReceivedMessage,
   ): Promise<void> {
     try {
-      message.body = await validate(message.body);
+      message.body = await validateBody(validate, message);
       call.resolve(call.command.whole ? message : message.body);
     } catch (error) {
       call.reject(error);

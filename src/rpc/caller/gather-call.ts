@@ -2,6 +2,7 @@ import { BrokerClosedError } from '../../errors.ts';
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { deferred } from '../../internal/deferred.ts';
 import { FROM_KEY, NAME_KEY, type ReceivedMessage } from '../../message/message.ts';
+import { validateBody } from '../../message/schema.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
 import type { GatherResult } from '../../api/publishing.ts';
 import { errorIn } from '../remote-error.ts';
@@ -68,7 +69,7 @@ export class GatherCall implements WaitingCall {
     this.#checking++;
     void (async () => {
       try {
-        message.body = await validate(message.body);
+        message.body = await validateBody(validate, message);
         this.#answers.push(message);
       } catch (error) {
         this.#errors.push(error as Error);

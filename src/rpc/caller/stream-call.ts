@@ -1,9 +1,13 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { BrokerClosedError, RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
 import { FROM_KEY, SEQUENCE_KEY, type ReceivedMessage } from '../../message/message.ts';
+import { validateEmpty, type Validate } from '../../message/schema.ts';
 import { describe } from '../../transport/address.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
 import { errorIn } from '../remote-error.ts';
+
+/** Stands for an item that was sent as an empty body. */
+const EMPTY = Symbol('empty');
 
 /** A call for a stream. */
 export interface StreamCommand extends CallCommand {
@@ -58,10 +62,8 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
       this.#consumed++;
       this.#credit();
       const { validate } = this.command;
-      return {
-        done: false,
-        value: validate === undefined ? value : await this.#valid(validate, value),
-      };
+      if (validate !== undefined) return { done: false, value: await this.#valid(validate, value) };
+      return { done: false, value: value === EMPTY ? null : value };
     }
     const end = this.#end;
     if (end === undefined || end === 'done') return { done: true, value: undefined };
@@ -102,7 +104,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   /** A handler that returned one value is a stream of one. */
   value(message: ReceivedMessage): void {
     if (this.#end !== undefined) return;
-    this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
+    this.#items.push(this.#decode(message));
     this.#finish('done');
   }
 
@@ -139,11 +141,16 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     }
     this.#sequence = sequence;
     try {
-      this.#items.push(this.command.encoder.codec.decode(message.payload, message.contentType));
+      this.#items.push(this.#decode(message));
       this.#wake?.();
     } catch (error) {
       this.#stop(error);
     }
+  }
+
+  #decode(message: ReceivedMessage): unknown {
+    const value = this.command.encoder.codec.decode(message.payload, message.contentType);
+    return value === null && message.payload.length === 0 ? EMPTY : value;
   }
 
   #start(): void {
@@ -174,9 +181,9 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     return new RpcTimeoutError(describe(to), milliseconds, correlationId);
   }
 
-  async #valid(validate: (value: unknown) => unknown, value: unknown): Promise<unknown> {
+  async #valid(validate: Validate, value: unknown): Promise<unknown> {
     try {
-      return await validate(value);
+      return await (value === EMPTY ? validateEmpty(validate) : validate(value));
     } catch (error) {
       this.#stop(undefined);
       this.#end = 'done';

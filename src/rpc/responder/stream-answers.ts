@@ -122,8 +122,9 @@ export class StreamAnswers {
           await replier.end(message, sent);
           return;
         }
-        const value = validate === undefined ? next.value : await validate(next.value);
-        replier.item(message, value, ++sent).then(lost, (error: Error) => fail(stream, error));
+        // Checked, and sent as it is: the caller's schema makes its own output of it.
+        if (validate !== undefined) await validate(next.value);
+        replier.item(message, next.value, ++sent).then(lost, (error: Error) => fail(stream, error));
       }
     } finally {
       // Has a generator run its `finally`; one that has ended or thrown ignores this.

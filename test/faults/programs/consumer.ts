@@ -7,7 +7,7 @@ const say = (what: object): void => void process.send?.(what);
 
 async function main(): Promise<void> {
   const broker = new RedisBroker(url, { logger: false });
-  const where = JSON.parse(address) as StreamSubscription<never, never, false>;
+  const where = JSON.parse(address) as StreamSubscription;
   broker.subscriber(where, async (body: unknown, ctx) => {
     say({ began: body, count: ctx.message.deliveryCount });
     if (how === 'die') process.kill(process.pid, 'SIGKILL');

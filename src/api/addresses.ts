@@ -1,0 +1,299 @@
+/**
+ * Addresses with the options of their kind, which subscribers and contracts take, and the table of
+ * their checks.
+ */
+import {
+  checkedByReader,
+  count,
+  flag,
+  milliseconds,
+  needs,
+  nonEmptyText,
+  oneOf,
+  wrong,
+  type Check,
+  type Checks,
+} from '../internal/checks.ts';
+import type { Mistake } from '../internal/mistake.ts';
+import type { Kind } from '../transport/address.ts';
+import { ACK_POLICIES, type AckPolicy } from './ack-policy.ts';
+import { DELIVERY, claim, type ClaimOptions, type DeliveryOptions } from './delivery.ts';
+
+export const ERROR_POLICIES = ['send', 'hide'] as const;
+
+/** Whether an error that a handler throws crosses the wire to its caller. */
+export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
+
+/** How messages are handled, whatever the kind of address. */
+export interface HandlingOptions {
+  /** Messages handled at once. Default: the router's, or 1. */
+  concurrency?: number;
+  /** For stream groups and reliable lists. Default: the router's, or `nack-on-error`. */
+  ackPolicy?: AckPolicy;
+  /** Default: the router's, or `send`. */
+  errorPolicy?: ErrorPolicy;
+  /** Names the subscriber in logs. Default: class and method. */
+  title?: string;
+  /** What it does, for people: shown by `broker.subscribers`. */
+  description?: string;
+}
+
+export const HANDLING = {
+  concurrency: count,
+  ackPolicy: oneOf(ACK_POLICIES),
+  errorPolicy: oneOf(ERROR_POLICIES),
+  title: nonEmptyText,
+  description: nonEmptyText,
+} satisfies Checks<HandlingOptions>;
+
+type ForChannels<Name extends string> = Mistake<`'${Name}' is an option of channels`>;
+type ForLists<Name extends string> = Mistake<`'${Name}' is an option of lists`>;
+type ForStreams<Name extends string> = Mistake<`'${Name}' is an option of streams`>;
+type NotForChannels<Name extends string> =
+  Mistake<`'${Name}' is an option of lists and streams, not of channels`>;
+
+export interface NoChannelOptions {
+  pattern?: ForChannels<'pattern'>;
+  sharded?: ForChannels<'sharded'>;
+}
+
+export interface NoListOptions {
+  reliable?: ForLists<'reliable'>;
+}
+
+export interface NoStreamOptions {
+  group?: ForStreams<'group'>;
+  consumer?: ForStreams<'consumer'>;
+  lastId?: ForStreams<'lastId'>;
+  noAck?: ForStreams<'noAck'>;
+  maxlen?: ForStreams<'maxlen'>;
+  declare?: ForStreams<'declare'>;
+  claim?: ForStreams<'claim'>;
+  deleteOnAck?: ForStreams<'deleteOnAck'>;
+}
+
+export interface BatchOptions<B extends boolean = boolean> {
+  /** Hand over what there is as one array, `maxRecords` at most; see `maxWait`. Default false. */
+  batch?: B;
+  /** Messages fetched at once. Default: 100 in batches; otherwise what the handler's pace suggests. */
+  maxRecords?: number;
+  /** Milliseconds that a batch may wait from its first message on to be full. Needs `batch`. Default 0: what there is. */
+  maxWait?: number;
+}
+
+/** For subscribers whose messages are not fetched. */
+export interface NoBatchOptions {
+  batch?: NotForChannels<'batch'>;
+  maxRecords?: NotForChannels<'maxRecords'>;
+  maxWait?: NotForChannels<'maxWait'>;
+}
+
+type NeedsAck<Name extends string> =
+  Mistake<`'${Name}' needs a stream with 'group', or a list with 'reliable: true'`>;
+
+/** For subscribers whose messages are not acknowledged. */
+export interface NoDeliveryOptions {
+  retry?: NeedsAck<'retry'>;
+  deadLetter?: NeedsAck<'deadLetter'>;
+  pause?: NeedsAck<'pause'>;
+}
+
+export interface ChannelOptions {
+  /** `true`: a raw glob, for PSUBSCRIBE. `false`: the exact name, whatever it contains. */
+  pattern?: boolean;
+  /** SSUBSCRIBE: hear what is published with `sharded`. On a cluster one node carries it, not all. Redis 7. Default false. */
+  sharded?: boolean;
+}
+
+export interface ListOptions {
+  /** At least once: an item stays in Redis until it is acknowledged, and comes again where its consumer dies. Needs Redis 6.2. Default false: at most once. */
+  reliable?: boolean;
+}
+
+/** Options of a stream, with a group or without. */
+export interface StreamOptions {
+  /** Share the stream's entries with all who name the same group. Without one every reader gets all. */
+  group?: string;
+  /** Read from after this id: `0` is the beginning, `$` what is new. Default `$`; for a group that is created here `0`. */
+  lastId?: string;
+  /** Create the stream where it is missing. Default true. */
+  declare?: boolean;
+}
+
+/** Options of a stream with a group. */
+export interface GroupOptions {
+  /** This reader's name in the group. Default: unique to the process, and removed again at `stop`. */
+  consumer?: string;
+  /** Read without pending entries (NOACK): at most once. Needs a group. Default false. */
+  noAck?: boolean;
+  /** Trim the stream to about this many entries (XTRIM) while acknowledging, but never what a group has not handled. Needs a group. Default: no trimming. */
+  maxlen?: number;
+  /** When entries of consumers that died are taken over (XAUTOCLAIM). Needs a group. Default: after 30 s of silence. */
+  claim?: ClaimOptions;
+  /** Delete entries (XDEL) as they are acknowledged, for a stream that one group alone reads. Default false. */
+  deleteOnAck?: boolean;
+}
+
+type NeedsGroup<Name extends string> = Mistake<`'${Name}' needs a 'group'`>;
+
+/** For streams without a group. */
+export interface NoGroupOptions {
+  consumer?: NeedsGroup<'consumer'>;
+  noAck?: NeedsGroup<'noAck'>;
+  maxlen?: NeedsGroup<'maxlen'>;
+  claim?: NeedsGroup<'claim'>;
+  deleteOnAck?: NeedsGroup<'deleteOnAck'>;
+}
+
+export interface ChannelAddress
+  extends ChannelOptions, NoListOptions, NoStreamOptions, NoDeliveryOptions, NoBatchOptions {
+  /** A channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
+  channel: string;
+  list?: never;
+  stream?: never;
+}
+
+interface AnyListAddress<B extends boolean>
+  extends BatchOptions<B>, NoChannelOptions, NoStreamOptions {
+  /** Items are taken from the left, so RPUSH makes a queue. */
+  list: string;
+  channel?: never;
+  stream?: never;
+}
+
+export interface ListAddress<B extends boolean = boolean>
+  extends AnyListAddress<B>, ListOptions, DeliveryOptions {}
+
+/** A list whose items are gone as soon as they are read. */
+export interface PlainListAddress<B extends boolean = boolean>
+  extends AnyListAddress<B>, NoDeliveryOptions {
+  reliable?: false;
+}
+
+interface AnyStreamAddress<B extends boolean>
+  extends StreamOptions, BatchOptions<B>, NoChannelOptions, NoListOptions {
+  stream: string;
+  channel?: never;
+  list?: never;
+}
+
+export interface StreamAddress<B extends boolean = boolean>
+  extends AnyStreamAddress<B>, GroupOptions, DeliveryOptions {}
+
+/** A stream without a group: nothing is acknowledged. */
+export interface PlainStreamAddress<B extends boolean = boolean>
+  extends AnyStreamAddress<B>, NoGroupOptions, NoDeliveryOptions {
+  group?: never;
+}
+
+/** The address that the object `A` means, so that the compiler's error is about that one. */
+export type MeantAddress<A, B extends boolean> = A extends { readonly stream: unknown }
+  ? IsGiven<A, 'group', undefined> extends true
+    ? StreamAddress<B>
+    : PlainStreamAddress<B>
+  : A extends { readonly list: unknown }
+    ? IsGiven<A, 'reliable', false | undefined> extends true
+      ? ListAddress<B>
+      : PlainListAddress<B>
+    : A extends { readonly channel: unknown }
+      ? ChannelAddress
+      : ChannelAddress | ListAddress<B> | StreamAddress<B>;
+
+/** Whether `A` has an option with another value than `Off`. */
+type IsGiven<A, Name extends string, Off> = Name extends keyof A
+  ? [A[Name]] extends [Off]
+    ? false
+    : true
+  : false;
+
+type Retrying = 'nack-on-error';
+
+/** What the options in `A` exclude. */
+export type Excluded<A> = (A extends { readonly batch: true }
+  ? { filter?: Mistake<"'filter' chooses for one message and cannot be combined with 'batch'"> }
+  : A extends { readonly maxWait: number }
+    ? { maxWait?: Mistake<"'maxWait' needs 'batch: true'"> }
+    : unknown) &
+  (A extends { readonly retry: object }
+    ? {
+        ackPolicy?:
+          | Retrying
+          | Mistake<"'retry' needs the ackPolicy 'nack-on-error', which delivers again">;
+      }
+    : unknown) &
+  (A extends { readonly retry: false }
+    ? {
+        ackPolicy?:
+          | Exclude<AckPolicy, Retrying>
+          | Mistake<"'retry: false' contradicts the ackPolicy 'nack-on-error'">;
+      }
+    : unknown) &
+  (A extends { readonly pause: object }
+    ? {
+        ackPolicy?:
+          | Retrying
+          | Mistake<"'pause' needs the ackPolicy 'nack-on-error', which delivers again">;
+      }
+    : unknown) &
+  (A extends { readonly noAck: true }
+    ? {
+        retry?: Mistake<"'retry' cannot be combined with 'noAck'">;
+        deadLetter?: Mistake<"'deadLetter' cannot be combined with 'noAck'">;
+        pause?: Mistake<"'pause' cannot be combined with 'noAck'">;
+        claim?: Mistake<"'claim' cannot be combined with 'noAck'">;
+      }
+    : unknown);
+
+const lastId: Check = (value, key, where) => {
+  nonEmptyText(value, key, where);
+  if (/^(\$|\d+(-\d+)?)$/.test(value as string)) return;
+  const expected = "'$', '0' or an entry's id such as '1700000000000-0'";
+  throw wrong(where, key, expected, value, 'string');
+};
+
+/** For lists and streams. */
+export const BATCHING = {
+  batch: flag,
+  maxRecords: count,
+  maxWait: needs('batch', milliseconds, true),
+} satisfies Checks<BatchOptions>;
+
+/** Every option of an address, for each kind. */
+export const ADDRESSES = {
+  channel: {
+    channel: checkedByReader,
+    pattern: flag,
+    sharded: checkedByReader,
+  } satisfies Checks<ChannelAddress>,
+  list: {
+    list: checkedByReader,
+    reliable: flag,
+    ...BATCHING,
+    ...DELIVERY,
+  } satisfies Checks<ListAddress>,
+  stream: {
+    stream: checkedByReader,
+    group: nonEmptyText,
+    consumer: needs('group', nonEmptyText),
+    lastId,
+    noAck: needs('group', flag),
+    maxlen: needs('group', count),
+    declare: flag,
+    claim,
+    deleteOnAck: needs('group', flag),
+    ...BATCHING,
+    ...DELIVERY,
+  } satisfies Checks<StreamAddress>,
+};
+
+/** What concerns one process alone is no option of a contract. */
+const { pause: _list, ...CONTRACT_LIST } = ADDRESSES.list;
+const { pause: _stream, ...CONTRACT_STREAM } = ADDRESSES.stream;
+
+/** Options of a contract: those of its address's kind, and how its messages are handled. */
+export const CONTRACTS = {
+  channel: { ...ADDRESSES.channel, ...HANDLING },
+  list: { ...CONTRACT_LIST, ...HANDLING },
+  // `maxlen` is the publishing side's, too: without a group it caps the stream as entries are added.
+  stream: { ...CONTRACT_STREAM, ...HANDLING, maxlen: count },
+} satisfies Record<Kind, Readonly<Record<string, Check>>>;

@@ -1,0 +1,75 @@
+import type { Mistake } from '../internal/mistake.ts';
+
+type ForStreams = Mistake<"'maxlen' is an option of streams">;
+type ForChannels = Mistake<"'sharded' is an option of channels">;
+
+export interface ChannelDestination {
+  /** PUBLISH to this channel. */
+  channel: string;
+  /**
+   * SPUBLISH, for subscribers with `sharded`: on a cluster, one node gets the message instead of
+   * all. Needs Redis 7. Default false.
+   */
+  sharded?: boolean;
+  list?: never;
+  stream?: never;
+  maxlen?: ForStreams;
+}
+
+export interface ListDestination {
+  /** RPUSH to this list. */
+  list: string;
+  channel?: never;
+  sharded?: ForChannels;
+  stream?: never;
+  maxlen?: ForStreams;
+}
+
+export interface StreamDestination {
+  /** XADD to this stream. */
+  stream: string;
+  /** Keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
+  maxlen?: number;
+  channel?: never;
+  sharded?: ForChannels;
+  list?: never;
+}
+
+/** Where a message is sent: a channel, a list or a stream. */
+export type Destination = ChannelDestination | ListDestination | StreamDestination;
+
+/** Where the answer to a `publish` with `replyTo` is sent: a channel's name, a channel, a list or a stream. */
+export type ReplyDestination =
+  | string
+  | { channel: string; list?: never; stream?: never }
+  | { list: string; channel?: never; stream?: never }
+  | { stream: string; channel?: never; list?: never };
+
+/** The destinations that the object `T` names. */
+type Named<T> = {
+  [Kind in 'channel' | 'list' | 'stream']: T extends { readonly [K in Kind]: string }
+    ? Kind
+    : never;
+}['channel' | 'list' | 'stream'];
+
+type IsUnion<T, All = T> = T extends unknown ? ([All] extends [T] ? false : true) : never;
+
+/** For an object with two destinations: the error of each. `unknown` for any other. */
+export type OneDestination<T> =
+  true extends IsUnion<Named<T>>
+    ? {
+        [Kind in Named<T>]: Mistake<'give one of channel, list and stream'>;
+      }
+    : unknown;
+
+/** The destination that the object `T` means, so that the compiler's error is about that one. */
+export type MeantDestination<T> =
+  true extends IsUnion<Named<T>>
+    ? OneDestination<T>
+    : T extends { readonly stream: unknown }
+      ? StreamDestination
+      : T extends { readonly list: unknown }
+        ? ListDestination
+        : T extends { readonly channel: unknown }
+          ? ChannelDestination
+          : Destination;

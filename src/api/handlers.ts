@@ -1,0 +1,178 @@
+/** The types that a handler has by its address, its schemas and its contract. */
+import type { Mistake } from '../internal/mistake.ts';
+import type { Response } from '../message/response.ts';
+import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
+import type { Kind } from '../transport/address.ts';
+import type {
+  BatchOptions,
+  ChannelOptions,
+  Excluded,
+  GroupOptions,
+  ListOptions,
+  MeantAddress,
+  NoBatchOptions,
+  NoChannelOptions,
+  NoListOptions,
+  NoStreamOptions,
+  StreamOptions,
+} from './addresses.ts';
+import type { MessageContext, NoInjections, PathParameters } from './context.ts';
+import type { Contract, ErrorSchemas, EventContract, RpcContract } from './contract.ts';
+import type { DeliveryOptions } from './delivery.ts';
+import type { OneDestination } from './destination.ts';
+import type { InjectedState, Injections } from './inject.ts';
+import type {
+  ConsumerAddress,
+  HandlerOptions,
+  NoHandlerOptions,
+  SubscriberAddress,
+  SubscriberOptions,
+} from './options.ts';
+
+// oxlint-disable-next-line typescript/no-explicit-any -- without a schema the method's own types apply
+export type AnySchema = Schema<any, any>;
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** The type of a handler's first argument. */
+export type BodyOf<S extends Schema, B extends boolean> = B extends true
+  ? OutputOf<S>[]
+  : OutputOf<S>;
+
+/** What a handler may return: the answer, or for a batch an array with one answer per item; with `Many`, the items of a stream. */
+export type ResultOf<
+  R extends Schema,
+  B extends boolean,
+  Many extends boolean = false,
+> = Many extends true
+  ? AsyncIterable<InputOf<R>>
+  : MaybePromise<
+      | InputOf<R>
+      | Response<InputOf<R>>
+      | (B extends true ? readonly (InputOf<R> | Response<InputOf<R>>)[] : never)
+    >;
+
+/** A handler, with the types of its schemas `S` (body) and `R` (answer). */
+export type Handler<
+  S extends Schema = AnySchema,
+  R extends Schema = AnySchema,
+  B extends boolean = false,
+  I extends Injections = NoInjections,
+  Many extends boolean = false,
+  Path extends PathParameters = PathParameters,
+> = (
+  body: BodyOf<S, B>,
+  ctx: MessageContext<OutputOf<S>, InjectedState<I>, Path>,
+) => ResultOf<R, B, Many>;
+
+/** The handler of a contract: `ContractHandler<typeof placeOrder>`. */
+export type ContractHandler<C extends Contract> =
+  C extends RpcContract<infer Q, infer A, infer _E, infer Many, infer _K, infer B>
+    ? Handler<Q, A, B, NoInjections, Many>
+    : C extends EventContract<infer S, infer _K, infer B>
+      ? Handler<S, AnySchema, B>
+      : never;
+
+/** The parameters of a channel's template: `logs.{level}` has `level`. */
+export type PathOf<A> = A extends string
+  ? PathIn<A>
+  : A extends { readonly pattern: false }
+    ? PathParameters
+    : A extends { readonly channel: infer Name extends string }
+      ? PathIn<Name>
+      : PathParameters;
+
+type PathIn<Name extends string> = [ParametersIn<Name>] extends [never]
+  ? PathParameters
+  : { readonly [P in ParametersIn<Name>]: string };
+
+type ParametersIn<Name extends string> = Name extends `${string}{${infer Parameter}}${infer Rest}`
+  ? Parameter | ParametersIn<Rest>
+  : never;
+
+/** A handler of `subscriber` as a function. */
+export type HandlerFor<
+  A,
+  S extends Schema,
+  R extends Schema,
+  B extends boolean,
+  I extends Injections,
+  Many extends boolean,
+> = (
+  body: BodyOf<S, B>,
+  ctx: MessageContext<OutputOf<S>, InjectedState<I>, PathOf<A>>,
+) => NoInfer<ResultOf<R, B, Many>>;
+
+/**
+ * What `subscriber` takes as its address. `A` is what was given: by it the compiler compares with the
+ * kind of address that was meant, and its error is about that one.
+ */
+export type AddressFor<
+  A,
+  S extends Schema,
+  R extends Schema,
+  B extends boolean,
+  I extends Injections,
+  Many extends boolean,
+  K extends Kind,
+> = unknown extends A
+  ?
+      | SubscriberAddress<S, R, B, I>
+      | RpcContract<S, R, ErrorSchemas, Many, K, B>
+      | EventContract<S, K, B>
+  : A extends string
+    ? A
+    : A extends RpcContract
+      ? RpcContract<S, R, ErrorSchemas, Many, K, B>
+      : A extends EventContract
+        ? EventContract<S, K, B>
+        : A extends object
+          ? MeantAddress<A, B> & SubscriberOptions<S, R, I> & Excluded<A> & OneDestination<A>
+          : SubscriberAddress<S, R, B, I>;
+
+/** What `subscribe` takes as its address. */
+export type ConsumerAddressFor<A, S extends Schema> = A extends string
+  ? A
+  : A extends Contract
+    ? RpcContract<S> | EventContract<S>
+    : A extends object
+      ? MeantAddress<A, false> &
+          Pick<SubscriberOptions<S>, 'schema' | 'title' | 'codec' | 'format'> &
+          NoHandlerOptions &
+          Excluded<A> &
+          OneDestination<A>
+      : ConsumerAddress<S>;
+
+/** What `subscriber` takes beside the address. */
+export type OptionsFor<
+  A,
+  S extends Schema,
+  R extends Schema,
+  I extends Injections,
+  K extends Kind,
+  B extends boolean,
+> = [K] extends [never]
+  ? SubscriberOptions<S, R, I> & Excluded<A>
+  : ContractSubscriberOptions<K, B, I>;
+
+type SetByContract<Name extends string> = Mistake<`'${Name}' is set by the contract`>;
+
+/** Options of a contract's subscriber: all that concerns the subscribing side. They win over the contract's own. */
+export type ContractSubscriberOptions<
+  K extends Kind = Kind,
+  B extends boolean = boolean,
+  I extends Injections = Injections,
+> = HandlerOptions<I> & {
+  schema?: SetByContract<'schema'>;
+  reply?: SetByContract<'reply'>;
+  noReply?: SetByContract<'noReply'>;
+} & {
+    channel: Pick<ChannelOptions, 'pattern'> & NoListOptions & NoStreamOptions & NoBatchOptions;
+    list: ListOptions & DeliveryOptions & BatchOptions<B> & NoChannelOptions & NoStreamOptions;
+    stream: StreamOptions &
+      GroupOptions &
+      DeliveryOptions &
+      BatchOptions<B> &
+      NoChannelOptions &
+      NoListOptions;
+  }[K];
