@@ -86,7 +86,7 @@ export type {
 export type { AckPolicy } from './api/ack-policy.ts';
 export type { ErrorPolicy } from './api/addresses.ts';
 export type { DeadLetter } from './consume/dead-letter-format.ts';
-export type { DeadLetterBox } from './consume/dead-letters.ts';
+export type { DeadLetterBox, DeadLetterChoice, DeadLetterPage } from './consume/dead-letter-box.ts';
 export type {
   ClaimOptions,
   DeadLetterAddress,

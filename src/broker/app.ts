@@ -3,6 +3,7 @@ import { AppError, BrokerClosedError, SetupError, messageOf, type Failure } from
 import { checkKeys, isObject } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { RedisBroker } from './broker.ts';
+import { Lifecycle } from './lifecycle.ts';
 
 /** Runs before or after the brokers run. A returned promise is awaited; its value is ignored. */
 type Hook = () => unknown;
@@ -45,8 +46,10 @@ export class App {
   readonly #stages: readonly Stage[];
   /** Stages whose `enter` has succeeded, and not been undone. */
   readonly #entered: Stage[] = [];
-  #starting: Promise<void> | undefined;
-  #stopping: Promise<void> | undefined;
+  readonly #lifecycle = new Lifecycle('app', {
+    start: (isWanted) => this.#start(isWanted),
+    stop: (starting) => this.#stop(starting),
+  });
   /** Resolves with the exit code to end `run`; undefined while `run` does not run. */
   #exitCode: Deferred<number> | undefined;
   #hasRun = false;
@@ -130,9 +133,7 @@ export class App {
    * `BrokerClosedError` if `stop` is called meanwhile.
    */
   start(): Promise<void> {
-    if (this.#stopping === undefined) return (this.#starting ??= this.#start());
-    const again = (): Promise<void> => this.start();
-    return this.#stopping.then(again, again);
+    return this.#lifecycle.start();
   }
 
   /**
@@ -142,41 +143,31 @@ export class App {
    */
   stop(): Promise<void> {
     this.#exitCode?.resolve(0);
-    return (this.#stopping ??= this.#stop().finally(() => {
-      this.#stopping = undefined;
-    }));
+    return this.#lifecycle.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  async #start(): Promise<void> {
+  async #start(isWanted: () => boolean): Promise<void> {
     const failures: Failure[] = [];
     for (const stage of this.#stages) {
       await attempt(stage.enter, failures);
       if (failures.length > 0) break;
       this.#entered.push(stage);
-      if (this.#stopping !== undefined) break;
+      if (!isWanted()) break;
     }
-    if (failures.length === 0 && this.#stopping === undefined) return;
+    if (failures.length === 0 && isWanted()) return;
     await this.#leave(failures);
-    this.#starting = undefined;
     if (failures.length > 0) throw new AppError('STARTUP', failures);
-    throw new BrokerClosedError('the app was stopped while it started');
   }
 
-  async #stop(): Promise<void> {
-    const starting = this.#starting;
-    if (starting === undefined) return;
-    if (this.#entered.length < this.#stages.length) {
-      // The failed start undoes its own work and rejects for its own caller.
-      await starting.catch(() => undefined);
-      return;
-    }
+  /** A start that is under way undoes its own work, and rejects for its own caller. */
+  async #stop(starting: Promise<void> | undefined): Promise<void> {
+    await starting?.catch(() => undefined);
     const failures: Failure[] = [];
     await this.#leave(failures);
-    this.#starting = undefined;
     if (failures.length > 0) throw new AppError('SHUTDOWN', failures);
   }
 

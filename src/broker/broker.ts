@@ -11,7 +11,7 @@ import { Observers, type Observer } from '../api/observer.ts';
 import type { ContractClient, Publishing } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
-import { DeadLetterBox } from '../consume/dead-letters.ts';
+import { DeadLetterBox } from '../consume/dead-letter-box.ts';
 import { BrokerClosedError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
@@ -34,11 +34,12 @@ import {
   type Description,
 } from './description.ts';
 import { healthOf, type BrokerStats, type Health } from './health.ts';
-import { plan, type Plan } from './plan.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { codecAt, plan, type Plan } from './plan.ts';
 import { Router, type Place } from './router.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import { Senders } from './senders.ts';
-import { Subscriber, type Declaration } from './subscriber.ts';
+import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
 /** Milliseconds that `ping` waits. */
 const PING_PATIENCE = 3_000;
@@ -62,9 +63,10 @@ export class RedisBroker extends Router implements Publishing {
   readonly #overrides = new Map<Dependency, Dependency>();
   /** Those of `clientFor`. */
   readonly #contracts = new Set<Contract>();
-  #starting: Promise<void> | undefined;
-  #stopping: Promise<void> | undefined;
-  #isStarted = false;
+  readonly #lifecycle = new Lifecycle('broker', {
+    start: (isWanted) => this.#start(isWanted),
+    stop: (starting) => this.#stop(starting),
+  });
   #expired = 0;
   /** Makes another transport than the given connection's: for tests. */
   #elsewhere: (() => Transport) | undefined;
@@ -112,7 +114,6 @@ export class RedisBroker extends Router implements Publishing {
     });
     this.#sender = this.#senders.sender(prefix, () => this.middlewares);
     void this.#connection.transport; // a mistake in `connection` is found here
-    this.changed = () => this.#startLate();
   }
 
   /** The ioredis client that commands go over, as a way out. Throws `SetupError` on `memory://`. */
@@ -154,31 +155,28 @@ export class RedisBroker extends Router implements Publishing {
 
   /** Connects without starting subscribers. Rejects with `ConnectionError`, which names the server and the cause. */
   async connect(): Promise<void> {
-    await this.#stopping;
+    await this.#lifecycle.ready();
     this.#connection.reopen();
     await this.#connection.open();
   }
 
   /**
-   * Connects and starts every subscriber; resolves when all subscriptions are confirmed. Rejects
-   * with `SetupError` or `ConnectionError`, and leaves nothing open then.
+   * Connects and starts every subscriber, also those registered meanwhile; resolves when all
+   * subscriptions are confirmed. While `stop` runs, starts when that is done. Rejects with
+   * `SetupError` or `ConnectionError`, and leaves nothing open then; with `BrokerClosedError` where
+   * `stop` is called meanwhile.
    */
   start(): Promise<void> {
-    if (this.#isStarted && this.#stopping === undefined) return this.#starting ?? Promise.resolve();
-    return (this.#starting ??= this.#start().finally(() => {
-      this.#starting = undefined;
-    }));
+    return this.#lifecycle.start();
   }
 
   /**
    * Stops fetching, gives running handlers `gracefulTimeout`, then aborts their signals, returns
    * what was not started, and closes the connections. Safe to call at any time and any number of
-   * times; never rejects.
+   * times; never rejects. Of `start` and `stop` the last call counts.
    */
   stop(): Promise<void> {
-    return (this.#stopping ??= this.#stop(this.#starting).finally(() => {
-      this.#stopping = undefined;
-    }));
+    return this.#lifecycle.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -187,7 +185,6 @@ export class RedisBroker extends Router implements Publishing {
 
   /** The first half of `stop`: no handler runs any more, and the connection stays for handlers of other brokers. @internal */
   async drain(): Promise<void> {
-    this.#isStarted = false;
     this.#logTrouble(await this.#runner.stop());
   }
 
@@ -219,15 +216,15 @@ export class RedisBroker extends Router implements Publishing {
    * most, connects nothing, and never rejects.
    */
   health(): Promise<Health> {
-    return healthOf(this.#connection.session?.transport, this.#isStarted, () =>
+    return healthOf(this.#connection.session?.transport, this.#lifecycle.isStarted, () =>
       plan(this.declarations()).map(({ address, source, deadLetter, timeout, members }) => ({
         address,
         source,
         deadLetter,
         timeout,
-        handlers: members.map(({ subscriber }) => ({
+        handlers: members.map(({ subscriber, info }) => ({
           title: subscriber.title,
-          vitals: this.#runner.vitalsOf(subscriber),
+          vitals: this.#runner.vitalsOf(info),
         })),
       })),
     );
@@ -304,23 +301,28 @@ export class RedisBroker extends Router implements Publishing {
   }
 
   /** @internal */
+  override prepare(declare: (inherited: Inherited) => Declaration[]): () => void {
+    return this.#runner.prepare(() => declare(this.handedDown()));
+  }
+
+  /** @internal */
   override placesOf(): Place[] {
     return [{ senders: this.#senders, prefix: this.#prefix, middlewares: this.middlewares }];
   }
 
-  /** The dead letters in a stream or list: to list, redrive and remove. */
+  /** The dead letters that lie in a stream or list: to list, redrive and remove. */
   deadLetters(address: DeadLetterAddress): DeadLetterBox {
-    const { codec, format } = this.#senders;
     return new DeadLetterBox(deadLetterTarget(address, this.#prefix, 'deadLetters'), {
       transport: async () => (await this.#connection.get()).transport,
-      codec,
-      format,
+      codecAt: (origin) => codecAt(origin, this.declarations()) ?? this.#senders.codec,
+      owns: ({ name }) => name.startsWith(this.#prefix),
     });
   }
 
   /**
    * Subscribes without a handler, also before `start`: messages are taken by `next({ timeout })` or
-   * `for await`. Close it, or let `await using` do so; `stop` closes what is left.
+   * `for await`. Close it, or let `await using` do so; `stop` closes what is left. Rejects with
+   * `BrokerClosedError` after a `stop`, and where one is called meanwhile.
    */
   async subscribe<S extends Schema = AnySchema, const A = unknown>(
     address: ConsumerAddressFor<A, S>,
@@ -329,10 +331,16 @@ export class RedisBroker extends Router implements Publishing {
     const spec = { ...rest, options: { ...options, ackPolicy: 'manual' as const } };
     const subscriber = new Subscriber(spec, 'subscribe', () => undefined, []);
     const [planned] = plan([{ subscriber, inherited: this.handedDown() }]) as [Plan];
+    const { stops } = this.#lifecycle;
+    if (this.#lifecycle.isStopping) throw new BrokerClosedError();
     const session = await this.#connection.get();
     const consumer = await this.#runner.consume<OutputOf<S>>(planned, session, (closed) =>
       this.#consumers.delete(closed),
     );
+    if (stops !== this.#lifecycle.stops) {
+      await consumer.close();
+      throw new BrokerClosedError();
+    }
     this.#consumers.add(consumer);
     return consumer;
   }
@@ -342,45 +350,30 @@ export class RedisBroker extends Router implements Publishing {
       throw new SetupError(`${what} must be added before the broker connects`);
   }
 
-  async #start(): Promise<void> {
-    await this.#stopping;
+  async #start(isWanted: () => boolean): Promise<void> {
     this.#connection.reopen();
-    const plans = plan(this.declarations().filter(({ subscriber }) => !subscriber.stopped));
-    const session = await this.#connection.open();
-    if (this.#stopping !== undefined)
-      throw new BrokerClosedError('the broker was stopped while it started');
-    this.#isStarted = true;
-    const results = await Promise.allSettled(
-      plans.map((planned) => this.#runner.run(planned, session)),
-    );
-    if (this.#stopping !== undefined) {
-      throw new BrokerClosedError('the broker was stopped while it started');
-    }
-    const failure = results.find((result) => result.status === 'rejected');
-    if (failure === undefined) return;
-    await this.#stop(undefined);
-    throw failure.reason;
-  }
-
-  /** Starts what was registered after the start. Its errors have no caller: they are logged, and `started()` tells. */
-  #startLate(): void {
-    const { session } = this.#connection;
-    if (!this.#isStarted || this.#stopping !== undefined || session === undefined) return;
-    const isNew = ({ subscriber }: Declaration): boolean =>
-      !this.#runner.has(subscriber) && !subscriber.stopped;
-    for (const planned of plan(this.declarations().filter(isNew))) {
-      this.#runner.run(planned, session).catch((error: unknown) => {
-        this.#logger.error({ err: error }, `${planned.name} could not be started`);
+    try {
+      await this.#runner.start(this.declarations(), async () => {
+        const session = await this.#connection.open();
+        if (!isWanted()) throw new BrokerClosedError('the broker was stopped while it started');
+        return session;
       });
+    } catch (error) {
+      // Where it is being stopped, whoever stops it closes everything.
+      if (isWanted()) await this.#close();
+      throw error;
     }
   }
 
-  /** `starting` gives up by itself as soon as it sees that the broker is stopping. */
+  /** A start that is under way gives up by itself as soon as it sees that the broker is stopping. */
   async #stop(starting: Promise<void> | undefined): Promise<void> {
     const { connecting } = this.#connection;
     if (starting !== undefined) await settledWithin(starting, OPEN_PATIENCE);
     if (connecting !== undefined) await settledWithin(connecting, OPEN_PATIENCE);
-    this.#isStarted = false;
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
     const closing = [...this.#consumers].map((consumer) => consumer.close());
     const [stopped, closed] = await Promise.all([this.#runner.stop(), Promise.allSettled(closing)]);
     this.#logTrouble([...stopped, ...closed, ...(await this.#connection.close())]);

@@ -58,9 +58,11 @@ export class Connection {
   /** Connects. Rejects with `ConnectionError`, which names the server and the cause. */
   open(): Promise<Session> {
     if (this.#session !== undefined) return Promise.resolve(this.#session);
-    return (this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined;
-    }));
+    if (this.#connecting !== undefined) return this.#connecting;
+    const connecting = this.#connect().finally(() => {
+      if (this.#connecting === connecting) this.#connecting = undefined;
+    });
+    return (this.#connecting = connecting);
   }
 
   /** Ends calls, waits for what was sent, and closes. Resolves with how each step ended. */
@@ -74,6 +76,8 @@ export class Connection {
       await settledWithin(session.transport.flush(), FLUSH_PATIENCE);
     }
     results.push(...(await this.discard()));
+    // What is still being opened fails by itself; it must not be taken for what is opened next.
+    this.#connecting = undefined;
     return results;
   }
 
@@ -90,9 +94,14 @@ export class Connection {
     try {
       await transport.connect();
     } catch (error) {
-      this.#transport = undefined;
+      if (this.#transport === transport) this.#transport = undefined;
       await transport.close();
       throw error;
+    }
+    if (this.#transport !== transport) {
+      // Closed meanwhile.
+      await transport.close();
+      throw new BrokerClosedError();
     }
     return (this.#session = this.#options.session(transport));
   }

@@ -68,13 +68,15 @@ export function failurePlan(given: FailureOptions, needsAck: boolean, name: stri
   const buries = retries || ackPolicy === 'reject-on-error';
   return {
     ackPolicy,
-    retry: retries
-      ? {
-          maxDeliveries: (retry || undefined)?.maxDeliveries ?? MAX_DELIVERIES,
-          backoff: (retry || undefined)?.backoff,
-          isForCalls: retry !== undefined && retry !== false,
-        }
-      : undefined,
+    // What is taken by hand (`manual`) is given up after so many deliveries only where somebody says so.
+    retry:
+      retries || (ackPolicy === 'manual' && retry)
+        ? {
+            maxDeliveries: (retry || undefined)?.maxDeliveries ?? MAX_DELIVERIES,
+            backoff: (retry || undefined)?.backoff,
+            isForCalls: retry !== undefined && retry !== false,
+          }
+        : undefined,
     deadLetter:
       deadLetter === false
         ? undefined

@@ -4,7 +4,9 @@ import type { SubscriberSpec } from '../api/check.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { ReadingPlan } from '../consume/reading-plan.ts';
 import { SetupError } from '../errors.ts';
-import { channelPattern, type ChannelPattern } from '../transport/address.ts';
+import type { Codec } from '../message/codec.ts';
+import type { MessageFormat } from '../message/format.ts';
+import { channelPattern, type ChannelPattern, type Target } from '../transport/address.ts';
 import { globMatcher } from '../transport/glob.ts';
 import type { SourceOptions } from '../transport/source.ts';
 import { failurePlan, over } from './failure-plan.ts';
@@ -24,26 +26,85 @@ export interface Member extends Declaration {
 /** One source to open, and the subscribers that share it: several only where filters choose among them. */
 export interface Plan extends ReadingPlan {
   readonly members: readonly Member[];
+  /** What handlers read in common: the same messages come to all that have the same place. */
+  readonly place: string;
   /** Whether its subscription receives what is sent to this channel, list or stream. */
   readonly hears: (name: string) => boolean;
   readonly errorPolicy: ErrorPolicy;
+  /** Undefined for the broker's. */
+  readonly codec: Codec | undefined;
+  readonly format: MessageFormat | undefined;
 }
 
 /** What to open for these subscribers. Throws for names and combinations that cannot be. */
 export function plan(declarations: readonly Declaration[]): Plan[] {
-  const plans = new Map<string, Plan>();
-  const others: Plan[] = [];
+  const places = new Map<string, Plan[]>();
   for (const one of declarations.map(planOne)) {
-    const key = placeOf(one);
-    const twin = plans.get(key);
-    if (twin === undefined) plans.set(key, one);
-    else if (isFiltered(one) || isFiltered(twin)) plans.set(key, merge(twin, one));
-    else others.push(one); // the same address twice, and no filter: both get every message, or compete
+    const there = places.get(one.place);
+    if (there === undefined) places.set(one.place, [one]);
+    else there.push(one);
   }
-  return [...plans.values(), ...others];
+  const plans = [...places.values()].flatMap(combine);
+  for (const one of plans) refuseCircle(one, plans);
+  return plans;
 }
 
-function planOne(declaration: Declaration): Plan {
+/**
+ * The readers for the handlers of one place, given as a plan for each. Where one has a filter they
+ * share one reader; without filters each has its own: all get every message, or they compete.
+ * Throws `SetupError` where handlers that must share a reader cannot.
+ */
+export function combine(handlers: readonly Plan[]): Plan[] {
+  const [first, ...others] = handlers;
+  if (first === undefined) return [];
+  if (!handlers.some(isFiltered)) return [...handlers];
+  const [rest, another] = handlers.filter((one) => !isFiltered(one));
+  if (another !== undefined) {
+    throw new SetupError(
+      `${rest?.name} and ${another.name} both take what the filters of ${first.address} leave: give one of them a filter`,
+    );
+  }
+  return [others.reduce(merge, first)];
+}
+
+/**
+ * Throws `SetupError` for dead letters that come back to the source that they are from, directly or
+ * through the dead letters of other subscribers: a message that always fails would go round for ever.
+ */
+export function refuseCircle(start: Plan, plans: readonly Plan[]): void {
+  const seen = new Set<string>();
+  const follow = (from: Plan): void => {
+    const { deadLetter } = from;
+    if (deadLetter === undefined) return;
+    const isRead = ({ source }: Plan): boolean =>
+      source.kind === deadLetter.kind && source.name === deadLetter.name;
+    if (isRead(start)) {
+      const through = from === start ? 'are sent to' : `come back, by ${from.name}, to`;
+      throw new SetupError(
+        `the dead letters of ${start.name} ${through} the ${deadLetter.kind} that it reads: name another address in 'deadLetter', or say false`,
+      );
+    }
+    if (seen.has(`${deadLetter.kind} ${deadLetter.name}`)) return;
+    seen.add(`${deadLetter.kind} ${deadLetter.name}`);
+    for (const next of plans) if (isRead(next)) follow(next);
+  };
+  follow(start);
+}
+
+/** The codec that a subscriber at an address was given; undefined where none was. */
+export function codecAt(
+  { kind, name }: Target,
+  declarations: readonly Declaration[],
+): Codec | undefined {
+  const reader = declarations.find(
+    ({ subscriber: { spec }, inherited }) =>
+      spec.kind === kind && inherited.prefix + spec.name === name,
+  );
+  return reader?.subscriber.spec.options.codec;
+}
+
+/** The plan for one handler alone. Throws for a name that cannot be. */
+export function planOne(declaration: Declaration): Plan {
   const { subscriber, inherited } = declaration;
   const { spec, title } = subscriber;
   const { options } = spec;
@@ -52,11 +113,13 @@ function planOne(declaration: Declaration): Plan {
   const where = `@subscriber on ${title}`;
   const pattern =
     spec.kind === 'channel' ? channelPattern(spec.name, options.pattern, prefix, where) : undefined;
+  const source = sourceOf(subscriber, prefix, pattern);
   return {
     name: `${address} (${title})`,
     address,
+    place: placeOf(source, prefix + spec.name),
     members: [{ ...declaration, info: subscriber.infoAt(address, prefix + spec.name) }],
-    source: sourceOf(subscriber, prefix, pattern),
+    source,
     pattern,
     hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),
     concurrency: options.concurrency ?? defaults.concurrency ?? 1,
@@ -70,6 +133,8 @@ function planOne(declaration: Declaration): Plan {
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
     fetch: options.maxRecords,
     maxWait: options.maxWait ?? 0,
+    codec: options.codec,
+    format: options.format,
   };
 }
 
@@ -112,29 +177,33 @@ function isFiltered({ members }: Plan): boolean {
   return members.some(({ subscriber: { spec } }) => spec.options.filter !== undefined);
 }
 
-/** What two handlers read in common: the same messages come to both. */
-function placeOf({ source }: Plan): string {
+/** `template` is the name as the user wrote it: two templates with the same glob name their parameters apart. */
+function placeOf(source: SourceOptions, template: string): string {
   const { kind, name } = source;
-  if (kind === 'channel') return JSON.stringify([kind, name, source.isPattern, source.sharded]);
+  if (kind === 'channel') return JSON.stringify([kind, template, source.isPattern, source.sharded]);
   return JSON.stringify([kind, name, kind === 'stream' ? source.group : undefined]);
 }
 
-/** Options of the reader, or of what becomes of any message. */
-const MUST_AGREE = [
-  ...(['noReply', 'ackPolicy', 'errorPolicy', 'batch', 'retry', 'deadLetter'] as const),
-  ...(['pause', 'timeout'] as const),
-] as const;
+/** The parts of a plan in which handlers that share a reader may differ. Of `concurrency` the highest counts. */
+const APART: ReadonlySet<string> = new Set<keyof Plan>([
+  'name',
+  'address',
+  'members',
+  'place',
+  'hears',
+  'pattern',
+  'concurrency',
+  'source',
+] as const);
+
+/** The option behind a part of a plan, where it has another name. */
+const OPTION_OF: Readonly<Record<string, string>> = { fetch: 'maxRecords' };
 
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
-  for (const key of MUST_AGREE) {
-    if (!isDeepStrictEqual(first[key], second[key])) throw disagreement(first, second, key);
-  }
-  const one = new Map<string, unknown>(Object.entries(first.source));
-  const other = new Map<string, unknown>(Object.entries(second.source));
-  const keys = [...one.keys(), ...other.keys()];
-  const differing = keys.find((key) => one.get(key) !== other.get(key));
-  if (differing !== undefined) throw disagreement(first, second, differing);
+  const differing =
+    differenceOf(first, second, APART) ?? differenceOf(first.source, second.source, new Set());
+  if (differing !== undefined) throw disagreement(first, second, OPTION_OF[differing] ?? differing);
   const members = [...first.members, ...second.members];
   return {
     ...first,
@@ -142,6 +211,20 @@ function merge(first: Plan, second: Plan): Plan {
     members,
     concurrency: Math.max(first.concurrency, second.concurrency),
   };
+}
+
+/** The first key under which the values differ. A codec or format must be the very same object. */
+function differenceOf(
+  first: object,
+  second: object,
+  except: ReadonlySet<string>,
+): string | undefined {
+  const [one, other] = [new Map(Object.entries(first)), new Map(Object.entries(second))];
+  return [...new Set([...one.keys(), ...other.keys()])].find((key) => {
+    if (except.has(key)) return false;
+    const [a, b]: unknown[] = [one.get(key), other.get(key)];
+    return key === 'codec' || key === 'format' ? a !== b : !isDeepStrictEqual(a, b);
+  });
 }
 
 function disagreement(first: Plan, second: Plan, option: string): SetupError {

@@ -1,11 +1,4 @@
-import { schemaFromType } from '../api/from-type.ts';
-import {
-  intentsOf,
-  record,
-  type DecoratorArguments,
-  type FoundIntent,
-  type Intent,
-} from '../api/metadata.ts';
+import { record, type DecoratorArguments, type Intent } from '../api/metadata.ts';
 import type { HandlerDecorator } from '../api/decorators.ts';
 import type {
   AddressFor,
@@ -31,7 +24,6 @@ import {
   checkRouterOptions,
   publisherSpec,
   subscriberSpec,
-  type SubscriberSpec,
   type PublisherSpec,
 } from '../api/check.ts';
 import { got } from '../internal/checks.ts';
@@ -40,6 +32,7 @@ import type { DestinationFor } from '../api/publishing.ts';
 import type { Kind } from '../transport/address.ts';
 import type { DeclaredPublisher } from './description.ts';
 import { over } from './failure-plan.ts';
+import { handlersOf, instantiate } from './handlers-of.ts';
 import type { Senders } from './senders.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
@@ -69,11 +62,10 @@ export abstract class Router {
   readonly middlewares: Middleware[];
   /** @internal */
   readonly errorHandlers: ErrorHandler[];
-  /** Called whenever something is added, here or below. @internal */
-  changed: () => void = () => {};
-  readonly #subscribers: Subscriber[] = [];
+  readonly #subscribers = new Set<Subscriber>();
   readonly #publishers: PublisherSpec[] = [];
-  readonly #instances = new Set<object>();
+  /** How many subscribers of each registered instance have not been stopped. */
+  readonly #instances = new Map<object, number>();
   readonly #included: Router[] = [];
   /** Methods under this router's own decorators, until an instance of their class is registered. */
   readonly #unclaimed = new Set<Intent>();
@@ -95,10 +87,10 @@ export abstract class Router {
         throw new SetupError(`register: expected an instance or a class, got ${got(instance)}`);
       }
       if (this.#instances.has(instance)) continue;
-      this.#subscribers.push(...this.#handlersOf(instance));
-      this.#instances.add(instance);
+      const { subscribers, claimed } = handlersOf(instance, this);
+      this.#add(subscribers);
+      for (const intent of claimed) this.#unclaimed.delete(intent);
     }
-    this.changed();
   }
 
   /** Subscribes a function to an address or a contract. After the broker's start it is connected at once. */
@@ -162,8 +154,7 @@ export abstract class Router {
     const added = new Subscriber(spec, handler.name || 'handler', handler as HandlerFunction, [], {
       original: handler,
     });
-    this.#subscribers.push(added);
-    this.changed();
+    this.#add([added]);
     return added;
   }
 
@@ -181,14 +172,10 @@ export abstract class Router {
     }
     if (router.includes(this)) throw new SetupError('include: a router cannot include itself');
     if (this.#included.includes(router)) return;
+    const start = this.prepare((inherited) => router.declarations(inherited));
     this.#included.push(router);
-    const before = router.changed;
-    router.changed = () => {
-      before();
-      this.changed();
-    };
     router.parents.push(this);
-    this.changed();
+    start();
   }
 
   /** Adds middleware inside those that are there. Must come before `start`. */
@@ -240,7 +227,7 @@ export abstract class Router {
       (instance === handlers ||
         (typeof handlers === 'function' && instance.constructor === handlers));
     return [
-      ...this.#subscribers.filter(({ origin }) => isMeant(origin)),
+      ...[...this.#subscribers].filter(({ origin }) => isMeant(origin)),
       ...this.#included.flatMap((router) => router.subscribersOf(handlers)),
     ];
   }
@@ -253,6 +240,13 @@ export abstract class Router {
       ...this.#included.flatMap((router) => router.declaredPublishers(inherited)),
     ];
   }
+
+  /**
+   * Checks what is about to be added here against what runs in the brokers above. Throws `SetupError`
+   * where it does not fit; else the result starts it in those that are started. `declare` gets what
+   * this hands down. @internal
+   */
+  abstract prepare(declare: (inherited: Inherited) => Declaration[]): () => void;
 
   /** Where this is, seen from every broker that it belongs to. @internal */
   abstract placesOf(): Place[];
@@ -270,7 +264,7 @@ export abstract class Router {
     }
     const inherited = this.handedDown(outer);
     return [
-      ...this.#subscribers.map((subscriber) => ({ subscriber, inherited })),
+      ...[...this.#subscribers].map((subscriber) => ({ subscriber, inherited })),
       ...this.#included.flatMap((router) => router.declarations(inherited)),
     ];
   }
@@ -297,36 +291,33 @@ export abstract class Router {
     return this === other || this.#included.some((router) => router.includes(other));
   }
 
-  #handlersOf(instance: object): Subscriber[] {
-    const className = instance.constructor.name;
-    const intents = intentsOf(instance).filter(
-      ({ owner }) => owner === undefined || owner === this,
+  /** Adds subscribers, of one instance or of none; none of them where a broker that runs refuses one. */
+  #add(added: readonly Subscriber[]): void {
+    const start = this.prepare((inherited) =>
+      added.map((subscriber) => ({ subscriber, inherited })),
     );
-    const subscribers = intents.filter(({ type }) => type === 'subscriber');
-    if (subscribers.length === 0) {
-      const alone = intents.length > 0 ? ', and @publisher alone receives nothing' : '';
-      throw new SetupError(`register: class ${className} has no method with @subscriber${alone}`);
+    for (const subscriber of added) {
+      const { instance } = subscriber.origin;
+      this.#subscribers.add(subscriber);
+      if (instance !== undefined)
+        this.#instances.set(instance, (this.#instances.get(instance) ?? 0) + 1);
+      subscriber.onStop = () => this.#remove(subscriber);
     }
-    for (const { intent } of intents) this.#unclaimed.delete(intent);
-    return subscribers.map((found) => {
-      const name = `${className}.${String(found.method)}`;
-      const method = (instance as Record<string | symbol, HandlerFunction>)[found.method];
-      const publishers = intents
-        .filter((other) => other.type === 'publisher' && other.method === found.method)
-        .map((other) => publisherSpec(other.address, other.options, `@publisher on ${name}`));
-      return new Subscriber(
-        withSchema(found, name),
-        name,
-        (method as HandlerFunction).bind(instance),
-        publishers,
-        { instance, method: found.method },
-      );
-    });
+    start();
+  }
+
+  #remove(subscriber: Subscriber): void {
+    const { instance } = subscriber.origin;
+    this.#subscribers.delete(subscriber);
+    if (instance === undefined) return;
+    const left = (this.#instances.get(instance) ?? 0) - 1;
+    if (left > 0) this.#instances.set(instance, left);
+    else this.#instances.delete(instance);
   }
 }
 
 /** The methods that a router calls of one that it includes. */
-const ROUTER = ['includes', 'declarations', 'changed', 'placesOf'] as const;
+const ROUTER = ['includes', 'declarations', 'prepare', 'placesOf'] as const;
 
 /** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
 export class RedisRouter extends Router {
@@ -347,6 +338,16 @@ export class RedisRouter extends Router {
   }
 
   /** @internal */
+  override prepare(declare: (inherited: Inherited) => Declaration[]): () => void {
+    const starts = this.parents.map((parent) =>
+      parent.prepare((outer) => declare(this.handedDown(outer))),
+    );
+    return () => {
+      for (const start of starts) start();
+    };
+  }
+
+  /** @internal */
   override placesOf(): Place[] {
     return this.parents
       .flatMap((parent) => parent.placesOf())
@@ -356,20 +357,4 @@ export class RedisRouter extends Router {
         middlewares: [...middlewares, ...this.middlewares],
       }));
   }
-}
-
-function instantiate(type: new () => object): object {
-  if (type.length > 0) {
-    throw new SetupError(
-      `register: ${type.name} takes ${type.length} constructor argument(s): register an instance, as in register(new ${type.name}(…))`,
-    );
-  }
-  return new type();
-}
-
-function withSchema(intent: FoundIntent, name: string): SubscriberSpec {
-  const where = `@subscriber on ${name}`;
-  return subscriberSpec(intent.address, intent.options, where, () =>
-    schemaFromType(intent.parameterTypes, where),
-  );
 }

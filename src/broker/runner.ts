@@ -1,49 +1,58 @@
-import { errorHandlersBy } from '../api/error-handlers.ts';
-import {
-  composeConsume,
-  consumersIn,
-  type HandlerFunction,
-  type Middleware,
-} from '../api/middleware.ts';
-import type { Observers } from '../api/observer.ts';
 import type { Publishing } from '../api/publishing.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
-import type { Route } from '../consume/dispatcher.ts';
-import { injecting, type Overrides } from '../consume/inject.ts';
+import type { Overrides } from '../consume/inject.ts';
 import { RunningSubscriber } from '../consume/running-subscriber.ts';
-import { messageOf } from '../errors.ts';
-import { settledWithin } from '../internal/deferred.ts';
+import { BrokerClosedError, SetupError, messageOf } from '../errors.ts';
+import { backoff } from '../internal/backoff.ts';
+import { pause, settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
-import { defaultCodec } from '../message/codec.ts';
-import { Encoder } from '../message/encoder.ts';
-import { validator } from '../message/schema.ts';
-import { Publisher } from '../publish/publisher.ts';
-import { isAsyncFunction } from '../rpc/parent.ts';
-import { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
-import type { Member, Plan } from './plan.ts';
-import type { Senders } from './senders.ts';
-import type { Run, Subscriber } from './subscriber.ts';
+import { combine, plan, planOne, refuseCircle, type Member, type Plan } from './plan.ts';
+import { routesOf, type RouteEnvironment } from './routes.ts';
+import type { Declaration, Run } from './subscriber.ts';
 
 /** Milliseconds that a stop waits for what is still being opened. */
 export const OPEN_PATIENCE = 5_000;
 
-/** What runs for one plan. */
-interface Running extends Run {
-  readonly plan: Plan;
-  readonly subscriber: RunningSubscriber;
+/** Milliseconds before a reader that was added while the server was away is opened again: the first time, and at most. */
+const RETRY_MIN = 250;
+const RETRY_MAX = 5_000;
+
+/** One reader and the handlers that share it. */
+interface Reader {
+  /** Changes when a handler joins or leaves. */
+  plan: Plan;
+  /** Undefined until the session is open. */
+  subscriber: RunningSubscriber | undefined;
+  ready: Promise<void>;
+  /** Whether `start` tells its caller of a failure; else it is logged. */
+  readonly isAwaited: boolean;
+  /** Aborts when it is to be stopped. */
+  readonly ending: AbortController;
+  /** Set where it could not be opened. */
+  failure: { readonly error: unknown } | undefined;
 }
 
-export interface RunnerOptions {
+/** The handlers of one place, and the readers that they share. */
+interface Place {
+  readonly handlers: Handler[];
+  readonly readers: Set<Reader>;
+}
+
+/** One handler that runs, or is about to. */
+interface Handler extends Run {
+  /** For this handler alone. */
+  readonly plan: Plan;
+  reader: Reader | undefined;
+}
+
+export interface RunnerOptions extends RouteEnvironment {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
-  readonly observers: Observers;
-  readonly senders: Senders;
-  /** The broker's prefix: names in `ctx.publish` get it. */
-  readonly prefix: string;
   /** Milliseconds that running handlers have when they are stopped. */
   readonly patience: number;
   readonly reportFor: (name: string) => Report;
@@ -52,54 +61,70 @@ export interface RunnerOptions {
   readonly session: () => Session | undefined;
 }
 
-/** Builds what runs for a plan, starts it and stops it again. */
+/**
+ * Runs the handlers of a broker between its start and its stop. What runs follows from the handlers
+ * that are there: each that comes or goes changes the readers of its place as a restart would.
+ */
 export class Runner {
   readonly #options: RunnerOptions;
-  readonly #running = new Map<Subscriber, Running>();
-  /** Subscribers whose subscription could not be made, and why. */
-  readonly #failures = new Map<Subscriber, unknown>();
+  readonly #places = new Map<string, Place>();
+  readonly #handlers = new Map<SubscriberInfo, Handler>();
+  /** All that are not closed yet, those that are being stopped included. */
+  readonly #readers = new Set<Reader>();
+  /** Undefined while nothing may run. */
+  #session: Promise<Session> | undefined;
+  /** Whether `start` is under way. */
+  #isStarting = false;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
   }
 
-  has(subscriber: Subscriber): boolean {
-    return this.#running.has(subscriber);
+  vitalsOf(info: SubscriberInfo): SubscriberVitals {
+    const reader = this.#handlers.get(info)?.reader;
+    if (reader === undefined) return { state: 'stopped' };
+    if (reader.failure !== undefined)
+      return { state: 'failed', error: messageOf(reader.failure.error) };
+    return reader.subscriber?.vitals ?? { state: 'starting' };
   }
 
-  vitalsOf(subscriber: Subscriber): SubscriberVitals {
-    const running = this.#running.get(subscriber);
-    if (running !== undefined) return running.subscriber.vitals ?? { state: 'starting' };
-    if (!this.#failures.has(subscriber)) return { state: 'stopped' };
-    return { state: 'failed', error: messageOf(this.#failures.get(subscriber)) };
-  }
-
-  /** Resolves when the subscription is confirmed. */
-  run(planned: Plan, session: Session): Promise<void> {
-    const subscriber = this.#build(planned, session);
-    const isPaused = planned.members.some(({ subscriber: member }) => member.isPaused);
-    const ready = subscriber.start(isPaused);
-    const running: Running = {
-      plan: planned,
-      subscriber,
-      ready,
-      stop: () => this.#stopEarly(running),
-      pause: () => subscriber.pause(),
-      resume: () => subscriber.resume(),
-      setConcurrency: (calls) => (subscriber.concurrency = calls),
-    };
-    for (const { subscriber: member } of planned.members) {
-      if (member.concurrencyNow !== undefined) subscriber.concurrency = member.concurrencyNow;
-      member.runs.add(running);
-      this.#running.set(member, running);
-      this.#failures.delete(member);
+  /**
+   * Opens the session and runs the handlers, and those that are prepared meanwhile. Resolves when all
+   * subscriptions are confirmed. Mistakes are found before anything is opened.
+   */
+  async start(declarations: readonly Declaration[], open: () => Promise<Session>): Promise<void> {
+    plan(declarations);
+    this.#session = open();
+    this.#isStarting = true;
+    try {
+      this.#add(declarations.map(planOne));
+      await this.#session; // which may fail where there is no handler to tell
+      const known = new Set<Reader>();
+      for (;;) {
+        const added = [...this.#readers].filter((reader) => !known.has(reader));
+        if (added.length === 0) return;
+        for (const reader of added) known.add(reader);
+        const results = await Promise.allSettled(added.map(({ ready }) => ready));
+        const failure = results.find((result) => result.status === 'rejected');
+        if (failure !== undefined) throw failure.reason;
+      }
+    } finally {
+      this.#isStarting = false;
     }
-    // Whoever called has `ready`, and its failure.
-    ready.catch((error: unknown) => {
-      this.#forget(running);
-      for (const { subscriber: member } of planned.members) this.#failures.set(member, error);
-    });
-    return ready;
+  }
+
+  /** Checks handlers that are about to be added: throws where they do not fit those that run. The result runs them, unless nothing may run. */
+  prepare(declare: () => Declaration[]): () => void {
+    if (this.#session === undefined) return () => undefined;
+    const added = declare().map(planOne);
+    for (const one of added) {
+      const here = added.filter(({ place }) => place === one.place);
+      combine([...this.#at(one.place), ...here]);
+      if (one.deadLetter !== undefined) refuseCircle(one, [...this.#plans(), ...added]);
+    }
+    return () => {
+      if (this.#session !== undefined) this.#add(added);
+    };
   }
 
   /** Opens a plan for messages that are taken by hand. */
@@ -108,85 +133,197 @@ export class Runner {
     session: Session,
     onClose: (consumer: Consumer) => void,
   ): Promise<Consumer<Body>> {
-    return this.#build(planned, session).consume<Body>(onClose);
+    return this.#build({ plan: planned }, session).consume<Body>(onClose);
   }
 
   /** Stops all at once. Resolves with how each ended. */
   async stop(): Promise<PromiseSettledResult<void>[]> {
-    const running = new Set(this.#running.values());
-    const results = await Promise.allSettled([...running].map((run) => this.#stopRun(run)));
-    for (const run of running) this.#forget(run);
-    this.#failures.clear();
+    this.#session = undefined;
+    const handlers = [...this.#handlers.values()];
+    const results = await Promise.allSettled(
+      [...this.#readers].map((reader) => this.#stopReader(reader)),
+    );
+    // Those that were added by a start after this stop are not there yet: it waits for this to end.
+    for (const handler of handlers) this.#forget(handler);
+    this.#places.clear();
     return results;
   }
 
-  #build(planned: Plan, session: Session): RunningSubscriber {
-    const { logger, broker, overrides, observers, senders, prefix, reportFor, onExpired } =
-      this.#options;
-    const { name, members, errorPolicy } = planned;
-    const [first] = members as [Member, ...Member[]];
-    const { options } = first.subscriber.spec;
-    const { codec = senders.codec, format = senders.format } = options;
-    const middlewares = middlewaresOf(first);
-    const sender = senders.sender(prefix, () => middlewares);
-    const { transport, inbox, answerLog } = session;
-    const replier = new Replier({
-      encoder: senders.encoder(options),
-      errorEncoder: new Encoder(defaultCodec, format),
-      transport,
-      inbox,
-      answerLog,
-      middlewares: senders.publishing(middlewares),
-      observers,
-      hidesErrors: errorPolicy === 'hide',
+  /** The plans of the handlers of one place. */
+  #at(place: string): Plan[] {
+    return this.#places.get(place)?.handlers.map((handler) => handler.plan) ?? [];
+  }
+
+  /** The plans of all readers that run. */
+  #plans(): Plan[] {
+    return [...this.#readers]
+      .filter(({ ending }) => !ending.signal.aborted)
+      .map((reader) => reader.plan);
+  }
+
+  #add(plans: readonly Plan[]): void {
+    const changed = new Set<Place>();
+    for (const planned of plans) {
+      const place = this.#places.get(planned.place) ?? { handlers: [], readers: new Set() };
+      this.#places.set(planned.place, place);
+      const handler = this.#handlerOf(planned, place);
+      place.handlers.push(handler);
+      const [{ subscriber, info }] = planned.members as [Member];
+      subscriber.runs.add(handler);
+      this.#handlers.set(info, handler);
+      changed.add(place);
+    }
+    for (const place of changed) this.#arrange(place);
+  }
+
+  #handlerOf(planned: Plan, place: Place): Handler {
+    let stopping: Promise<void> | undefined;
+    const handler: Handler = {
+      plan: planned,
+      reader: undefined,
+      get ready() {
+        return this.reader?.ready ?? Promise.resolve();
+      },
+      stop: () => (stopping ??= this.#stopHandler(handler, place)),
+      pause: async () => handler.reader?.subscriber?.pause(),
+      resume: async () => handler.reader?.subscriber?.resume(),
+      setConcurrency: (calls) => {
+        const running = handler.reader?.subscriber;
+        if (running !== undefined) running.concurrency = calls;
+      },
+    };
+    return handler;
+  }
+
+  /** Has the readers of a place fit its handlers: opens those that are missing, and tells the others who shares them. */
+  #arrange(place: Place): void {
+    for (const planned of combine(place.handlers.map((handler) => handler.plan))) {
+      const sharing = place.handlers.filter(({ plan: { members } }) =>
+        planned.members.includes(members[0] as Member),
+      );
+      const reader =
+        sharing.find((handler) => handler.reader !== undefined && place.readers.has(handler.reader))
+          ?.reader ?? this.#open(planned, place);
+      for (const handler of sharing) handler.reader = reader;
+      if (planned.members.length === reader.plan.members.length) continue;
+      reader.plan = planned;
+      this.#change(reader);
+    }
+  }
+
+  /** Tells a reader that runs who shares it now. */
+  #change({ plan: planned, subscriber }: Reader): void {
+    if (subscriber === undefined) return;
+    subscriber.change(routesOf(planned, subscriber.session, this.#options));
+    subscriber.concurrency = concurrencyOf(planned);
+    const told = isPaused(planned) ? subscriber.pause() : subscriber.resume();
+    told.catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, `${planned.name} could not be resumed`);
     });
-    return new RunningSubscriber(planned, session, {
+  }
+
+  #open(planned: Plan, place: Place): Reader {
+    const reader: Reader = {
+      plan: planned,
+      subscriber: undefined,
+      ready: Promise.resolve(),
+      isAwaited: this.#isStarting,
+      ending: new AbortController(),
+      failure: undefined,
+    };
+    place.readers.add(reader);
+    this.#readers.add(reader);
+    reader.ready = this.#openReader(reader, this.#session as Promise<Session>);
+    // Whoever waits has `ready`, and its failure.
+    reader.ready.catch((error: unknown) => {
+      reader.failure = { error };
+      place.readers.delete(reader);
+      this.#readers.delete(reader);
+      if (reader.isAwaited || reader.ending.signal.aborted) return;
+      this.#options.logger.error({ err: error }, `${reader.plan.name} could not be started`);
+    });
+    return reader;
+  }
+
+  async #openReader(reader: Reader, opening: Promise<Session>): Promise<void> {
+    const session = await opening;
+    const { signal } = reader.ending;
+    for (let failures = 0; ; failures++) {
+      if (signal.aborted) throw new BrokerClosedError(`${reader.plan.name} was stopped`);
+      reader.subscriber = this.#build(reader, session);
+      try {
+        reader.subscriber.concurrency = concurrencyOf(reader.plan);
+        await reader.subscriber.start(isPaused(reader.plan));
+        return;
+      } catch (error) {
+        if (reader.isAwaited || signal.aborted || isLasting(error, session)) throw error;
+        // It came when the server was away: nobody else would try again.
+        const delay = backoff(failures, RETRY_MIN, RETRY_MAX);
+        const next = `next attempt in ${Math.round(delay)} ms`;
+        this.#options.logger.warn(
+          { err: error },
+          `${reader.plan.name} could not be started, ${next}`,
+        );
+        await pause(delay, signal);
+      }
+    }
+  }
+
+  /** Takes a handler off its reader. The last one stops it. */
+  async #stopHandler(handler: Handler, place: Place): Promise<void> {
+    const { reader } = handler;
+    const at = place.handlers.indexOf(handler);
+    if (at >= 0) place.handlers.splice(at, 1);
+    if (place.handlers.length === 0) this.#places.delete(handler.plan.place);
+    if (reader !== undefined) {
+      if (place.handlers.some((other) => other.reader === reader)) {
+        this.#arrange(place);
+        // What this handler runs now has the time that it would have if it were alone.
+        await reader.subscriber?.passed(this.#options.patience);
+      } else {
+        place.readers.delete(reader);
+        await this.#stopReader(reader);
+      }
+    }
+    this.#forget(handler);
+  }
+
+  async #stopReader(reader: Reader): Promise<void> {
+    reader.ending.abort();
+    reader.subscriber?.halt();
+    // One that is still being opened has no message yet, and cannot be closed before it is open.
+    await settledWithin(reader.ready, OPEN_PATIENCE);
+    try {
+      await reader.subscriber?.stop(this.#options.patience);
+    } finally {
+      this.#readers.delete(reader);
+    }
+  }
+
+  #forget(handler: Handler): void {
+    const [{ subscriber, info }] = handler.plan.members as [Member];
+    subscriber.runs.delete(handler);
+    if (this.#handlers.get(info) === handler) this.#handlers.delete(info);
+  }
+
+  /** `reader.plan` is read whenever it is needed: it changes as handlers join and leave. */
+  #build(reader: { readonly plan: Plan }, session: Session): RunningSubscriber {
+    const { logger, broker, overrides, observers, senders, reportFor, onExpired } = this.#options;
+    const { codec = senders.codec, format = senders.format } = reader.plan;
+    return new RunningSubscriber(reader.plan, session, {
       logger,
       broker,
       overrides,
       observers,
-      subscriber: first.info,
       codec,
       format,
-      replier,
-      routes: members.map((member) => this.#route(member, planned.address)),
-      errorHandlers: errorHandlersBy(first.inherited.errorHandlers),
-      sending: (parent) => sender.from(parent),
-      isLastResort: (delivery) => this.#isLastResort(planned, delivery.name),
+      routes: routesOf(reader.plan, session, this.#options),
+      isLastResort: (delivery) => this.#isLastResort(reader.plan, delivery.name),
       onExpired,
       gracefulTimeout: this.#options.patience,
-      report: reportFor(name),
+      name: () => reader.plan.name,
+      report: (problem, error, level) => reportFor(reader.plan.name)(problem, error, level),
     });
-  }
-
-  #route(member: Member, address: string): Route {
-    const { subscriber, inherited, info } = member;
-    const { senders } = this.#options;
-    const { filter, schema, reply, inject, onError = [] } = subscriber.spec.options;
-    const middlewares = middlewaresOf(member);
-    const consumers = consumersIn(middlewares);
-    const innermost = senders.innermost === undefined ? [] : consumersIn([senders.innermost]);
-    const method = composeConsume(innermost, subscriber.handler);
-    const handler: HandlerFunction =
-      innermost.length === 0 ? subscriber.handler : (body, ctx) => method(ctx, body);
-    return {
-      subscriber: info,
-      filter:
-        filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
-      validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
-      validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
-      invoke: composeConsume(consumers, injecting(inject, handler)),
-      isAsync:
-        subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction) || undefined,
-      forwards: subscriber.publishers.map(
-        (spec) =>
-          new Publisher(
-            () => senders.sender(inherited.prefix, () => middlewares, spec.options),
-            spec,
-          ),
-      ),
-      errorHandlers: errorHandlersBy([...onError, ...inherited.errorHandlers]),
-    };
   }
 
   /**
@@ -197,8 +334,7 @@ export class Runner {
     const { source, noReply } = planned;
     if (source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined))
       return true;
-    const plans = new Set([...this.#running.values()].map((running) => running.plan));
-    const hearing = [...plans].filter(
+    const hearing = this.#plans().filter(
       (other) => other.source.kind === source.kind && other.hears(name),
     );
     if (noReply && hearing[0] !== planned) return false;
@@ -207,30 +343,21 @@ export class Runner {
     if (source.kind === 'channel' || !isLast || session === undefined) return isLast;
     return session.transport.hasGroups(name).then((hasGroups) => !hasGroups);
   }
-
-  #forget(running: Running): void {
-    for (const { subscriber } of running.plan.members) {
-      subscriber.runs.delete(running);
-      if (this.#running.get(subscriber) === running) this.#running.delete(subscriber);
-    }
-  }
-
-  /** Handlers that share a reader stop it together: the last one does. */
-  async #stopEarly(running: Running): Promise<void> {
-    if (running.plan.members.some(({ subscriber }) => !subscriber.stopped)) return;
-    running.subscriber.halt();
-    await this.#stopRun(running);
-    this.#forget(running);
-  }
-
-  async #stopRun({ ready, subscriber }: Running): Promise<void> {
-    // One that is still being opened has no message yet, and cannot be closed before it is open.
-    const isOpen = await settledWithin(ready, OPEN_PATIENCE);
-    if (isOpen) await subscriber.stop(this.#options.patience);
-  }
 }
 
-/** All middleware of a subscriber: the broker's first, its own last. */
-function middlewaresOf({ subscriber, inherited }: Member): readonly Middleware[] {
-  return [...inherited.middlewares, ...(subscriber.spec.options.middlewares ?? [])];
+/** What was set at run time, or the option. */
+function concurrencyOf({ members, concurrency }: Plan): number {
+  const set = members.map(({ subscriber }) => subscriber.concurrencyNow ?? 0);
+  return Math.max(...set) || concurrency;
+}
+
+/** Handlers that share a reader pause together. */
+function isPaused({ members }: Plan): boolean {
+  return members.some(({ subscriber }) => subscriber.isPaused);
+}
+
+/** Whether another attempt to open a source would fail, too. */
+function isLasting(error: unknown, { transport }: Session): boolean {
+  if (error instanceof SetupError || error instanceof BrokerClosedError) return true;
+  return transport.adviceOn(error) !== undefined;
 }

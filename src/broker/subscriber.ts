@@ -52,6 +52,8 @@ export class Subscriber {
   isPaused = false;
   /** Set at run time. @internal */
   concurrencyNow: number | undefined;
+  /** Called when it is stopped: whoever registered it forgets it. @internal */
+  onStop: () => void = () => {};
   /** One for each address: a router that is included twice gives its subscribers two. */
   readonly #infos = new Map<string, SubscriberInfo>();
 
@@ -98,10 +100,15 @@ export class Subscriber {
     return this.#infos.get(info.address) === info;
   }
 
-  /** Resolves when the subscription is confirmed. Rejects where it cannot be made, and before the broker's `start`. */
+  /**
+   * Resolves when the subscription is confirmed, after the broker's `start` was called. Rejects where
+   * it cannot be made, before `start`, and after `stop`.
+   */
   async started(): Promise<void> {
     if (this.runs.size === 0)
-      throw new SetupError(`${this.title}: the broker has not been started`);
+      throw new SetupError(
+        `${this.title}: ${this.stopped ? 'the subscriber was stopped' : 'the broker has not been started'}`,
+      );
     await Promise.all([...this.runs].map((run) => run.ready));
   }
 
@@ -133,9 +140,15 @@ export class Subscriber {
     if (calls !== undefined) for (const run of this.runs) run.setConcurrency(calls);
   }
 
-  /** Ends the subscription for good; what is being handled gets the broker's `gracefulTimeout`. */
+  /**
+   * Ends the subscription for good and takes the handler off its broker or router; what is being
+   * handled gets the broker's `gracefulTimeout`.
+   */
   async stop(): Promise<void> {
-    this.stopped = true;
+    if (!this.stopped) {
+      this.stopped = true;
+      this.onStop();
+    }
     await Promise.all([...this.runs].map((run) => run.stop()));
   }
 }

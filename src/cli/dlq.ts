@@ -1,4 +1,4 @@
-import type { DeadLetter, DeadLetterBox } from '../index.ts';
+import type { DeadLetter, DeadLetterBox, DeadLetterChoice } from '../index.ts';
 import { command, wholeNumber, type Command, type Options } from './command.ts';
 import { URL_OPTION, destination, withBroker } from './connection.ts';
 import { EXIT, NotThereError, UsageError } from './failure.ts';
@@ -10,7 +10,18 @@ const OPTIONS = {
   ...URL_OPTION,
 } as const satisfies Options;
 
-const ALL = { all: { type: 'boolean', text: 'all that are there' } } as const satisfies Options;
+const ERROR = {
+  error: {
+    type: 'string',
+    value: 'text',
+    text: 'those of one error: its code, its name or a part of its message',
+  },
+} as const satisfies Options;
+
+const ALL = {
+  all: { type: 'boolean', text: 'all that are there' },
+  ...ERROR,
+} as const satisfies Options;
 
 interface Where {
   readonly list?: boolean;
@@ -29,12 +40,17 @@ stream, and its place, from 0, in a list.
   options: {
     count: { type: 'string', value: 'n', text: 'at most so many (default: 100)' },
     after: { type: 'string', value: 'id', text: 'those after the one with this id' },
+    ...ERROR,
     ...OPTIONS,
   },
-  run: ([name = ''], { count, after, ...where }) =>
+  run: ([name = ''], { count, after, error, ...where }) =>
     withBox(name, where, async (box) => {
       const max = wholeNumber(count, 'count') ?? 100;
-      const letters = await box.list({ count: max, ...(after !== undefined && { after }) });
+      const letters = await box.list({
+        count: max,
+        ...(after !== undefined && { after: checkedId(after) }),
+        ...(error !== undefined && { error }),
+      });
       for (const { body: _body, headers: _headers, ...rest } of letters) print(rest);
       return EXIT.ok;
     }),
@@ -58,20 +74,22 @@ const redrive = command({
   operands: ['<address>', '[id]…'],
   summary: 'send dead letters back to where they came from',
   text: `Prints how many were sent back; each is sent before it is removed. What is no dead letter of
-redstart's stays. Other groups of a stream get its entry once more, too.
+redstart's stays. Of the groups of a stream, only the one that gave it up handles it again.
 
   redstart dlq redrive orders:dead 1700000000000-0
+  redstart dlq redrive orders:dead --error TypeError
   redstart dlq redrive orders:dead --all`,
   options: { ...ALL, ...OPTIONS },
-  run: ([name = '', ...ids], { all, ...where }) =>
+  run: ([name = '', ...ids], { all, error, ...where }) =>
     withBox(name, where, async (box) => {
-      const letters = await chosen(box, ids, all);
-      const sent = await box.redrive(letters);
+      const which = await chosen(box, ids, all, error);
+      const sent = await box.redrive(which);
       print(sent);
-      const left = letters === undefined ? await box.count() : letters.length - sent;
+      if (which.error !== undefined) return EXIT.ok;
+      const left = which.ids === undefined ? await box.count() : which.ids.length - sent;
       if (left === 0) return EXIT.ok;
       logLine(`${left} left: no dead letters of redstart's, or new ones`);
-      return letters === undefined ? EXIT.ok : EXIT.failed;
+      return which.ids === undefined ? EXIT.ok : EXIT.failed;
     }),
 });
 
@@ -83,10 +101,9 @@ const remove = command({
 
   redstart dlq remove orders:dead 1700000000000-0 1700000000000-1`,
   options: { ...ALL, ...OPTIONS },
-  run: ([name = '', ...ids], { all, ...where }) =>
+  run: ([name = '', ...ids], { all, error, ...where }) =>
     withBox(name, where, async (box) => {
-      const letters = await chosen(box, ids, all);
-      print(letters === undefined ? await removeAll(box) : await box.remove(letters));
+      print(await box.remove(await chosen(box, ids, all, error)));
       return EXIT.ok;
     }),
 });
@@ -103,47 +120,34 @@ function withBox(
   return withBroker(url, (broker) => use(broker.deadLetters(address)));
 }
 
-/** The dead letters with these ids; undefined for all of them (`--all`). */
+/** The dead letters that the operands and options say. Throws `NotThereError` if one is missing, before any of them is changed. */
 async function chosen(
   box: DeadLetterBox,
-  ids: readonly string[],
+  given: readonly string[],
   all: boolean | undefined,
-): Promise<DeadLetter[] | undefined> {
-  if (ids.length > 0 === (all === true))
-    throw new UsageError('say which dead letters: their ids, or --all');
-  return all === true ? undefined : find(box, ids);
+  error: string | undefined,
+): Promise<DeadLetterChoice> {
+  const ways = [given.length > 0, all === true, error !== undefined].filter(Boolean).length;
+  if (ways !== 1) throw new UsageError('say which dead letters: their ids, or --error, or --all');
+  if (error !== undefined) return { error };
+  if (all === true) return {};
+  const ids = [...new Set(given)];
+  await find(box, ids);
+  return { ids };
 }
 
-/** The dead letters with these ids. Throws `NotThereError` if one is missing, before any of them is changed. */
+/** The dead letters with these ids. Throws `NotThereError` if one is missing. */
 async function find(box: DeadLetterBox, ids: readonly string[]): Promise<DeadLetter[]> {
-  return Promise.all(
-    [...new Set(ids)].map(async (id) => {
-      const after = idBefore(id);
-      const [letter] = await box.list({ count: 1, ...(after !== undefined && { after }) });
-      if (letter?.id !== id) throw new NotThereError(`there is no dead letter with the id ${id}`);
-      return letter;
-    }),
-  );
-}
-
-/** Removes as many as there are now; those that arrive meanwhile stay. */
-async function removeAll(box: DeadLetterBox): Promise<number> {
-  let left = await box.count();
-  let removed = 0;
-  while (left > 0) {
-    const page = await box.list({ count: Math.min(left, 100) });
-    if (page.length === 0) break;
-    removed += await box.remove(page);
-    left -= page.length;
+  const wanted = [...new Set(ids.map(checkedId))];
+  const letters = await box.list({ ids: wanted, count: wanted.length });
+  const there = new Set(letters.map(({ id }) => id));
+  for (const id of wanted) {
+    if (!there.has(id)) throw new NotThereError(`there is no dead letter with the id ${id}`);
   }
-  return removed;
+  return letters;
 }
 
-/** The next smaller id, of a stream entry or of a position in a list; undefined before the first. */
-function idBefore(id: string): string | undefined {
-  const [, ms, seq] = /^(\d{1,16})(?:-(\d{1,20}))?$/.exec(id) ?? [];
-  if (ms === undefined) throw new UsageError(`'${id}' is not an id, as 'dlq ls' prints them`);
-  if (seq === undefined) return ms === '0' ? undefined : String(Number(ms) - 1);
-  if (BigInt(seq) > 0n) return `${ms}-${BigInt(seq) - 1n}`;
-  return ms === '0' ? undefined : `${Number(ms) - 1}-${2n ** 64n - 1n}`;
+function checkedId(id: string): string {
+  if (/^\d{1,20}(-\d{1,20})?$/.test(id)) return id;
+  throw new UsageError(`'${id}' is not an id, as 'dlq ls' prints them`);
 }

@@ -1,7 +1,6 @@
 import type { FailureStage, Observers } from '../api/observer.ts';
 import { EncodeError, NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
-import type { ReceivedMessage } from '../message/message.ts';
 import { bodyOf, isResponse } from '../message/response.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
@@ -14,9 +13,8 @@ const MAX_FINISHING = 1_024;
 
 export interface CompletionOptions {
   /** For errors: `list 'orders' (Orders.place)`. */
-  readonly name: string;
+  readonly name: () => string;
   readonly noReply: boolean;
-  readonly replier: Replier;
   readonly settler: Settler;
   readonly observers: Observers;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
@@ -69,11 +67,11 @@ export class Completion {
   /** Tells a caller that nobody answers here, unless somebody else may. */
   decline(attempt: Attempt, error: Error): void {
     if (!Replier.isCall(attempt.message)) return;
-    const { isLastResort, replier } = this.#options;
+    const { isLastResort } = this.#options;
     void this.#deliver(
       attempt,
       Promise.resolve(isLastResort(attempt.delivery)).then((last) =>
-        last ? replier.refuse(attempt.message, error) : undefined,
+        last ? attempt.replier.refuse(attempt.message, error) : undefined,
       ),
     );
   }
@@ -120,7 +118,8 @@ export class Completion {
     outcome: Outcome,
     decision: Decision,
   ): [outcome: Outcome, answer: Promise<unknown> | undefined] {
-    const { replier, name, log } = this.#options;
+    const { name, log } = this.#options;
+    const { replier } = attempt;
     const { message, context } = attempt;
     if (this.#staysSilent(attempt, decision)) return [outcome, undefined];
     if (outcome.kind === 'failed' && outcome.error instanceof NoMatchingHandlerError) {
@@ -128,7 +127,9 @@ export class Completion {
       return [outcome, undefined];
     }
     const isRejected = context.settlementOf(message) === 'reject' && outcome.kind === 'ok';
-    const answer = isRejected ? failed(new NoReplyError(`${name} rejected the message`)) : outcome;
+    const answer = isRejected
+      ? failed(new NoReplyError(`${name()} rejected the message`))
+      : outcome;
     try {
       if (answer.kind === 'ok') return [outcome, replier.answer(message, answer.result)];
       if (answer.kind === 'failed') return [outcome, replier.refuse(message, answer.error)];
@@ -159,7 +160,8 @@ export class Completion {
    * cannot be sent is told to the caller as an error, and returned; other failures are logged.
    */
   async #deliver(attempt: Attempt, answer: Promise<unknown>): Promise<unknown> {
-    const { replier, log, observers } = this.#options;
+    const { log, observers } = this.#options;
+    const { replier } = attempt;
     const { message, context } = attempt;
     let unsendable: unknown;
     try {
@@ -178,7 +180,7 @@ export class Completion {
         receivers: typeof receivers === 'number' ? receivers : undefined,
         error: undefined,
       });
-      if (receivers === 0) await this.#keep(message);
+      if (receivers === 0) await this.#keep(attempt);
     } catch (error) {
       log('error', message, error, 'the reply could not be sent');
       const { subscriber } = context;
@@ -187,9 +189,9 @@ export class Completion {
     return unsendable;
   }
 
-  async #keep(message: ReceivedMessage): Promise<void> {
+  async #keep({ message, replier }: Attempt): Promise<void> {
     try {
-      await this.#options.replier.keep(message);
+      await replier.keep(message);
     } catch (error) {
       this.#options.log(
         'error',

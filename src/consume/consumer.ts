@@ -1,10 +1,10 @@
 import type { Message } from '../api/message.ts';
+import { RedstartError, messageOf } from '../errors.ts';
+import { backoff } from '../internal/backoff.ts';
 import { milliseconds } from '../internal/checks.ts';
-import { monotonicTime } from '../internal/clock.ts';
-import { settledWithin } from '../internal/deferred.ts';
-import type { Logger } from '../internal/logger.ts';
-import { DisconnectedError, type Delivery, type Source } from '../transport/source.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import { clearTimer, setTimer } from '../internal/clock.ts';
+import { pause } from '../internal/deferred.ts';
+import { DisconnectedError, type Delivery, type Report, type Source } from '../transport/source.ts';
 
 /**
  * A message that its taker acknowledges (`ack`), hands back (`nack`) or refuses (`reject`). On
@@ -16,49 +16,60 @@ export interface ConsumedMessage<Body = unknown> extends Message<Body> {
   reject(): Promise<void>;
 }
 
+/** What a consumer needs of the subscription that it belongs to. */
+export interface ConsumerOptions {
+  readonly source: Source;
+  /** Makes the message of a delivery. Undefined for one that is not to be taken: it is settled then. */
+  readonly take: (delivery: Delivery) => Promise<ConsumedMessage | undefined>;
+  /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
+  readonly adviceOn: (error: unknown) => string | undefined;
+  readonly report: Report;
+  readonly onClose: (consumer: Consumer) => void;
+}
+
+/** One call of `next` that waits. */
+interface Waiter {
+  resolve(message: ConsumedMessage | null): void;
+  reject(error: unknown): void;
+  timer: NodeJS.Timeout | undefined;
+}
+
 /** A subscription without a handler: `next` or `for await` takes its messages. */
 export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<Body>> {
+  readonly #options: ConsumerOptions;
   readonly #source: Source;
-  readonly #dispatcher: Dispatcher;
-  readonly #logger: Logger;
-  readonly #onClose: (consumer: Consumer) => void;
+  /** Calls of `next` that wait, the oldest first. */
+  readonly #waiters = new Set<Waiter>();
+  readonly #stopping = new AbortController();
   /** Deliveries that are fetched and not taken. */
   #waiting: Delivery[] = [];
+  /** Reads while calls wait; undefined while none does. */
   #reading: Promise<void> | undefined;
-  #closed = false;
+  /** Reads that have failed in a row. */
+  #failures = 0;
+  #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(
-    source: Source,
-    dispatcher: Dispatcher,
-    logger: Logger,
-    onClose: (consumer: Consumer) => void,
-  ) {
-    this.#source = source;
-    this.#dispatcher = dispatcher;
-    this.#logger = logger;
-    this.#onClose = onClose;
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#source = options.source;
   }
 
   /**
    * Takes the next message. Resolves with `null` if none arrives within `timeout` milliseconds
-   * (default: no limit), or after `close`.
+   * (default: no limit), and when the consumer is closed. Calls that wait at the same time get
+   * messages in the order of the calls. While the server is away or refuses for a while, it goes on
+   * waiting; rejects with an error that does not pass by itself, such as a missing right.
    */
   async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
     if (timeout !== undefined) milliseconds(timeout, 'timeout', 'next');
-    const until = timeout === undefined ? Infinity : monotonicTime() + timeout;
-    for (;;) {
-      const delivery = this.#waiting.shift();
-      const message = delivery === undefined ? undefined : await this.#take(delivery);
-      if (message !== undefined) return message;
-      if (delivery !== undefined) continue;
-      if (this.#closed) return null;
-      // A read that takes longer than the timeout goes on; the next call takes its message.
-      const reading = (this.#reading ??= this.#read());
-      const left = Math.max(0, until - monotonicTime());
-      if (until < Infinity && !(await settledWithin(reading, left))) return null;
-      await reading;
-    }
+    if (this.#closing !== undefined) return null;
+    return new Promise<ConsumedMessage | null>((resolve, reject) => {
+      const waiter: Waiter = { resolve, reject, timer: undefined };
+      this.#waiters.add(waiter);
+      if (timeout !== undefined) waiter.timer = setTimer(() => this.#end(waiter, null), timeout);
+      this.#reading ??= this.#read();
+    }) as Promise<ConsumedMessage<Body> | null>;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<ConsumedMessage<Body>, void, undefined> {
@@ -66,51 +77,88 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
       yield message;
   }
 
-  /** Ends the subscription, and gives back messages that were fetched and not taken. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#source.stop();
-    await this.#reading?.catch(() => undefined); // next() has rejected with this error
-    await this.#source.close(this.#waiting.splice(0));
-    this.#onClose(this);
+  /** Ends the subscription: calls of `next` that wait resolve with `null`, and messages that were fetched and not taken go back. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #read(): Promise<void> {
+  async #close(): Promise<void> {
+    this.#stopping.abort();
+    for (const waiter of this.#waiters) this.#end(waiter, null);
     try {
-      const deliveries = await this.#source.read(1);
-      this.#waiting.push(...deliveries);
-    } catch (error) {
-      // The next read waits for the connection.
-      if (!(error instanceof DisconnectedError)) throw error;
+      await this.#source.stop();
+      await this.#reading;
+      await this.#source.close(this.#waiting.splice(0));
     } finally {
-      this.#reading = undefined;
+      this.#options.onClose(this);
     }
   }
 
-  /** Makes the message of a delivery. Undefined if the filter refuses it, or if it cannot be decoded, which is logged. */
-  async #take(delivery: Delivery): Promise<ConsumedMessage<Body> | undefined> {
-    const attempt = this.#dispatcher.open(delivery);
-    await this.#dispatcher.validate(attempt);
-    const { message, context, outcome } = attempt;
-    if (outcome === undefined) {
-      return Object.assign(message as Message<Body>, {
-        ack: () => context.ack(),
-        nack: () => context.nack(),
-        reject: () => context.reject(),
-      });
+  /**
+   * Hands out deliveries while calls of `next` wait. A read that goes on when they have given up keeps
+   * its delivery for the next call. Never rejects.
+   */
+  async #read(): Promise<void> {
+    while (this.#waiters.size > 0) {
+      try {
+        if (this.#waiting.length === 0) this.#waiting = await this.#source.read(1);
+        this.#failures = 0;
+        if (this.#waiting.length === 0) {
+          // The source has stopped.
+          for (const waiter of this.#waiters) this.#end(waiter, null);
+          break;
+        }
+        if (this.#waiters.size > 0) await this.#handOut();
+      } catch (error) {
+        if (!(await this.#pauseAfter(error))) break;
+      }
     }
-    if (outcome.kind === 'failed') {
-      this.#logger.error(
-        { err: outcome.error, id: message.id },
-        `a message from ${delivery.name} is skipped`,
-      );
-      await context.reject();
+    this.#reading = undefined;
+  }
+
+  async #handOut(): Promise<void> {
+    const delivery = this.#waiting.shift() as Delivery;
+    const message = await this.#options.take(delivery);
+    if (message === undefined) return;
+    const [waiter] = this.#waiters;
+    if (waiter === undefined) this.#waiting.unshift(delivery);
+    else this.#end(waiter, message);
+  }
+
+  /** Waits before the next read. Resolves with false where there is none: the calls that wait have failed. */
+  async #pauseAfter(error: unknown): Promise<boolean> {
+    const { adviceOn, report } = this.#options;
+    const { signal } = this.#stopping;
+    if (signal.aborted) return false;
+    if (error instanceof RedstartError || adviceOn(error) !== undefined) {
+      for (const waiter of this.#waiters) {
+        this.#forget(waiter);
+        waiter.reject(error);
+      }
+      return false;
     }
-    return undefined;
+    this.#failures++;
+    // After a DisconnectedError the next read itself waits for the connection.
+    if (error instanceof DisconnectedError) return true;
+    const delay = backoff(this.#failures, 250, 5_000);
+    // An error that repeats is logged at the first, second, fourth, eighth … time.
+    if (Number.isInteger(Math.log2(this.#failures)))
+      report(`reading failed, next attempt in ${Math.round(delay)} ms: ${messageOf(error)}`, error);
+    await pause(delay, signal);
+    return true;
+  }
+
+  #end(waiter: Waiter, message: ConsumedMessage | null): void {
+    this.#forget(waiter);
+    waiter.resolve(message);
+  }
+
+  #forget(waiter: Waiter): void {
+    clearTimer(waiter.timer);
+    this.#waiters.delete(waiter);
   }
 }

@@ -17,15 +17,20 @@ import type { Delivery } from '../transport/source.ts';
 import { Dependencies, type Overrides } from './inject.ts';
 import type { Settlement } from './settlement.ts';
 
+/** The handler that a message is for, as its context needs it. */
+export interface Chosen {
+  readonly subscriber: SubscriberInfo;
+  /** What is sent through the result keeps the message's correlation id and deadline, and goes through the handler's middleware. */
+  readonly sending: (parent: ParentMessage) => Sending;
+}
+
 /** What a context needs of the subscriber whose message it belongs to. */
 export interface ContextHost {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
-  /** What is known before a handler was chosen. */
-  readonly subscriber: SubscriberInfo;
-  /** Sends for this message: what is sent keeps its correlation id and its deadline. */
-  sending(parent: ParentMessage): Sending;
+  /** What a message belongs to until a handler is chosen. */
+  readonly first: Chosen;
   /** `after`: milliseconds before a nacked message comes again. */
   settle(context: HandlerContext, how: Settlement, after?: number): Promise<void> | undefined;
   /** Called when a handler first asks for its signal, so that a cancellation and `stop` can abort it. */
@@ -50,7 +55,7 @@ export class HandlerContext<
   #dependencies: Dependencies | undefined;
   #controller: AbortController | undefined;
   #state: object | undefined;
-  #subscriber: SubscriberInfo;
+  #chosen: Chosen;
   #logger: Logger | undefined;
   #sending: Sending | undefined;
 
@@ -71,7 +76,7 @@ export class HandlerContext<
     this.#dependencies = undefined;
     this.#controller = undefined;
     this.#state = undefined;
-    this.#subscriber = host.subscriber;
+    this.#chosen = host.first;
     this.#logger = undefined;
     this.#sending = undefined;
   }
@@ -88,17 +93,17 @@ export class HandlerContext<
     return (this.#logger ??= boundLogger(this.#host.logger, {
       correlationId: this.message.correlationId,
       id: this.message.id,
-      handler: this.#subscriber.title,
+      handler: this.#chosen.subscriber.title,
     }));
   }
 
   get subscriber(): SubscriberInfo {
-    return this.#subscriber;
+    return this.#chosen.subscriber;
   }
 
   /** Set when the handler is chosen. */
-  set subscriber(info: SubscriberInfo) {
-    this.#subscriber = info;
+  set chosen(handler: Chosen) {
+    this.#chosen = handler;
   }
 
   get broker(): Publishing {
@@ -197,6 +202,6 @@ export class HandlerContext<
   }
 
   #sender(): Sending {
-    return (this.#sending ??= this.#host.sending(this));
+    return (this.#sending ??= this.#chosen.sending(this));
   }
 }

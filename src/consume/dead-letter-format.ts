@@ -1,29 +1,36 @@
 import { RedstartError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
-import type { Codec } from '../message/codec.ts';
-import { openFrame, type MessageFormat } from '../message/format.ts';
+import { defaultCodec, type Codec } from '../message/codec.ts';
+import { binaryFormat, openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
 import * as names from '../message/headers.ts';
 import { CALL_KEY, ReceivedMessage, REPLY_KIND_KEY } from '../message/message.ts';
 import { kindOf, type Kind, type Target } from '../transport/address.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { StreamFields } from '../transport/transport.ts';
+import { fieldsAsObject, textOrBytes, type Field } from './foreign-message.ts';
 
 // A dead letter is the message as it came, body and headers, with headers that say what happened:
-// which error, how many deliveries, where it came from. Both directions stand on this page.
+// which error, how many deliveries, where it came from. Its frame is always in the binary format,
+// whatever the subscriber's, so that everybody can read it. Both directions stand on this page.
 
-/** Characters of an error's text in a header. */
+/** Characters of an error's text, and of its code, in a header. */
 const MAX_ERROR = 2_000;
+const MAX_CODE = 200;
 
-/** Headers of a call under way, which mean nothing once its caller is gone. */
-const OF_A_CALL = new Set<string>([
-  ...[names.REPLY_TO, names.REPLY_KIND, names.CALL, names.DEADLINE, names.AGAIN],
+/** The most bytes that the value of a header can have. */
+const MAX_HEADER = 0xffff;
+
+/** Headers of one delivery or of a call under way, which mean nothing later. */
+const OF_A_DELIVERY = new Set<string>([
+  ...[names.REPLY_TO, names.REPLY_KIND, names.CALL, names.DEADLINE, names.AGAIN, names.FOR],
   ...[names.WINDOW, names.GATHER, names.FROM, names.NAME, names.STATUS, names.SEQUENCE],
 ]);
 
 /** Headers that say how a message died; the others are its own. */
 const OF_A_DEATH = new Set<string>([
   ...[names.ERROR, names.ERROR_CODE, names.DELIVERIES, names.ORIGIN, names.ORIGIN_ID],
-  ...[names.ORIGIN_GROUP, names.ORIGIN_FORM, names.ORIGIN_REPLY_TO, names.DIED_AT],
+  ...[names.ORIGIN_GROUP, names.ORIGIN_FORM, names.ORIGIN_FRAME, names.ORIGIN_REPLY_TO],
+  names.DIED_AT,
 ]);
 
 /** One message that was rejected or given up. */
@@ -34,7 +41,7 @@ export interface DeadLetter {
   readonly body: unknown;
   /** The message's own headers. */
   readonly headers: names.Headers;
-  /** Name and message of the error; undefined for an entry that is no dead letter of redstart. */
+  /** Name and message of the error, as in `TypeError: x is not a function`; undefined for an entry that is no dead letter of redstart. */
   readonly error: string | undefined;
   readonly errorCode: string | undefined;
   /** How often it was delivered before it was given up. */
@@ -47,46 +54,67 @@ export interface DeadLetter {
   readonly diedAt: Date | undefined;
 }
 
-/** The frame of a dead letter. */
-export function encodeLetter(
-  message: ReceivedMessage,
-  delivery: Delivery,
-  error: unknown,
-  group: string | undefined,
-  format: MessageFormat,
-): Uint8Array {
-  const headers: Record<string, string> = {};
+/** How a message died. */
+export interface Death {
+  readonly delivery: Delivery;
+  readonly error: unknown;
+  /** The group that gave it up; undefined for a list. */
+  readonly group: string | undefined;
+  /** In which the message came. */
+  readonly format: MessageFormat;
+}
+
+/** The frame of a dead letter. There is one for every message: one whose headers do not fit beside the story is carried as raw bytes. */
+export function encodeLetter(message: ReceivedMessage, death: Death): Uint8Array {
+  const { delivery, group, format } = death;
+  const { frame } = delivery;
+  const story = storyOf(message, death);
+  if (!Buffer.isBuffer(frame))
+    return binaryFormat.encode({
+      headers: { ...story, [names.ORIGIN_FORM]: 'fields' },
+      body: Buffer.from(fieldsAsJson(frame)),
+    });
+  const raw = (): Uint8Array =>
+    binaryFormat.encode({ headers: { ...story, [names.ORIGIN_FORM]: 'raw' }, body: frame });
+  if (isRaw(message)) return raw();
+  const headers = Object.create(null) as Record<string, string>;
+  const own = Object.create(null) as Record<string, string>;
   for (const [name, value] of Object.entries(message.headers)) {
-    if (!OF_A_CALL.has(name)) headers[name] = value;
+    if (OF_A_DELIVERY.has(name)) continue;
+    own[name] = value;
+    // What a sender says of a death, such as that of this letter's contents, is no part of this story.
+    const speaks = OF_A_DEATH.has(name) || name.startsWith(names.BEFORE);
+    headers[speaks ? names.BEFORE + name : name] = value;
   }
-  headers[names.ERROR] = describeError(error).slice(0, MAX_ERROR);
-  if (error instanceof RedstartError) headers[names.ERROR_CODE] = error.code;
-  headers[names.DELIVERIES] = String(delivery.count);
-  headers[names.ORIGIN] = originText(message);
-  if (message.id !== undefined) headers[names.ORIGIN_ID] = message.id;
-  if (group !== undefined) headers[names.ORIGIN_GROUP] = group;
-  const form = formOf(message, delivery);
-  if (form !== undefined) headers[names.ORIGIN_FORM] = form;
+  Object.assign(headers, story);
   // A plain publish's `replyTo` is part of the message; a call's inbox is not.
   if (message.replyTo !== undefined && message.header(CALL_KEY) === undefined) {
     const kind = message.header(REPLY_KIND_KEY) ?? 'channel';
     headers[names.ORIGIN_REPLY_TO] = placeText(kind, message.replyTo);
   }
-  headers[names.DIED_AT] = String(unixTime());
-  // The fields of a foreign stream entry are carried as JSON.
-  const body = form === 'fields' ? message.raw : message.payload;
-  return format.encode({ headers, body });
+  const body = message.payload;
+  try {
+    if (format === binaryFormat) return binaryFormat.encode({ headers, body });
+    // Whoever sends it back need not know the format.
+    addReply(own, headers[names.ORIGIN_REPLY_TO]);
+    if (group !== undefined) own[names.FOR] = group;
+    const back = Buffer.from(format.encode({ headers: own, body })).toString('base64');
+    if (back.length > MAX_HEADER) return raw();
+    return binaryFormat.encode({ headers: { ...headers, [names.ORIGIN_FRAME]: back }, body });
+  } catch {
+    return raw(); // too many headers, or too long ones, or the user's format fails
+  }
 }
 
-/** A dead letter as users see it. */
-export function decodeLetter(delivery: Delivery, codec: Codec, format: MessageFormat): DeadLetter {
-  const message = open(delivery, format);
+/** A dead letter as users see it. Never throws: what cannot be read is shown as the bytes that lie there. */
+export function decodeLetter(delivery: Delivery, codecAt: (origin: Target) => Codec): DeadLetter {
+  const message = open(delivery);
   const header = (name: string): string | undefined => message.headers[name];
-  const origin = placeIn(header(names.ORIGIN));
+  const origin = originIn(message);
   const diedAt = header(names.DIED_AT);
   return {
     id: delivery.id as string,
-    body: bodyIn(message, codec),
+    body: bodyIn(message, origin === undefined ? defaultCodec : codecAt(origin)),
     headers: ownHeaders(message),
     error: header(names.ERROR),
     errorCode: header(names.ERROR_CODE),
@@ -103,32 +131,65 @@ export function decodeLetter(delivery: Delivery, codec: Codec, format: MessageFo
   };
 }
 
-/** What was sent at first and where: the frame without the headers of its death, or the bytes or fields that came instead of a frame. */
+/**
+ * What was sent at first and where: the frame without the headers of its death, or the bytes or fields
+ * that came instead of a frame. A frame of a stream names the group that it is for. Undefined for what
+ * is no dead letter.
+ */
 export function originalOf(
   delivery: Delivery,
-  format: MessageFormat,
 ): { readonly to: Target; readonly frame: Uint8Array | StreamFields } | undefined {
-  const message = open(delivery, format);
-  const to = placeIn(message.headers[names.ORIGIN]);
+  const message = open(delivery);
+  const to = originIn(message);
   if (to === undefined) return undefined;
-  const form = message.headers[names.ORIGIN_FORM];
+  const header = (name: string): string | undefined => message.headers[name];
+  const form = header(names.ORIGIN_FORM);
   if (form === 'raw') return { to, frame: message.payload };
-  if (form === 'fields') return { to, frame: fieldsIn(message.payload) };
-  const headers: Record<string, string> = { ...ownHeaders(message) };
-  const replyTo = placeIn(message.headers[names.ORIGIN_REPLY_TO]);
-  if (replyTo !== undefined) {
-    headers[names.REPLY_TO] = replyTo.name;
-    if (replyTo.kind !== 'channel') headers[names.REPLY_KIND] = replyTo.kind;
+  if (form === 'fields') {
+    const fields = fieldsIn(message.payload);
+    return fields === undefined || to.kind !== 'stream' ? undefined : { to, frame: fields };
   }
-  return { to, frame: format.encode({ headers, body: message.payload }) };
+  const back = header(names.ORIGIN_FRAME);
+  if (back !== undefined) return { to, frame: Buffer.from(back, 'base64') };
+  const headers: Record<string, string> = { ...ownHeaders(message) };
+  addReply(headers, header(names.ORIGIN_REPLY_TO));
+  const group = header(names.ORIGIN_GROUP);
+  if (group !== undefined) headers[names.FOR] = group;
+  return { to, frame: binaryFormat.encode({ headers, body: message.payload }) };
 }
 
-function open({ frame }: Delivery, format: MessageFormat): ReceivedMessage {
+/** The headers that say what happened. */
+function storyOf(
+  message: ReceivedMessage,
+  { delivery, error, group }: Death,
+): Record<string, string> {
+  const story: Record<string, string> = {
+    [names.ERROR]: describeError(error).slice(0, MAX_ERROR),
+    [names.DELIVERIES]: String(delivery.count),
+    [names.ORIGIN]: originText(message),
+    [names.DIED_AT]: String(unixTime()),
+  };
+  if (error instanceof RedstartError) story[names.ERROR_CODE] = error.code.slice(0, MAX_CODE);
+  if (message.id !== undefined) story[names.ORIGIN_ID] = message.id;
+  if (group !== undefined) story[names.ORIGIN_GROUP] = group;
+  return story;
+}
+
+/** Anything may lie among dead letters: what is no frame, or a damaged one, is a body without headers. */
+function open({ frame }: Delivery): ReceivedMessage {
   const bytes = Buffer.isBuffer(frame) ? frame : Buffer.concat([...frame]);
-  return new ReceivedMessage(bytes, openFrame(bytes, format), { channel: '' });
+  try {
+    return new ReceivedMessage(bytes, openFrame(bytes, binaryFormat), { channel: '' });
+  } catch {
+    return new ReceivedMessage(bytes, rawFrame(bytes), { channel: '' });
+  }
 }
 
 function bodyIn(message: ReceivedMessage, codec: Codec): unknown {
+  if (message.headers[names.ORIGIN_FORM] === 'fields') {
+    const fields = fieldsIn(message.payload);
+    if (fields !== undefined) return fieldsAsObject(fields);
+  }
   try {
     return codec.decode(message.payload, message.contentType);
   } catch {
@@ -137,15 +198,30 @@ function bodyIn(message: ReceivedMessage, codec: Codec): unknown {
 }
 
 function ownHeaders(message: ReceivedMessage): names.Headers {
-  const own = Object.entries(message.headers).filter(([name]) => !OF_A_DEATH.has(name));
+  const own: [string, string][] = [];
+  for (const [name, value] of Object.entries(message.headers)) {
+    if (OF_A_DEATH.has(name)) continue;
+    own.push([name.startsWith(names.BEFORE) ? name.slice(names.BEFORE.length) : name, value]);
+  }
   return Object.fromEntries(own);
 }
 
-/** How a message came that was no frame: raw bytes, or the fields of a stream entry. */
-function formOf(message: ReceivedMessage, { frame }: Delivery): 'raw' | 'fields' | undefined {
-  if (!Buffer.isBuffer(frame)) return 'fields';
-  const { body, headers } = message.frame;
-  return body === 0 && headers === undefined ? 'raw' : undefined;
+function addReply(headers: Record<string, string>, place: string | undefined): void {
+  const replyTo = placeIn(place);
+  if (replyTo === undefined) return;
+  headers[names.REPLY_TO] = replyTo.name;
+  if (replyTo.kind !== 'channel') headers[names.REPLY_KIND] = replyTo.kind;
+}
+
+/** Whether a message came as bytes that are no frame. */
+function isRaw({ frame: { body, headers } }: ReceivedMessage): boolean {
+  return body === 0 && headers === undefined;
+}
+
+/** The list or stream that a letter came from. */
+function originIn(message: ReceivedMessage): Target | undefined {
+  const place = placeIn(message.headers[names.ORIGIN]);
+  return place?.kind === 'channel' ? undefined : place;
 }
 
 /** `stream orders` */
@@ -166,13 +242,33 @@ function placeIn(text: string | undefined): { kind: Kind; name: string } | undef
   return { kind, name: text.slice(blank + 1) };
 }
 
-/** Fields and values of a stream entry, out of their JSON. */
-function fieldsIn(json: Buffer): Uint8Array[] {
-  const fields = JSON.parse(json.toString()) as Record<string, string | { data: number[] }>;
-  return Object.entries(fields).flatMap(([name, value]) => [
-    Buffer.from(name),
-    typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.data),
-  ]);
+/** Fields and values of a stream entry as JSON: an object where that keeps all of it, else an array of pairs. */
+function fieldsAsJson(fields: readonly Buffer[]): string {
+  const all = fields.map(textOrBytes);
+  const pairs = Array.from({ length: all.length >> 1 }, (_, i) => [all[2 * i], all[2 * i + 1]]);
+  const object = Object.fromEntries(pairs) as Record<string, Field>;
+  // An object has each name once, as text, and numbers first.
+  const kept = Object.keys(object);
+  const isWhole = pairs.length === kept.length && pairs.every(([name], i) => name === kept[i]);
+  return JSON.stringify(isWhole ? object : pairs);
+}
+
+/** Fields and values, in turn, out of {@link fieldsAsJson}; undefined for what is none. */
+function fieldsIn(json: Buffer): Buffer[] | undefined {
+  try {
+    const found = JSON.parse(json.toString()) as object;
+    const pairs: unknown[] = Array.isArray(found) ? found : Object.entries(found);
+    return pairs.flat().map(bytesOf);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A field out of JSON: text, or bytes as `JSON.stringify` writes a Buffer. */
+function bytesOf(field: unknown): Buffer {
+  return typeof field === 'string'
+    ? Buffer.from(field)
+    : Buffer.from((field as { data: number[] }).data);
 }
 
 function describeError(error: unknown): string {

@@ -1,22 +1,22 @@
-import { isUtf8 } from 'node:buffer';
 import type { MessageContext } from '../api/context.ts';
 import type { FindErrorHandler } from '../api/error-handlers.ts';
 import type { Invoke } from '../api/middleware.ts';
 import type { Filter } from '../api/options.ts';
 import type { MessageOptions } from '../api/publishing.ts';
-import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import { isAsyncIterable, promiseIn } from '../internal/promises.ts';
 import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
-import { ReceivedMessage, type MessageSource } from '../message/message.ts';
+import { FOR_KEY, ReceivedMessage, type MessageSource } from '../message/message.ts';
 import { bodyOf } from '../message/response.ts';
 import { validateBody, type Validate } from '../message/schema.ts';
 import { runWithParent } from '../rpc/parent.ts';
+import type { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
-import { HandlerContext, type ContextHost } from './context.ts';
+import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
+import { foreignMessage } from './foreign-message.ts';
 import type { Dependencies } from './inject.ts';
 import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';
 
@@ -26,8 +26,9 @@ export interface Forward {
 }
 
 /** One handler of an address, ready to run. */
-export interface Route {
-  readonly subscriber: SubscriberInfo;
+export interface Route extends Chosen {
+  /** Sends its answers, through its own middleware. */
+  readonly replier: Replier;
   readonly filter: Filter | undefined;
   readonly validate: Validate | undefined;
   /** Checks what is answered; of a stream of answers, each item. */
@@ -40,6 +41,13 @@ export interface Route {
   readonly errorHandlers: FindErrorHandler | undefined;
 }
 
+/** The handlers of an address, in order of registration. */
+export interface Routes {
+  readonly all: readonly [Route, ...Route[]];
+  /** For failures of messages that no handler was chosen for. Undefined where no error has a handler of its own. */
+  readonly errorHandlers: FindErrorHandler | undefined;
+}
+
 /** What answers for a failure: of a handler, or of messages that no handler was chosen for. */
 type Failing = Pick<Route, 'errorHandlers' | 'validateReply'>;
 
@@ -49,11 +57,11 @@ export interface DispatcherOptions {
   /** Undefined where the real name varies (patterns). */
   readonly source: MessageSource | undefined;
   readonly match: ((channel: string) => Readonly<Record<string, string>> | undefined) | undefined;
+  /** Of a stream. What was sent back for another group is skipped. */
+  readonly group: string | undefined;
   readonly codec: Codec;
   readonly format: MessageFormat;
-  readonly routes: readonly Route[];
-  /** For messages that no handler was chosen for. */
-  readonly errorHandlers: FindErrorHandler | undefined;
+  readonly routes: Routes;
   readonly host: ContextHost;
 }
 
@@ -63,6 +71,8 @@ export interface Attempt {
   readonly message: ReceivedMessage;
   /** What the handler sees; the messages of a batch share one. */
   context: HandlerContext;
+  /** That of the handler that was chosen; of the first one until then. */
+  replier: Replier;
   /** The handler, once it has been called. */
   route: Route | undefined;
   /** The caller has its answer already: it was a stream. */
@@ -76,17 +86,29 @@ export interface Attempt {
 /** decode → choose the handler → validate → middleware → method → outcome, for one address. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
+  #routes!: Routes;
   /** The handler, where no filter has to choose it. */
-  readonly #only: Route | undefined;
+  #only: Route | undefined;
   /** What answers for messages that no handler was chosen for: the handler without a filter, or the routers around. */
-  readonly #unchosen: Failing;
+  #unchosen!: Failing;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    const [first] = options.routes;
-    if (options.routes.length === 1 && first?.filter === undefined) this.#only = first;
-    this.#unchosen = options.routes.find(({ filter }) => filter === undefined) ?? {
-      errorHandlers: options.errorHandlers,
+    this.change(options.routes);
+  }
+
+  /** The first handler: what messages belong to until one is chosen. */
+  get first(): Route {
+    return this.#routes.all[0];
+  }
+
+  /** From now on messages are for these handlers. */
+  change(routes: Routes): void {
+    const { all, errorHandlers } = routes;
+    this.#routes = routes;
+    this.#only = all.length === 1 && all[0].filter === undefined ? all[0] : undefined;
+    this.#unchosen = all.find(({ filter }) => filter === undefined) ?? {
+      errorHandlers,
       validateReply: undefined,
     };
   }
@@ -100,13 +122,15 @@ export class Dispatcher {
     const deadline = message.replyTo === undefined ? undefined : message.deadline;
     const context = new HandlerContext(host, [message], [delivery], path, deadline);
     let outcome: Outcome | undefined;
-    if (match !== undefined && path === undefined) outcome = SKIPPED;
+    if ((match !== undefined && path === undefined) || this.#isForAnother(message))
+      outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
     else if (problem !== undefined) outcome = badInput(problem, 'decode');
     return {
       delivery,
       message,
       context,
+      replier: this.first.replier,
       route: undefined,
       isAnswered: false,
       startedAt: 0,
@@ -116,7 +140,7 @@ export class Dispatcher {
 
   /** Checks an opened message against its schema, for messages that are taken by hand and for batches. */
   async validate(attempt: Attempt): Promise<void> {
-    const { validate } = this.#options.routes[0] as Route;
+    const { validate } = this.first;
     if (attempt.outcome !== undefined || validate === undefined) return;
     try {
       attempt.message.body = await validateBody(validate, attempt.message);
@@ -131,14 +155,17 @@ export class Dispatcher {
       return this.#answerFailure(this.#unchosen, attempt.context, attempt.outcome);
     if (this.#only !== undefined) return this.#run(this.#only, attempt);
     return this.#choose(attempt.message).then(
-      (route) => this.#run(route, attempt),
+      (route) => {
+        attempt.replier = route.replier;
+        return this.#run(route, attempt);
+      },
       (error: unknown) => this.#answerFailure(this.#unchosen, attempt.context, notChosen(error)),
     );
   }
 
   /** Runs the handler once for a whole batch and sets every outcome. One bad item leaves the others as they are. */
   async handleBatch(batch: readonly Attempt[]): Promise<void> {
-    const route = this.#options.routes[0] as Route;
+    const route = this.first;
     if (route.validate !== undefined)
       await Promise.all(batch.map((attempt) => this.validate(attempt)));
     for (const attempt of batch) {
@@ -171,6 +198,13 @@ export class Dispatcher {
     return this.#checkReply(route, result);
   }
 
+  /** Whether the message is a dead letter that was sent back for another reader of its stream. */
+  #isForAnother(message: ReceivedMessage): boolean {
+    if (message.id === undefined) return false;
+    const group = message.header(FOR_KEY);
+    return group !== undefined && group !== this.#options.group;
+  }
+
   #message({ frame, name, id, count }: Delivery): [ReceivedMessage, problem?: unknown] {
     const { source = { channel: name }, codec, format } = this.#options;
     if (!Buffer.isBuffer(frame)) return [foreignMessage(frame, source, id, count)];
@@ -191,10 +225,10 @@ export class Dispatcher {
 
   /** In order of registration, those with a filter first: one without takes what is left. */
   async #choose(message: ReceivedMessage): Promise<Route> {
-    for (const route of this.#options.routes) {
+    for (const route of this.#routes.all) {
       if (route.filter !== undefined && (await route.filter(message))) return route;
     }
-    const rest = this.#options.routes.find((route) => route.filter === undefined);
+    const rest = this.#routes.all.find((route) => route.filter === undefined);
     if (rest === undefined) throw new NoMatchingHandlerError(this.#options.address);
     return rest;
   }
@@ -229,7 +263,7 @@ export class Dispatcher {
   }
 
   #invoke(route: Route, context: HandlerContext, body: unknown): Outcome | Promise<Outcome> {
-    context.subscriber = route.subscriber;
+    context.chosen = route;
     try {
       const result = runWithParent(context, route.isAsync, route.invoke, context, body);
       const later = promiseIn(result);
@@ -324,28 +358,6 @@ async function* releasing(
     failure = await dependencies.release(failure);
   }
   if (failure !== undefined) throw failure.error;
-}
-
-/** An entry that somebody else wrote to a stream: its fields as an object, text where they are text. */
-function foreignMessage(
-  fields: readonly Buffer[],
-  source: MessageSource,
-  id: string | undefined,
-  count: number,
-): ReceivedMessage {
-  const values: [string, string | Buffer][] = [];
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    values.push([String(fields[i]), textOrBytes(fields[i + 1] as Buffer)]);
-  }
-  const body = Object.fromEntries(values);
-  const raw = Buffer.from(JSON.stringify(body));
-  const message = new ReceivedMessage(raw, rawFrame(raw), source, id, count);
-  message.body = body;
-  return message;
-}
-
-function textOrBytes(value: Buffer): string | Buffer {
-  return isUtf8(value) ? value.toString() : value;
 }
 
 function asDecodeError(error: unknown): Error {

@@ -13,7 +13,10 @@ export type Outcome =
   | { readonly kind: 'skipped' }
   | { readonly kind: 'expired' };
 
-/** Not for this subscriber: a channel name that fits its glob but not its template. */
+/**
+ * Not for this subscriber: a channel name that fits its glob but not its template, or a dead letter
+ * that was sent back for another group.
+ */
 export const SKIPPED: Outcome = { kind: 'skipped' };
 
 /** Its caller has stopped waiting: not handled, and not delivered again. */

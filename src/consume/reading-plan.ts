@@ -1,17 +1,13 @@
 import type { AckPolicy } from '../api/ack-policy.ts';
-import type { FindErrorHandler } from '../api/error-handlers.ts';
 import type { Observers } from '../api/observer.ts';
-import type { Publishing, Sending } from '../api/publishing.ts';
-import type { SubscriberInfo } from '../api/subscriber-info.ts';
+import type { Publishing } from '../api/publishing.ts';
 import type { Logger } from '../internal/logger.ts';
 import type { Codec } from '../message/codec.ts';
 import type { MessageFormat } from '../message/format.ts';
-import type { ParentMessage } from '../rpc/parent.ts';
-import type { Replier } from '../rpc/responder/replier.ts';
 import type { ChannelPattern, Target } from '../transport/address.ts';
 import type { Delivery, Report, SourceOptions } from '../transport/source.ts';
 import type { Pause } from './breaker.ts';
-import type { Route } from './dispatcher.ts';
+import type { Routes } from './dispatcher.ts';
 import type { Overrides } from './inject.ts';
 import type { Retries } from './settlement.ts';
 
@@ -46,20 +42,15 @@ export interface Environment {
   readonly broker: Publishing;
   readonly overrides: Overrides;
   readonly observers: Observers;
-  /** Who it is about before a handler was chosen: the first that shares the reader. */
-  readonly subscriber: SubscriberInfo;
   readonly codec: Codec;
   readonly format: MessageFormat;
-  readonly replier: Replier;
-  readonly routes: readonly Route[];
-  /** For failures of messages that no handler was chosen for. */
-  readonly errorHandlers: FindErrorHandler | undefined;
-  /** What a handler sends with, through the subscriber's own middleware; `parent` is the message that is being handled. */
-  readonly sending: (parent: ParentMessage) => Sending;
+  readonly routes: Routes;
   /** See {@link Completion}. */
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
   readonly onExpired: () => void;
   /** Milliseconds that handlers have when they are stopped. */
   readonly gracefulTimeout: number;
+  /** For logs; it changes with the handlers. */
+  readonly name: () => string;
   readonly report: Report;
 }

@@ -1,23 +1,23 @@
 import type { Observers } from '../api/observer.ts';
-import type { Publishing, Sending } from '../api/publishing.ts';
-import type { SubscriberInfo } from '../api/subscriber-info.ts';
+import type { Publishing } from '../api/publishing.ts';
 import { BrokerClosedError, NoReplyError } from '../errors.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type ReceivedMessage } from '../message/message.ts';
-import type { ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Delivery, Source } from '../transport/source.ts';
 import { BatchSource } from './batch-source.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { Cancellation } from './cancellation.ts';
 import { Completion } from './completion.ts';
+import { takeByHand } from './by-hand.ts';
 import { Consumer } from './consumer.ts';
-import type { ContextHost, HandlerContext } from './context.ts';
+import type { Chosen, ContextHost, HandlerContext } from './context.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { isAsyncIterable } from '../internal/promises.ts';
-import { Dispatcher, type Attempt } from './dispatcher.ts';
+import { Dispatcher, type Attempt, type Routes } from './dispatcher.ts';
+import { emitHandled } from './handled-event.ts';
 import type { Overrides } from './inject.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
@@ -34,9 +34,8 @@ export class RunningSubscriber implements ContextHost {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
-  readonly subscriber: SubscriberInfo;
+  readonly session: Session;
   readonly #plan: ReadingPlan;
-  readonly #session: Session;
   readonly #environment: Environment;
   readonly #observers: Observers;
   readonly #dispatcher: Dispatcher;
@@ -56,25 +55,24 @@ export class RunningSubscriber implements ContextHost {
     this.logger = environment.logger;
     this.broker = environment.broker;
     this.overrides = environment.overrides;
-    this.subscriber = environment.subscriber;
     this.#observers = environment.observers;
     this.#plan = plan;
-    this.#session = session;
+    this.session = session;
     this.#isChannel = plan.source.kind === 'channel';
     this.#concurrency = plan.concurrency;
     this.#environment = environment;
     this.#cancellation = new Cancellation(session.cancellations);
     const { source, pattern, address, pause } = plan;
     this.#breaker = pause && new Breaker(pause, (state) => this.#breakerBecame(state));
-    const { codec, format, routes, errorHandlers } = environment;
+    const { codec, format, routes } = environment;
     this.#dispatcher = new Dispatcher({
       address,
       source: pattern?.isPattern === true ? undefined : ({ [source.kind]: source.name } as never),
       match: pattern?.match,
+      group: source.kind === 'stream' ? source.group : undefined,
       codec,
       format,
       routes,
-      errorHandlers,
       host: this,
     });
   }
@@ -89,9 +87,14 @@ export class RunningSubscriber implements ContextHost {
   async #read(): Promise<void> {
     const { batch, fetch, maxWait, source: from } = this.#plan;
     const opened = await this.#open();
+    if (this.#stopping !== undefined) {
+      // Stopped while it was being opened: whoever stopped it waits no longer.
+      await opened.close([]);
+      throw new BrokerClosedError(`${this.#environment.name()} was stopped while it started`);
+    }
     const source = maxWait === 0 ? opened : new BatchSource(opened, maxWait);
     this.#attach(source);
-    const { transport } = this.#session;
+    const { transport } = this.session;
     const subscription = new Subscription({
       source,
       concurrency: this.#concurrency,
@@ -111,7 +114,41 @@ export class RunningSubscriber implements ContextHost {
   async consume<Body>(onClose: (consumer: Consumer) => void): Promise<Consumer<Body>> {
     const source = await this.#open();
     this.#attach(source);
-    return new Consumer<Body>(source, this.#dispatcher, this.logger, onClose);
+    const { transport } = this.session;
+    return new Consumer<Body>({
+      source,
+      take: (delivery) =>
+        takeByHand(delivery, {
+          dispatcher: this.#dispatcher,
+          settler: this.#settler,
+          onExpired: this.#environment.onExpired,
+          log: this.#log.bind(this),
+        }),
+      adviceOn: (error) => transport.adviceOn(error),
+      report: this.#environment.report,
+      onClose: (consumer) => {
+        this.#settler.stop();
+        onClose(consumer);
+      },
+    });
+  }
+
+  /** What a message belongs to until a handler is chosen. */
+  get first(): Chosen {
+    return this.#dispatcher.first;
+  }
+
+  /** Other handlers share the reader from now on. */
+  change(routes: Routes): void {
+    this.#dispatcher.change(routes);
+  }
+
+  /** Waits up to `patience` milliseconds until the handlers that run now have ended. */
+  async passed(patience: number): Promise<void> {
+    const { name } = this.#environment;
+    const subscription = this.#subscription;
+    if (subscription !== undefined && !(await settledWithin(subscription.passed(), patience)))
+      this.logger.warn(`${name()}: handlers still run ${patience} ms after one was stopped`);
   }
 
   /** Undefined before the source is open. */
@@ -159,10 +196,6 @@ export class RunningSubscriber implements ContextHost {
     return (this.#stopping ??= this.#stop(patience));
   }
 
-  sending(parent: ParentMessage): Sending {
-    return this.#environment.sending(parent);
-  }
-
   settle(context: HandlerContext, how: Settlement, after?: number): Promise<void> | undefined {
     if (context.settlements !== undefined) return undefined;
     if (!this.#settler.needsAck) {
@@ -195,7 +228,7 @@ export class RunningSubscriber implements ContextHost {
     const call = replyTo === undefined ? undefined : message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return this.#handle(attempt);
 
-    const { answerLog, cancellations } = this.#session;
+    const { answerLog, cancellations } = this.session;
     // A caller that lost its connection asks again: what runs here or was answered is not handled twice.
     if (message.header(AGAIN_KEY) !== undefined && answerLog.knows(replyTo, call)) return undefined;
     if (message.header(GATHER_KEY) !== undefined && !this.#plan.noReply)
@@ -229,18 +262,19 @@ export class RunningSubscriber implements ContextHost {
     const startedAt = monotonicTime();
     for (const attempt of batch) attempt.startedAt = startedAt;
     const messages = batch.map(({ message }) => message);
-    return observers.handle({ subscriber: this.subscriber, messages }, run);
+    return observers.handle({ subscriber: this.first.subscriber, messages }, run);
   }
 
   /** Reads the message and decides whether it is to be handled. */
   #begin(delivery: Delivery): Attempt {
-    const { noReply, name } = this.#plan;
+    const { noReply } = this.#plan;
+    const { name } = this.#environment;
     const attempt = this.#dispatcher.open(delivery);
     attempt.outcome ??= this.#settler.exhausted(delivery);
     const { subscriber } = attempt.context;
     this.#observers.active?.emit('received', { subscriber, message: attempt.message });
     if (noReply && attempt.outcome?.kind !== 'skipped')
-      this.#completion.decline(attempt, new NoReplyError(`${name} never answers (noReply)`));
+      this.#completion.decline(attempt, new NoReplyError(`${name()} never answers (noReply)`));
     return attempt;
   }
 
@@ -278,8 +312,8 @@ export class RunningSubscriber implements ContextHost {
       return this.#finish(attempt, outcome);
     attempt.isAnswered = true;
     const { context, route } = attempt;
-    return this.#session.streamAnswers
-      .answer(context, outcome.result, this.#environment.replier, route?.validateReply)
+    return this.session.streamAnswers
+      .answer(context, outcome.result, attempt.replier, route?.validateReply)
       .then(
         () => this.#finish(attempt, ok(undefined)),
         (error: unknown) => this.#finish(attempt, failed(error)),
@@ -313,13 +347,13 @@ export class RunningSubscriber implements ContextHost {
   }
 
   #open(): Promise<Source> {
-    return this.#session.transport.open(this.#plan.source, this.#environment.report);
+    return this.session.transport.open(this.#plan.source, this.#environment.report);
   }
 
   /** From now on messages of this source are settled and answered here. */
   #attach(source: Source): void {
-    const { name, source: from, ackPolicy, retry, deadLetter, noReply } = this.#plan;
-    const { format, replier, isLastResort, onExpired } = this.#environment;
+    const { source: from, ackPolicy, retry, deadLetter, noReply } = this.#plan;
+    const { format, name, isLastResort, onExpired } = this.#environment;
     const group = from.kind === 'stream' ? from.group : undefined;
     const log = this.#log.bind(this);
     this.#settler = new Settler({
@@ -327,8 +361,7 @@ export class RunningSubscriber implements ContextHost {
       policy: ackPolicy,
       noReply,
       retry,
-      deadLetters:
-        deadLetter && new DeadLetters(this.#session.transport, deadLetter, format, group),
+      deadLetters: deadLetter && new DeadLetters(this.session.transport, deadLetter, format, group),
       observers: this.#observers,
       log,
       report: this.#environment.report,
@@ -336,7 +369,6 @@ export class RunningSubscriber implements ContextHost {
     this.#completion = new Completion({
       name,
       noReply,
-      replier,
       settler: this.#settler,
       observers: this.#observers,
       isLastResort,
@@ -347,10 +379,10 @@ export class RunningSubscriber implements ContextHost {
   }
 
   async #stop(patience: number): Promise<void> {
-    const { name } = this.#plan;
     const subscription = this.#subscription;
     await settledWithin(Promise.all(this.#ending), patience);
     if (subscription === undefined) return;
+    const name = this.#environment.name();
     this.#settler.stop();
     this.#breaker?.stop();
     const isDone = await subscription.stop(patience);
@@ -370,21 +402,6 @@ export class RunningSubscriber implements ContextHost {
     error: unknown,
     what: string,
   ): void {
-    this.logger[level]({ err: error, correlationId, id }, `${this.#plan.name}: ${what}`);
+    this.logger[level]({ err: error, correlationId, id }, `${this.#environment.name()}: ${what}`);
   }
-}
-
-function emitHandled(observers: Observers, attempt: Attempt, outcome: Outcome): void {
-  const { context, message, startedAt } = attempt;
-  const failure = outcome.kind === 'failed' ? outcome : undefined;
-  observers.emit('handled', {
-    subscriber: context.subscriber,
-    message,
-    outcome: outcome.kind,
-    result: outcome.kind === 'ok' ? outcome.result : undefined,
-    error: failure?.error,
-    stage: failure?.stage,
-    // Of one that began before anybody observed, the time is not known.
-    milliseconds: startedAt === 0 ? 0 : monotonicTime() - startedAt,
-  });
 }

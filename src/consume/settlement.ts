@@ -114,6 +114,8 @@ export class Settler {
   decide(outcome: Outcome, message: ReceivedMessage, delivery: Delivery): Decision {
     const { policy, retry } = this.#options;
     if (!this.#source.needsAck) return ACK;
+    // Nobody handles it, now or later: left pending, it would go round for ever.
+    if (outcome.kind === 'skipped' || outcome.kind === 'expired') return ACK;
     if (policy === 'manual') return PENDING;
     if (outcome.kind !== 'failed' || policy === 'ack' || policy === 'ack-first') return ACK;
     const { error } = outcome;

@@ -72,6 +72,8 @@ export class Subscription {
   #ahead: number;
   #slot: Deferred<void> | undefined;
   #idle: Deferred<void> | undefined;
+  /** Resolves when the next call of `process` ends; undefined while nobody waits. */
+  #ended: Deferred<void> | undefined;
   #gaveUp = false;
   /** Reads that have failed in a row. */
   #failures = 0;
@@ -133,6 +135,13 @@ export class Subscription {
     this.#stopping.abort();
     this.#slot?.resolve();
     this.#released?.resolve();
+  }
+
+  /** Resolves when the calls of `process` that run now have ended. */
+  async passed(): Promise<void> {
+    const calls = [...this.#running];
+    while (calls.some((call) => this.#running.has(call)))
+      await (this.#ended ??= deferred()).promise;
   }
 
   /** Stops reading, and waits up to `timeout` milliseconds for running handlers. Resolves with whether all have ended. */
@@ -340,6 +349,8 @@ export class Subscription {
     this.#finished += count;
     this.#slot?.resolve();
     if (this.#running.size === 0) this.#idle?.resolve();
+    this.#ended?.resolve();
+    this.#ended = undefined;
   }
 
   /**

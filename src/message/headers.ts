@@ -31,6 +31,9 @@ export const FROM = 'redstart-from';
 /** The kind of `reply_to`: `list` or `stream`; missing for a channel. */
 export const REPLY_KIND = 'redstart-reply-kind';
 
+/** In a message that was a dead letter and was sent back to its stream: the group that it is for. Other groups skip it. */
+export const FOR = 'redstart-for';
+
 /** In a dead letter: the message of the error, and its code if it has one. */
 export const ERROR = 'redstart-error';
 export const ERROR_CODE = 'redstart-error-code';
@@ -43,8 +46,12 @@ export const DELIVERIES = 'redstart-deliveries';
 export const ORIGIN = 'redstart-origin';
 export const ORIGIN_ID = 'redstart-origin-id';
 export const ORIGIN_GROUP = 'redstart-origin-group';
-/** In a dead letter of a message that was no frame: `raw` (bytes) or `fields` (of a stream entry). */
+/** In a dead letter whose body is all of what came: `raw` (bytes) or `fields` (of a stream entry). */
 export const ORIGIN_FORM = 'redstart-origin-form';
+/** In a dead letter of a subscriber with a `format` of its own: the frame to send back, as Base64. */
+export const ORIGIN_FRAME = 'redstart-origin-frame';
+/** In a dead letter: put before names of the message's own headers that would else speak of its death. */
+export const BEFORE = 'redstart-before:';
 /** In a dead letter: the `reply_to` of the message. */
 export const ORIGIN_REPLY_TO = 'redstart-origin-reply-to';
 /** In a dead letter: when it was written, in Unix milliseconds. */

@@ -6,6 +6,7 @@ import {
   CONTENT_TYPE,
   CORRELATION_ID,
   DEADLINE,
+  FOR,
   FROM,
   GATHER,
   NAME,
@@ -120,3 +121,4 @@ export const WINDOW_KEY: HeaderKey = key(WINDOW);
 export const SEQUENCE_KEY: HeaderKey = key(SEQUENCE);
 export const GATHER_KEY: HeaderKey = key(GATHER);
 export const NAME_KEY: HeaderKey = key(NAME);
+export const FOR_KEY: HeaderKey = key(FOR);

@@ -1,5 +1,5 @@
 import { Command, type Redis } from 'ioredis';
-import { messageOf } from '../../errors.ts';
+import { ConnectionError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { DisconnectedError } from '../source.ts';
@@ -31,7 +31,12 @@ export class BlockingReader {
       { maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false },
       key,
     );
-    return new BlockingReader(client, connections, await client.client('ID'));
+    try {
+      return new BlockingReader(client, connections, await idOf(client, connections.address));
+    } catch (error) {
+      connections.release(client);
+      throw error;
+    }
   }
 
   private constructor(client: Redis, connections: Connections, id: number) {
@@ -42,7 +47,7 @@ export class BlockingReader {
     client.on('close', () => {
       this.#id = undefined;
       // ioredis never settles the promise of a command that it does not send again.
-      this.#abort?.(new Error('the connection was lost'));
+      this.#abort?.(new DisconnectedError('the connection was lost'));
     });
     client.on('error', (error) => {
       this.#problem = withoutPassword(error);
@@ -142,5 +147,20 @@ export class BlockingReader {
     throw new DisconnectedError(`not connected to ${this.#connections.address}${why}`, {
       cause: problem,
     });
+  }
+}
+
+/** CLIENT ID. Where the connection is lost meanwhile, ioredis would never settle the command. */
+async function idOf(client: Redis, address: string): Promise<number> {
+  let lost!: () => void;
+  const closed = new Promise<never>((_, reject) => {
+    lost = () =>
+      reject(new ConnectionError(address, `the connection to Redis at ${address} was lost`));
+    client.once('close', lost);
+  });
+  try {
+    return await Promise.race([client.client('ID'), closed]);
+  } finally {
+    client.off('close', lost);
   }
 }

@@ -1,0 +1,54 @@
+import { publisherSpec, subscriberSpec, type SubscriberSpec } from '../api/check.ts';
+import { schemaFromType } from '../api/from-type.ts';
+import { intentsOf, type FoundIntent, type Intent } from '../api/metadata.ts';
+import type { HandlerFunction } from '../api/middleware.ts';
+import { SetupError } from '../errors.ts';
+import { Subscriber } from './subscriber.ts';
+
+/** The handler methods of an instance that is registered at `owner`, a broker or router, and the decorators that they have. */
+export function handlersOf(
+  instance: object,
+  owner: object,
+): { subscribers: Subscriber[]; claimed: Intent[] } {
+  const className = instance.constructor.name;
+  const intents = intentsOf(instance).filter(
+    (intent) => intent.owner === undefined || intent.owner === owner,
+  );
+  const found = intents.filter(({ type }) => type === 'subscriber');
+  if (found.length === 0) {
+    const alone = intents.length > 0 ? ', and @publisher alone receives nothing' : '';
+    throw new SetupError(`register: class ${className} has no method with @subscriber${alone}`);
+  }
+  const subscribers = found.map((one) => {
+    const name = `${className}.${String(one.method)}`;
+    const method = (instance as Record<string | symbol, HandlerFunction>)[one.method];
+    const publishers = intents
+      .filter((other) => other.type === 'publisher' && other.method === one.method)
+      .map((other) => publisherSpec(other.address, other.options, `@publisher on ${name}`));
+    return new Subscriber(
+      withSchema(one, name),
+      name,
+      (method as HandlerFunction).bind(instance),
+      publishers,
+      { instance, method: one.method },
+    );
+  });
+  return { subscribers, claimed: intents.map(({ intent }) => intent) };
+}
+
+/** An instance of a class that needs no arguments. */
+export function instantiate(type: new () => object): object {
+  if (type.length > 0) {
+    throw new SetupError(
+      `register: ${type.name} takes ${type.length} constructor argument(s): register an instance, as in register(new ${type.name}(…))`,
+    );
+  }
+  return new type();
+}
+
+function withSchema(intent: FoundIntent, name: string): SubscriberSpec {
+  const where = `@subscriber on ${name}`;
+  return subscriberSpec(intent.address, intent.options, where, () =>
+    schemaFromType(intent.parameterTypes, where),
+  );
+}

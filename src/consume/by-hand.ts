@@ -1,0 +1,45 @@
+import type { Message } from '../api/message.ts';
+import type { Delivery } from '../transport/source.ts';
+import type { ConsumedMessage } from './consumer.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Log, Settler } from './settlement.ts';
+
+export interface ByHand {
+  readonly dispatcher: Dispatcher;
+  readonly settler: Settler;
+  /** Called for a request that came too late to be handled. */
+  readonly onExpired: () => void;
+  readonly log: Log;
+}
+
+/**
+ * The message of a delivery for whoever takes messages by hand. Undefined for one that nobody is to
+ * get: expired, delivered too often, or not readable. It is settled here, and not left pending.
+ */
+export async function takeByHand(
+  delivery: Delivery,
+  { dispatcher, settler, onExpired, log }: ByHand,
+): Promise<ConsumedMessage | undefined> {
+  const attempt = dispatcher.open(delivery);
+  attempt.outcome ??= settler.exhausted(delivery);
+  await dispatcher.validate(attempt);
+  const { message, context, outcome } = attempt;
+  if (outcome === undefined) {
+    return Object.assign(message as Message, {
+      ack: () => context.ack(),
+      nack: () => context.nack(),
+      reject: () => context.reject(),
+    });
+  }
+  if (outcome.kind === 'expired') onExpired();
+  const { subscriber } = context;
+  if (outcome.kind !== 'failed') {
+    await settler.settle(subscriber, message, delivery, { how: 'ack' });
+    return undefined;
+  }
+  const { error } = outcome;
+  const failure = { error, what: 'the message is skipped' };
+  if (!settler.needsAck) log('error', message, error, failure.what);
+  else await settler.settle(subscriber, message, delivery, { how: 'bury', error }, failure);
+  return undefined;
+}

@@ -1,0 +1,218 @@
+// Whatever the order in which a broker is started, stopped, added to and taken from, and whenever its
+// connections break: the last word counts, nothing is forgotten, and nothing is left over.
+import { RedisBroker, RedisRouter, subscriber, type Subscriber } from 'redstart';
+import { expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { takeLogs, testLogger } from '../support/logs.ts';
+import { isLong } from '../support/long.ts';
+import { redisUrl, unique } from '../support/redis.ts';
+
+/** Numbers from 0 to 1 that follow from a seed: a failure names its seed, and can be repeated. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** What may become of a start or a subscription that is stopped or cut off meanwhile. */
+const EXPECTED = ['BROKER_CLOSED', 'CONNECTION', 'SETUP', 'SEND'];
+
+type Address = { channel: string } | { list: string } | { stream: string };
+
+interface Added {
+  readonly address: Address;
+  readonly handles: Subscriber | undefined;
+  readonly seen: unknown[];
+  isStopped: boolean;
+}
+
+class Orders {
+  readonly #random: () => number;
+  readonly #name: string;
+  readonly #added: Added[] = [];
+  readonly #pending: Promise<unknown>[] = [];
+  readonly #consumers: { next(options: { timeout: number }): Promise<unknown> }[] = [];
+  readonly broker: RedisBroker;
+  readonly #cut: () => void;
+  readonly log: string[] = [];
+
+  constructor(seed: number, url: string, cut: () => void) {
+    this.#random = randomFrom(seed);
+    this.#name = unique(`orders${seed}`);
+    this.#cut = cut;
+    this.broker = new RedisBroker(url, { logger: testLogger, gracefulTimeout: 200 });
+  }
+
+  async run(count: number): Promise<void> {
+    const steps = [
+      () => this.#expectSettled(this.broker.start()),
+      () => this.#expectSettled(this.broker.start()),
+      () => this.#expectSettled(this.broker.stop()),
+      () => this.#expectSettled(this.broker.connect()),
+      () => this.#register(),
+      () => this.#subscriber(),
+      () => this.#include(),
+      () => this.#subscribe(),
+      () => this.#stopOne(),
+      () => this.#cut(),
+    ];
+    for (let i = 0; i < count; i++) {
+      const step = Math.floor(this.#random() * steps.length);
+      this.log.push(String(steps[step]).slice(6));
+      (steps[step] as () => void)();
+      const wait = this.#random();
+      if (wait < 0.3) continue;
+      if (wait < 0.6) await Promise.resolve();
+      else if (wait < 0.9) await new Promise((resolve) => setImmediate(resolve));
+      else await Promise.allSettled(this.#pending);
+    }
+  }
+
+  /** The last word is start: all that was added and not stopped gets its message, once. */
+  async expectRunning(sender: RedisBroker): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const error = await this.broker.start().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      if (error === undefined) break;
+      expect(EXPECTED).toContain((error as { code?: string }).code);
+      if (tries === 5) throw new Error('it does not start', { cause: error });
+    }
+    await Promise.all(this.#pending);
+    const live = this.#added.filter(({ isStopped }) => !isStopped);
+    await eventually(async () => {
+      const states = (await this.broker.health()).subscribers.map(({ state }) => state);
+      expect(states).toEqual(live.map(() => 'running'));
+    });
+    for (const { address } of this.#added)
+      await sender.publish('message', address as { list: string });
+    await eventually(() => {
+      for (const { seen } of live) expect(seen).toEqual(['message']);
+    });
+    for (const { seen } of this.#added.filter(({ isStopped }) => isStopped))
+      expect(seen).toEqual([]);
+  }
+
+  /** The last word is stop: nobody hears, reads or waits any more. */
+  async expectStopped(sender: RedisBroker): Promise<void> {
+    const before = this.#added.map(({ seen }) => seen.length);
+    await this.broker.stop();
+    await Promise.all(this.#pending);
+    for (const { address } of this.#added) {
+      const receivers = await sender.publish('late', address as { channel: string });
+      if ('channel' in address) expect(receivers).toBe(0);
+      if ('list' in address) expect(receivers).toBeGreaterThan(0);
+    }
+    for (const consumer of this.#consumers) expect(await consumer.next({ timeout: 5 })).toBeNull();
+    expect(this.#added.map(({ seen }) => seen.length)).toEqual(before);
+    expect(this.broker.stats.pendingCalls).toBe(0);
+    const health = await this.broker.health();
+    expect(health.subscribers.every(({ state }) => state === 'stopped')).toBe(true);
+  }
+
+  #expectSettled(promise: Promise<unknown>): void {
+    this.#pending.push(
+      promise.catch((error: unknown) => {
+        expect(EXPECTED).toContain((error as { code?: string }).code);
+      }),
+    );
+  }
+
+  #address(): Address {
+    const name = `${this.#name}:${this.#added.length}`;
+    const kind = this.#random();
+    if (kind < 0.5) return { channel: name };
+    return kind < 0.8 ? { list: name } : { stream: name };
+  }
+
+  #subscriber(): void {
+    const seen: unknown[] = [];
+    const address = this.#address();
+    const at = 'stream' in address ? { ...address, group: 'g' } : address;
+    const handles = this.broker.subscriber(at as { list: string }, (body) => void seen.push(body));
+    this.#added.push({ address, handles, seen, isStopped: false });
+  }
+
+  #register(): void {
+    const seen: unknown[] = [];
+    const address = this.#address();
+    class Handler {
+      @subscriber('stream' in address ? { ...address, group: 'g' } : (address as { list: string }))
+      handle(body: unknown): void {
+        seen.push(body);
+      }
+    }
+    const instance = new Handler();
+    this.broker.register(instance);
+    const [handles] = this.broker.subscribersOf(instance);
+    this.#added.push({ address, handles, seen, isStopped: false });
+  }
+
+  #include(): void {
+    const seen: unknown[] = [];
+    const router = new RedisRouter();
+    const early = this.#random() < 0.5;
+    if (early) this.broker.include(router);
+    const address = this.#address();
+    const at = 'stream' in address ? { ...address, group: 'g' } : address;
+    const handles = router.subscriber(at as { list: string }, (body) => void seen.push(body));
+    if (!early) this.broker.include(router);
+    this.#added.push({ address, handles, seen, isStopped: false });
+  }
+
+  #subscribe(): void {
+    const opening = this.broker
+      .subscribe({ list: `${this.#name}:hand:${this.#consumers.length}` })
+      .then((consumer) => void this.#consumers.push(consumer));
+    this.#expectSettled(opening);
+  }
+
+  #stopOne(): void {
+    const live = this.#added.filter(({ isStopped }) => !isStopped);
+    const one = live[Math.floor(this.#random() * live.length)];
+    if (one === undefined) return;
+    one.isStopped = true;
+    this.#pending.push((one.handles as Subscriber).stop());
+  }
+}
+
+async function inOrder(seed: number, url: string, cut: () => void): Promise<void> {
+  const orders = new Orders(seed, url, cut);
+  const sender = new RedisBroker(url, { logger: testLogger });
+  await sender.connect();
+  try {
+    await orders.run(10);
+    await orders.expectRunning(sender);
+    await orders.expectStopped(sender);
+  } catch (error) {
+    throw new Error(`seed ${seed}: ${orders.log.join('; ')}`, { cause: error });
+  } finally {
+    await Promise.all([orders.broker.stop(), sender.stop()]);
+    takeLogs();
+  }
+}
+
+it('the last word counts, nothing is forgotten or left over, in 2 000 random orders (memory)', async () => {
+  for (let seed = 1; seed <= 2_000; seed++)
+    await inOrder(seed, `memory://${unique()}`, () => undefined);
+}, 120_000);
+
+it('the last word counts, nothing is forgotten or left over, in random orders with connections cut (redis)', async () => {
+  const proxy = await FaultProxy.to(Number(new URL(redisUrl()).port));
+  const handles = (): number =>
+    process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length;
+  let before = 0;
+  const count = isLong ? 2_000 : 40;
+  for (let seed = 1; seed <= count; seed++) {
+    await inOrder(seed, proxy.url, () => proxy.cut());
+    await eventually(() => expect(proxy.open).toBe(0));
+    if (seed === 5) before = handles();
+  }
+  await eventually(() => expect(handles()).toBeLessThanOrEqual(before + 5));
+}, 3_600_000);
