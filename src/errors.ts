@@ -31,9 +31,8 @@ export function isInstance(type: { readonly prototype: object }, value: unknown)
 }
 
 /**
- * The base class of all errors that redstart throws. Each has a stable `code`, which also tells
- * errors apart that come from another process. `instanceof` also works for errors of another copy
- * of this package.
+ * The base class of all errors that redstart throws. Each has a stable `code`, which also tells apart
+ * those of another process. `instanceof` also works for errors of another copy of this package.
  */
 export class RedstartError extends Error {
   /** Upper-case; never changed or reused, so programs can test for it. */
@@ -49,10 +48,7 @@ export class RedstartError extends Error {
   }
 }
 
-/**
- * The library is used wrongly, such as an invalid option (code `SETUP`). Thrown where the mistake
- * is made, not at the first message.
- */
+/** The library is used wrongly, such as an invalid option (code `SETUP`). Thrown where the mistake is made, not at the first message. */
 export class SetupError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('SETUP', message, options);
