@@ -24,6 +24,11 @@ export const ERROR_POLICIES = ['send', 'hide'] as const;
 /** Whether an error that a handler throws crosses the wire to its caller. */
 export type ErrorPolicy = (typeof ERROR_POLICIES)[number];
 
+const REPLIES = ['any', 'inboxes'] as const;
+
+/** Where answers may go: to whatever place a message names, or only to channels that brokers of redstart listen to for answers. */
+export type Replies = (typeof REPLIES)[number];
+
 /** How messages are handled, whatever the kind of address. */
 export interface HandlingOptions {
   /** Messages handled at once. Default: the router's, or 1. */
@@ -32,6 +37,8 @@ export interface HandlingOptions {
   ackPolicy?: AckPolicy;
   /** Default: the router's, or `send`. */
   errorPolicy?: ErrorPolicy;
+  /** Default: the router's, or `any`. */
+  replies?: Replies;
   /** Names the subscriber in logs. Default: class and method. */
   title?: string;
   /** What it does, for people: shown by `broker.subscribers`. */
@@ -42,6 +49,7 @@ export const HANDLING = {
   concurrency: count,
   ackPolicy: oneOf(ACK_POLICIES),
   errorPolicy: oneOf(ERROR_POLICIES),
+  replies: oneOf(REPLIES),
   title: nonEmptyText,
   description: nonEmptyText,
 } satisfies Checks<HandlingOptions>;

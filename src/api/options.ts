@@ -12,6 +12,7 @@ import {
   type ErrorPolicy,
   type HandlingOptions,
   type ListAddress,
+  type Replies,
   type StreamAddress,
 } from './addresses.ts';
 import { SHARED_DELIVERY, type DeliveryOptions } from './delivery.ts';
@@ -70,6 +71,13 @@ export interface RouterOptions extends DeliveryOptions {
   timeout?: number;
   /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
   errorPolicy?: ErrorPolicy;
+  /**
+   * `inboxes` sends answers only to channels that begin with the broker's `rpc.inboxPrefix`, so that
+   * no message can have its answer written anywhere else. FastStream's callers get no answer then, nor
+   * do messages that were published with `replyTo`. `any` answers at every channel, and at lists and
+   * streams under the broker's `prefix`. Default `any`.
+   */
+  replies?: Replies;
   /** Run around every handler, the first outermost; outer ones (the broker's) before inner ones. */
   middlewares?: readonly Middleware[];
   /** Answers for errors of handlers: `[onError(NotFound, () => null)]`. Of all that fit, that of the most specific class runs. */
@@ -84,6 +92,7 @@ export const SHARED = {
   ...SHARED_DELIVERY,
   timeout: milliseconds,
   errorPolicy: HANDLING.errorPolicy,
+  replies: HANDLING.replies,
   middlewares,
   onError: errorHandlers,
   prefix: text,
@@ -111,6 +120,11 @@ export interface BrokerOptions extends RouterOptions {
   format?: MessageFormat;
   /** Where failures are logged, and what `ctx.logger` is; `false` for nowhere. Default: lines on stderr. */
   logger?: Logger | false;
+  /**
+   * Bytes of the largest message that is sent, headers included; a larger one is refused with an
+   * `EncodeError`. Redis cuts off a subscriber for whom more than 32 MB wait. Default 16 777 216.
+   */
+  maxBytes?: number;
   /** Milliseconds that `stop` waits for handlers before it aborts their signals. Default 15 000. */
   gracefulTimeout?: number;
   rpc?: RpcDefaults;
@@ -123,6 +137,7 @@ export const BROKER = {
   codec,
   format: codec,
   logger,
+  maxBytes: count,
   gracefulTimeout: milliseconds,
   rpc: options(RPC),
   observers,
@@ -208,6 +223,7 @@ const HANDLER = {
   concurrency: HANDLING.concurrency,
   timeout: milliseconds,
   errorPolicy: HANDLING.errorPolicy,
+  replies: HANDLING.replies,
   filter,
   middlewares,
   onError: errorHandlers,

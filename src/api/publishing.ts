@@ -24,6 +24,7 @@ export interface PublishOptions extends MessageOptions {
   timeout?: ForCalls<'timeout'>;
   signal?: ForCalls<'signal'>;
   reply?: ForCalls<'reply'>;
+  replyChannel?: ForCalls<'replyChannel'>;
 }
 
 /** Options of a call. */
@@ -34,6 +35,13 @@ export interface CallOptions<R extends Schema = Schema> extends MessageOptions {
   signal?: AbortSignal;
   /** Schema of the answer. If the answer does not fit, the call rejects with `InvalidMessageError`. */
   reply?: R;
+  /**
+   * `dedicated`: the answer comes to a channel that only this call listens to (SUBSCRIBE, confirmed
+   * before the request is sent, and UNSUBSCRIBE at the end), whatever its correlation id. For
+   * responders other than redstart that replace the correlation id. Default `shared`: the broker's
+   * one channel for answers.
+   */
+  replyChannel?: 'shared' | 'dedicated';
   replyTo?: NoReplyTo;
 }
 
@@ -51,7 +59,7 @@ export interface RequestManyOptions<R extends Schema = Schema> extends MessageOp
   timeout?: number | null;
   /** Milliseconds to wait for each item; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   itemTimeout?: number | null;
-  /** How many items may be sent and not read yet; then the handler's generator pauses. Default 64. */
+  /** How many items may be sent and not read yet, 1 to 1 024; then the handler's generator pauses. Default 64. */
   window?: number;
   /** Cancels the stream when it aborts: the next read rejects with its reason. */
   signal?: AbortSignal;

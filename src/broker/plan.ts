@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ErrorPolicy } from '../api/addresses.ts';
+import type { ErrorPolicy, Replies } from '../api/addresses.ts';
 import type { SubscriberSpec } from '../api/check.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { ReadingPlan } from '../consume/reading-plan.ts';
@@ -34,6 +34,7 @@ export interface Plan extends ReadingPlan {
   /** Undefined for the broker's. */
   readonly codec: Codec | undefined;
   readonly format: MessageFormat | undefined;
+  readonly replies: Replies;
 }
 
 /** What to open for these subscribers. Throws for names and combinations that cannot be. */
@@ -130,6 +131,7 @@ export function planOne(declaration: Declaration): Plan {
     ),
     noReply: options.noReply ?? false,
     errorPolicy: options.errorPolicy ?? defaults.errorPolicy ?? 'send',
+    replies: options.replies ?? defaults.replies ?? 'any',
     batch: options.batch === true ? (options.maxRecords ?? DEFAULT_BATCH) : undefined,
     fetch: options.maxRecords,
     maxWait: options.maxWait ?? 0,

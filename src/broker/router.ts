@@ -271,7 +271,7 @@ export abstract class Router {
 
   /** What subscribers here inherit: this router's own settings over those from outside. @internal */
   handedDown(outer: Inherited = NOTHING_INHERITED): Inherited {
-    const { prefix: own = '', concurrency, errorPolicy } = this.shared;
+    const { prefix: own = '', concurrency, errorPolicy, replies } = this.shared;
     const { defaults } = outer;
     const prefix = outer.prefix + own;
     return {
@@ -281,6 +281,7 @@ export abstract class Router {
       defaults: {
         concurrency: concurrency ?? defaults.concurrency,
         errorPolicy: errorPolicy ?? defaults.errorPolicy,
+        replies: replies ?? defaults.replies,
       },
       failures: over(outer.failures, this.shared, prefix, 'deadLetter'),
     };

@@ -9,12 +9,12 @@ import type { Observers } from '../api/observer.ts';
 import type { Route, Routes } from '../consume/dispatcher.ts';
 import { injecting } from '../consume/inject.ts';
 import { defaultCodec } from '../message/codec.ts';
-import { Encoder } from '../message/encoder.ts';
 import { validator } from '../message/schema.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { isAsyncFunction } from '../rpc/parent.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
+import type { Report } from '../transport/source.ts';
 import type { Member, Plan } from './plan.ts';
 import type { Senders } from './senders.ts';
 
@@ -24,6 +24,9 @@ export interface RouteEnvironment {
   readonly senders: Senders;
   /** The broker's prefix: names in `ctx.publish` get it. */
   readonly prefix: string;
+  readonly reportFor: (name: string) => Report;
+  /** Whether an answer may be written to this list or stream. */
+  readonly mayWrite: (kind: 'list' | 'stream', name: string) => boolean;
 }
 
 /** The handlers that share a reader, ready to run. */
@@ -42,13 +45,13 @@ function route(
   member: Member,
   planned: Plan,
   session: Session,
-  { senders, observers, prefix }: RouteEnvironment,
+  { senders, observers, prefix, reportFor, mayWrite }: RouteEnvironment,
 ): Route {
   const { subscriber, inherited, info } = member;
-  const { address, errorPolicy } = planned;
+  const { address, errorPolicy, replies, name } = planned;
   const { options } = subscriber.spec;
   const { filter, schema, reply, inject, onError = [] } = options;
-  const { transport, inbox, answerLog } = session;
+  const { transport, inbox, answerLog, keptAnswers } = session;
   const middlewares = middlewaresOf(member);
   const consumers = consumersIn(middlewares);
   const innermost = senders.innermost === undefined ? [] : consumersIn([senders.innermost]);
@@ -61,13 +64,20 @@ function route(
     sending: (parent) => sender.from(parent),
     replier: new Replier({
       encoder: senders.encoder(options),
-      errorEncoder: new Encoder(defaultCodec, options.format ?? senders.format),
+      errorEncoder: senders.encoder({
+        codec: defaultCodec,
+        format: options.format ?? senders.format,
+      }),
       transport,
       inbox,
       answerLog,
+      keptAnswers,
       middlewares: senders.publishing(middlewares),
       observers,
       hidesErrors: errorPolicy === 'hide',
+      inboxesOnly: replies === 'inboxes',
+      mayWrite,
+      report: reportFor(name),
     }),
     filter: filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
     validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),

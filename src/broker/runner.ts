@@ -2,6 +2,7 @@ import type { Publishing } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import type { Overrides } from '../consume/inject.ts';
+import type { Routes } from '../consume/dispatcher.ts';
 import { RunningSubscriber } from '../consume/running-subscriber.ts';
 import { BrokerClosedError, SetupError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
@@ -49,7 +50,7 @@ interface Handler extends Run {
   reader: Reader | undefined;
 }
 
-export interface RunnerOptions extends RouteEnvironment {
+export interface RunnerOptions extends Omit<RouteEnvironment, 'mayWrite'> {
   readonly logger: Logger;
   readonly broker: Publishing;
   readonly overrides: Overrides;
@@ -214,7 +215,7 @@ export class Runner {
   /** Tells a reader that runs who shares it now. */
   #change({ plan: planned, subscriber }: Reader): void {
     if (subscriber === undefined) return;
-    subscriber.change(routesOf(planned, subscriber.session, this.#options));
+    subscriber.change(this.#routesOf(planned, subscriber.session));
     subscriber.concurrency = concurrencyOf(planned);
     const told = isPaused(planned) ? subscriber.pause() : subscriber.resume();
     told.catch((error: unknown) => {
@@ -317,7 +318,7 @@ export class Runner {
       observers,
       codec,
       format,
-      routes: routesOf(reader.plan, session, this.#options),
+      routes: this.#routesOf(reader.plan, session),
       isLastResort: (delivery) => this.#isLastResort(reader.plan, delivery.name),
       onExpired,
       gracefulTimeout: this.#options.patience,
@@ -326,12 +327,29 @@ export class Runner {
     });
   }
 
+  #routesOf(planned: Plan, session: Session): Routes {
+    const mayWrite = (kind: 'list' | 'stream', name: string): boolean => this.#mayWrite(kind, name);
+    return routesOf(planned, session, { ...this.#options, mayWrite });
+  }
+
+  /**
+   * Whether an answer may be written to a list or stream that a message names: under the broker's
+   * prefix, and where nothing here reads it as the other kind, since that reader would stop for good.
+   */
+  #mayWrite(kind: 'list' | 'stream', place: string): boolean {
+    if (!place.startsWith(this.#options.prefix)) return false;
+    return !this.#plans().some(
+      ({ source }) => source.name === place && source.kind !== kind && source.kind !== 'channel',
+    );
+  }
+
   /**
    * Whether nobody else could answer a message here, as far as this broker knows: all who read a
    * channel or a stream get the same message. Of several that never answer, the first tells the caller.
    */
   #isLastResort(planned: Plan, name: string): boolean | Promise<boolean> {
     const { source, noReply } = planned;
+    if (!planned.hears(name)) return this.#isAloneInGlob(planned, name);
     if (source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined))
       return true;
     const hearing = this.#plans().filter(
@@ -342,6 +360,17 @@ export class Runner {
     const session = this.#options.session();
     if (source.kind === 'channel' || !isLast || session === undefined) return isLast;
     return session.transport.hasGroups(name).then((hasGroups) => !hasGroups);
+  }
+
+  /**
+   * The same for a channel's name that fits the glob and not the template. Redis counts each glob as a
+   * receiver once: the first of those who share it tells the caller, unless another of them hears it.
+   */
+  #isAloneInGlob(planned: Plan, name: string): boolean {
+    const sharing = this.#plans()
+      .filter(({ source }) => source.kind === 'channel' && source.isPattern)
+      .filter(({ source }) => source.name === planned.source.name);
+    return sharing[0] === planned && !sharing.some((other) => other.hears(name));
   }
 }
 

@@ -6,6 +6,9 @@ import { binaryFormat, type MessageFormat } from '../message/format.ts';
 import { Sender } from '../publish/sender.ts';
 import type { Session } from '../rpc/session.ts';
 
+/** The default of `maxBytes`. */
+const MAX_BYTES = 16 * 2 ** 20;
+
 /** How messages are written, where that differs from the broker. */
 export interface Formats {
   readonly codec?: Codec;
@@ -16,6 +19,8 @@ export interface SendersOptions extends Formats {
   readonly session: () => Session | Promise<Session>;
   /** Default of a call's `timeout`, in milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
+  /** Bytes of the largest frame that is sent. */
+  readonly maxBytes?: number;
   readonly observers: Observers;
 }
 
@@ -46,7 +51,7 @@ export class Senders {
   }
 
   encoder({ codec = this.codec, format = this.format }: Formats = {}): Encoder {
-    return new Encoder(codec, format);
+    return new Encoder(codec, format, this.#options.maxBytes ?? MAX_BYTES);
   }
 
   /** The half of the middleware that runs around publishing. */

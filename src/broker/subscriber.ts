@@ -162,7 +162,7 @@ export interface Inherited {
   /** The nearest router's first. */
   readonly errorHandlers: readonly ErrorHandler[];
   /** The nearest one that is given wins. */
-  readonly defaults: Readonly<Pick<RouterOptions, 'concurrency' | 'errorPolicy'>>;
+  readonly defaults: Readonly<Pick<RouterOptions, 'concurrency' | 'errorPolicy' | 'replies'>>;
   /** What becomes of failed messages, as far as it is said outside of the subscriber. */
   readonly failures: FailureOptions;
 }

@@ -43,7 +43,7 @@ export class Cancellation {
     if (watched === undefined) return;
     this.#watched.delete(context);
     clearTimer(watched.timer);
-    this.#calls.release(context.message);
+    this.#calls.release(context.message, watched.controller);
   }
 
   abortAll(reason: Error): void {

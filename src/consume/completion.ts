@@ -68,12 +68,10 @@ export class Completion {
   decline(attempt: Attempt, error: Error): void {
     if (!Replier.isCall(attempt.message)) return;
     const { isLastResort } = this.#options;
-    void this.#deliver(
-      attempt,
-      Promise.resolve(isLastResort(attempt.delivery)).then((last) =>
-        last ? attempt.replier.refuse(attempt.message, error) : undefined,
-      ),
-    );
+    const { message, delivery, replier } = attempt;
+    const refuse = async (): Promise<unknown> =>
+      (await isLastResort(delivery)) ? replier.refuse(message, error) : undefined;
+    void this.#deliver(attempt, refuse());
   }
 
   /** Settles after the answer is out: a crash between the two repeats the work, and loses none. */
@@ -84,12 +82,16 @@ export class Completion {
     isForwarded: boolean,
   ): Promise<void> {
     let final = outcome;
-    if (answer !== undefined) {
-      const unsendable = await this.#deliver(attempt, answer);
-      if (unsendable !== undefined) final = failed(unsendable);
+    try {
+      if (answer !== undefined) {
+        const unsendable = await this.#deliver(attempt, answer);
+        if (unsendable !== undefined) final = failed(unsendable);
+      }
+      if (isForwarded && final.kind === 'ok') final = await this.#forward(attempt, final);
+      if (this.#settler.needsAck) await this.#settle(attempt, final);
+    } catch (error) {
+      this.#options.log('error', attempt.message, error, 'the message could not be settled');
     }
-    if (isForwarded && final.kind === 'ok') final = await this.#forward(attempt, final);
-    if (this.#settler.needsAck) await this.#settle(attempt, final);
     if (--this.#finishing > 0 && this.#finishing !== MAX_FINISHING >> 1) return;
     this.#room?.resolve();
     this.#room = undefined;
@@ -137,7 +139,17 @@ export class Completion {
     } catch (error) {
       // The caller is told why the result cannot be sent.
       log('error', message, error, WHAT_FAILED.handler);
-      return [failed(error), replier.refuse(message, error)];
+      return [failed(error), this.#refuse(attempt, error)];
+    }
+  }
+
+  /** Sends the caller an error; where that cannot even be encoded, there is nobody to tell but the log. */
+  #refuse({ message, replier }: Attempt, error: unknown): Promise<unknown> | undefined {
+    try {
+      return replier.refuse(message, error);
+    } catch (failure) {
+      this.#options.log('error', message, failure, 'the caller could not be told of the failure');
+      return undefined;
     }
   }
 

@@ -215,6 +215,9 @@ export class Dispatcher {
       return [new ReceivedMessage(frame, rawFrame(frame), source, id, count), asDecodeError(error)];
     }
     const message = new ReceivedMessage(frame, opened, source, id, count);
+    const { oversized } = message;
+    if (oversized !== undefined)
+      return [message, new DecodeError(`header '${oversized}' is longer than redstart reads`)];
     try {
       message.body = codec.decode(message.payload, message.contentType);
       return [message];

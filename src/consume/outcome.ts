@@ -27,7 +27,21 @@ export function ok(result: unknown): Outcome {
 }
 
 export function failed(error: unknown, stage: FailureStage = 'handler'): Outcome {
-  return { kind: 'failed', error, stage, isBadInput: false };
+  return { kind: 'failed', error: readable(error), stage, isBadInput: false };
+}
+
+/**
+ * The error, if it can be looked at. A proxy or a getter that throws would end whoever logs, answers
+ * or settles by it.
+ */
+function readable(error: unknown): unknown {
+  try {
+    if (error instanceof Error) void [error.name, error.message, error.stack, error.cause];
+    else void String(error);
+    return error;
+  } catch {
+    return new Error('the handler threw a value that cannot be read');
+  }
 }
 
 export function badInput(error: unknown, stage: 'decode' | 'validate' | 'match'): Outcome {

@@ -1,6 +1,6 @@
 import type { Observers } from '../api/observer.ts';
 import type { Publishing } from '../api/publishing.ts';
-import { BrokerClosedError, NoReplyError } from '../errors.ts';
+import { BrokerClosedError, NoMatchingHandlerError, NoReplyError } from '../errors.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
@@ -21,6 +21,7 @@ import { emitHandled } from './handled-event.ts';
 import type { Overrides } from './inject.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
+import { rescue } from './rescue.ts';
 import { Settler, type Decision, type Settlement } from './settlement.ts';
 import { Subscription } from './subscription.ts';
 import { withinTime } from './time-limit.ts';
@@ -95,6 +96,9 @@ export class RunningSubscriber implements ContextHost {
     const source = maxWait === 0 ? opened : new BatchSource(opened, maxWait);
     this.#attach(source);
     const { transport } = this.session;
+    const { report } = this.#environment;
+    const log = this.#log.bind(this);
+    const guard = { source, dispatcher: this.#dispatcher, settler: this.#settler, log, report };
     const subscription = new Subscription({
       source,
       concurrency: this.#concurrency,
@@ -102,8 +106,9 @@ export class RunningSubscriber implements ContextHost {
       fetch,
       isShared: from.kind === 'list' || (from.kind === 'stream' && from.group !== undefined),
       process: batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this),
+      rescue: (lost, error) => rescue(lost, error, guard),
       adviceOn: (error) => transport.adviceOn(error),
-      report: this.#environment.report,
+      report,
     });
     this.#subscription = subscription;
     if (this.#isPaused) void subscription.pause();
@@ -273,7 +278,9 @@ export class RunningSubscriber implements ContextHost {
     attempt.outcome ??= this.#settler.exhausted(delivery);
     const { subscriber } = attempt.context;
     this.#observers.active?.emit('received', { subscriber, message: attempt.message });
-    if (noReply && attempt.outcome?.kind !== 'skipped')
+    if (attempt.outcome?.kind === 'skipped')
+      this.#completion.decline(attempt, new NoMatchingHandlerError(this.#plan.address));
+    else if (noReply)
       this.#completion.decline(attempt, new NoReplyError(`${name()} never answers (noReply)`));
     return attempt;
   }
@@ -303,7 +310,10 @@ export class RunningSubscriber implements ContextHost {
       timeout === undefined
         ? outcome
         : withinTime(attempt.context, outcome, timeout, Math.min(gracefulTimeout, timeout));
-    return ended.then((later) => this.#conclude(attempt, later));
+    return ended.then(
+      (later) => this.#conclude(attempt, later),
+      (error: unknown) => this.#finish(attempt, failed(error)),
+    );
   }
 
   /** A handler that answers with a stream is done when the stream is. */

@@ -36,8 +36,10 @@ export interface SubscriptionOptions {
   readonly fetch: number | undefined;
   /** Whether another consumer could handle what is fetched here: a list, a group. */
   readonly isShared: boolean;
-  /** Handles deliveries. A returned promise resolves when the next ones may start. Never throws or rejects. */
+  /** Handles deliveries. A returned promise resolves when the next ones may start. */
   readonly process: (deliveries: Delivery[]) => Promise<void> | undefined;
+  /** Takes deliveries whose `process` threw or rejected, which it should never do: logs and settles. Never throws. */
+  readonly rescue: (deliveries: readonly Delivery[], error: unknown) => void;
   /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
   readonly adviceOn: (error: unknown) => string | undefined;
   readonly report: Report;
@@ -332,16 +334,23 @@ export class Subscription {
   }
 
   #process(deliveries: Delivery[]): void {
-    const done = this.#options.process(deliveries);
-    if (done === undefined) {
-      this.#finished += deliveries.length;
-      return;
+    const { process, rescue } = this.#options;
+    let done: Promise<void> | undefined;
+    try {
+      done = process(deliveries);
+    } catch (error) {
+      rescue(deliveries, error);
     }
+    if (done === undefined) return void (this.#finished += deliveries.length);
     const call = { since: this.#clock };
     this.#running.add(call);
-    void done.then(() => {
+    const ended = (): void => {
       this.#running.delete(call);
       this.#end(deliveries.length);
+    };
+    void done.then(ended, (error: unknown) => {
+      rescue(deliveries, error);
+      ended();
     });
   }
 

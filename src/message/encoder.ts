@@ -1,3 +1,4 @@
+import { EncodeError } from '../errors.ts';
 import type { Codec } from './codec.ts';
 import { encodeFrame, pair } from './envelope.ts';
 import { binaryFormat, type MessageFormat } from './format.ts';
@@ -31,21 +32,34 @@ export type ExtraHeaders = Readonly<Record<string, string>> | undefined;
 export class Encoder {
   /** Also decodes the answers to the requests that this encoder encodes. */
   readonly codec: Codec;
-  readonly #format: MessageFormat;
+  readonly format: MessageFormat;
+  readonly #maxBytes: number;
   #lastType: string | undefined;
   #lastTypePair = '';
   #lastReplyTo: ReplyAddress | undefined;
   #lastReplyPairs = '';
 
-  constructor(codec: Codec, format: MessageFormat) {
+  /** `maxBytes`: the largest frame that is made. */
+  constructor(codec: Codec, format: MessageFormat, maxBytes = Infinity) {
     this.codec = codec;
-    this.#format = format;
+    this.format = format;
+    this.#maxBytes = maxBytes;
   }
 
-  /** Throws `EncodeError` if the message cannot be encoded; nothing is sent then. */
+  /** Throws `EncodeError` if the message cannot be encoded or is too large; nothing is sent then. */
   encode(message: Outgoing, replyTo?: ReplyAddress, extra?: ExtraHeaders): Uint8Array {
+    const frame = this.#encode(message, replyTo, extra);
+    if (frame.length > this.#maxBytes) {
+      throw new EncodeError(
+        `the message is ${frame.length} bytes long, more than maxBytes (${this.#maxBytes}) allows: send it in parts, or give the broker a larger maxBytes`,
+      );
+    }
+    return frame;
+  }
+
+  #encode(message: Outgoing, replyTo?: ReplyAddress, extra?: ExtraHeaders): Uint8Array {
     const { body, contentType } = this.codec.encode(message.body);
-    if (message.headers !== undefined || this.#format !== binaryFormat) {
+    if (message.headers !== undefined || this.format !== binaryFormat) {
       return this.#encodeHeaders(message, body, contentType, replyTo, extra);
     }
     let pairs = pair(CORRELATION_ID, message.correlationId);
@@ -104,7 +118,7 @@ export class Encoder {
       headers[name] = headerText(name, message.headers[name]);
     }
     Object.assign(headers, extra);
-    return this.#format.encode({
+    return this.format.encode({
       headers,
       body: typeof body === 'string' ? Buffer.from(body) : body,
     });

@@ -84,16 +84,19 @@ export function encodeFrame(pairs: string, count: number, body: string | Uint8Ar
   return frame;
 }
 
+/** Whether the bytes begin with the magic number of the binary format. */
+export function isFrame(bytes: Buffer): boolean {
+  return (
+    bytes.length >= 8 && bytes.readUInt32BE(0) === MAGIC_HIGH && bytes.readUInt32BE(4) === MAGIC_LOW
+  );
+}
+
 /**
  * Finds the parts of a frame. Bytes that do not begin with the magic number are no frame: all of
  * them are the body. Throws {@link DecodeError} for bytes that begin with it but are no valid frame.
  */
 export function decodeFrame(bytes: Buffer): Frame {
-  if (
-    bytes.length < 8 ||
-    bytes.readUInt32BE(0) !== MAGIC_HIGH ||
-    bytes.readUInt32BE(4) !== MAGIC_LOW
-  ) {
+  if (!isFrame(bytes)) {
     return legacyEnvelope(bytes) ?? { bytes, pairs: 0, count: 0, body: 0, headers: undefined };
   }
   if (bytes.length < PAIRS_START) {
@@ -129,13 +132,19 @@ export function readHeaders(frame: Frame): Headers {
 export interface HeaderKey {
   readonly name: string;
   readonly bytes: Buffer;
+  /** 1 or more: at index 0 is the name of a header whose value is too long. */
   readonly index: number;
+  /** The longest value that is read, in bytes: what a stranger sends is echoed and remembered. */
+  readonly max: number;
 }
 
 /** Header keys by the length of their names: most names differ in length, so few are compared byte by byte. */
 export type HeaderKeys = readonly (readonly HeaderKey[] | undefined)[];
 
-/** The values of the headers in `keys`. Reads the block once, and decodes no other header. */
+/**
+ * The values of the headers in `keys`, and at index 0 the name of one that is too long and was not
+ * read. Reads the block once, and decodes no other header.
+ */
 export function findHeaders(frame: Frame, keys: HeaderKeys): (string | undefined)[] {
   const { bytes } = frame;
   const values: (string | undefined)[] = [];
@@ -145,8 +154,9 @@ export function findHeaders(frame: Frame, keys: HeaderKeys): (string | undefined
     const valueAt = at + 4 + keyLength;
     const end = valueAt + bytes.readUInt16BE(valueAt - 2);
     for (const key of keys[keyLength] ?? NONE) {
-      if (equals(bytes, at + 2, key.bytes))
-        values[key.index] = bytes.toString('utf8', valueAt, end);
+      if (!equals(bytes, at + 2, key.bytes)) continue;
+      if (end - valueAt <= key.max) values[key.index] = bytes.toString('utf8', valueAt, end);
+      else values[0] = key.name;
     }
     at = end;
   }

@@ -82,7 +82,20 @@ export class ReceivedMessage<Body = unknown> {
   get deadline(): number | undefined {
     const text = this.header(DEADLINE_KEY);
     const time = text === undefined ? NaN : Number(text);
-    return Number.isFinite(time) ? time : undefined;
+    return time > 0 && time < Infinity ? time : undefined;
+  }
+
+  /** A header that holds a whole number, 0 or more; undefined where it holds anything else. @internal */
+  count(key: HeaderKey): number | undefined {
+    const text = this.header(key) ?? '';
+    return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  }
+
+  /** The name of a header that redstart reads and whose value is too long to be read, if there is one. @internal */
+  get oversized(): string | undefined {
+    const { headers } = this.frame;
+    if (headers === undefined) return (this.known ??= findHeaders(this.frame, KEYS))[0];
+    return KEYS.flat().find(({ name, max }) => (headers[name]?.length ?? 0) > max)?.name;
   }
 
   /** The body before decoding. @internal */
@@ -90,9 +103,16 @@ export class ReceivedMessage<Body = unknown> {
     return this.frame.body === 0 ? this.frame.bytes : this.frame.bytes.subarray(this.frame.body);
   }
 
-  /** One of the headers in {@link KEYS}, without decoding the user's headers. @internal */
+  /**
+   * One of the headers in {@link KEYS}, without decoding the user's headers; undefined where its value
+   * is too long. @internal
+   */
   header(key: HeaderKey): string | undefined {
-    if (this.frame.headers !== undefined) return this.frame.headers[key.name];
+    const { headers } = this.frame;
+    if (headers !== undefined) {
+      const value = headers[key.name];
+      return value === undefined || value.length > key.max ? undefined : value;
+    }
     return (this.known ??= findHeaders(this.frame, KEYS))[key.index];
   }
 }
@@ -101,24 +121,31 @@ export class ReceivedMessage<Body = unknown> {
 const KEYS: HeaderKey[][] = [];
 let keys = 0;
 
-function key(name: string): HeaderKey {
+/** The longest name of a channel, list or stream, and the longest correlation id, that is read; in bytes. */
+const MAX_NAME = 1_024;
+/** The longest id of a call. redstart's own have 16 bytes. */
+const MAX_ID = 128;
+/** The longest number or word. */
+const MAX_WORD = 32;
+
+function key(name: string, max: number): HeaderKey {
   preEncodeName(name);
-  const made = { name, bytes: Buffer.from(name), index: keys++ };
+  const made = { name, bytes: Buffer.from(name), index: ++keys, max };
   (KEYS[name.length] ??= []).push(made);
   return made;
 }
 
-export const CORRELATION_ID_KEY: HeaderKey = key(CORRELATION_ID);
-export const CONTENT_TYPE_KEY: HeaderKey = key(CONTENT_TYPE);
-export const REPLY_TO_KEY: HeaderKey = key(REPLY_TO);
-export const CALL_KEY: HeaderKey = key(CALL);
-export const STATUS_KEY: HeaderKey = key(STATUS);
-export const DEADLINE_KEY: HeaderKey = key(DEADLINE);
-export const AGAIN_KEY: HeaderKey = key(AGAIN);
-export const FROM_KEY: HeaderKey = key(FROM);
-export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND);
-export const WINDOW_KEY: HeaderKey = key(WINDOW);
-export const SEQUENCE_KEY: HeaderKey = key(SEQUENCE);
-export const GATHER_KEY: HeaderKey = key(GATHER);
-export const NAME_KEY: HeaderKey = key(NAME);
-export const FOR_KEY: HeaderKey = key(FOR);
+export const CORRELATION_ID_KEY: HeaderKey = key(CORRELATION_ID, MAX_NAME);
+export const CONTENT_TYPE_KEY: HeaderKey = key(CONTENT_TYPE, MAX_NAME);
+export const REPLY_TO_KEY: HeaderKey = key(REPLY_TO, MAX_NAME);
+export const CALL_KEY: HeaderKey = key(CALL, MAX_ID);
+export const STATUS_KEY: HeaderKey = key(STATUS, MAX_WORD);
+export const DEADLINE_KEY: HeaderKey = key(DEADLINE, MAX_WORD);
+export const AGAIN_KEY: HeaderKey = key(AGAIN, MAX_WORD);
+export const FROM_KEY: HeaderKey = key(FROM, MAX_NAME);
+export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND, MAX_WORD);
+export const WINDOW_KEY: HeaderKey = key(WINDOW, MAX_WORD);
+export const SEQUENCE_KEY: HeaderKey = key(SEQUENCE, MAX_WORD);
+export const GATHER_KEY: HeaderKey = key(GATHER, MAX_WORD);
+export const NAME_KEY: HeaderKey = key(NAME, MAX_NAME);
+export const FOR_KEY: HeaderKey = key(FOR, MAX_NAME);

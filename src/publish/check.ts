@@ -2,7 +2,6 @@ import type { Destination } from '../api/destination.ts';
 import { schema } from '../api/from-type.ts';
 import { address, headers, signal } from '../api/option-checks.ts';
 import type {
-  CallOptions,
   GatherOptions,
   RpcOptions,
   PublishOptions,
@@ -17,7 +16,9 @@ import {
   flag,
   got,
   millisecondsOrNull,
+  oneOf,
   text,
+  wrong,
   type Check,
   type Checks,
   type Given,
@@ -39,6 +40,7 @@ export interface AnyOptions {
   timeout?: number | null;
   signal?: AbortSignal;
   reply?: Schema;
+  replyChannel?: 'shared' | 'dedicated';
   itemTimeout?: number | null;
   window?: number;
   max?: number;
@@ -59,20 +61,30 @@ const CALL = {
   timeout: millisecondsOrNull,
   signal,
   reply: schema,
-} satisfies Checks<CallOptions>;
+};
 
 const PUBLISH = {
   ...DESTINATION,
   ...CALL,
+  replyChannel: oneOf(['shared', 'dedicated']),
   replyTo: address,
   rpc: flag,
 } satisfies Checks<Destination & (PublishOptions | RpcOptions)>;
+
+/** No responder sends more items ahead than this. */
+const MAX_WINDOW = 1_024;
+
+const window: Check = (value, key, where) => {
+  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_WINDOW)
+    return;
+  throw wrong(where, key, `a whole number, 1 to ${MAX_WINDOW}`, value, 'number');
+};
 
 const STREAM = {
   ...DESTINATION,
   ...CALL,
   itemTimeout: millisecondsOrNull,
-  window: count,
+  window,
 } satisfies Checks<Destination & RequestManyOptions>;
 
 const GATHER = {
@@ -122,7 +134,9 @@ export function forbidCall(options: AnyOptions, where: string): void {
       `${where}: a batch waits for no answers: leave 'rpc' out, and call one by one with publish`,
     );
   }
-  const key = (['timeout', 'signal', 'reply'] as const).find((name) => options[name] !== undefined);
+  const key = (['timeout', 'signal', 'reply', 'replyChannel'] as const).find(
+    (name) => options[name] !== undefined,
+  );
   if (key !== undefined) {
     throw new SetupError(
       `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,

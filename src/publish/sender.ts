@@ -3,11 +3,11 @@ import { composePublish, type PublishCommand, type PublishMiddleware } from '../
 import type { Observers } from '../api/observer.ts';
 import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
+import { uniqueId } from '../internal/ids.ts';
 import type { Encoder, ReplyAddress } from '../message/encoder.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import { validator } from '../message/schema.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
-import type { Calls } from '../rpc/caller/calls.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
 import type { StreamCommand } from '../rpc/caller/stream-call.ts';
 import { observed, observedStream } from '../rpc/observed.ts';
@@ -150,9 +150,9 @@ export class Sender implements Publishing {
     parent: ParentMessage | undefined,
   ): Promise<unknown> {
     if (!isCall(verb, options)) {
-      return this.#send(session, this.#command(session.calls, verb, body, options, parent));
+      return this.#send(session, this.#command(verb, body, options, parent));
     }
-    const command = this.#callCommand(session.calls, verb, body, options, parent);
+    const command = this.#callCommand(verb, body, options, parent);
     const answer = this.#send(session, command);
     return verb === 'publish' && command.whole ? answer.then(bodyOf) : answer;
   }
@@ -170,8 +170,8 @@ export class Sender implements Publishing {
     }
     forbidCall(options, verb);
     if (isContract(to)) await Promise.all(bodies.map((body) => checkBody(to, body)));
-    const { transport, calls } = await this.#options.session();
-    const commands = bodies.map((body) => this.#command(calls, verb, body, options, parent));
+    const { transport } = await this.#options.session();
+    const commands = bodies.map((body) => this.#command(verb, body, options, parent));
     const target = this.#target(options, verb);
     if (commands.length === 0) return target.kind === 'list' ? 0 : [];
     if (this.#middlewares.length === 0 && this.#options.observers.active === undefined) {
@@ -204,10 +204,8 @@ export class Sender implements Publishing {
     await Promise.all(
       messages.map(async ({ body, to }) => (isContract(to) ? checkBody(to, body) : undefined)),
     );
-    const { transport, calls } = await this.#options.session();
-    const commands = plain.map(({ body, options }) =>
-      this.#command(calls, verb, body, options, parent),
-    );
+    const { transport } = await this.#options.session();
+    const commands = plain.map(({ body, options }) => this.#command(verb, body, options, parent));
     return this.#sendTogether(commands, (outbound) => sendFrames(transport, outbound, transaction));
   }
 
@@ -236,7 +234,7 @@ export class Sender implements Publishing {
       async () => {
         if (contract !== undefined) await checkBody(contract, body);
         const session = await this.#options.session();
-        const call = this.#callCommand(session.calls, verb, body, { ...options, timeout }, parent);
+        const call = this.#callCommand(verb, body, { ...options, timeout }, parent);
         const command: StreamCommand = { ...call, itemTimeout, window };
         return (await this.#send(session, command)) as AsyncIterator<unknown, undefined>;
       },
@@ -266,13 +264,12 @@ export class Sender implements Publishing {
   ): Promise<unknown> {
     const verb = 'gather';
     const session = await this.#options.session();
-    const call = this.#callCommand(session.calls, verb, body, options, parent);
+    const call = this.#callCommand(verb, body, options, parent);
     const command: GatherCommand = { ...call, max: options.max ?? Infinity };
     return this.#send(session, command);
   }
 
   #command(
-    calls: Calls,
     verb: Verb,
     body: unknown,
     options: AnyOptions,
@@ -284,26 +281,24 @@ export class Sender implements Publishing {
       to: this.#target(options, verb),
       body,
       headers: options.headers,
-      correlationId:
-        options.correlationId ?? parent?.correlationId ?? calls.correlationId(calls.reserve()),
+      correlationId: options.correlationId ?? parent?.correlationId ?? uniqueId(),
       replyTo: replyTo === undefined ? undefined : this.#replyAddress(replyTo, verb),
     };
   }
 
   #callCommand(
-    calls: Calls,
     verb: Verb,
     body: unknown,
     options: AnyOptions,
     parent: ParentMessage | undefined,
   ): CallCommand {
-    const call = calls.reserve();
+    const call = uniqueId();
     return {
       type: 'request',
       to: this.#target(options, verb),
       body,
       headers: options.headers,
-      correlationId: options.correlationId ?? parent?.correlationId ?? calls.correlationId(call),
+      correlationId: options.correlationId ?? parent?.correlationId ?? call,
       replyTo: undefined,
       call,
       timeout: timeLeft(
@@ -315,6 +310,7 @@ export class Sender implements Publishing {
       encoder: this.#options.encoder,
       // Middleware gets the whole answer, even if the caller gets only its body.
       whole: verb !== 'publish' || this.#middlewares.length > 0,
+      dedicated: options.replyChannel === 'dedicated',
     };
   }
 

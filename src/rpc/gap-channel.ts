@@ -2,18 +2,20 @@ import { encodeFrame, pair } from '../message/envelope.ts';
 import { binaryFormat, openFrame } from '../message/format.ts';
 import { CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
 import { FROM_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
+import { Sparing } from '../internal/sparing.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 
 /** Who takes what comes to the gap channel. */
 export interface GapRoutes {
-  /** A caller asks for answers; `calls` are the calls' numbers, separated by blanks. */
+  /** A caller asks for answers; `calls` are the calls' ids, separated by blanks. */
   readonly lost: (inbox: string, calls: string) => void;
   /** A responder's subscriptions were interrupted. */
   readonly gap: () => void;
-  /** This broker's own subscription stands again after a reconnect. */
-  readonly restored: () => void;
 }
+
+/** The longest question for answers that is read, in bytes. Ours have 512 ids of 16 bytes. */
+const MAX_QUESTION = 64 * 1024;
 
 /**
  * The channel on which all brokers of one `inboxPrefix` notify each other after a lost connection.
@@ -28,6 +30,7 @@ export class GapChannel {
   #routes: GapRoutes | undefined;
   #listening: Promise<unknown> | undefined;
   #closed = false;
+  readonly #unreadable = new Sparing();
 
   constructor(transport: Transport, inboxPrefix: string, report: Report) {
     this.#transport = transport;
@@ -47,7 +50,7 @@ export class GapChannel {
       .listen(
         this.#channel,
         (frame) => this.#receive(frame),
-        () => this.#routes?.restored(),
+        () => {},
       )
       .catch((error: unknown) => {
         if (!this.#closed) this.#report('lost answers cannot be recovered', error);
@@ -73,10 +76,15 @@ export class GapChannel {
       const message = new ReceivedMessage(bytes, openFrame(bytes, binaryFormat), {
         channel: this.#channel,
       });
-      if (message.header(STATUS_KEY) === 'gap') this.#routes?.gap();
-      else this.#routes?.lost(message.header(FROM_KEY) ?? '', message.payload.toString());
+      const status = message.header(STATUS_KEY);
+      const { payload } = message;
+      if (status === 'gap') this.#routes?.gap();
+      else if (status === 'lost' && payload.length <= MAX_QUESTION)
+        this.#routes?.lost(message.header(FROM_KEY) ?? '', payload.toString());
     } catch (error) {
-      this.#report('a question for lost answers could not be read', error);
+      const times = this.#unreadable.next();
+      if (times !== undefined)
+        this.#report(`a question for lost answers could not be read${times}`, error);
     }
   }
 }

@@ -1,7 +1,8 @@
-import { encodeFrame, pair } from '../message/envelope.ts';
-import { openFrame, type MessageFormat } from '../message/format.ts';
+import { Sparing } from '../internal/sparing.ts';
+import { encodeFrame, isFrame, pair, type Frame } from '../message/envelope.ts';
+import { binaryFormat, openFrame, type MessageFormat } from '../message/format.ts';
 import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
-import { CALL_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
+import { CALL_KEY, CORRELATION_ID_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
 import type { Listener, Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -15,7 +16,7 @@ export type Status =
   | 'taken'
   /** The caller of a call that was taken has given up. */
   | 'cancel'
-  /** An answer that reached nobody is kept for collection. */
+  /** An answer is kept for collection: it reached nobody, or is too large for a channel. */
   | 'kept'
   /** One item of a stream. */
   | 'item'
@@ -36,27 +37,45 @@ export interface InboxRoutes extends Readonly<Record<Status, Receive>> {
   readonly restored: () => void;
 }
 
-/** The key under which answers are kept for an inbox that could not be reached. */
+/** The key under which answers are kept for an inbox: that of a whole caller, not of one call's own channel. */
 export function keptAnswersKey(inbox: string): string {
   return `${inbox}:kept`;
 }
+
+/** The longest name of an inbox without its prefix, in characters. Those that are made here have 24. */
+const MAX_INBOX = 64;
 
 /** This broker's channel for answers, and for the notices that the two sides of a call send each other. */
 export class Inbox {
   readonly address: { readonly name: string; readonly kind: 'channel' };
   readonly #transport: Transport;
-  readonly #format: MessageFormat;
+  /** With the brace that every inbox's own part begins with. */
+  readonly #prefix: string;
+  /** What answers may be written in: the broker's format, and those of its calls. */
+  readonly #formats: Set<MessageFormat>;
   readonly #report: Report;
   #receivers: ReadonlyMap<string, Receive> = new Map();
   #answer: Receive = () => {};
   #restored: () => void = () => {};
   #listening: Promise<Listener> | undefined;
   #listener: Listener | undefined;
+  readonly #unreadable = new Sparing();
+  #lastName = '';
+  #lastHome: string | undefined;
 
-  constructor(transport: Transport, name: string, format: MessageFormat, report: Report) {
+  /** `id` is this inbox's own part of the name. */
+  constructor(
+    transport: Transport,
+    prefix: string,
+    id: string,
+    format: MessageFormat,
+    report: Report,
+  ) {
     this.#transport = transport;
-    this.address = { name, kind: 'channel' };
-    this.#format = format;
+    this.#prefix = `${prefix}{`;
+    // In braces, a hash tag: on a cluster all keys and channels of one inbox are on one node.
+    this.address = { name: `${this.#prefix}${id}}`, kind: 'channel' };
+    this.#formats = new Set([format]);
     this.#report = report;
   }
 
@@ -66,6 +85,25 @@ export class Inbox {
     this.#restored = restored;
     // A map: the status comes from outside, and an object has names of its own, `constructor` for one.
     this.#receivers = new Map(Object.entries(byStatus));
+  }
+
+  /** From now on answers in this format are understood, too. */
+  learn(format: MessageFormat): void {
+    this.#formats.add(format);
+  }
+
+  /**
+   * The inbox that a reply channel belongs to: the name itself, or for the own channel of one call the
+   * name before the call's id. Undefined for a name that is no inbox under this broker's `inboxPrefix`.
+   */
+  homeOf(name: string): string | undefined {
+    // Nearly always the name that was asked for before.
+    if (name === this.#lastName) return this.#lastHome;
+    const start = this.#prefix.length;
+    const end = name.indexOf('}', start);
+    const isInbox = end > start && end - start <= MAX_INBOX && name.startsWith(this.#prefix);
+    this.#lastName = name;
+    return (this.#lastHome = isInbox ? name.slice(0, end + 1) : undefined);
   }
 
   /** Undefined when the subscription is confirmed on the current connection, else a promise for when it is. */
@@ -96,24 +134,49 @@ export class Inbox {
   /** Takes one frame that came to the inbox or was kept for it. Never throws: anybody can send here. */
   readonly receive = (bytes: Buffer): void => this.receiveFor(bytes, this.#answer);
 
-  /** The same for the reply channel of one call: `answer` takes an answer that has no call's number. */
+  /** The same for the reply channel of one call: `answer` takes an answer that has no call's id. */
   receiveFor(bytes: Buffer, answer: Receive): void {
     try {
-      const message = new ReceivedMessage(bytes, openFrame(bytes, this.#format), {
-        channel: this.address.name,
-      });
+      const message = this.#open(bytes);
       const status = message.header(STATUS_KEY);
-      const receive = status === undefined ? undefined : this.#receivers.get(status);
-      if (receive !== undefined) receive(message);
+      // A status that is not known is no answer: a later version may have it.
+      if (status !== undefined) this.#receivers.get(status)?.(message);
       else if (message.header(CALL_KEY) === undefined) answer(message);
       else this.#answer(message);
     } catch (error) {
-      this.#report('an answer could not be read', error);
+      const times = this.#unreadable.next();
+      if (times !== undefined) this.#report(`an answer could not be read${times}`, error);
     }
   }
 
   async close(): Promise<void> {
     await this.#listener?.close();
+  }
+
+  /**
+   * Notices are in the binary format, whatever the format of the broker: the two sides of a call may
+   * have different ones. An answer is in the format of the handler.
+   */
+  #open(bytes: Buffer): ReceivedMessage {
+    if (isFrame(bytes)) return this.#message(bytes, openFrame(bytes, binaryFormat));
+    let first: ReceivedMessage | undefined;
+    let failure: unknown;
+    for (const format of this.#formats) {
+      try {
+        const message = this.#message(bytes, openFrame(bytes, format));
+        const names = message.header(CALL_KEY) ?? message.header(CORRELATION_ID_KEY);
+        if (names !== undefined) return message;
+        first ??= message;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (first === undefined) throw failure;
+    return first;
+  }
+
+  #message(bytes: Buffer, frame: Frame): ReceivedMessage {
+    return new ReceivedMessage(bytes, frame, { channel: this.address.name });
   }
 
   #encode(status: Status, call: string, body: string, extra: Record<string, string>): Buffer {

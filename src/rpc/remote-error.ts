@@ -33,7 +33,16 @@ const REBUILT = new Map<string, { readonly prototype: object }>([
   ['STREAM_BROKEN', StreamBrokenError],
 ]);
 
+/** Never throws: an error may be a proxy, or have getters that throw. */
 export function toWire(error: unknown): WireError {
+  try {
+    return asWire(error);
+  } catch {
+    return { name: 'Error', message: 'the handler threw a value that cannot be read' };
+  }
+}
+
+function asWire(error: unknown): WireError {
   if (error instanceof InvalidMessageError) {
     const { name, message, code, issues } = error;
     return { name, message, code, data: { issues } };

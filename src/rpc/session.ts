@@ -11,6 +11,7 @@ import { GapChannel } from './gap-channel.ts';
 import { Inbox } from './inbox.ts';
 import { AnswerLog } from './responder/answer-log.ts';
 import { Cancellations } from './responder/cancellations.ts';
+import { KeptAnswers } from './responder/kept-answers.ts';
 import { StreamAnswers } from './responder/stream-answers.ts';
 
 /** An open connection and what calls need on it, as caller and as responder. */
@@ -21,6 +22,7 @@ export interface Session {
   readonly inbox: Inbox;
   readonly cancellations: Cancellations;
   readonly answerLog: AnswerLog;
+  readonly keptAnswers: KeptAnswers;
   readonly streamAnswers: StreamAnswers;
   /** Ends all calls with a `BrokerClosedError` and leaves the inbox. The transport stays open. */
   close(): Promise<void>;
@@ -33,8 +35,7 @@ export function openSession(
   format: MessageFormat,
   report: Report,
 ): Session {
-  // In braces, a hash tag: on a cluster all keys and channels of one inbox are on one node.
-  const inbox = new Inbox(transport, `${inboxPrefix}{${randomId(22)}}`, format, report);
+  const inbox = new Inbox(transport, inboxPrefix, randomId(22), format, report);
   const gapChannel = new GapChannel(transport, inboxPrefix, report);
 
   const table = new CallTable(maxPending, report);
@@ -43,8 +44,9 @@ export function openSession(
   const recovery = new Recovery(transport, table, calls, inbox, gapChannel, report);
 
   const answerLog = new AnswerLog(transport, inbox, gapChannel, report);
+  const keptAnswers = new KeptAnswers(transport, inbox);
   const cancellations = new Cancellations(transport, inbox, report);
-  const streamAnswers = new StreamAnswers(inbox);
+  const streamAnswers = new StreamAnswers(inbox, report);
 
   inbox.route({
     // From a responder to this caller.
@@ -65,13 +67,18 @@ export function openSession(
     },
   });
   gapChannel.route({
-    lost: (from, lostCalls) => answerLog.sendAgain(from, new Set(lostCalls.split(' '))),
+    lost: (from, lostCalls) => {
+      if (inbox.homeOf(from) === from) answerLog.sendAgain(from, new Set(lostCalls.split(' ')));
+    },
     gap: () => recovery.gap(),
-    restored: () => answerLog.notifyGap(),
   });
+  // Requests come over the connection for channels, answers over one of their own.
+  const forget = transport.onChannelsRestored(() => answerLog.notifyGap());
 
   const close = async (): Promise<void> => {
+    forget();
     gapChannel.close();
+    recovery.close();
     table.close();
     calls.close();
     await inbox.close();
@@ -83,6 +90,7 @@ export function openSession(
     inbox,
     cancellations,
     answerLog,
+    keptAnswers,
     streamAnswers,
     close,
   };

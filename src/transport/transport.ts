@@ -29,6 +29,11 @@ export interface Transport extends Sources, Store {
   ): Promise<PromiseSettledResult<number | string>[]>;
   /** Resolves when the server has answered everything that was sent and acknowledged so far. */
   flush(): Promise<void>;
+  /**
+   * Calls `restored` each time that the subscriptions of channel sources stand again after a
+   * reconnect, until the result is called. Those of `listen` are on a connection of their own.
+   */
+  onChannelsRestored(restored: () => void): () => void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

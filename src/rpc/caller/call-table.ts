@@ -1,6 +1,7 @@
 import { BrokerClosedError, OverloadedError, SendError } from '../../errors.ts';
 import type { Expiring } from '../../internal/deadlines.ts';
-import { randomId } from '../../internal/ids.ts';
+import { uniqueId } from '../../internal/ids.ts';
+import { CORRELATION_ID } from '../../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { describe } from '../../transport/address.ts';
 import type { Listener, Report } from '../../transport/source.ts';
@@ -16,6 +17,9 @@ export interface CallOwner {
   /** Rejects the call, if it still waits. */
   fail(call: PendingCall, reason: unknown): void;
 }
+
+/** Responders of one call that are remembered for its cancellation, at most. */
+export const MAX_RESPONDERS = 1_024;
 
 /** A reply channel that one call has to itself. */
 export interface OwnReply {
@@ -35,7 +39,10 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   /** The error that the last of them sent. */
   refusal: Error | undefined = undefined;
   /** Inboxes of responders whose handlers can be cancelled. */
-  responders: string[] | undefined = undefined;
+  responders: Set<string> | undefined = undefined;
+  /** When the request was sent again, in monotonic milliseconds, and how often. */
+  repeatedAt = 0;
+  repeats = 0;
   onAbort: (() => void) | undefined = undefined;
   /** Where the answer comes, if not to the inbox that all calls share. */
   ownReply: OwnReply | undefined = undefined;
@@ -81,7 +88,8 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   }
 
   taken(from: string): void {
-    (this.responders ??= []).push(from);
+    this.responders ??= new Set();
+    if (this.responders.size < MAX_RESPONDERS) this.responders.add(from);
   }
 
   // A responder sends items only to a caller that asked for a stream.
@@ -96,18 +104,16 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
 }
 
 /**
- * All calls that wait, of every kind, by their numbers. A responder that echoes the call's number
- * is matched by it; FastStream echoes nothing but the correlation id.
+ * All calls that wait, of every kind, by their ids. A responder that echoes the call's id is matched
+ * by it; FastStream echoes nothing but the correlation id, which is the call's id as well unless the
+ * caller has chosen one.
  */
 export class CallTable {
   readonly #maxPending: number;
   readonly #report: Report;
-  /** Begins the correlation ids that are made here: the rest of such an id is the call's number. */
-  readonly #prefix = randomId(12);
-  readonly #calls = new Map<number, WaitingCall>();
+  readonly #calls = new Map<string, WaitingCall>();
   /** Calls whose correlation id was chosen by the caller, by that id. */
   readonly #named = new Map<string, Set<WaitingCall>>();
-  #count = 0;
   #closed = false;
 
   /** `maxPending`: calls that may wait at once. */
@@ -124,20 +130,22 @@ export class CallTable {
     return this.#closed;
   }
 
-  /** A number for one call, or for one message that is no call. */
-  reserve(): number {
-    return ++this.#count;
-  }
-
-  /** The correlation id of that number, unique across processes. */
-  correlationId(call: number): string {
-    return this.#prefix + String(call);
-  }
-
   /** Why no further call can be made now, if so. */
   refusal(): Error | undefined {
     if (this.#closed) return new BrokerClosedError();
     return this.#calls.size >= this.#maxPending ? new OverloadedError(this.#maxPending) : undefined;
+  }
+
+  /**
+   * The command as it can be added. Middleware may have sent the same one before; and a header
+   * `correlation_id` takes the place of the correlation id, also in the answer.
+   */
+  admit<C extends CallCommand>(command: C): C {
+    const { headers } = command;
+    const named = headers === undefined ? undefined : headers[CORRELATION_ID];
+    if (named === undefined && !this.#calls.has(command.call)) return command;
+    const call = this.#calls.has(command.call) ? uniqueId() : command.call;
+    return { ...command, call, correlationId: String(named ?? command.correlationId) };
   }
 
   /** Adds a call. Until `name` is called, a correlation id of the caller's choice does not find it. */
@@ -147,7 +155,7 @@ export class CallTable {
 
   /** Whether the correlation id was chosen by the caller. */
   isNamed({ call, correlationId }: CallCommand): boolean {
-    return correlationId !== this.correlationId(call);
+    return correlationId !== call;
   }
 
   /** Has the call found by a correlation id that the caller chose. */
@@ -163,13 +171,14 @@ export class CallTable {
     return this.#named.has(correlationId) || this.#unnamed(correlationId) !== undefined;
   }
 
-  has({ command }: WaitingCall): boolean {
-    return this.#calls.has(command.call);
+  has(call: WaitingCall): boolean {
+    return this.#calls.get(call.command.call) === call;
   }
 
   remove(call: WaitingCall): void {
-    const { call: number, correlationId } = call.command;
-    this.#calls.delete(number);
+    if (!this.has(call)) return;
+    const { call: id, correlationId } = call.command;
+    this.#calls.delete(id);
     if (this.#named.size === 0) return;
     const sharing = this.#named.get(correlationId);
     if (sharing?.delete(call) === true && sharing.size === 0) this.#named.delete(correlationId);
@@ -177,8 +186,8 @@ export class CallTable {
 
   /** The call that a message belongs to; undefined where it no longer waits, or cannot be told from others. */
   find(message: ReceivedMessage): WaitingCall | undefined {
-    const number = message.header(CALL_KEY);
-    if (number !== undefined) return this.#calls.get(Number(number));
+    const id = message.header(CALL_KEY);
+    if (id !== undefined) return this.#calls.get(id);
     const correlationId = message.header(CORRELATION_ID_KEY) ?? '';
     const unnamed = this.#unnamed(correlationId);
     if (unnamed !== undefined) return unnamed;
@@ -211,8 +220,7 @@ export class CallTable {
 
   /** The call with a correlation id that was made here. */
   #unnamed(correlationId: string): WaitingCall | undefined {
-    if (!correlationId.startsWith(this.#prefix)) return undefined;
-    const call = this.#calls.get(Number(correlationId.slice(this.#prefix.length)));
+    const call = this.#calls.get(correlationId);
     return call?.command.correlationId === correlationId ? call : undefined;
   }
 }

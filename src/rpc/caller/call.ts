@@ -5,8 +5,8 @@ import type { Validate } from '../../message/schema.ts';
 
 /** A call that is to be sent. */
 export interface CallCommand extends PublishCommand {
-  /** Its number, from `Calls.reserve`. */
-  readonly call: number;
+  /** Its id. Only who has it can answer or cancel the call, so it cannot be guessed. */
+  readonly call: string;
   /** Milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
   /** When it aborts, the call rejects with its reason and the handler's signal aborts too. */
@@ -16,6 +16,8 @@ export interface CallCommand extends PublishCommand {
   readonly encoder: Encoder;
   /** Resolve with the whole message, not with its body alone. */
   readonly whole: boolean;
+  /** Have the answer sent to a channel that only this call listens to. */
+  readonly dedicated: boolean;
 }
 
 /**

@@ -3,6 +3,7 @@ import { monotonicTime, unixTime } from '../../internal/clock.ts';
 import { Deadlines } from '../../internal/deadlines.ts';
 import { CALL, DEADLINE } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
+import { binaryFormat } from '../../message/format.ts';
 import { validateBody, type Validate } from '../../message/schema.ts';
 import { describe } from '../../transport/address.ts';
 import type { Report } from '../../transport/source.ts';
@@ -47,29 +48,23 @@ export class Calls implements CallOwner {
     return this.#table.size;
   }
 
-  /** A number for one call, or for one message that is no call. */
-  reserve(): number {
-    return this.#table.reserve();
-  }
-
-  /** The correlation id of that number, unique across processes. */
-  correlationId(call: number): string {
-    return this.#table.correlationId(call);
-  }
-
   /**
    * Sends the command and resolves with the answer. Rejects with `RemoteError`, `RpcTimeoutError`,
    * `NoRespondersError`, `SendError`, `OverloadedError`, `BrokerClosedError`, the validation's error
    * or the signal's reason.
    */
-  call(command: CallCommand): Promise<unknown> {
+  call(given: CallCommand): Promise<unknown> {
+    const command = this.#table.admit(given);
     const refusal = this.#table.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
     return new Promise((resolve, reject) => {
       const call = new PendingCall(this, command, resolve, reject);
       this.#table.add(call);
-      if (this.#table.isNamed(command)) {
+      const { format } = command.encoder;
+      if (format !== binaryFormat) this.#inbox.learn(format);
+      if (command.dedicated) call.ownReply = this.#listenFor(call);
+      else if (this.#table.isNamed(command)) {
         // A responder that echoes the correlation id alone could not tell two such calls apart.
         if (this.#table.isTaken(command.correlationId)) call.ownReply = this.#listenFor(call);
         else this.#table.name(call);
@@ -77,7 +72,10 @@ export class Calls implements CallOwner {
       if (command.timeout !== null) this.#deadlines.add(call);
       if (command.signal !== undefined) this.#watch(call, command.signal);
       this.#gapChannel.listen();
-      const ready = call.ownReply?.listening ?? this.#inbox.ready();
+      const inbox = this.#inbox.ready();
+      // The shared inbox, too: it takes what is kept for this call, and knows when answers may be lost.
+      const ready =
+        call.ownReply === undefined ? inbox : Promise.all([call.ownReply.listening, inbox]);
       if (ready === undefined) this.#send(call);
       else
         ready.then(
@@ -97,7 +95,8 @@ export class Calls implements CallOwner {
   /** A responder can be cancelled, or asks whether its caller still waits. If not, it is cancelled at once. */
   taken(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY);
-    if (from === undefined) return;
+    // Whoever sends here says where the answer goes: nothing but inboxes gets one.
+    if (from === undefined || this.#inbox.homeOf(from) !== from) return;
     const call = this.#table.find(message);
     if (call !== undefined) call.taken(from, message);
     else this.#inbox.notifyOrLog(from, 'cancel', message.header(CALL_KEY) ?? '');
@@ -135,7 +134,7 @@ export class Calls implements CallOwner {
   /** The request as it is sent, first or again, with further headers in `extra`. */
   frame(call: PendingCall, extra: Record<string, string>): Uint8Array {
     const { command } = call;
-    extra[CALL] = String(command.call);
+    extra[CALL] = command.call;
     if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(deadlineOf(call)));
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
@@ -164,7 +163,7 @@ export class Calls implements CallOwner {
     call.onAbort = () => {
       this.fail(call, signal.reason);
       for (const responder of call.responders ?? [])
-        this.#inbox.notifyOrLog(responder, 'cancel', String(call.command.call));
+        this.#inbox.notifyOrLog(responder, 'cancel', call.command.call);
     };
     signal.addEventListener('abort', call.onAbort, { once: true });
   }

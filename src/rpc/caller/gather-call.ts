@@ -5,6 +5,7 @@ import { FROM_KEY, NAME_KEY, type ReceivedMessage } from '../../message/message.
 import { validateBody } from '../../message/schema.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
 import type { GatherResult } from '../../api/publishing.ts';
+import { MAX_RESPONDERS } from './call-table.ts';
 import { errorIn } from '../remote-error.ts';
 
 export interface GatherCommand extends CallCommand {
@@ -12,10 +13,18 @@ export interface GatherCommand extends CallCommand {
   readonly max: number;
 }
 
+/** What `MultiCalls` does for a gather. */
+export interface GatherHost {
+  /** The call has ended. */
+  forget(call: GatherCall): void;
+  /** Has the handlers of a responder stop. */
+  cancel(responder: string): void;
+}
+
 /** A call to every subscriber of a channel, and the answers that have arrived. */
 export class GatherCall implements WaitingCall {
   readonly command: GatherCommand;
-  readonly #forget: (call: GatherCall) => void;
+  readonly #host: GatherHost;
   readonly #done = deferred<GatherResult>();
   readonly #answers: ReceivedMessage[] = [];
   readonly #errors: Error[] = [];
@@ -24,13 +33,14 @@ export class GatherCall implements WaitingCall {
   #timer: NodeJS.Timeout | undefined;
   /** Names of the responders that announced themselves and have not answered yet, by inbox. */
   readonly #waiting = new Map<string, string>();
+  /** Inboxes of responders that have not answered and can be cancelled. */
+  readonly #cancellable = new Set<string>();
   /** Answers that are being validated. */
   #checking = 0;
 
-  /** `forget` is called when the call ends. */
-  constructor(command: GatherCommand, forget: (call: GatherCall) => void) {
+  constructor(command: GatherCommand, host: GatherHost) {
     this.command = command;
-    this.#forget = forget;
+    this.#host = host;
     const { timeout, signal } = command;
     if (timeout !== null) this.#timer = setTimer(() => this.#finish(), timeout);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -92,6 +102,8 @@ export class GatherCall implements WaitingCall {
   }
 
   taken(from: string, message: ReceivedMessage): void {
+    if (this.#cancellable.size >= MAX_RESPONDERS) return;
+    this.#cancellable.add(from);
     const name = message.header(NAME_KEY);
     if (name !== undefined) this.#waiting.set(from, name);
   }
@@ -106,11 +118,16 @@ export class GatherCall implements WaitingCall {
     this.fail(new BrokerClosedError('the broker was closed before all had come'));
   }
 
-  readonly #onAbort = (): void => this.fail(this.command.signal?.reason);
+  readonly #onAbort = (): void => {
+    this.fail(this.command.signal?.reason);
+    for (const responder of this.#cancellable) this.#host.cancel(responder);
+  };
 
   #answered(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY);
-    if (from !== undefined) this.#waiting.delete(from);
+    if (from === undefined) return;
+    this.#waiting.delete(from);
+    this.#cancellable.delete(from);
   }
 
   /** Receivers that have answered, with a value, an error or a refusal. */
@@ -137,6 +154,6 @@ export class GatherCall implements WaitingCall {
   #end(): void {
     clearTimer(this.#timer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
-    this.#forget(this);
+    this.#host.forget(this);
   }
 }

@@ -1,6 +1,7 @@
 import { unixTime } from '../../internal/clock.ts';
 import { NoRespondersError, SendError } from '../../errors.ts';
 import { CALL, DEADLINE, GATHER, WINDOW } from '../../message/headers.ts';
+import { binaryFormat } from '../../message/format.ts';
 import type { GatherResult } from '../../api/publishing.ts';
 import { describe } from '../../transport/address.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
@@ -23,8 +24,9 @@ export class MultiCalls {
   }
 
   /** Calls for a stream. Nothing is sent before the first item is asked for. */
-  stream(command: StreamCommand): StreamCall {
-    const call = String(command.call);
+  stream(given: StreamCommand): StreamCall {
+    const command = this.#table.admit(given);
+    const { call } = command;
     return new StreamCall(command, {
       send: (stream) => this.#send(stream, { [WINDOW]: String(command.window) }),
       credit: (responder, consumed) =>
@@ -35,9 +37,13 @@ export class MultiCalls {
   }
 
   /** Asks every subscriber of a channel, and resolves with all answers or when the time is up. */
-  gather(command: GatherCommand): Promise<GatherResult> {
+  gather(given: GatherCommand): Promise<GatherResult> {
+    const command = this.#table.admit(given);
     if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
-    const gather = new GatherCall(command, (ended) => this.#table.remove(ended));
+    const gather = new GatherCall(command, {
+      forget: (ended) => this.#table.remove(ended),
+      cancel: (responder) => this.#inbox.notifyOrLog(responder, 'cancel', command.call),
+    });
     this.#send(gather, { [GATHER]: '1' }).then(
       // In a cluster the receivers cannot be counted: then the call ends by its time alone.
       (receivers) => receivers !== undefined && gather.reached(receivers),
@@ -53,9 +59,10 @@ export class MultiCalls {
     const { command } = call;
     const { to, timeout } = command;
     this.#table.add(call);
+    if (command.encoder.format !== binaryFormat) this.#inbox.learn(command.encoder.format);
     if (this.#table.isNamed(command)) this.#table.name(call);
     await this.#inbox.ready();
-    extra[CALL] = String(command.call);
+    extra[CALL] = command.call;
     if (timeout !== null) extra[DEADLINE] = String(unixTime() + Math.ceil(timeout));
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {

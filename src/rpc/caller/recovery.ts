@@ -1,10 +1,23 @@
+import { clearTimer, monotonicTime, setTimer } from '../../internal/clock.ts';
 import { AGAIN } from '../../message/headers.ts';
 import type { Report } from '../../transport/source.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { GapChannel } from '../gap-channel.ts';
 import { keptAnswersKey, type Inbox } from '../inbox.ts';
 import type { Calls } from './calls.ts';
-import type { CallTable } from './call-table.ts';
+import type { CallTable, PendingCall } from './call-table.ts';
+
+/** Milliseconds in which the words of several responders are taken for one: those of one outage come together. */
+const TOGETHER = 100;
+
+/**
+ * The shortest time in milliseconds between two repeats of one request, doubled with each repeat.
+ * Whoever may publish to the gap channel makes callers repeat: so often, and not once for each word.
+ */
+const REPEAT = 1_000;
+
+/** Requests that are sent again at once, and ids that one question for answers holds. */
+const CHUNK = 512;
 
 /** Recovers the answers and requests that a lost connection, ours or a responder's, may have taken along. */
 export class Recovery {
@@ -14,6 +27,14 @@ export class Recovery {
   readonly #inbox: Inbox;
   readonly #gapChannel: GapChannel;
   readonly #report: Report;
+  /** When requests were last said to be lost, in monotonic milliseconds. */
+  #gapAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = 0;
+  #isSending = false;
+  #isCollecting = false;
+  /** More may have been kept since the collection that runs was begun. */
+  #collectsAgain = false;
 
   constructor(
     transport: Transport,
@@ -38,12 +59,23 @@ export class Recovery {
 
   /** Our inbox stands again after a reconnect. */
   restored(): void {
-    void this.#attempt(() => this.#recoverAll());
+    void this.#attempt(async () => {
+      for (const call of this.#table.all()) call.interrupted();
+      await this.#collect();
+      await this.#askAgain();
+      this.gap();
+    });
   }
 
-  /** A responder's subscriptions were interrupted, so it may have missed requests. */
+  /** Subscriptions were interrupted, a responder's or ours, so that requests may be lost. */
   gap(): void {
-    void this.#attempt(() => this.#sendAgain());
+    if (this.#table.size === 0) return;
+    this.#gapAt = monotonicTime();
+    this.#repeatIn(TOGETHER);
+  }
+
+  close(): void {
+    clearTimer(this.#timer);
   }
 
   async #attempt(recover: () => Promise<void>): Promise<void> {
@@ -56,34 +88,75 @@ export class Recovery {
     }
   }
 
-  async #recoverAll(): Promise<void> {
-    for (const call of this.#table.all()) call.interrupted();
-    await this.#collect();
-    await this.#askAgain();
-    await this.#sendAgain();
-  }
-
-  /** Takes the answers that were kept under a key while the inbox could not be reached. */
+  /** Takes the answers that were kept under a key while the inbox could not be reached. One at a time: words of it are cheap. */
   async #collect(): Promise<void> {
-    const frames = await this.#transport.collect(keptAnswersKey(this.#inbox.address.name));
-    for (const frame of frames) this.#inbox.receive(frame);
+    this.#collectsAgain = this.#isCollecting;
+    if (this.#isCollecting) return;
+    this.#isCollecting = true;
+    try {
+      do {
+        this.#collectsAgain = false;
+        const frames = await this.#transport.collect(keptAnswersKey(this.#inbox.address.name));
+        for (const frame of frames) this.#inbox.receive(frame);
+      } while (this.#collectsAgain);
+    } finally {
+      this.#isCollecting = false;
+    }
   }
 
   /** Asks all responders to send their answers to the pending calls again. */
   async #askAgain(): Promise<void> {
     const calls = this.#table.pending().map(({ command }) => command.call);
-    if (calls.length === 0) return;
-    await this.#gapChannel.notify('lost', this.#inbox.address.name, calls.join(' '));
+    for (let next = 0; next < calls.length; next += CHUNK) {
+      const some = calls.slice(next, next + CHUNK).join(' ');
+      await this.#gapChannel.notify('lost', this.#inbox.address.name, some);
+    }
   }
 
-  /** Sends the requests to channels again; a responder that has seen one ignores the second. */
+  /** Sends again in `delay` milliseconds, or sooner where that was said before. */
+  #repeatIn(delay: number): void {
+    const at = monotonicTime() + delay;
+    if (this.#table.isClosed || (this.#timer !== undefined && this.#timerAt <= at)) return;
+    clearTimer(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimer(() => {
+      this.#timer = undefined;
+      void this.#attempt(() => this.#sendAgain());
+    }, delay);
+    this.#timer.unref();
+  }
+
+  /** Sends the requests to channels again that may be lost; a responder that has seen one ignores the second. */
   async #sendAgain(): Promise<void> {
-    const sent: Promise<unknown>[] = [];
+    if (this.#isSending) return;
+    this.#isSending = true;
+    const now = monotonicTime();
+    let wait = Infinity;
+    const due: PendingCall[] = [];
     for (const call of this.#table.pending()) {
-      const { to } = call.command;
-      if (call.receivers === undefined || to.kind !== 'channel') continue;
-      sent.push(this.#transport.send(to, this.#calls.frame(call, { [AGAIN]: '1' })));
+      const { repeats, repeatedAt, expiresAt, timeout } = call;
+      if (call.receivers === undefined || call.command.to.kind !== 'channel') continue;
+      // Sent after the gap: not lost in it.
+      if ((repeats > 0 ? repeatedAt : expiresAt - timeout) > this.#gapAt) continue;
+      const left = repeats === 0 ? 0 : repeatedAt + REPEAT * 2 ** (repeats - 1) - now;
+      if (left > 0) wait = Math.min(wait, left);
+      else due.push(call);
     }
-    await Promise.all(sent);
+    try {
+      for (let next = 0; next < due.length; next += CHUNK) {
+        await Promise.all(due.slice(next, next + CHUNK).map((call) => this.#repeat(call, now)));
+      }
+    } finally {
+      this.#isSending = false;
+      if (this.#gapAt > now) wait = Math.min(wait, TOGETHER);
+      if (wait < Infinity) this.#repeatIn(wait);
+    }
+  }
+
+  async #repeat(call: PendingCall, now: number): Promise<void> {
+    if (!this.#table.has(call)) return; // answered meanwhile
+    call.repeats++;
+    call.repeatedAt = now;
+    await this.#transport.send(call.command.to, this.#calls.frame(call, { [AGAIN]: '1' }));
   }
 }

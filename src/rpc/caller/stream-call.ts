@@ -1,4 +1,5 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
+import { deferred, type Deferred } from '../../internal/deferred.ts';
 import { BrokerClosedError, RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
 import { FROM_KEY, SEQUENCE_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { validateEmpty, type Validate } from '../../message/schema.ts';
@@ -40,7 +41,8 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   #credited = 0;
   #isStarted = false;
   #end: { error: Error } | 'done' | undefined;
-  #wake: (() => void) | undefined;
+  /** What all reads that find nothing wait for. */
+  #arriving: Deferred<void> | undefined;
   #overall: NodeJS.Timeout | undefined;
   #itemTimer: NodeJS.Timeout | undefined;
   readonly #onAbort = (): void => this.#stop(this.command.signal?.reason);
@@ -104,8 +106,12 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   /** A handler that returned one value is a stream of one. */
   value(message: ReceivedMessage): void {
     if (this.#end !== undefined) return;
-    this.#items.push(this.#decode(message));
-    this.#finish('done');
+    try {
+      this.#items.push(this.#decode(message));
+      this.#finish('done');
+    } catch (error) {
+      this.#stop(error);
+    }
   }
 
   error(message: ReceivedMessage): void {
@@ -128,10 +134,12 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     const from = message.header(FROM_KEY);
     if (from !== undefined && this.#responder === undefined) this.taken(from);
     if (this.#end !== undefined || from !== this.#responder) return;
-    const sequence = Number(message.header(SEQUENCE_KEY));
+    const sequence = message.count(SEQUENCE_KEY);
     if (sequence !== this.#sequence + (isEnd ? 0 : 1)) {
       this.#stop(
-        new StreamBrokenError(`items ${this.#sequence + 1} to ${sequence} of the stream were lost`),
+        new StreamBrokenError(
+          `items ${this.#sequence + 1} to ${sequence ?? '?'} of the stream were lost`,
+        ),
       );
       return;
     }
@@ -142,7 +150,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     this.#sequence = sequence;
     try {
       this.#items.push(this.#decode(message));
-      this.#wake?.();
+      this.#wake();
     } catch (error) {
       this.#stop(error);
     }
@@ -164,16 +172,19 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   }
 
   #arrival(): Promise<void> {
-    return new Promise((resolve) => {
-      const { itemTimeout } = this.command;
-      this.#wake = () => {
-        clearTimer(this.#itemTimer);
-        this.#wake = undefined;
-        resolve();
-      };
-      if (itemTimeout === null) return;
+    if (this.#arriving !== undefined) return this.#arriving.promise;
+    this.#arriving = deferred();
+    const { itemTimeout } = this.command;
+    if (itemTimeout !== null)
       this.#itemTimer = setTimer(() => this.#stop(this.#timeout(itemTimeout)), itemTimeout);
-    });
+    return this.#arriving.promise;
+  }
+
+  /** Ends the wait of all reads: in their order, each takes an item or waits again. */
+  #wake(): void {
+    clearTimer(this.#itemTimer);
+    this.#arriving?.resolve();
+    this.#arriving = undefined;
   }
 
   #timeout(milliseconds: number): RpcTimeoutError {
@@ -210,9 +221,8 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     if (this.#end !== undefined) return;
     this.#end = end;
     clearTimer(this.#overall);
-    clearTimer(this.#itemTimer);
     this.command.signal?.removeEventListener('abort', this.#onAbort);
     this.#host.forget(this);
-    this.#wake?.();
+    this.#wake();
   }
 }

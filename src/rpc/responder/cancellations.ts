@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { CancelledError } from '../../errors.ts';
+import { setTimer } from '../../internal/clock.ts';
 import { NAME } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Report } from '../../transport/source.ts';
@@ -10,6 +11,12 @@ import type { Inbox } from '../inbox.ts';
 const SELF = `${hostname()}:${process.pid}`;
 
 /**
+ * Milliseconds between the questions to a caller whose inbox has no receiver. Its connection may be
+ * down for a moment; when it has not been there for all of them, it is gone.
+ */
+const ABSENCES: readonly number[] = [500, 1_000, 1_500];
+
+/**
  * Lets callers abort their handlers here. Only handlers that read `ctx.signal` can be cancelled, so
  * only they cost anything: the caller is notified of this broker's inbox when the signal is first read.
  */
@@ -17,7 +24,8 @@ export class Cancellations {
   readonly #transport: Transport;
   readonly #inbox: Inbox;
   readonly #report: Report;
-  readonly #controllers = new Map<string, AbortController>();
+  /** Several handlers here may work for one call, each with its own signal. */
+  readonly #controllers = new Map<string, Set<AbortController>>();
 
   constructor(transport: Transport, inbox: Inbox, report: Report) {
     this.#transport = transport;
@@ -25,49 +33,70 @@ export class Cancellations {
     this.#report = report;
   }
 
-  /** Lets the caller of `message` abort `controller`, until `release`. If the caller is gone, it is aborted at once. */
+  /** Lets the caller of `message` abort `controller`, until `release`. If the caller is gone, it is aborted, too. */
   allow(message: ReceivedMessage, controller: AbortController): void {
-    const { replyTo } = message;
-    const call = message.header(CALL_KEY);
-    if (replyTo === undefined || call === undefined) return;
-    this.#controllers.set(keyOf(replyTo, call), controller);
-    this.#notify(replyTo, call, controller).catch((error: unknown) => {
-      this.#report('a caller could not be notified that its call can be cancelled', error);
-    });
+    const key = this.#keyOf(message);
+    if (key === undefined) return;
+    const sharing = this.#controllers.get(key);
+    if (sharing === undefined) this.#controllers.set(key, new Set([controller]));
+    else sharing.add(controller);
+    void this.#notify(message, key, controller, 0);
   }
 
   /** Notifies a caller that gathers that this process is going to answer. */
   announce(message: ReceivedMessage): void {
-    const { replyTo } = message;
+    const home = this.#inbox.homeOf(message.replyTo ?? '');
     const call = message.header(CALL_KEY);
-    if (replyTo === undefined || call === undefined) return;
-    this.#inbox.notify(replyTo, 'taken', call, '', { [NAME]: SELF }).catch((error: unknown) => {
+    if (home === undefined || call === undefined) return;
+    this.#inbox.notify(home, 'taken', call, '', { [NAME]: SELF }).catch((error: unknown) => {
       this.#report('a caller could not be notified of who answers', error);
     });
   }
 
   /** The handler has ended. */
-  release(message: ReceivedMessage): void {
-    const call = message.header(CALL_KEY);
-    if (call !== undefined) this.#controllers.delete(keyOf(message.replyTo ?? '', call));
+  release(message: ReceivedMessage, controller: AbortController): void {
+    const key = this.#keyOf(message);
+    const sharing = key === undefined ? undefined : this.#controllers.get(key);
+    if (sharing?.delete(controller) === true && sharing.size === 0)
+      this.#controllers.delete(key as string);
   }
 
   /** A caller cancels its call. */
   cancel(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY) ?? '';
     const call = message.header(CALL_KEY) ?? '';
-    this.#controllers.get(keyOf(from, call))?.abort(new CancelledError('the caller gave up'));
+    for (const controller of this.#controllers.get(`${from} ${call}`) ?? [])
+      controller.abort(new CancelledError('the caller gave up'));
   }
 
-  async #notify(replyTo: string, call: string, controller: AbortController): Promise<void> {
-    await this.#inbox.ready();
-    const receivers = await this.#inbox.notify(replyTo, 'taken', call);
-    if (receivers === 0 && this.#transport.countsReceivers) {
-      controller.abort(new CancelledError('the caller is gone'));
+  /** Notifies the caller of where to cancel; again where it cannot be reached, and aborts when it stays away. */
+  async #notify(
+    message: ReceivedMessage,
+    key: string,
+    controller: AbortController,
+    absences: number,
+  ): Promise<void> {
+    const home = this.#inbox.homeOf(message.replyTo ?? '') as string;
+    try {
+      await this.#inbox.ready();
+      const receivers = await this.#inbox.notify(home, 'taken', message.header(CALL_KEY) as string);
+      if (receivers !== 0 || !this.#transport.countsReceivers) return;
+    } catch (error) {
+      this.#report('a caller could not be notified that its call can be cancelled', error);
+      return;
     }
+    const pause = ABSENCES[absences];
+    if (pause === undefined) return controller.abort(new CancelledError('the caller is gone'));
+    setTimer(() => {
+      const isRunning = this.#controllers.get(key)?.has(controller) === true;
+      if (isRunning) void this.#notify(message, key, controller, absences + 1);
+    }, pause).unref();
   }
-}
 
-function keyOf(inbox: string, call: string): string {
-  return `${inbox} ${call}`;
+  /** By the inbox and the id of the call; undefined where the caller has no inbox, and so cannot cancel. */
+  #keyOf(message: ReceivedMessage): string | undefined {
+    const home = this.#inbox.homeOf(message.replyTo ?? '');
+    const call = message.header(CALL_KEY);
+    return home === undefined || call === undefined ? undefined : `${home} ${call}`;
+  }
 }

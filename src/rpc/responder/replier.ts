@@ -1,5 +1,5 @@
 import type { Observers } from '../../api/observer.ts';
-import { unixTime } from '../../internal/clock.ts';
+import { Sparing } from '../../internal/sparing.ts';
 import { NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
 import {
@@ -16,13 +16,12 @@ import {
 } from '../../api/middleware.ts';
 import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
 import type { Transport } from '../../transport/transport.ts';
-import type { AnswerLog } from './answer-log.ts';
-import { keptAnswersKey, type Inbox, type Status } from '../inbox.ts';
+import type { Report } from '../../transport/source.ts';
+import { KEPT, type AnswerLog } from './answer-log.ts';
+import { LARGE, type KeptAnswers } from './kept-answers.ts';
+import type { Inbox, Status } from '../inbox.ts';
 import { observed } from '../observed.ts';
 import { toWire } from '../remote-error.ts';
-
-/** Milliseconds for which an answer is kept at most, if its caller waits longer or for ever. */
-const MAX_LIFE = 60_000;
 
 /** The error that a caller gets with `errorPolicy: 'hide'`; the correlation id finds the real one in the logs. */
 const HIDDEN = { name: 'Error', message: 'Internal error' };
@@ -31,6 +30,7 @@ interface ReplyCommand extends PublishCommand {
   /** Headers by which the caller finds its call; undefined for a caller that is not redstart. */
   readonly extra: ExtraHeaders;
   readonly encoder: Encoder;
+  readonly request: ReceivedMessage;
 }
 
 export interface ReplierOptions {
@@ -40,16 +40,23 @@ export interface ReplierOptions {
   readonly transport: Transport;
   readonly inbox: Inbox;
   readonly answerLog: AnswerLog;
+  readonly keptAnswers: KeptAnswers;
   readonly middlewares: readonly PublishMiddleware[];
   readonly observers: Observers;
   /** Send callers no error's name, message, code or data. */
   readonly hidesErrors: boolean;
+  /** Send answers only to channels that are inboxes of brokers with this broker's `inboxPrefix`. */
+  readonly inboxesOnly: boolean;
+  /** Whether an answer may be written to this list or stream: the message names it, whoever sent that. */
+  readonly mayWrite: (kind: 'list' | 'stream', name: string) => boolean;
+  readonly report: Report;
 }
 
 /** Sends a handler's answers and errors to the callers. */
 export class Replier {
   readonly #options: ReplierOptions;
   readonly #through: ((command: ReplyCommand) => Promise<unknown>) | undefined;
+  readonly #refused = new Sparing();
 
   constructor(options: ReplierOptions) {
     this.#options = options;
@@ -71,7 +78,7 @@ export class Replier {
    */
   answer(message: ReceivedMessage, result: unknown): Promise<unknown> | undefined {
     const { replyTo } = message;
-    if (replyTo === undefined) return undefined;
+    if (replyTo === undefined || !this.mayAnswer(message, replyTo)) return undefined;
     const call = message.header(CALL_KEY);
     const extra = call === undefined ? undefined : this.#mark(message, call);
     return this.#reply(message, replyTo, result, extra, this.#options.encoder);
@@ -86,6 +93,7 @@ export class Replier {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return undefined;
+    if (!this.mayAnswer(message, replyTo)) return undefined;
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
     const status: Status = declined ? 'declined' : 'error';
     const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
@@ -93,7 +101,29 @@ export class Replier {
     return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder);
   }
 
-  /** Sends one item of a stream; resolves with the number of receivers. */
+  /**
+   * Whether an answer may go where the message asks for it. A stranger chooses that place, and an
+   * answer to a list or stream is a write.
+   */
+  mayAnswer(message: ReceivedMessage, replyTo: string): boolean {
+    const { inboxesOnly, inbox, mayWrite, report } = this.#options;
+    const kind = message.header(REPLY_KIND_KEY);
+    const isWritten = kind === 'list' || kind === 'stream';
+    if (!inboxesOnly && !isWritten) return true;
+    const isAllowed = isWritten
+      ? !inboxesOnly && mayWrite(kind, replyTo)
+      : inbox.homeOf(replyTo) !== undefined;
+    if (isAllowed) return true;
+    const times = this.#refused.next();
+    if (times !== undefined)
+      report(
+        `answers are not sent to the ${isWritten ? kind : 'channel'} '${replyTo}'${times}`,
+        undefined,
+      );
+    return false;
+  }
+
+  /** Sends one item of a stream; throws `EncodeError` for one that cannot be encoded, else resolves with the number of receivers. */
   item(message: ReceivedMessage, value: unknown, sequence: number): Promise<unknown> {
     return this.#part(message, value, 'item', sequence);
   }
@@ -105,16 +135,12 @@ export class Replier {
 
   /** Keeps an answer that reached nobody under a key until the call's deadline: the caller may be reconnecting. */
   async keep(message: ReceivedMessage): Promise<void> {
-    const { replyTo, deadline } = message;
+    const { replyTo } = message;
     const call = message.header(CALL_KEY);
-    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - unixTime(), MAX_LIFE);
-    if (replyTo === undefined || call === undefined || life <= 0) return;
-    const { transport, inbox, answerLog } = this.#options;
+    if (replyTo === undefined || call === undefined) return;
+    const { keptAnswers, answerLog } = this.#options;
     const frame = answerLog.find(replyTo, call);
-    if (frame === undefined) return;
-    await transport.keep(keptAnswersKey(replyTo), frame, Math.ceil(life));
-    // A caller that reconnected before this was kept has collected already: it is notified to do so again.
-    await inbox.notify(replyTo, 'kept', call);
+    if (frame !== undefined) await keptAnswers.keep(message, frame);
   }
 
   /** The headers by which the caller finds its call; to one that gathers, also who answers. */
@@ -123,7 +149,7 @@ export class Replier {
     return { [CALL]: call, [FROM]: this.#options.inbox.address.name };
   }
 
-  async #part(
+  #part(
     message: ReceivedMessage,
     value: unknown,
     status: Status,
@@ -164,6 +190,7 @@ export class Replier {
       replyTo: undefined,
       extra,
       encoder,
+      request: message,
     };
     return this.#through === undefined ? this.#send(command) : this.#through(command);
   }
@@ -175,11 +202,18 @@ export class Replier {
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    const { transport, answerLog } = this.#options;
-    const frame = command.encoder.encode(command, undefined, command.extra);
-    const sent = transport.send(command.to, frame);
-    if (command.extra === undefined || command.to.kind !== 'channel') return sent;
-    answerLog.remember(command.to.name, command.extra[CALL] as string, frame);
+    const { transport, inbox, answerLog, keptAnswers } = this.#options;
+    const { to, extra, request } = command;
+    const frame = command.encoder.encode(command, undefined, extra);
+    const isCall = extra !== undefined && to.kind === 'channel';
+    if (!isCall || inbox.homeOf(to.name) === undefined) return transport.send(to, frame);
+    const call = extra[CALL] as string;
+    if (frame.length > LARGE) {
+      answerLog.remember(to.name, call, KEPT);
+      return keptAnswers.send(request, frame);
+    }
+    const sent = transport.send(to, frame);
+    answerLog.remember(to.name, call, frame);
     return sent;
   }
 }

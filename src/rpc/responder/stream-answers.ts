@@ -2,11 +2,18 @@ import { CancelledError, RpcError, StreamBrokenError } from '../../errors.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
+import type { Report } from '../../transport/source.ts';
 import type { Inbox } from '../inbox.ts';
 import type { Replier } from './replier.ts';
 
 /** Milliseconds without credit after which the caller is asked, again and again, whether it still waits. */
 const PROBE_INTERVAL = 2_000;
+
+/**
+ * Items that are sent ahead at most, whatever the caller grants. Waiting for credit lets the event
+ * loop run: a generator that never waits would otherwise stop everything else in its process.
+ */
+const MAX_WINDOW = 1_024;
 
 /** A request that is answered with a stream. */
 export interface StreamRequest extends ParentMessage {
@@ -16,11 +23,18 @@ export interface StreamRequest extends ParentMessage {
 }
 
 interface RunningStream {
-  /** Items that may be sent, counted from the beginning. */
-  granted: number;
+  readonly request: StreamRequest;
+  readonly replier: Replier;
   readonly window: number;
+  /** Items that may be sent, counted from the beginning, and that were sent. */
+  granted: number;
+  sent: number;
+  /** The caller's inbox has no receiver. */
+  isGone: boolean;
   /** Why it must end with an error. */
   failure: Error | undefined;
+  /** Resolves when the caller was told of the failure; undefined where there is none. Never rejects. */
+  told: Promise<void> | undefined;
   /** Ends the wait for credit. */
   wake: (() => void) | undefined;
 }
@@ -28,10 +42,12 @@ interface RunningStream {
 /** Sends the streams that handlers here answer with; no stream sends more items than its caller has granted. */
 export class StreamAnswers {
   readonly #inbox: Inbox;
+  readonly #report: Report;
   readonly #running = new Map<string, RunningStream>();
 
-  constructor(inbox: Inbox) {
+  constructor(inbox: Inbox, report: Report) {
     this.#inbox = inbox;
+    this.#report = report;
   }
 
   /**
@@ -45,23 +61,45 @@ export class StreamAnswers {
     validate: Validate | undefined,
   ): Promise<void> {
     const { message } = request;
+    const { replyTo } = message;
     const iterator = items[Symbol.asyncIterator]();
-    const window = Number(message.header(WINDOW_KEY));
-    if (!(window >= 1)) return this.#refuse(message, iterator, replier);
+    if (replyTo === undefined || !replier.mayAnswer(message, replyTo))
+      return leaveAtFirst(iterator, request);
+    const window = message.count(WINDOW_KEY) ?? 0;
+    const key = this.#keyOf(replyTo, message.header(CALL_KEY));
+    if (window < 1 || key === undefined) return this.#refuse(message, iterator, replier);
+    // Another handler here streams for the same call. A caller takes one stream, and cannot tell these apart.
+    if (this.#running.has(key)) return void (await iterator.return?.());
 
-    const key = keyOf(message.replyTo as string, message.header(CALL_KEY) as string);
-    const stream: RunningStream = { granted: window, window, failure: undefined, wake: undefined };
+    const granted = Math.min(window, MAX_WINDOW);
+    const stream: RunningStream = {
+      request,
+      replier,
+      window: granted,
+      granted,
+      sent: 0,
+      isGone: false,
+      failure: undefined,
+      told: undefined,
+      wake: undefined,
+    };
     this.#running.set(key, stream);
     const { signal } = request;
-    const ended = (): void => stream.wake?.();
-    signal.addEventListener('abort', ended);
+    const onAbort = (): void => {
+      // At once, and not at the generator's next yield, which may be far away.
+      if (!(signal.reason instanceof CancelledError))
+        this.#fail(stream, new StreamBrokenError('the responder was stopped in the middle'));
+      stream.wake?.();
+    };
+    signal.addEventListener('abort', onAbort);
     try {
-      await this.#send(request, iterator, stream, replier, validate);
+      await this.#send(stream, iterator, validate);
     } catch (error) {
-      await replier.refuse(message, error);
+      this.#fail(stream, error);
+      await stream.told;
       throw error;
     } finally {
-      signal.removeEventListener('abort', ended);
+      signal.removeEventListener('abort', onAbort);
       this.#running.delete(key);
     }
   }
@@ -69,62 +107,60 @@ export class StreamAnswers {
   /** The connection was lost and made again. Credit and cancellations may be lost with it, so every stream ends with an error. */
   interrupted(): void {
     for (const stream of this.#running.values())
-      fail(stream, new StreamBrokenError("the responder's connection was lost in the middle"));
+      this.#fail(
+        stream,
+        new StreamBrokenError("the responder's connection was lost in the middle"),
+      );
   }
 
   /** A caller has taken items and grants as many more. */
   credit(message: ReceivedMessage): void {
-    const key = keyOf(message.header(FROM_KEY) ?? '', message.header(CALL_KEY) ?? '');
-    const stream = this.#running.get(key);
-    const consumed = Number(message.payload.toString());
+    const key = this.#keyOf(message.header(FROM_KEY) ?? '', message.header(CALL_KEY));
+    const stream = key === undefined ? undefined : this.#running.get(key);
+    const consumed = Number(message.payload.toString('latin1', 0, 16));
     if (stream === undefined || !Number.isSafeInteger(consumed)) return;
-    stream.granted = Math.max(stream.granted, consumed + stream.window);
+    // Nobody can have taken what was not sent.
+    stream.granted = Math.max(stream.granted, Math.min(consumed, stream.sent) + stream.window);
     stream.wake?.();
   }
 
   async #send(
-    request: StreamRequest,
-    iterator: AsyncIterator<unknown>,
     stream: RunningStream,
-    replier: Replier,
+    iterator: AsyncIterator<unknown>,
     validate: Validate | undefined,
   ): Promise<void> {
+    const { request, replier } = stream;
     const { message, signal } = request;
     // Every item names this inbox for credit, which would be lost before the inbox is subscribed to.
     await this.#inbox.ready();
-    let isDone = false;
-    let sent = 0;
     // A caller whose inbox has no receiver is gone.
-    const lost = (receivers: unknown): void => {
+    const reached = (receivers: unknown): void => {
       if (receivers !== 0) return;
-      stream.granted = 0;
-      isGone = true;
+      stream.isGone = true;
       stream.wake?.();
     };
-    let isGone = false;
+    const failed = (error: unknown): void => this.#fail(stream, error);
+    let isDone = false;
     try {
       for (;;) {
-        while (
-          sent >= stream.granted &&
-          !signal.aborted &&
-          !isGone &&
-          stream.failure === undefined
-        ) {
-          await this.#awaitCredit(message, stream, lost);
-        }
+        while (stream.sent >= stream.granted && !isOver(stream))
+          await this.#awaitCredit(stream, reached);
         if (stream.failure !== undefined) throw stream.failure;
-        if (signal.aborted || isGone) return;
+        if (isOver(stream)) return;
         const next = await advance(iterator, request);
         if (next.done === true) {
           isDone = true;
           // A generator that ended because it was cancelled has not reached the end of the stream.
           if (signal.reason instanceof CancelledError) return;
-          await replier.end(message, sent);
+          if (stream.failure !== undefined) throw stream.failure;
+          await replier.end(message, stream.sent);
           return;
         }
         // Checked, and sent as it is: the caller's schema makes its own output of it.
         if (validate !== undefined) await validate(next.value);
-        replier.item(message, next.value, ++sent).then(lost, (error: Error) => fail(stream, error));
+        if (stream.failure !== undefined) throw stream.failure;
+        replier.item(message, next.value, stream.sent + 1).then(reached, failed);
+        stream.sent++;
       }
     } finally {
       // Has a generator run its `finally`; one that has ended or thrown ignores this.
@@ -132,16 +168,30 @@ export class StreamAnswers {
     }
   }
 
+  /** Ends a stream with an error, which its caller is told at once. */
+  #fail(stream: RunningStream, error: unknown): void {
+    if (stream.told !== undefined) return;
+    stream.failure = error instanceof Error ? error : new Error(String(error));
+    stream.told = this.#tell(stream.request.message, error, stream.replier);
+    stream.wake?.();
+  }
+
+  /** Sends the caller an error. Never rejects: where that fails, the handler's error is what counts. */
+  async #tell(message: ReceivedMessage, error: unknown, replier: Replier): Promise<void> {
+    try {
+      await replier.refuse(message, error);
+    } catch (failure) {
+      this.#report('a caller could not be told that its stream failed', failure);
+    }
+  }
+
   /** Waits for credit; asks every two seconds whether the caller still waits. */
-  async #awaitCredit(
-    message: ReceivedMessage,
-    stream: RunningStream,
-    lost: (receivers: unknown) => void,
-  ): Promise<void> {
+  async #awaitCredit(stream: RunningStream, reached: (receivers: unknown) => void): Promise<void> {
+    const { message } = stream.request;
     await new Promise<void>((resolve) => {
       const probe = setInterval(() => {
         const call = message.header(CALL_KEY) as string;
-        this.#inbox.notify(message.replyTo as string, 'probe', call).then(lost, () => undefined);
+        this.#inbox.notify(message.replyTo as string, 'probe', call).then(reached, () => undefined);
       }, PROBE_INTERVAL);
       stream.wake = () => {
         clearInterval(probe);
@@ -157,24 +207,34 @@ export class StreamAnswers {
     iterator: AsyncIterator<unknown>,
     replier: Replier,
   ): Promise<void> {
-    if (message.replyTo === undefined) {
-      // Nobody waits for an answer: the generator is run for what it does.
-      for (let next = await iterator.next(); next.done !== true;) next = await iterator.next();
-      return;
-    }
     await iterator.return?.();
     const error = new RpcError(
       'STREAM',
       'the handler answers with a stream: call it by broker.requestMany()',
     );
-    await replier.refuse(message, error);
+    await this.#tell(message, error, replier);
     throw error;
+  }
+
+  /** By the inbox and the id of the call; undefined where the caller has no inbox, and so cannot grant anything. */
+  #keyOf(replyTo: string, call: string | undefined): string | undefined {
+    const home = this.#inbox.homeOf(replyTo);
+    return home === undefined || call === undefined ? undefined : `${home} ${call}`;
   }
 }
 
-function fail(stream: RunningStream, error: Error): void {
-  stream.failure ??= error;
-  stream.wake?.();
+/** Whether no further item is to be sent. */
+function isOver({ failure, isGone, request }: RunningStream): boolean {
+  return failure !== undefined || isGone || request.signal.aborted;
+}
+
+/** Runs a generator as far as its first item, since nobody takes any. */
+async function leaveAtFirst(
+  iterator: AsyncIterator<unknown>,
+  request: StreamRequest,
+): Promise<void> {
+  const next = await advance(iterator, request);
+  if (next.done !== true) await iterator.return?.();
 }
 
 /** Takes the next item. What the generator sends meanwhile inherits from the request. */
@@ -183,8 +243,4 @@ function advance(
   parent: ParentMessage,
 ): Promise<IteratorResult<unknown>> {
   return runWithParent(parent, true, () => iterator.next());
-}
-
-function keyOf(inbox: string, call: string): string {
-  return `${inbox} ${call}`;
 }

@@ -121,6 +121,10 @@ export class MemoryTransport implements Transport {
     });
   }
 
+  onChannelsRestored(restored: () => void): () => void {
+    return this.#gate?.add({ cut: () => {}, restore: restored }) ?? (() => {});
+  }
+
   peek(from: Target, after: string | undefined, max: number): Promise<Delivery[]> {
     const { kind, name } = from;
     return this.#run((server) => {

@@ -26,6 +26,7 @@ export class PubSub {
   readonly #report: Report;
   /** On a cluster, a name: the connection goes to its node. Undefined for any node. */
   readonly #home: string | undefined;
+  readonly #what: 'channels' | 'answers';
   readonly #sinks: Record<Manner, Listeners<ChannelSink>> = {
     subscribe: new Listeners(),
     psubscribe: new Listeners(),
@@ -43,10 +44,17 @@ export class PubSub {
   /** When the connection was lost. */
   #lostAt = 0;
 
-  constructor(connections: Connections, report: Report, home?: string) {
+  /** `what` arrives here: for the log. */
+  constructor(
+    connections: Connections,
+    report: Report,
+    home?: string,
+    what: 'channels' | 'answers' = 'channels',
+  ) {
     this.#connections = connections;
     this.#report = report;
     this.#home = home;
+    this.#what = what;
   }
 
   /** Why nothing arrives at the moment; undefined where everything is subscribed. */
@@ -182,7 +190,9 @@ export class PubSub {
       restoring.resolve();
       const gap = Math.round(monotonicTime() - this.#lostAt);
       this.#report(
-        `channels are heard again; what was published in the ${gap} ms before is lost`,
+        this.#what === 'channels'
+          ? `channels are heard again; what was published in the ${gap} ms before is lost`
+          : `answers are heard again; those of the ${gap} ms before are asked for`,
         undefined,
         'info',
       );

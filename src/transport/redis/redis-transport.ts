@@ -29,8 +29,14 @@ export class RedisTransport implements Transport {
   readonly #report: Report;
   readonly #sendCommands = new SendCommands();
   readonly #pubsub: PubSub;
-  /** On a cluster: connections for subscriptions that must be on the node of their slot, by slot. */
+  /** On a cluster: connections for sharded channels, which must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
+  /**
+   * Connections for `listen`, that is for answers; on a cluster one for each slot. Redis cuts off a
+   * connection for which too much waits: an answer must not take the channels with it, nor the reverse.
+   */
+  readonly #listening = new Map<number, PubSub>();
+  readonly #onChannelsRestored = new Set<() => void>();
   #downSince: number | undefined;
   #onConnection: (state: 'up' | 'down') => void = () => {};
 
@@ -39,6 +45,7 @@ export class RedisTransport implements Transport {
     this.#client = this.#connections.client;
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
+    this.#pubsub.onRestored(this.#channelsRestored);
     this.countsReceivers = !this.#connections.isCluster;
     const { listening } = this.#connections;
     listening.on('close', () => {
@@ -151,7 +158,7 @@ export class RedisTransport implements Transport {
     onRestored: () => void,
   ): Promise<Listener> {
     // PUBLISH goes to the node of the channel's slot and counts its subscribers, so we subscribe there.
-    const pubsub = this.#pubsubOf(channel);
+    const pubsub = this.#listeningOf(channel);
     // Before subscribing: a connection may be lost while the subscription is being confirmed.
     const forget = pubsub.onRestored(onRestored);
     try {
@@ -231,12 +238,19 @@ export class RedisTransport implements Transport {
     return this.#connections.flush();
   }
 
+  onChannelsRestored(restored: () => void): () => void {
+    const listener = (): void => restored();
+    this.#onChannelsRestored.add(listener);
+    return () => void this.#onChannelsRestored.delete(listener);
+  }
+
   async ping(): Promise<void> {
     await this.#client.ping();
   }
 
   async close(): Promise<void> {
-    for (const pubsub of [this.#pubsub, ...this.#pubsubs.values()]) pubsub.close();
+    for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
+      pubsub.close();
     this.#connections.close();
   }
 
@@ -259,10 +273,29 @@ export class RedisTransport implements Transport {
   #pubsubOf(name: string): PubSub {
     const slot = this.#connections.slotOf(name);
     if (slot === undefined) return this.#pubsub;
-    const home = this.#pubsubs.get(slot) ?? new PubSub(this.#connections, this.#report, name);
-    this.#pubsubs.set(slot, home);
+    let home = this.#pubsubs.get(slot);
+    if (home === undefined) {
+      home = new PubSub(this.#connections, this.#report, name);
+      home.onRestored(this.#channelsRestored);
+      this.#pubsubs.set(slot, home);
+    }
     return home;
   }
+
+  #listeningOf(name: string): PubSub {
+    const slot = this.#connections.slotOf(name);
+    const key = slot ?? -1;
+    const home = this.#listening.get(key);
+    if (home !== undefined) return home;
+    const at = slot === undefined ? undefined : name;
+    const made = new PubSub(this.#connections, this.#report, at, 'answers');
+    this.#listening.set(key, made);
+    return made;
+  }
+
+  readonly #channelsRestored = (): void => {
+    for (const restored of this.#onChannelsRestored) restored();
+  };
 }
 
 /** Adds the channel's name to a refusal of the server, which names none. */
