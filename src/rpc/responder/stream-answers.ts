@@ -145,20 +145,20 @@ export class StreamAnswers {
       for (;;) {
         while (stream.sent >= stream.granted && !isOver(stream))
           await this.#awaitCredit(stream, reached);
-        if (stream.failure !== undefined) throw stream.failure;
+        throwFailure(stream);
         if (isOver(stream)) return;
         const next = await advance(iterator, request);
         if (next.done === true) {
           isDone = true;
           // A generator that ended because it was cancelled has not reached the end of the stream.
           if (signal.reason instanceof CancelledError) return;
-          if (stream.failure !== undefined) throw stream.failure;
+          throwFailure(stream);
           await replier.end(message, stream.sent);
           return;
         }
         // Checked, and sent as it is: the caller's schema makes its own output of it.
         if (validate !== undefined) await validate(next.value);
-        if (stream.failure !== undefined) throw stream.failure;
+        throwFailure(stream);
         replier.item(message, next.value, stream.sent + 1).then(reached, failed);
         stream.sent++;
       }
@@ -221,6 +221,11 @@ export class StreamAnswers {
     const home = this.#inbox.homeOf(replyTo);
     return home === undefined || call === undefined ? undefined : `${home} ${call}`;
   }
+}
+
+/** Throws why the stream must end with an error, if it must. */
+function throwFailure({ failure }: RunningStream): void {
+  if (failure !== undefined) throw failure;
 }
 
 /** Whether no further item is to be sent. */
