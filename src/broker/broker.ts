@@ -14,7 +14,7 @@ import type { Consumer } from '../consume/consumer.ts';
 import { DeadLetterBox } from '../consume/dead-letter-box.ts';
 import { BrokerClosedError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import { silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
+import { guardedLogger, silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
 import type { OutputOf, Schema } from '../message/schema.ts';
 import { clientFor } from '../publish/contracts.ts';
 import type { PublishPipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
@@ -77,7 +77,8 @@ export class RedisBroker extends Router implements Publishing {
     const { logger, rpc = {}, gracefulTimeout = 15_000, prefix = '', observers = [] } = options;
     const { timeout = 30_000 } = rpc;
     const { [timingsOption]: timings } = options as BrokerOptions & TimingsOption;
-    this.#logger = logger === false ? silentLogger : (logger ?? stderrLogger);
+    if (logger === false) this.#logger = silentLogger;
+    else this.#logger = logger === undefined ? stderrLogger : guardedLogger(logger);
     this.#prefix = prefix;
     this.#observers = new Observers((method, error) => {
       this.#logger.warn(

@@ -17,6 +17,23 @@ export const stderrLogger: Logger = {
 /** Logs nothing. */
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
+/** A logger of the user's that may throw: that must not end what it was told of. Its first failure is shown on stderr. */
+export function guardedLogger(logger: Logger): Logger {
+  let hasFailed = false;
+  const guard =
+    (level: keyof Logger) =>
+    (fields: object | string, message?: string): void => {
+      try {
+        logger[level](fields, message);
+      } catch (error) {
+        if (!hasFailed)
+          stderrLogger.error({ err: error }, 'the logger failed; further failures are not shown');
+        hasFailed = true;
+      }
+    };
+  return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') };
+}
+
 /** A logger whose every entry has these fields, too. A field of the entry's own wins. */
 export function boundLogger(logger: Logger, fields: object): Logger {
   const bind =

@@ -2,6 +2,8 @@ import { encodeFrame, pair } from '../message/envelope.ts';
 import { binaryFormat, openFrame } from '../message/format.ts';
 import { CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
 import { FROM_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
+import { backoff } from '../internal/backoff.ts';
+import { pause } from '../internal/deferred.ts';
 import { Sparing } from '../internal/sparing.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -13,6 +15,10 @@ export interface GapRoutes {
   /** A responder's subscriptions were interrupted. */
   readonly gap: () => void;
 }
+
+/** Milliseconds between two attempts to listen. */
+const RETRY_MIN = 250;
+const RETRY_MAX = 5_000;
 
 /** The longest question for answers that is read, in bytes. Ours have 512 ids of 16 bytes. */
 const MAX_QUESTION = 64 * 1024;
@@ -28,8 +34,9 @@ export class GapChannel {
   readonly #channel: string;
   readonly #report: Report;
   #routes: GapRoutes | undefined;
-  #listening: Promise<unknown> | undefined;
-  #closed = false;
+  #isListening = false;
+  readonly #closing = new AbortController();
+  readonly #refused = new Sparing();
   readonly #unreadable = new Sparing();
 
   constructor(transport: Transport, inboxPrefix: string, report: Report) {
@@ -43,23 +50,16 @@ export class GapChannel {
     this.#routes = routes;
   }
 
-  /** Subscribes, once. A failure is logged and not thrown: calls work without recovery. */
+  /** Subscribes, once. A failure is logged and tried again, and not thrown: calls work without recovery. */
   listen(): void {
-    if (this.#listening !== undefined) return;
-    this.#listening = this.#transport
-      .listen(
-        this.#channel,
-        (frame) => this.#receive(frame),
-        () => {},
-      )
-      .catch((error: unknown) => {
-        if (!this.#closed) this.#report('lost answers cannot be recovered', error);
-      });
+    if (this.#isListening) return;
+    this.#isListening = true;
+    void this.#listen();
   }
 
   /** From now on a failure to listen is not logged. The transport closes the subscription. */
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
   }
 
   /** Notifies all other brokers (PUBLISH). `inbox` is the sender's. */
@@ -69,6 +69,21 @@ export class GapChannel {
       { kind: 'channel', name: this.#channel },
       encodeFrame(pairs, 3, calls),
     );
+  }
+
+  async #listen(): Promise<void> {
+    const receive = (frame: Buffer): void => this.#receive(frame);
+    for (let failures = 1; !this.#closing.signal.aborted; failures++) {
+      try {
+        await this.#transport.listen(this.#channel, receive, () => {});
+        return;
+      } catch (error) {
+        if (this.#closing.signal.aborted) return;
+        const times = this.#refused.next();
+        if (times !== undefined) this.#report(`lost answers cannot be recovered${times}`, error);
+        await pause(backoff(failures, RETRY_MIN, RETRY_MAX), this.#closing.signal);
+      }
+    }
   }
 
   #receive(bytes: Buffer): void {

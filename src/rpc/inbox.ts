@@ -1,3 +1,6 @@
+import { ConnectionError } from '../errors.ts';
+import { monotonicTime } from '../internal/clock.ts';
+import { pause } from '../internal/deferred.ts';
 import { Sparing } from '../internal/sparing.ts';
 import { encodeFrame, isFrame, pair, type Frame } from '../message/envelope.ts';
 import { binaryFormat, openFrame, type MessageFormat } from '../message/format.ts';
@@ -41,6 +44,11 @@ export interface InboxRoutes extends Readonly<Record<Status, Receive>> {
 export function keptAnswersKey(inbox: string): string {
   return `${inbox}:kept`;
 }
+
+/** Milliseconds in which the connection for answers is tried again where it breaks as it is made. */
+const OPEN_PATIENCE = 1_000;
+
+const OPEN_PAUSE = 50;
 
 /** The longest name of an inbox without its prefix, in characters. Those that are made here have 24. */
 const MAX_INBOX = 64;
@@ -187,16 +195,19 @@ export class Inbox {
   }
 
   async #listen(): Promise<Listener> {
-    try {
-      this.#listener = await this.#transport.listen(
-        this.address.name,
-        this.receive,
-        this.#restored,
-      );
-      return this.#listener;
-    } catch (error) {
-      this.#listening = undefined;
-      throw error;
+    const { name } = this.address;
+    const began = monotonicTime();
+    for (;;) {
+      try {
+        return (this.#listener = await this.#transport.listen(name, this.receive, this.#restored));
+      } catch (error) {
+        // A connection that broke as it was made; the transport itself has stood before.
+        if (!(error instanceof ConnectionError) || monotonicTime() - began > OPEN_PATIENCE) {
+          this.#listening = undefined;
+          throw error;
+        }
+        await pause(OPEN_PAUSE);
+      }
     }
   }
 }

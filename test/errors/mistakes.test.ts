@@ -337,6 +337,31 @@ const setup: Row[] = [
     /^requestMany: the name of a list/,
   ],
   [
+    'a window larger than responders send ahead',
+    () => broker.requestMany(1, { list: 'a', window: 1_025 }),
+    "'window'",
+    '1024',
+  ],
+  [
+    'a reply channel of an unknown kind',
+    () => publish({ list: 'a', rpc: true, replyChannel: 'own' }),
+    "'replyChannel'",
+    'dedicated',
+  ],
+  [
+    'a reply channel for a message that is no call',
+    () => publish({ list: 'a', replyChannel: 'dedicated' }),
+    "'replyChannel'",
+    'rpc: true',
+  ],
+  ['maxBytes of 0', () => new RedisBroker('memory://x', { maxBytes: 0 }), "'maxBytes'"],
+  [
+    'replies to an unknown kind of place',
+    () => new RedisBroker('memory://x', { replies: 'inbox' as never }),
+    "'replies'",
+    'inboxes',
+  ],
+  [
     'a gather at an empty name',
     () => broker.gather(1, { channel: '' }),
     /^gather: the name of a channel/,

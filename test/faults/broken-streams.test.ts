@@ -41,15 +41,17 @@ async function read(client: RedisBroker, atThousand: () => unknown): Promise<str
   }
 }
 
-// The first connection of a broker carries commands, the second subscriptions.
+// The first connection of a broker carries commands, one for channels follows where it has subscribers
+// of channels, and the last is for answers.
 const second = (index: number): boolean => index === 1;
+const third = (index: number): boolean => index === 2;
 
 it.concurrent.for([
   ['all connections of the caller are cut', true, (proxy: FaultProxy) => proxy.cut()],
-  ['the caller’s subscriptions are cut', true, (proxy: FaultProxy) => proxy.cut(second)],
+  ['the caller’s answers are cut', true, (proxy: FaultProxy) => proxy.cut(second)],
   ['all connections of the caller are half-open', true, (proxy: FaultProxy) => proxy.halfOpen()],
   ['all connections of the responder are cut', false, (proxy: FaultProxy) => proxy.cut()],
-  ['the responder’s subscriptions are cut', false, (proxy: FaultProxy) => proxy.cut(second)],
+  ['the responder’s answers are cut', false, (proxy: FaultProxy) => proxy.cut(third)],
   [
     'all connections of the responder are half-open',
     false,
@@ -70,6 +72,23 @@ it.concurrent.for([
     expect(client.stats.pendingCalls).toBe(0);
   },
 );
+
+it.concurrent('a stream goes on where the responder’s channels are cut in its middle', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const proxy = await own.proxy(server.port);
+  const service = own.broker(proxy.url, { logger: false });
+  const client = own.broker(server.url, { logger: false });
+  await counter(service);
+  const items: number[] = [];
+  for await (const item of client.requestMany<number>(1, { channel: 'numbers' })) {
+    items.push(item);
+    if (item === 1_000) proxy.cut(second);
+    if (item === 5_000) break;
+  }
+  expect(items).toEqual(Array.from({ length: 5_000 }, (_, i) => i + 1));
+});
 
 it.concurrent(
   'streams whose subscriptions are killed on both sides break; none hangs, and every generator finishes',

@@ -70,9 +70,9 @@ it.concurrent.for(STRUCTURES)(
       caller.publish(n, { ...places[structure], rpc: true, timeout });
     expect(await call(1, 10_000)).toBe(1);
 
-    // Commands, subscriptions, and one blocking reader each for list and stream.
+    // Commands, channels, answers, and one blocking reader each for list and stream.
     const connections = proxy.halfOpen();
-    expect(connections).toBe(4);
+    expect(connections).toBe(5);
     const before = proxy.accepted;
     const started = performance.now();
     // Popped for a reader that is gone, a list's request is lost: Redis delivers it at most once.

@@ -35,7 +35,7 @@ it.each([
     expect(ends['aborted']).toBe(all / 1_000);
     expect(pending).toBe(0);
     expect(after.heap).toBeLessThan(before.heap * 1.05 + 2 * 2 ** 20);
-    expect(before.listeners.clients).toBe(4); // commands and subscriptions, of both brokers
+    expect(before.listeners.clients).toBe(5); // commands and answers of both brokers, and channels of one
     expect(after.listeners).toEqual(before.listeners);
     // Nothing keeps the process alive once its brokers have stopped.
     const code = await new Promise((resolve) => {

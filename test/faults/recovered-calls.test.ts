@@ -1,0 +1,105 @@
+import { expect } from 'vitest';
+import { it } from '../support/concurrent.ts';
+import { eventually } from '../support/eventually.ts';
+
+it.concurrent('a caller that is away for a moment is not gone: a handler that asks for its signal goes on, and its answer arrives', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const admin = own.client(server.url);
+  const service = own.broker(server.url);
+  let aborted = false;
+  let go: (() => void) | undefined;
+  service.subscriber({ stream: 'work', group: 'g' }, async (_body, ctx) => {
+    await new Promise<void>((resolve) => (go = resolve));
+    ctx.signal.addEventListener('abort', () => (aborted = true));
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    return 'answer';
+  });
+  await service.start();
+  const proxy = await own.proxy(server.port);
+  const away = { host: '127.0.0.1', port: proxy.port, retryStrategy: () => 700 };
+  const caller = own.broker(away, { logger: false });
+  const call = caller.publish(1, { stream: 'work', rpc: true, timeout: 10_000 });
+  await eventually(() => go !== undefined);
+  proxy.cut((index) => index === 1);
+  await eventually(async () =>
+    expect(await admin.pubsub('CHANNELS', 'redstart:inbox:{*')).toEqual([]),
+  );
+  go?.();
+  expect(await call).toBe('answer');
+  expect(aborted).toBe(false);
+});
+
+it.concurrent('calls under one correlation id outlive cut subscriptions like all others', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const admin = own.client(server.url);
+  const service = own.broker(server.url);
+  service.subscriber({ list: 'echo', concurrency: 50 }, async (body) => {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return body;
+  });
+  await service.start();
+  const caller = own.broker(server.url);
+  const calls: Promise<unknown>[] = [];
+  for (let n = 0; n < 60; n++) {
+    const to = { list: 'echo', rpc: true, timeout: 10_000, correlationId: 'same' } as const;
+    calls.push(caller.publish(n, to));
+    if (n % 10 === 5) await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(await Promise.all(calls)).toEqual(Array.from({ length: 60 }, (_, n) => n));
+  own.takeLogs();
+});
+
+it.concurrent.for([100, 1e6, 9 * 2 ** 20])(
+  'an answer of %d bytes that is given while its caller is cut off arrives, and its request is handled once',
+  { timeout: 30_000 },
+  async (size, { own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
+    const service = own.broker(server.url);
+    let runs = 0;
+    let go: (() => void) | undefined;
+    service.subscriber('report', async () => {
+      runs++;
+      await new Promise<void>((resolve) => (go = resolve));
+      return Buffer.alloc(size, 1);
+    });
+    await service.start();
+    const caller = own.broker(proxy.url, { logger: false });
+    const call = caller.publish<Buffer>(1, { channel: 'report', rpc: true, timeout: 20_000 });
+    await eventually(() => go !== undefined);
+    proxy.cut((index) => index === 1);
+    go?.();
+    expect((await call).length).toBe(size);
+    expect(runs).toBe(1);
+  },
+);
+
+it.concurrent('one cut of ten services and a caller has each pending request repeated a few times, not once for each service', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const admin = own.client(server.url);
+  for (let n = 0; n < 10; n++) {
+    const service = own.broker(server.url, { logger: false });
+    service.subscriber(`own ${n}`, () => n);
+    await service.start();
+    await service.publish(1, { channel: `own ${n}`, rpc: true });
+  }
+  const silent = own.client(server.url);
+  await silent.subscribe('silent');
+  const caller = own.broker(server.url, { logger: false });
+  const calls = Array.from({ length: 200 }, (_, n) =>
+    caller.publish(n, { channel: 'silent', rpc: true, timeout: 4_000 }).catch(() => 'ended'),
+  );
+  let requests = 0;
+  silent.on('messageBuffer', () => requests++);
+  await eventually(() => expect(caller.stats.pendingCalls).toBe(200));
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  expect(await Promise.all(calls)).toEqual(Array(200).fill('ended'));
+  expect(requests).toBeLessThanOrEqual(4 * 200);
+});
