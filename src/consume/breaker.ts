@@ -1,4 +1,7 @@
 import { clearTimer, setTimer } from '../internal/clock.ts';
+import type { Report } from '../transport/source.ts';
+import type { Outcome } from './outcome.ts';
+import type { Decision } from './settlement.ts';
 
 /** When a subscriber stops reading because every message fails, and for how long. */
 export interface Pause {
@@ -17,6 +20,7 @@ export type BreakerState = 'closed' | 'open' | 'trial';
  */
 export class Breaker {
   readonly #pause: Pause;
+  readonly #report: Report;
   readonly #onChange: (state: BreakerState) => void;
   #state: BreakerState = 'closed';
   #failures = 0;
@@ -24,8 +28,9 @@ export class Breaker {
   #openedAt: string | undefined;
 
   /** `onChange` is called with each new state, after it has become the state. */
-  constructor(pause: Pause, onChange: (state: BreakerState) => void) {
+  constructor(pause: Pause, report: Report, onChange: (state: BreakerState) => void) {
     this.#pause = pause;
+    this.#report = report;
     this.#onChange = onChange;
   }
 
@@ -38,12 +43,19 @@ export class Breaker {
     return this.#openedAt;
   }
 
+  /** Only failures that are going to be retried count: a caller hears of the others, or they are final. */
+  after(outcome: Outcome, decision: Decision): void {
+    if (outcome.kind === 'ok') this.succeeded();
+    else if (decision.how === 'nack' && decision.isCounted) this.failed();
+  }
+
   /** A handler has returned. */
   succeeded(): void {
     this.#failures = 0;
     if (this.#state === 'closed') return;
     clearTimer(this.#timer);
     this.#openedAt = undefined;
+    this.#report('a message was handled: reading goes on', undefined, 'info');
     this.#become('closed');
   }
 
@@ -55,6 +67,9 @@ export class Breaker {
     this.#openedAt ??= new Date().toISOString();
     this.#timer = setTimer(() => this.#become('trial'), this.#pause.for);
     this.#timer.unref();
+    const { for: time } = this.#pause;
+    const what = `${this.#failures} failures in a row: nothing is read for ${time} ms, then one message is tried`;
+    this.#report(what, undefined);
     this.#become('open');
   }
 

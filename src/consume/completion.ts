@@ -4,6 +4,7 @@ import { deferred, type Deferred } from '../internal/deferred.ts';
 import { bodyOf, isResponse } from '../message/response.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
+import type { Breaker } from './breaker.ts';
 import type { Attempt } from './dispatcher.ts';
 import { failed, type Outcome } from './outcome.ts';
 import type { Decision, Log, Settler } from './settlement.ts';
@@ -22,8 +23,7 @@ export interface CompletionOptions {
   /** Called for a request that came too late to be handled. */
   readonly onExpired: () => void;
   readonly log: Log;
-  /** Called with the end of each handler: for the breaker. */
-  readonly onOutcome: ((outcome: Outcome, decision: Decision) => void) | undefined;
+  readonly breaker: Breaker | undefined;
 }
 
 /** Carries out what follows from an outcome, in this order: log → answer → forward → settle. */
@@ -43,7 +43,7 @@ export class Completion {
   finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
     const { message, delivery } = attempt;
     const decision = this.#settler.decide(outcome, message, delivery);
-    this.#options.onOutcome?.(outcome, decision);
+    this.#options.breaker?.after(outcome, decision);
     this.#log(attempt, outcome, decision);
     const [final, answer] = this.#answer(attempt, outcome, decision);
     const isForwarded = forwards(attempt, final);

@@ -8,7 +8,7 @@ import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type ReceivedMessage } from '../messag
 import type { Session } from '../rpc/session.ts';
 import type { Delivery, Source } from '../transport/source.ts';
 import { BatchSource } from './batch-source.ts';
-import { Breaker, type BreakerState } from './breaker.ts';
+import { Breaker } from './breaker.ts';
 import { Cancellation } from './cancellation.ts';
 import { Completion } from './completion.ts';
 import { takeByHand } from './by-hand.ts';
@@ -22,7 +22,7 @@ import type { Overrides } from './inject.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
 import { rescue } from './rescue.ts';
-import { Settler, type Decision, type Settlement } from './settlement.ts';
+import { Settler, type Settlement } from './settlement.ts';
 import { Subscription } from './subscription.ts';
 import { withinTime } from './time-limit.ts';
 import type { Vitals } from './vitals.ts';
@@ -64,7 +64,9 @@ export class RunningSubscriber implements ContextHost {
     this.#environment = environment;
     this.#cancellation = new Cancellation(session.cancellations);
     const { source, pattern, address, pause } = plan;
-    this.#breaker = pause && new Breaker(pause, (state) => this.#breakerBecame(state));
+    this.#breaker =
+      pause &&
+      new Breaker(pause, environment.report, (state) => this.#subscription?.breaker(state));
     const { codec, format, routes } = environment;
     this.#dispatcher = new Dispatcher({
       address,
@@ -330,25 +332,6 @@ export class RunningSubscriber implements ContextHost {
       );
   }
 
-  /** Only failures that are going to be retried count: a caller hears of the others, or they are final. */
-  #tellBreaker(outcome: Outcome, decision: Decision): void {
-    if (outcome.kind === 'ok') this.#breaker?.succeeded();
-    else if (decision.how === 'nack' && decision.isCounted) this.#breaker?.failed();
-  }
-
-  #breakerBecame(state: BreakerState): void {
-    const { report } = this.#environment;
-    const { pause } = this.#plan;
-    if (state === 'open') {
-      report(
-        `${pause?.after ?? 0} failures in a row: nothing is read for ${pause?.for ?? 0} ms, then one message is tried`,
-        undefined,
-      );
-    }
-    if (state === 'closed') report('a message was handled: reading goes on', undefined, 'info');
-    this.#subscription?.breaker(state);
-  }
-
   #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
     this.#cancellation.release(attempt.context);
     const observers = this.#observers.active;
@@ -384,7 +367,7 @@ export class RunningSubscriber implements ContextHost {
       isLastResort,
       onExpired,
       log,
-      onOutcome: this.#breaker && this.#tellBreaker.bind(this),
+      breaker: this.#breaker,
     });
   }
 

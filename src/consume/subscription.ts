@@ -1,10 +1,9 @@
-import { messageOf } from '../errors.ts';
-import { backoff } from '../internal/backoff.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
 import type { BreakerState } from './breaker.ts';
-import type { Incident, Vitals } from './vitals.ts';
-import { DisconnectedError, type Delivery, type Report, type Source } from '../transport/source.ts';
+import { ReadFailures, incident } from './read-failures.ts';
+import type { Vitals } from './vitals.ts';
+import type { Delivery, Report, Source } from '../transport/source.ts';
 
 /** A read fetches as many deliveries as the handler finishes in this many milliseconds … */
 const AHEAD = 10;
@@ -77,17 +76,15 @@ export class Subscription {
   /** Resolves when the next call of `process` ends; undefined while nobody waits. */
   #ended: Deferred<void> | undefined;
   #gaveUp = false;
-  /** Reads that have failed in a row. */
-  #failures = 0;
   /** When the current read began; undefined while none runs. */
   #reading: number | undefined;
-  #lastError: Incident | undefined;
-  #hasFailed = false;
+  readonly #failures: ReadFailures;
   #sourceStopped: Promise<void> | undefined;
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
     this.#source = options.source;
+    this.#failures = new ReadFailures(options);
     this.#concurrency = options.concurrency;
     this.#ahead = options.concurrency;
   }
@@ -101,7 +98,7 @@ export class Subscription {
     const { problem, backlog, held } = this.#source;
     return {
       state: this.#state(problem),
-      lastError: problem === undefined ? this.#lastError : incident(problem),
+      lastError: problem === undefined ? this.#failures.last : incident(problem),
       running: this.#running.size,
       longest: oldest === undefined ? 0 : monotonicTime() - oldest.since,
       handled: this.#finished,
@@ -178,12 +175,12 @@ export class Subscription {
       try {
         this.#reading = monotonicTime();
         this.#waiting = await this.#source.read(this.#demand());
-        if (this.#failures > 0) this.#options.report('reading works again', undefined, 'info');
-        this.#failures = 0;
+        this.#failures.over();
       } catch (error) {
         this.#reading = undefined;
         if (this.#stopping.signal.aborted) return;
-        if (await this.#pauseAfter(error)) continue;
+        if (await this.#failures.next(error, this.#stopping.signal)) continue;
+        await this.#source.close([]);
         return;
       }
       this.#reading = undefined;
@@ -285,44 +282,13 @@ export class Subscription {
     if (!this.#isHeld()) this.#released?.resolve();
   }
 
-  /** Logs the error and waits before the next attempt. Resolves with false if there is none. */
-  async #pauseAfter(error: unknown): Promise<boolean> {
-    const { adviceOn, report } = this.#options;
-    const isNew = messageOf(error) !== this.#lastError?.message || this.#failures === 0;
-    this.#lastError = incident(messageOf(error));
-    this.#failures++;
-    const advice = adviceOn(error);
-    if (advice !== undefined) {
-      this.#hasFailed = true;
-      report(
-        `stopped: ${messageOf(error)} (${advice}; then start the broker again)`,
-        error,
-        'error',
-      );
-      await this.#source.close([]);
-      return false;
-    }
-    // After a DisconnectedError the next read itself waits for the connection, so no pause is needed.
-    const isDisconnected = error instanceof DisconnectedError;
-    const delay = isDisconnected ? 0 : backoff(this.#failures, 250, 5_000);
-    // An error that repeats is logged at the first, second, fourth, eighth … time.
-    if (isNew || Number.isInteger(Math.log2(this.#failures))) {
-      const next = isDisconnected
-        ? 'it continues when the connection is back'
-        : `next attempt in ${Math.round(delay)} ms`;
-      report(`reading failed, ${next}`, error);
-    }
-    if (delay > 0) await pause(delay, this.#stopping.signal);
-    return true;
-  }
-
   #state(problem: string | undefined): Vitals['state'] {
-    if (this.#hasFailed) return 'failed';
+    if (this.#failures.isFinal) return 'failed';
     if (this.#stopping.signal.aborted) return 'stopped';
     if (this.#holds.has('pause')) return 'paused';
     if (this.#holds.has('breaker') || this.#isTrial) return 'open';
     if (problem !== undefined) return 'retrying';
-    if (this.#failures === 0) return 'running';
+    if (this.#failures.inARow === 0) return 'running';
     const isWaiting =
       this.#reading !== undefined && monotonicTime() - this.#reading > RECOVERED_AFTER;
     return isWaiting ? 'running' : 'retrying';
@@ -402,8 +368,4 @@ export class Subscription {
     const inTime = (finished / Math.max(elapsed, 0.001)) * AHEAD;
     this.#ahead = Math.max(1, Math.min(MAX_AHEAD, this.#ahead * 2, inTime));
   }
-}
-
-function incident(message: string): Incident {
-  return { message, at: new Date().toISOString() };
 }

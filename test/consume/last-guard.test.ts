@@ -35,6 +35,7 @@ it.each([1, 2])(
       source: sourceOf(names),
       concurrency,
       batch: 1,
+      isShared: false,
       fetch: 1,
       process: ([delivery]) => {
         const { name } = delivery as Delivery;

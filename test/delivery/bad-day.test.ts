@@ -243,7 +243,7 @@ onBothBackends('a bad day', (bench) => {
       await broker.publishBatch(['a', 'bad', 'c'], to as { list: string });
       await broker.start();
       await eventually(async () => expect(await box.count()).toBe(1));
-      await eventually(() => expect(handled.toSorted()).toEqual(['a', 'c']));
+      await eventually(() => expect(new Set(handled)).toEqual(new Set(['a', 'c'])));
       expect(await box.list()).toMatchObject([{ body: 'bad', deliveries: 3 }]);
       takeLogs();
     });
