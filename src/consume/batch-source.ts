@@ -27,6 +27,10 @@ export class BatchSource implements Source {
     return this.#inner.backlog;
   }
 
+  get held(): number {
+    return this.#inner.held;
+  }
+
   async read(max: number): Promise<Delivery[]> {
     const deliveries = await this.#next(max);
     const until = monotonicTime() + this.#maxWait;
@@ -60,12 +64,16 @@ export class BatchSource implements Source {
     await this.#inner.close([...unstarted, ...late]);
   }
 
+  giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    return this.#inner.giveBack(deliveries);
+  }
+
   ack(delivery: Delivery): Promise<void> | undefined {
     return this.#inner.ack(delivery);
   }
 
-  nack(delivery: Delivery, delay: number): void {
-    this.#inner.nack(delivery, delay);
+  nack(delivery: Delivery, delay: number, isCounted?: boolean): void {
+    this.#inner.nack(delivery, delay, isCounted);
   }
 
   abandon(delivery: Delivery): void {

@@ -201,7 +201,7 @@ export class Subscription {
       this.#released = undefined;
       return true;
     }
-    const waiting = (this.#source.held ?? 0) - this.#running.size * this.#options.batch;
+    const waiting = this.#source.held - this.#running.size * this.#options.batch;
     if (waiting < Math.max(MAX_WAITING, 2 * this.#concurrency)) return false;
     await pause(LOOK_AGAIN, this.#stopping.signal);
     return true;
@@ -253,7 +253,7 @@ export class Subscription {
     this.#waiting = [];
     if (unstarted.length === 0) return;
     try {
-      await this.#source.giveBack?.(unstarted);
+      await this.#source.giveBack(unstarted);
     } catch (error) {
       this.#options.report('deliveries could not be given back, they stay here', error);
       for (const delivery of unstarted) this.#source.abandon(delivery);

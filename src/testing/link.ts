@@ -77,6 +77,10 @@ class LinkedSource implements Source {
     return this.#inner.backlog;
   }
 
+  get held(): number {
+    return this.#inner.held;
+  }
+
   async read(max: number): Promise<Delivery[]> {
     await this.#untilUp();
     const deliveries = await this.#inner.read(max);
@@ -95,14 +99,19 @@ class LinkedSource implements Source {
     await this.#inner.close(unstarted);
   }
 
+  giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    this.#link.activity++;
+    return this.#inner.giveBack(deliveries);
+  }
+
   ack(delivery: Delivery): Promise<void> | undefined {
     this.#link.activity++;
     return this.#inner.ack(delivery);
   }
 
-  nack(delivery: Delivery, delay: number): void {
+  nack(delivery: Delivery, delay: number, isCounted?: boolean): void {
     this.#link.activity++;
-    this.#inner.nack(delivery, delay);
+    this.#inner.nack(delivery, delay, isCounted);
   }
 
   abandon(delivery: Delivery): void {

@@ -41,6 +41,11 @@ export class Feed {
     return this.#ready.length;
   }
 
+  /** Whether a reader waits. */
+  get isAwaited(): boolean {
+    return this.#wake !== undefined;
+  }
+
   /** Resolves when the call of `fetch` that is under way has ended; undefined where none is. */
   get fetching(): Promise<void> | undefined {
     return this.#fetching;
@@ -50,6 +55,12 @@ export class Feed {
   push(delivery: Delivery): void {
     this.#ready.push(delivery);
     if (this.#fetching === undefined) this.#wake?.();
+  }
+
+  /** Puts deliveries before all others. */
+  unshift(deliveries: readonly Delivery[]): void {
+    this.#ready.unshift(...deliveries);
+    this.#wake?.();
   }
 
   /** Adds a delivery that a waiting reader gets at once, though a fetch is under way. */

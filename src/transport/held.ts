@@ -1,83 +1,101 @@
-import { Timers } from '../internal/timers.ts';
 import type { Delivery } from './source.ts';
 
 /**
- * `running`: a handler has it. `idle`: no handler has it; it waits for a reader or for its next delivery,
- * or was abandoned. `acknowledging`: it was handled, and the server has not confirmed that yet.
+ * `idle`: no handler has it; it waits for a reader, or was abandoned. `running`: a handler has it.
+ * `paused`: it was refused, and waits for its next delivery. `leaving`: the server is being told that it is
+ * handled, parked or given back.
  */
-type State = 'running' | 'idle' | 'acknowledging';
+type State = 'idle' | 'running' | 'paused' | 'leaving';
 
-/** The items of a reliable list that one source has taken and that are not acknowledged yet. */
+interface Item {
+  /** What the server knows the item by. */
+  readonly token: string;
+  state: State;
+}
+
+/** The items of a reliable list that one source has taken and that are not settled yet. */
 export class Held {
-  readonly #states = new Map<Delivery, State>();
-  readonly #retries = new Timers();
-  #stopped = false;
-  readonly #redeliver: (delivery: Delivery) => void;
-
-  /** `redeliver` is called with a new delivery, held already, when the delay of a `nack` is over. */
-  constructor(redeliver: (delivery: Delivery) => void) {
-    this.#redeliver = redeliver;
-  }
+  readonly #items = new Map<Delivery, Item>();
 
   get size(): number {
-    return this.#states.size;
+    return this.#items.size;
   }
 
   /** A delivery that waits for a reader. */
-  add(delivery: Delivery): void {
-    this.#states.set(delivery, 'idle');
+  add(delivery: Delivery, token: string): void {
+    this.#items.set(delivery, { token, state: 'idle' });
   }
 
   /** Deliveries that a reader has taken. */
   start(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) this.#states.set(delivery, 'running');
+    for (const delivery of deliveries) {
+      const item = this.#items.get(delivery);
+      if (item !== undefined) item.state = 'running';
+    }
   }
 
-  /** True for a delivery that is to be acknowledged now: held, and not under way already. */
-  acknowledge(delivery: Delivery): boolean {
-    const state = this.#states.get(delivery);
-    if (state === undefined || state === 'acknowledging') return false;
-    this.#states.set(delivery, 'acknowledging');
+  /** The token of a delivery that is held. */
+  tokenOf(delivery: Delivery): string | undefined {
+    return this.#items.get(delivery)?.token;
+  }
+
+  /** True for a delivery that is to leave now: held, and not on its way out already. */
+  leave(delivery: Delivery): boolean {
+    const item = this.#items.get(delivery);
+    if (item === undefined || item.state === 'leaving') return false;
+    item.state = 'leaving';
     return true;
   }
 
-  /** Has a running delivery delivered again after `delay` milliseconds, unless it is acknowledged before. */
-  nack(delivery: Delivery, delay: number): void {
-    if (this.#states.get(delivery) !== 'running' || this.#stopped) return;
-    this.#states.set(delivery, 'idle');
-    this.#retries.after(delay, () => {
-      if (this.#states.get(delivery) !== 'idle') return; // acknowledged meanwhile
-      this.#states.delete(delivery);
-      const again = { ...delivery, count: delivery.count + 1 };
-      this.add(again);
-      this.#redeliver(again);
-    });
+  /** True for a delivery whose handler is done and that is to come again later; `waiting` takes its place until then. */
+  pause(delivery: Delivery, waiting: Delivery): boolean {
+    const item = this.#items.get(delivery);
+    if (item?.state !== 'running') return false;
+    item.state = 'paused';
+    if (waiting === delivery) return true;
+    this.#items.delete(delivery);
+    this.#items.set(waiting, item);
+    return true;
   }
 
-  /** No handler has the delivery any more, and none is to have it here. */
+  /** A delivery that could not leave: no handler has it. */
+  stay(delivery: Delivery): void {
+    const item = this.#items.get(delivery);
+    if (item?.state === 'leaving') item.state = 'idle';
+  }
+
+  /** The next delivery of an item takes the place of the one before, and waits for a reader. */
+  replace(before: Delivery, again: Delivery, token: string): void {
+    this.#items.delete(before);
+    this.add(again, token);
+  }
+
+  /** No handler has the delivery any more. */
   abandon(delivery: Delivery): void {
-    if (this.#states.get(delivery) === 'running') this.#states.set(delivery, 'idle');
+    const item = this.#items.get(delivery);
+    if (item !== undefined && item.state !== 'leaving') item.state = 'idle';
   }
 
   delete(delivery: Delivery): void {
-    this.#states.delete(delivery);
+    this.#items.delete(delivery);
   }
 
-  /** Nothing is delivered again any more. */
-  stop(): void {
-    this.#stopped = true;
-    this.#retries.clear();
-  }
-
-  /** All deliveries that are held. */
+  /** All deliveries that are held, the oldest first. */
   all(): Iterable<Delivery> {
-    return this.#states.keys();
+    return this.#items.keys();
   }
 
-  /** Forgets those that no handler has, and returns them. */
-  takeIdle(): Delivery[] {
-    const idle = [...this.#states].filter(([, state]) => state === 'idle').map(([one]) => one);
-    for (const delivery of idle) this.#states.delete(delivery);
-    return idle;
+  tokens(): Set<string> {
+    return new Set(Array.from(this.#items.values(), ({ token }) => token));
   }
+
+  /** Those that no handler has. */
+  idle(): Delivery[] {
+    return [...this.#items].filter(([, { state }]) => state === 'idle').map(([one]) => one);
+  }
+}
+
+/** What waits for its next delivery in the place of a refused one: with one delivery less where that does not count. */
+export function refused(delivery: Delivery, isCounted: boolean): Delivery {
+  return isCounted ? delivery : { ...delivery, count: delivery.count - 1 };
 }

@@ -86,7 +86,14 @@ export class PushSource implements Source {
     return this.stop();
   }
 
+  /** Nobody else has them: they wait here again, before all others. */
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    for (const { frame } of deliveries) this.#bytes += (frame as Buffer).length;
+    this.#feed.unshift(deliveries);
+  }
+
   // Redis does not keep a channel's messages: there is nothing to acknowledge.
+  readonly held = 0;
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}

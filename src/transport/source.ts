@@ -28,6 +28,12 @@ export interface Source {
   /** What has arrived without being asked for: channels only. */
   readonly backlog?: Backlog;
   /**
+   * Deliveries in this process that are not acknowledged: fetched, running, waiting here for their next
+   * delivery, or with an acknowledgement under way. What is parked on the server is not counted; 0
+   * where nothing is acknowledged.
+   */
+  readonly held: number;
+  /**
    * Waits for the first delivery, and returns at least one and at most `max`; none once the source is
    * stopped. Throws what it cannot wait out, and may then be called again.
    */
@@ -36,14 +42,44 @@ export interface Source {
   stop(): Promise<void>;
   /** Stops and releases everything; the deliveries in `unstarted` go back to where they came from. */
   close(unstarted: readonly Delivery[]): Promise<void>;
-  /** Acknowledges a delivery; does nothing where nothing is acknowledged. */
+  /**
+   * Gives back deliveries whose handling has not begun, and what was fetched for a reader that does not
+   * wait any more: they are not counted as delivered, and any consumer may take them, this one too.
+   * Groups: XCLAIM with an idle time above every `minIdle`, and a notice to consumers that wait; lists:
+   * to the head of the list, in order; a stream without a group is read again from there, and what came
+   * over a channel waits in this process again. Rejects where the server refuses; the deliveries are then
+   * still held.
+   */
+  giveBack(deliveries: readonly Delivery[]): Promise<void>;
+  /**
+   * Acknowledges a delivery; undefined where nothing is acknowledged, or it is not held any more.
+   * Resolves when the server has been told; a refusal is reported once, and it is told again until it
+   * accepts. Never rejects, and stays pending where the connection ends before.
+   */
   ack(delivery: Delivery): Promise<void> | undefined;
-  /** Leaves a delivery pending, and delivers it again after `delay` milliseconds. */
+  /**
+   * Delivers again after `delay` milliseconds, counted once more; with `isCounted` false the delivery that
+   * was refused does not count. A long delay (groups: above `minIdle` or a minute, lists: above `expiry`),
+   * those that wait at a `close` (of a list's, for more than 1 s), and all beyond the first 1 000 that wait
+   * in this process are parked on the server: they outlive the process, and whoever reads then gets them.
+   */
   nack(delivery: Delivery, delay: number, isCounted?: boolean): void;
-  giveBack?(deliveries: readonly Delivery[]): Promise<void>;
-  readonly held?: number;
   /** Forgets a delivery in this process, and leaves it pending on the server. */
   abandon(delivery: Delivery): void;
+}
+
+/** Deliveries of one source that wait in its process for their next delivery; those beyond wait on the server. */
+export const MAX_WAITING = 1_000;
+
+/** Items of a list whose pause is nearly over when their source closes go back to the list: milliseconds. */
+export const SOON = 1_000;
+
+/** The consumer of a group that holds what waits on the server for its next delivery. It never reads, and is never removed. */
+export const PARKED = 'redstart:parked';
+
+/** The longest pause, in milliseconds, that an entry of a group spends in a process: longer ones are parked. */
+export function longestPause(minIdle: number): number {
+  return Math.min(minIdle, 60_000);
 }
 
 /** One message as it arrived. */
@@ -54,7 +90,7 @@ export interface Delivery {
   readonly name: string;
   /** The id of a stream entry. */
   readonly id: string | undefined;
-  /** How often it has been delivered, this time included: to its group, or, of a list's item, by this source. */
+  /** How often it has been delivered, this time included. It goes with the message from consumer to consumer. */
   readonly count: number;
 }
 
@@ -125,4 +161,17 @@ export function missingStream(name: string, cause?: unknown): SetupError {
     `stream '${name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
     { cause },
   );
+}
+
+/** The highest id of a stream below `id`. */
+export function idBefore(id: string): string {
+  const [time = '0', sequence = '0'] = id.split('-');
+  if (BigInt(sequence) > 0n) return `${time}-${BigInt(sequence) - 1n}`;
+  return `${BigInt(time) - 1n}-18446744073709551615`;
+}
+
+/** The lowest id of a stream above `id`. */
+export function idAfter(id: string): string {
+  const [time = '0', sequence = '0'] = id.split('-');
+  return `${time}-${BigInt(sequence) + 1n}`;
 }

@@ -73,23 +73,38 @@ export interface Timings {
   readonly claimMin: number;
   /** Between two XTRIMs of one subscriber. */
   readonly trim: number;
+  /** Beyond its own outage, how long a consumer waits for the others to give signs of life before it takes over. */
+  readonly grace: number;
 
   // Reliable lists
 
   /** Between two signs of life of a consumer. */
   readonly beat: number;
-  /** Silence after which a consumer's items are given back; in memory, after which a closed source gives back what was still handled. */
+  /**
+   * Silence after which a consumer's items are given back, as seen by one that watches it; in memory,
+   * after which a closed source gives back what was still handled. Longer pauses of items are kept on
+   * the server.
+   */
   readonly expiry: number;
+  /** Between two looks at the other consumers. Longer than `beat`, so that a living one has given a sign since the last. */
+  readonly look: number;
   /** Silence after which a consumer is forgotten, its items given back. Until then a move that Redis, the network or a frozen process held up may still arrive. */
   readonly forget: number;
   /** Between two looks at a consumer that is known to be dead. */
   readonly lookAgain: number;
-  /** How long a reading of the server's clock is used. */
-  readonly clockLife: number;
-  /** By how much the two local clocks may disagree before one of them counts as set anew. */
-  readonly clockJump: number;
-  /** Before acknowledgements that failed are sent again. */
-  readonly ackRetry: number;
+  /** Between two looks for parked messages, where none is known to be due sooner. */
+  readonly parkedLook: number;
+  /** Between two reads of a list while the server is out of memory and refuses to block. */
+  readonly fullPoll: number;
+  /** How long keys that hold no message outlive the last consumer. */
+  readonly keyLife: number;
+
+  // What the server has refused
+
+  /** Shortest pause before a command about a delivery (acknowledgement, retry, parking) is sent again. */
+  readonly insistMin: number;
+  /** The longest. */
+  readonly insistMax: number;
 }
 
 export const TIMINGS: Timings = {
@@ -119,13 +134,17 @@ export const TIMINGS: Timings = {
   claimMax: 15_000,
   claimMin: 250,
   trim: 1_000,
+  grace: 500,
   beat: 3_000,
   expiry: 9_000,
+  look: 6_000,
   forget: 60_000,
   lookAgain: 30_000,
-  clockLife: 60_000,
-  clockJump: 500,
-  ackRetry: 3_000,
+  parkedLook: 18_000,
+  fullPoll: 500,
+  keyLife: 86_400_000,
+  insistMin: 100,
+  insistMax: 3_000,
 };
 
 /** The key of an option of brokers that is for this repository's tests alone: other times than {@link TIMINGS}. */

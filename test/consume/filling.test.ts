@@ -9,6 +9,8 @@ function reading(...reads: (() => Promise<Delivery[]>)[]): Source {
   return {
     canReturn: true,
     needsAck: false,
+    held: 0,
+    giveBack: async () => {},
     read: () => (reads.shift() ?? (() => Promise.reject(new Error('one read too many'))))(),
     stop: async () => {},
     close: async () => {},

@@ -12,6 +12,8 @@ function sourceOf(names: readonly string[]): Source {
     needsAck: true,
     problem: undefined,
     backlog: undefined,
+    held: 0,
+    giveBack: async () => {},
     read: async (max) => {
       const some = left.slice(0, max);
       left = left.slice(max);

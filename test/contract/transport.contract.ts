@@ -6,6 +6,7 @@ import { benchOf, type Backend } from './harness.ts';
 import { listContract } from './lists.ts';
 import { pendingContract } from './pending.ts';
 import { reliableContract } from './reliable.ts';
+import { returningContract } from './returning.ts';
 import { sharedContract } from './shared.ts';
 import { streamContract } from './streams.ts';
 
@@ -36,6 +37,9 @@ export function transportContract(title: string, start: () => Backend): void {
     });
     describe('entries of consumers that are gone', () => {
       claimsContract(bench);
+    });
+    describe('what is given back, and what waits', () => {
+      returningContract(bench);
     });
     describe('pending entries of a group', () => {
       pendingContract(bench);

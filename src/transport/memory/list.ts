@@ -1,8 +1,14 @@
+import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
 import type { Delivery, Source } from '../source.ts';
 
+/** Longer timers end at once. */
+const MAX_DELAY = 2 ** 31 - 1;
+
 /** A list key: items, and readers that block on it while it is empty, in the order they came. */
 export class MemoryList {
+  /** How often items were delivered before, beyond 0. */
+  readonly countsOf = new WeakMap<Buffer, number>();
   #items: Buffer[] = [];
   readonly #blocked = new Set<() => void>();
 
@@ -15,6 +21,12 @@ export class MemoryList {
   putBack(items: readonly Buffer[]): void {
     this.#items = [...items, ...this.#items];
     this.wakeOne();
+  }
+
+  /** Puts an item back in `delay` milliseconds, delivered `count` times so far. */
+  park(item: Buffer, count: number, delay: number): void {
+    this.countsOf.set(item, count);
+    setTimer(() => this.putBack([item]), Math.min(delay, MAX_DELAY)).unref();
   }
 
   /** Wakes the reader that has waited longest. A reader that leaves items behind wakes the next. */
@@ -81,7 +93,12 @@ export class MemoryListSource implements Source {
     this.#list.putBack(unstarted.map((delivery) => delivery.frame as Buffer));
   }
 
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    this.#list.putBack(deliveries.map((delivery) => delivery.frame as Buffer));
+  }
+
   // A popped item is gone: there is nothing to acknowledge.
+  readonly held = 0;
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}

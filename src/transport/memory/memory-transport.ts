@@ -38,7 +38,8 @@ export class MemoryTransport implements Transport {
   readonly #channels = new Listeners<Sink>();
   readonly #patterns = new Listeners<Sink>();
   readonly #sharded = new Listeners<Sink>();
-  readonly #reliable = new Set<MemoryReliableListSource>();
+  /** Those that hold something for as long as the connection stands. */
+  readonly #sources = new Set<MemoryReliableListSource | MemoryStreamSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
   constructor(name: string, { timings = TIMINGS, gate }: { timings?: Timings; gate?: Gate } = {}) {
@@ -102,7 +103,7 @@ export class MemoryTransport implements Transport {
   async open(options: SourceOptions, report: Report): Promise<Source> {
     const source = await this.#run((server) => {
       if (options.kind === 'list') return this.#openList(server, options);
-      if (options.kind === 'stream') return this.#openStream(server, options);
+      if (options.kind === 'stream') return this.#openStream(server, options, report);
       return this.#openChannel(options, report);
     });
     return this.#gate?.guard(source) ?? source;
@@ -186,7 +187,7 @@ export class MemoryTransport implements Transport {
 
   async close(): Promise<void> {
     if (this.#server === undefined) return;
-    for (const source of this.#reliable) source.die();
+    for (const source of this.#sources) source.die();
     for (const manner of ['plain', 'pattern', 'sharded'] as const) {
       const listeners = this.#of(manner);
       for (const name of listeners.names()) this.server.unsubscribe(listeners, name, manner);
@@ -205,15 +206,21 @@ export class MemoryTransport implements Transport {
   #openList(server: MemoryServer, { name, reliable }: ListSourceOptions): Source {
     const list = server.list(name);
     if (!reliable) return new MemoryListSource(list, name);
-    for (const source of this.#reliable) if (source.isOver) this.#reliable.delete(source);
     const source = new MemoryReliableListSource(list, name, this.#timings);
-    this.#reliable.add(source);
+    this.#track(source);
     return source;
   }
 
-  #openStream(server: MemoryServer, options: StreamSourceOptions): Source {
+  #track(source: MemoryReliableListSource | MemoryStreamSource): void {
+    for (const other of this.#sources) if (other.isOver) this.#sources.delete(other);
+    this.#sources.add(source);
+  }
+
+  #openStream(server: MemoryServer, options: StreamSourceOptions, report: Report): Source {
     if (!options.declare && !server.has(options.name)) throw missingStream(options.name);
-    return new MemoryStreamSource(server.stream(options.name), options);
+    const source = new MemoryStreamSource(server.stream(options.name), options, report);
+    if (options.group !== undefined) this.#track(source);
+    return source;
   }
 
   #openChannel({ name, isPattern, sharded }: ChannelSourceOptions, report: Report): Source {

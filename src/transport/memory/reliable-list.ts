@@ -1,28 +1,29 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
-import { Held } from '../held.ts';
-import type { Delivery, Source } from '../source.ts';
+import { Held, refused } from '../held.ts';
+import { Pauses } from '../pauses.ts';
+import { MAX_WAITING, SOON, type Delivery, type Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import type { MemoryList } from './list.ts';
 
-/** A list whose items come back unless they are acknowledged. */
+/** A list whose items come back unless they are acknowledged. Equal items are told apart as objects. */
 export class MemoryReliableListSource implements Source {
   readonly canReturn = true;
   readonly needsAck = true;
   readonly #list: MemoryList;
   readonly #name: string;
   readonly #expiry: number;
-  /** What was taken and not acknowledged, oldest first: Redis's processing list. */
-  readonly #processing = new Set<Buffer>();
-  readonly #held: Held;
+  readonly #held = new Held();
+  readonly #pauses = new Pauses<Delivery>();
   readonly #feed: Feed;
+  /** Items taken so far: their tokens are their numbers. */
+  #taken = 0;
   #stopped = false;
 
   constructor(list: MemoryList, name: string, { expiry }: Timings) {
     this.#list = list;
     this.#name = name;
     this.#expiry = expiry;
-    this.#held = new Held((again) => this.#feed.pushPast(again));
     this.#feed = new Feed({
       fetch: (max) => this.#take(max),
       onTaken: (deliveries) => this.#start(deliveries),
@@ -31,7 +32,11 @@ export class MemoryReliableListSource implements Source {
 
   /** Whether nothing will ever be given back. */
   get isOver(): boolean {
-    return this.#stopped && this.#processing.size === 0;
+    return this.#stopped && this.#held.size === 0;
+  }
+
+  get held(): number {
+    return this.#held.size;
   }
 
   read(max: number): Promise<Delivery[]> {
@@ -40,7 +45,7 @@ export class MemoryReliableListSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#held.stop();
+    this.#pauses.stop();
     this.#feed.end();
     this.#list.unblock(this.#feed.wake);
   }
@@ -49,26 +54,45 @@ export class MemoryReliableListSource implements Source {
     await this.stop();
     for (const delivery of unstarted) this.abandon(delivery);
     this.#feed.drain();
-    this.#giveBack(this.#held.takeIdle());
-    if (this.#processing.size > 0) setTimer(() => this.die(), this.#expiry).unref();
+    const soon: Delivery[] = [];
+    for (const [delivery, left] of this.#pauses.drain()) {
+      if (left > SOON) this.#park(delivery, left);
+      else soon.push(delivery);
+    }
+    this.#putBack(this.#held.idle(), soon);
+    if (this.#held.size > 0) setTimer(() => this.die(), this.#expiry).unref();
   }
 
-  /** Gives back everything, as other consumers do on Redis when one is dead. */
+  /** Gives back everything, as other consumers do on Redis when one is dead: what it held counts as delivered. */
   die(): void {
     void this.stop();
     this.#feed.drain();
-    this.#giveBack([...this.#held.all()]);
+    this.#putBack([], [...this.#held.all()]);
+  }
+
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
+    if (!this.#feed.isAwaited) this.#list.unblock(this.#feed.wake);
+    this.#putBack(
+      [...deliveries, ...unread].filter((delivery) => this.#held.leave(delivery)),
+      [],
+    );
   }
 
   ack(delivery: Delivery): undefined {
-    if (this.#held.acknowledge(delivery)) this.#forget(delivery);
+    this.#pauses.delete(delivery);
+    this.#held.delete(delivery);
   }
 
-  nack(delivery: Delivery, delay: number): void {
-    this.#held.nack(delivery, delay);
+  nack(delivery: Delivery, delay: number, isCounted = true): void {
+    const waiting = refused(delivery, isCounted);
+    if (!this.#held.pause(delivery, waiting)) return;
+    if (delay > this.#expiry || this.#pauses.size >= MAX_WAITING) this.#park(waiting, delay);
+    else this.#pauses.add(waiting, delay, () => this.#deliverAgain(waiting));
   }
 
   abandon(delivery: Delivery): void {
+    this.#pauses.delete(delivery);
     this.#held.abandon(delivery);
   }
 
@@ -76,9 +100,9 @@ export class MemoryReliableListSource implements Source {
     const frames = this.#list.take(max);
     if (frames.length === 0) this.#list.block(this.#feed.wake);
     for (const frame of frames) {
-      const delivery = { frame, name: this.#name, id: undefined, count: 1 };
-      this.#processing.add(frame);
-      this.#held.add(delivery);
+      const count = this.#list.countsOf.get(frame) ?? 0;
+      const delivery = { frame, name: this.#name, id: undefined, count: count + 1 };
+      this.#held.add(delivery, String(++this.#taken));
       this.#feed.push(delivery);
     }
   }
@@ -89,15 +113,25 @@ export class MemoryReliableListSource implements Source {
     this.#list.unblock(this.#feed.wake);
   }
 
-  #giveBack(deliveries: readonly Delivery[]): void {
-    const given = new Set(deliveries.map(({ frame }) => frame));
-    const frames = [...this.#processing].filter((frame) => given.has(frame));
-    for (const delivery of deliveries) this.#forget(delivery);
-    this.#list.putBack(frames);
+  #deliverAgain(before: Delivery): void {
+    const again = { ...before, count: before.count + 1 };
+    this.#held.replace(before, again, this.#held.tokenOf(before) as string);
+    this.#feed.pushPast(again);
   }
 
-  #forget(delivery: Delivery): void {
+  /** The list delivers it when its pause is over, to whoever reads then. */
+  #park(delivery: Delivery, delay: number): void {
     this.#held.delete(delivery);
-    this.#processing.delete(delivery.frame as Buffer);
+    this.#list.park(delivery.frame as Buffer, delivery.count, delay);
+  }
+
+  /** In the order in which they lay in the list. Those that were not handled count as not delivered. */
+  #putBack(unhandled: readonly Delivery[], handled: readonly Delivery[]): void {
+    for (const { frame, count } of unhandled) this.#list.countsOf.set(frame as Buffer, count - 1);
+    for (const { frame, count } of handled) this.#list.countsOf.set(frame as Buffer, count);
+    const placeOf = (delivery: Delivery): number => Number(this.#held.tokenOf(delivery));
+    const all = [...unhandled, ...handled].sort((a, b) => placeOf(a) - placeOf(b));
+    for (const delivery of all) this.#held.delete(delivery);
+    this.#list.putBack(all.map(({ frame }) => frame as Buffer));
   }
 }

@@ -1,7 +1,15 @@
 import { clearTimer, monotonicTime, setTimer } from '../../internal/clock.ts';
-import { Timers } from '../../internal/timers.ts';
 import { Feed } from '../feed.ts';
-import type { Delivery, Source, StreamSourceOptions } from '../source.ts';
+import { Pauses } from '../pauses.ts';
+import {
+  MAX_WAITING,
+  idBefore,
+  longestPause,
+  type Delivery,
+  type Report,
+  type Source,
+  type StreamSourceOptions,
+} from '../source.ts';
 import { parseId, type Entry, type MemoryGroup, type MemoryStream } from './stream.ts';
 
 let consumers = 0;
@@ -21,13 +29,16 @@ export class MemoryStreamSource implements Source {
   #cursor: string;
   /** Ids of pending entries that this source is to deliver again. */
   #again: string[];
-  readonly #retries = new Timers();
+  /** Ids of entries that were delivered here and are not settled. */
+  readonly #held = new Set<string>();
+  readonly #pauses = new Pauses<string>();
   readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
   /** Wakes a waiting reader when the next entry becomes stale. */
   #staleTimer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  /** Whether nothing is left to give back. */
+  isOver = false;
 
-  constructor(stream: MemoryStream, options: StreamSourceOptions) {
+  constructor(stream: MemoryStream, options: StreamSourceOptions, report: Report) {
     this.needsAck = options.group !== undefined;
     this.#name = options.name;
     this.#stream = stream;
@@ -35,12 +46,13 @@ export class MemoryStreamSource implements Source {
     this.#maxlen = options.maxlen;
     this.#minIdle = options.minIdle;
     this.#deleteOnAck = options.deleteOnAck;
-    this.#consumer = options.consumer ?? `memory-${++consumers}`;
     const start = options.lastId ?? (options.group === undefined ? '$' : '0');
     if (start !== '$') parseId(start);
     this.#cursor = start === '$' ? this.#stream.lastId : start;
     this.#group =
       options.group === undefined ? undefined : this.#stream.group(options.group, this.#cursor);
+    this.#consumer = nameIn(this.#group, options.consumer, report);
+    this.#group?.names.add(this.#consumer);
     this.#again = [...(this.#group?.pending ?? [])]
       .filter(([, pending]) => pending.consumer === this.#consumer)
       .map(([id]) => id);
@@ -50,9 +62,12 @@ export class MemoryStreamSource implements Source {
     return this.#feed.next(max);
   }
 
+  get held(): number {
+    return this.#held.size;
+  }
+
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#retries.clear();
+    this.#pauses.stop();
     this.#feed.end();
     this.#unwait();
   }
@@ -60,34 +75,72 @@ export class MemoryStreamSource implements Source {
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     if (this.#group === undefined) return;
-    const { pending, idle } = this.#group;
-    const waiting = new Set(unstarted.map(({ id }) => id));
-    for (const [id, { consumer, count }] of pending) {
-      if (consumer !== this.#consumer || idle.has(id)) continue;
+    await this.giveBack(unstarted);
+    for (const [id, left] of this.#pauses.drain()) this.#stream.park(this.#group, id, left);
+    this.die();
+  }
+
+  /** Leaves everything to the others, who take it over after `minIdle`. */
+  die(): void {
+    void this.stop();
+    const group = this.#group;
+    if (group === undefined || this.isOver) return;
+    this.isOver = true;
+    group.names.delete(this.#consumer);
+    for (const [id, { consumer }] of group.pending)
+      if (consumer === this.#consumer && !group.idle.has(id)) group.idle.set(id, monotonicTime());
+    this.#stream.wake();
+  }
+
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    const group = this.#group;
+    if (group === undefined) {
+      const [first] = deliveries;
+      if (first !== undefined) this.#cursor = idBefore(first.id as string);
+      return;
+    }
+    for (const { id } of deliveries as readonly { id: string }[]) {
+      const pending = group.pending.get(id);
+      if (pending === undefined || !this.#held.delete(id)) continue;
       // What was not started counts as not delivered, and any consumer may take it at once.
-      if (waiting.has(id)) pending.set(id, { consumer, count: count - 1 });
-      idle.set(id, waiting.has(id) ? -Infinity : monotonicTime());
+      group.pending.set(id, { consumer: pending.consumer, count: pending.count - 1 });
+      group.idle.set(id, -Infinity);
     }
     this.#stream.wake();
   }
 
   ack(delivery: Delivery): undefined {
-    if (this.#group !== undefined) this.#forget(this.#group, delivery.id as string);
-    if (this.#deleteOnAck) this.#stream.delete(delivery.id as string);
-    if (this.#group !== undefined && this.#maxlen !== undefined)
-      this.#stream.trimHandled(this.#maxlen);
+    const group = this.#group;
+    if (group === undefined) return;
+    const id = delivery.id as string;
+    this.#held.delete(id);
+    this.#pauses.delete(id);
+    this.#forget(group, id);
+    if (this.#deleteOnAck && this.#stream.isHandled(id)) this.#stream.delete(id);
+    if (this.#maxlen !== undefined) this.#stream.trimHandled(this.#maxlen);
   }
 
-  nack(delivery: Delivery, delay: number): void {
-    if (this.#group === undefined || this.#stopped) return;
-    this.#retries.after(delay, () => {
-      this.#again.push(delivery.id as string);
+  nack(delivery: Delivery, delay: number, isCounted = true): void {
+    const id = delivery.id as string;
+    const group = this.#group;
+    const pending = group?.pending.get(id);
+    if (group === undefined || pending === undefined || !this.#held.has(id)) return;
+    if (!isCounted) group.pending.set(id, { ...pending, count: pending.count - 1 });
+    if (delay > longestPause(this.#minIdle) || this.#pauses.size >= MAX_WAITING) {
+      this.#held.delete(id);
+      this.#stream.park(group, id, delay);
+      return;
+    }
+    this.#pauses.add(id, delay, () => {
+      this.#again.push(id);
       this.#feed.wake();
     });
   }
 
   abandon(delivery: Delivery): void {
     const id = delivery.id as string;
+    this.#pauses.delete(id);
+    this.#held.delete(id);
     if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, monotonicTime());
   }
 
@@ -141,7 +194,10 @@ export class MemoryStreamSource implements Source {
       const pending = group.pending.get(id);
       const entry = this.#stream.entry(id);
       // Trimmed or deleted meanwhile: there is nothing left to deliver.
-      if (entry === undefined) this.#forget(group, id);
+      if (entry === undefined) {
+        this.#forget(group, id);
+        this.#held.delete(id);
+      }
       if (pending === undefined || entry === undefined) continue;
       this.#hold(group, id, pending.count + 1);
       again.push(this.#delivery(entry, pending.count + 1));
@@ -158,9 +214,19 @@ export class MemoryStreamSource implements Source {
   #hold(group: MemoryGroup, id: string, count: number): void {
     group.pending.set(id, { consumer: this.#consumer, count });
     group.idle.delete(id);
+    this.#held.add(id);
   }
 
   #delivery(entry: Entry, count: number): Delivery {
     return { frame: entry.frame, name: this.#name, id: entry.id, count };
   }
+}
+
+/** The name of a consumer; one that reads already gets a name beside it, so that neither takes what the other is handling. */
+function nameIn(group: MemoryGroup | undefined, given: string | undefined, report: Report): string {
+  if (given === undefined) return `memory-${++consumers}`;
+  if (group?.names.has(given) !== true) return given;
+  const name = `${given}~${++consumers}`;
+  report(`a consumer '${given}' reads already: this one reads as '${name}'`, undefined);
+  return name;
 }

@@ -1,4 +1,8 @@
-import { unixTime } from '../../internal/clock.ts';
+import { setTimer, unixTime } from '../../internal/clock.ts';
+import { PARKED } from '../source.ts';
+
+/** Longer timers end at once. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 export interface Entry {
   readonly id: string;
@@ -19,6 +23,8 @@ export interface MemoryGroup {
   readonly pending: Map<string, PendingEntry>;
   /** Ids of pending entries that no handler has, and since when: after `minIdle` another consumer takes them over. */
   readonly idle: Map<string, number>;
+  /** Names of consumers that read now. */
+  readonly names: Set<string>;
 }
 
 /** A stream key: entries in order of their ids, groups, and readers that wait for new ones. */
@@ -56,6 +62,16 @@ export class MemoryStream {
     this.#entries.splice(0, Math.max(0, this.#entries.length - maxlen));
   }
 
+  /** Whether every group has acknowledged the entry. */
+  isHandled(id: string): boolean {
+    const [time, sequence] = parseId(id);
+    return [...this.groups.values()].every(({ lastId, pending }) => {
+      const [lastTime, lastSequence] = parseId(lastId);
+      const isPast = lastTime > time || (lastTime === time && lastSequence >= sequence);
+      return isPast && !pending.has(id);
+    });
+  }
+
   /** Trims entries that every group has handled, and no others. */
   trimHandled(maxlen: number): void {
     const needed = [...this.groups.values()].map(({ lastId, pending }) => {
@@ -90,10 +106,26 @@ export class MemoryStream {
         lastId: lastId === '$' ? this.lastId : lastId,
         pending: new Map(),
         idle: new Map(),
+        names: new Set(),
       };
       this.groups.set(name, group);
     }
     return group;
+  }
+
+  /** Has the entry wait for its next delivery, which any consumer may get in `delay` milliseconds. */
+  park(group: MemoryGroup, id: string, delay: number): void {
+    const pending = group.pending.get(id);
+    if (pending === undefined) return;
+    const parked = { consumer: PARKED, count: pending.count };
+    group.pending.set(id, parked);
+    group.idle.delete(id);
+    const due = (): void => {
+      if (group.pending.get(id) !== parked) return;
+      group.idle.set(id, -Infinity);
+      this.wake();
+    };
+    setTimer(due, Math.min(delay, MAX_DELAY)).unref();
   }
 
   wait(wake: () => void): void {

@@ -105,11 +105,18 @@ export class BlockingReader {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wakeReady?.();
+    await this.interrupt();
+  }
+
+  /** Ends the read that blocks now, if any: it resolves with what it has fetched, or as an empty one does. */
+  async interrupt(): Promise<void> {
+    const read = this.#abort;
+    if (read === undefined) return;
     const { block, blockGrace, unblock, unblockAgain } = this.#timings;
     const deadline = monotonicTime() + block + blockGrace;
     // UNBLOCK may arrive before the read does, so it is repeated until the read has ended. Where an ACL
     // refuses it, the read ends by itself after `block` milliseconds.
-    while (this.#abort !== undefined && monotonicTime() < deadline) {
+    while (this.#abort === read && monotonicTime() < deadline) {
       const command = this.#connections.commandConnection(this.#client);
       if (this.#id !== undefined && command !== undefined) {
         // Bounded: where the server has just gone, the answer comes after a reconnect or never.

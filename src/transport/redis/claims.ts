@@ -1,51 +1,86 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
-import type { Report } from '../source.ts';
+import { PARKED, idAfter, type Report } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { removeGone } from './group-admin.ts';
-import { entriesClaimed, type Entry } from './replies.ts';
-import type { BlockingReader } from './blocking-reader.ts';
+import { RENEW } from './group-scripts.ts';
+import { entries, idOf, pendingRows, type ConsumerRow, type Entry } from './replies.ts';
 
-/** Ids in one XCLAIM. */
-const CHUNK = 1_000;
+/** Ids in one script that renews, and rows of one XPENDING. */
+const CHUNK = 200;
+/** Idle time of an entry that was given back, in milliseconds: above every sensible `minIdle`. */
+export const GIVEN_BACK = 86_400_000;
+/** The highest id that a stream can have: reading our pending entries after it finds none. */
+const LAST_ID = '18446744073709551615-18446744073709551614';
+/** Leases are renewed, and stale entries looked for, at least this often, however long `minIdle` is. */
+const MAX_RENEWAL = 60_000;
+
+/** XREADGROUP that finds nothing at once: it makes the consumer where it is missing, and is a sign of life. */
+export function readNothing(key: string, group: string, consumer: string): (string | number)[] {
+  return ['GROUP', group, consumer, 'COUNT', 1, 'STREAMS', key, LAST_ID];
+}
 
 export interface ClaimsOptions {
   readonly client: Redis;
   readonly key: string;
   readonly group: string;
-  readonly consumer: string;
-  /** Milliseconds after which another consumer may take over an entry that its own has not renewed. */
+  readonly consumer: () => string;
+  /** Milliseconds after which another consumer may take over an entry that its own has not renewed; Infinity: never. */
   readonly minIdle: number;
   readonly report: Report;
   readonly timings: Timings;
+  /** The ids that this consumer is handling. */
+  readonly held: () => string[];
+  /** Whether this consumer has the entry in hand. */
+  readonly isHeld: (id: string) => boolean;
+  /** Sends a command on the reading connection. */
+  readonly run: (name: string, args: (string | number)[]) => Promise<unknown>;
+  /** Called with the group's consumers after each scan. */
+  readonly onConsumers: (rows: readonly ConsumerRow[]) => Promise<void>;
+}
+
+/** An entry that was taken over, and how often it has been delivered, this time included. */
+export interface Claimed {
+  readonly entry: Entry;
+  readonly count: number;
 }
 
 /**
  * How entries of a dead consumer reach another one: each consumer renews the entries that it is
- * handling, and takes over those that nobody has renewed for `minIdle`.
+ * handling, and takes over those that nobody has renewed for `minIdle`. After an outage each renews
+ * first, and waits until the others can have renewed before it takes over.
  */
 export class Claims {
   readonly #options: ClaimsOptions;
   readonly #interval: number;
-  /** The cursor of the scan under way; undefined between two scans. */
+  /** Where the scan under way goes on; undefined between two scans. */
   #cursor: string | undefined;
-  #next = 0;
+  /** The idle time that the scan under way looks for. */
+  #idle: number = GIVEN_BACK;
+  /** When the next scan for stale entries is due. */
+  #next: number;
+  /** Whether somebody may have given back entries. */
+  #noticed = true;
   #supported = true;
+  /** Since when the server has not been heard of. */
+  #lostAt: number | undefined;
   readonly #renewing: NodeJS.Timeout;
 
-  /** `held` returns the ids that this consumer is handling. */
-  constructor(options: ClaimsOptions, held: () => Iterable<string>) {
+  constructor(options: ClaimsOptions) {
     this.#options = options;
-    const { claimMin, claimMax } = options.timings;
-    this.#interval = Math.min(claimMax, Math.max(claimMin, options.minIdle / 2));
-    this.#renewing = setInterval(() => void this.#renew([...held()]), options.minIdle / 3).unref();
+    const { minIdle, timings } = options;
+    this.#interval = Math.min(timings.claimMax, Math.max(timings.claimMin, minIdle / 2));
+    // A consumer that starts after an outage waits for the others, too.
+    this.#next = monotonicTime() + Math.min(minIdle, timings.expiry);
+    const renewal = Math.min(MAX_RENEWAL, Math.max(1, minIdle / 3));
+    this.#renewing = setInterval(() => void this.#renew(), renewal).unref();
   }
 
-  /** Milliseconds until the next look for stale entries; 0 or less when it is due. */
+  /** Milliseconds until the next look for entries; 0 or less when it is due. */
   get wait(): number {
     if (!this.#supported) return Infinity;
-    return this.#cursor === undefined ? this.#next - monotonicTime() : 0;
+    return this.#cursor === undefined && !this.#noticed ? this.#next - monotonicTime() : 0;
   }
 
   /** Whether a scan is under way, and should not wait for new entries. */
@@ -53,22 +88,62 @@ export class Claims {
     return this.#cursor !== undefined;
   }
 
-  /** One step of the scan: up to `max` entries that are ours from now on (XAUTOCLAIM, Redis 6.2). */
-  async step(reader: BlockingReader, max: number): Promise<Entry[]> {
-    const { key, group, consumer, minIdle } = this.#options;
-    const args = [key, group, consumer, minIdle, this.#cursor ?? '0-0', 'COUNT', max];
+  /** Entries were given back: they are looked for at once. */
+  notice(): void {
+    this.#noticed = true;
+  }
+
+  /** The server has answered a command that was sent at `sent` and allowed to wait for `block` milliseconds. */
+  heard(sent: number, block: number): void {
+    const { minIdle, timings } = this.#options;
+    const now = monotonicTime();
+    const away = now - (this.#lostAt ?? sent + block);
+    this.#lostAt = undefined;
+    if (away < Math.max(100, minIdle / 3)) return;
+    // Others may not be connected again, and have had no chance to renew what they hold.
+    const grace = Math.min(away, timings.reconnectMax) + Math.min(minIdle, timings.grace);
+    this.#next = Math.max(this.#next, now + grace);
+    if (this.#idle < GIVEN_BACK) this.#cursor = undefined;
+    void this.#renew();
+  }
+
+  /** A command that was sent at `sent` has found no server. */
+  lost(sent: number): void {
+    this.#lostAt ??= sent;
+  }
+
+  /** One step of the scan: up to `max` entries that are ours from now on (XPENDING with IDLE, Redis 6.2, and XCLAIM). */
+  async step(max: number): Promise<Claimed[]> {
+    const { key, group, consumer, isHeld, run, report } = this.#options;
+    if (this.#cursor === undefined) {
+      this.#idle = this.#next <= monotonicTime() ? this.#options.minIdle : GIVEN_BACK;
+      this.#noticed = false;
+      this.#cursor = '-';
+    }
+    const idle = Math.ceil(Math.min(this.#idle, GIVEN_BACK));
     try {
-      const reply = entriesClaimed(await reader.run('xautoclaim', args));
-      if (reply === undefined) return [];
-      const { cursor, claimed } = reply;
-      // Not awaited: it uses the command connection, whose errors must not fail this read.
-      if (cursor === '0-0') void this.#finish();
-      else this.#cursor = cursor;
-      return claimed;
+      const page = [key, group, 'IDLE', idle, this.#cursor, '+', Math.max(max, CHUNK)];
+      const rows = pendingRows((await run('xpending', page)) ?? []);
+      // After an outage this scan is over: what it found may be in hand.
+      if (this.#cursor === undefined) return [];
+      const free = rows.filter(({ id, consumer }) => consumer !== PARKED && !isHeld(id));
+      const chosen = free.slice(0, max);
+      const last = chosen.length < free.length ? chosen.at(-1) : rows.at(-1);
+      const isLast = chosen.length === free.length && rows.length < Math.max(max, CHUNK);
+      if (isLast || last === undefined) this.#end();
+      else this.#cursor = idAfter(last.id);
+      if (chosen.length === 0) return [];
+      const ids = chosen.map(({ id }) => id);
+      const reply = await run('xclaim', [key, group, consumer(), idle, ...ids]);
+      const counts = new Map(chosen.map(({ id, count }) => [id, count + 1]));
+      return entries(reply)
+        .filter((entry) => entry !== null && entry[1] !== null)
+        .map((entry) => ({ entry, count: counts.get(idOf(entry)) ?? 2 }));
     } catch (error) {
-      if (!messageOf(error).includes('unknown command')) throw error;
+      if (!/syntax error/.test(messageOf(error))) throw error;
       this.#supported = false;
-      this.#options.report('entries of dead consumers are not taken over before Redis 6.2', error);
+      this.#cursor = undefined;
+      report('entries of dead consumers are not taken over before Redis 6.2', error);
       return [];
     }
   }
@@ -77,27 +152,38 @@ export class Claims {
     clearInterval(this.#renewing);
   }
 
-  async #finish(): Promise<void> {
+  #end(): void {
     this.#cursor = undefined;
+    if (this.#idle >= GIVEN_BACK && this.#next > monotonicTime()) return;
     // Consumers of one group that started together should not all scan at once.
     this.#next = monotonicTime() + this.#interval * (0.9 + Math.random() * 0.2);
-    const { client, key, group, minIdle, report, timings } = this.#options;
+    // Not awaited: it uses the command connection, whose errors must not fail this read.
+    void this.#cleanUp();
+  }
+
+  async #cleanUp(): Promise<void> {
+    const { client, key, group, minIdle, report, timings, onConsumers, consumer } = this.#options;
+    const self = consumer();
+    const idle = Math.max(Math.min(minIdle, MAX_RENEWAL), 4 * timings.claimMax);
     try {
-      await removeGone(client, key, group, Math.max(minIdle, timings.claimMax));
+      // Before Redis 7.2 a read that finds nothing is no sign of life; this one is.
+      await client.call('XREADGROUP', ...readNothing(key, group, self));
+      await onConsumers(await removeGone(client, key, group, idle, self));
     } catch (error) {
-      report('consumers that are gone could not be removed', error);
+      if (!messageOf(error).startsWith('NOGROUP') && client.status === 'ready')
+        report('consumers that are gone could not be removed', error);
     }
   }
 
-  /** XCLAIM … JUSTID resets the idle time and counts no delivery; entries acknowledged meanwhile are ignored. */
-  async #renew(ids: string[]): Promise<void> {
-    const { client, key, group, consumer, report } = this.#options;
+  /** XCLAIM … JUSTID resets the idle time and counts no delivery; entries that are others' by now are left to them. */
+  async #renew(): Promise<void> {
+    const { client, key, group, consumer, held, report } = this.#options;
     // Without a connection the next round renews them.
     if (client.status !== 'ready') return;
+    const ids = held();
     try {
-      for (let i = 0; i < ids.length; i += CHUNK) {
-        await client.xclaim(key, group, consumer, 0, ...ids.slice(i, i + CHUNK), 'JUSTID');
-      }
+      for (let i = 0; i < ids.length; i += CHUNK)
+        await RENEW.run(client, [key], [group, consumer(), ...ids.slice(i, i + CHUNK)]);
     } catch (error) {
       report('entries in hand could not be renewed, other consumers may take them over', error);
     }

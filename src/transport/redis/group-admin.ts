@@ -3,7 +3,9 @@ import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
 import { missingStream, type StreamSourceOptions } from '../source.ts';
-import { consumerRows } from './replies.ts';
+import { REMOVE } from './group-scripts.ts';
+import { consumerRows, type ConsumerRow } from './replies.ts';
+import { evenWithoutMemory } from './script.ts';
 
 /** XGROUP CREATE; an existing group stays as it is. */
 export async function createGroup(
@@ -11,12 +13,12 @@ export async function createGroup(
   { name, group, declare }: StreamSourceOptions,
   lastId: string,
 ): Promise<void> {
+  const command = ['XGROUP', 'CREATE', name, group as string, lastId] as const;
   try {
-    if (declare) await client.xgroup('CREATE', name, group as string, lastId, 'MKSTREAM');
-    else await client.xgroup('CREATE', name, group as string, lastId);
+    await evenWithoutMemory(client, name, ...command, ...(declare ? ['MKSTREAM'] : []));
   } catch (cause) {
     const reason = messageOf(cause);
-    if (reason.startsWith('BUSYGROUP')) return;
+    if (reason.includes('BUSYGROUP')) return;
     if (reason.includes('requires the key to exist')) throw missingStream(name, cause);
     throw new SetupError(`group '${group}' cannot be created on stream '${name}': ${reason}`, {
       cause,
@@ -24,50 +26,26 @@ export async function createGroup(
   }
 }
 
-/** Matches the names that {@link makeUpName} returns. */
-const MADE_UP = /-\d+-[\w-]{6}$/;
+/** Matches the names that {@link makeUpName} returns, and those beside a name that another process has. */
+const MADE_UP = /-\d+-[\w-]{6}$|~[A-Za-z0-9]{6}$/;
 
 /** A consumer's name that is unique to this reader: host, process and a random end. */
 export function makeUpName(): string {
   return `${hostname()}-${process.pid}-${randomId(6)}`;
 }
 
-/** Deletes a consumer that has nothing pending. Check and deletion are one step: an entry delivered between the two would be lost. */
-const REMOVE = `
-if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
-  return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
-end
-return -1`;
-
-/** Removes consumers with made-up names that have been silent for `idle` milliseconds and own nothing. */
+/** Removes consumers with made-up names that have been silent for `idle` milliseconds and own nothing. Returns all that there were. */
 export async function removeGone(
   client: Redis,
   key: string,
   group: string,
   idle: number,
-): Promise<void> {
-  for (const row of consumerRows(await client.xinfo('CONSUMERS', key, group))) {
-    if (row.pending > 0 || row.idle < idle || !MADE_UP.test(row.name)) continue;
-    await client.eval(REMOVE, 1, key, group, row.name);
+  self = '',
+): Promise<ConsumerRow[]> {
+  const rows = consumerRows(await client.xinfo('CONSUMERS', key, group));
+  for (const { name, pending, idle: silence } of rows) {
+    if (name === self || pending > 0 || silence < idle || !MADE_UP.test(name)) continue;
+    await REMOVE.run(client, [key], [group, name]);
   }
+  return rows;
 }
-
-/**
- * Leaves entries that were not started to the next consumer that scans: makes them idle for long enough
- * to be claimed at once, and sets their delivery count to `count`, without the delivery that was not handled.
- */
-export async function handBack(
-  client: Redis,
-  { key, group, consumer }: { key: string; group: string; consumer: string },
-  entries: readonly { readonly id: string; readonly count: number }[],
-): Promise<void> {
-  const counts = new Set(entries.map(({ count }) => count));
-  for (const count of counts) {
-    const ids = entries.filter((entry) => entry.count === count).map(({ id }) => id);
-    const options = ['IDLE', LONG_IDLE, 'RETRYCOUNT', count, 'JUSTID'] as const;
-    await client.call('XCLAIM', key, group, consumer, 0, ...ids, ...options);
-  }
-}
-
-/** Milliseconds of idle time above every sensible `minIdle`: a day. */
-const LONG_IDLE = 86_400_000;

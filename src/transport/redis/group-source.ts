@@ -1,24 +1,39 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
-import { settledWithin } from '../../internal/deferred.ts';
-import { Timers } from '../../internal/timers.ts';
+import { monotonicTime } from '../../internal/clock.ts';
+import { deferred, settledWithin } from '../../internal/deferred.ts';
 import { Feed } from '../feed.ts';
-import type { Delivery, Report, Source, StreamSourceOptions } from '../source.ts';
+import {
+  PARKED,
+  idAfter,
+  type Delivery,
+  type Listener,
+  type Report,
+  type Source,
+  type StreamSourceOptions,
+} from '../source.ts';
 import type { Timings } from '../timings.ts';
+import { BlockingReader } from './blocking-reader.ts';
+import { Claims, readNothing } from './claims.ts';
 import type { Connections } from './connections.ts';
-import { Claims, type ClaimsOptions } from './claims.ts';
+import { ConsumerName } from './consumer-name.ts';
+import { GroupEntries } from './group-entries.ts';
+import { createGroup, makeUpName } from './group-admin.ts';
+import { DELIVER_AGAIN, FIND_PARKED, REMOVE, UNPARK } from './group-scripts.ts';
+import { besideKey } from './list-keys.ts';
 import {
   delivery,
   entries,
   entriesRead,
+  entriesUnparked,
   idOf,
   pendingRows,
+  type ConsumerRow,
   type Entry,
-  type PendingRow,
 } from './replies.ts';
-import { createGroup, handBack, makeUpName } from './group-admin.ts';
-import { BlockingReader } from './blocking-reader.ts';
-import { trimmer } from './trim.ts';
+
+/** Listens to a channel, for notices of other consumers. */
+export type Listen = (channel: string, onFrame: () => void) => Promise<Listener>;
 
 /** A stream read by one consumer of a group: XREADGROUP, own pending entries first, XACK when settled. */
 export class GroupSource implements Source {
@@ -29,35 +44,37 @@ export class GroupSource implements Source {
   readonly #options: StreamSourceOptions;
   readonly #key: string;
   readonly #group: string;
-  readonly #consumer: string;
+  /** What our keys and the channel for notices begin with. */
+  readonly #base: string;
+  readonly #parkedKey: string;
+  readonly #name: ConsumerName | undefined;
+  readonly #madeUp: string;
   readonly #report: Report;
   readonly #reader: BlockingReader;
-
-  /** Ids delivered here and not settled: reading our pending entries again must not deliver them twice. */
-  readonly #inFlight = new Set<string>();
-  /** Ids that were abandoned. They are not renewed, so that another consumer takes them over. */
-  readonly #abandoned = new Set<string>();
-  /** Ids whose XACK is not answered yet: Redis may still report them as pending. */
-  readonly #leaving = new Set<string>();
+  readonly #entries: GroupEntries;
   /** Undefined where nothing is ever pending. */
   readonly #claims: Claims | undefined;
   readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
-  /** Our pending entries after this id are still to be read; undefined once all have been. */
-  #history: string | undefined = '0';
-  readonly #retries = new Timers();
-  #acks: string[] = [];
-  #acking: Promise<void> | undefined;
-  readonly #trim: (() => Promise<void>) | undefined;
-  #stopped = false;
+  /** Our pending entries from this id on are still to be read; undefined once all have been. */
+  #history: string | undefined = '-';
+  /** When to look for what is parked. */
+  #parkedDue = 0;
+  #listener: Promise<Listener | undefined> | undefined;
+  readonly #stopping = new AbortController();
+  readonly #stopped = deferred<void>();
 
   static async open(
     connections: Connections,
     options: StreamSourceOptions,
     report: Report,
+    listen: Listen,
   ): Promise<GroupSource> {
     await createGroup(connections.client, options, options.lastId ?? '0');
     const reader = await BlockingReader.open(connections, options.name);
-    return new GroupSource(connections, options, report, reader);
+    const source = new GroupSource(connections, options, report, reader);
+    source.#hearNotices(listen);
+    await source.#begin();
+    return source;
   }
 
   private constructor(
@@ -71,17 +88,37 @@ export class GroupSource implements Source {
     this.#options = options;
     this.#key = options.name;
     this.#group = options.group as string;
-    this.#consumer = options.consumer ?? makeUpName();
+    this.#base = `${besideKey('group', options.name)}:${this.#group}`;
+    this.#parkedKey = `${this.#base}:parked`;
+    this.#madeUp = options.consumer ?? makeUpName();
     this.#report = report;
-    const { maxlen } = options;
-    if (maxlen !== undefined)
-      this.#trim = trimmer(connections.client, options.name, maxlen, this.#timings.trim);
     this.#reader = reader;
-    if (!options.noAck) this.#claims = new Claims(this.#claimsOptions(), () => this.#inFlight);
+    const { consumer } = options;
+    if (consumer !== undefined)
+      this.#name = new ConsumerName(
+        connections,
+        `${this.#base}:name:${consumer}`,
+        consumer,
+        report,
+      );
+    this.#entries = new GroupEntries({
+      connections,
+      options,
+      consumer: () => this.#consumer,
+      parkedKey: this.#parkedKey,
+      report,
+      onAgain: (again) => this.#feed.pushPast(again),
+      onParked: (delay) => this.#parkedDueIn(delay),
+    });
+    if (!options.noAck) this.#claims = this.#makeClaims();
     reader.onReconnect = () => {
       // What Redis sent on the lost connection is among our pending entries.
-      this.#history = '0';
+      this.#history = '-';
     };
+  }
+
+  get held(): number {
+    return this.#entries.size;
   }
 
   read(max: number): Promise<Delivery[]> {
@@ -89,8 +126,9 @@ export class GroupSource implements Source {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#retries.clear();
+    this.#stopping.abort();
+    this.#stopped.resolve();
+    this.#entries.stop();
     this.#feed.end();
     await this.#reader.stop();
   }
@@ -99,38 +137,114 @@ export class GroupSource implements Source {
     await this.stop();
     this.#claims?.close();
     // Bounded, because the server may be gone.
-    if (this.#acking !== undefined) await settledWithin(this.#acking, this.#timings.leave);
+    const { leave } = this.#timings;
+    await settledWithin(this.#entries.settled(), leave);
     this.#reader.close();
-    if (this.#client.status === 'ready')
-      await settledWithin(this.#leave(unstarted), this.#timings.leave);
+    const unheard = this.#listener?.then((listener) => listener?.close());
+    const left = this.#leave(unstarted);
+    left.catch((error: unknown) => this.#report('entries could not be given back', error));
+    await settledWithin(Promise.all([left, unheard]), leave);
+  }
+
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    // A read that nobody waits for any more would fetch in the place of others.
+    if (!this.#feed.isAwaited) await this.#reader.interrupt();
+    const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
+    const all = [...deliveries, ...unread];
+    if (all.length === 0) return;
+    await this.#entries.giveBack(all);
+    // They come before new entries, where nobody else has taken them by then.
+    this.#history = '-';
+    await this.#client.publish(`${this.#base}:notice`, '');
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
-    const id = settled.id as string;
-    if (!this.#inFlight.delete(id) && !this.#abandoned.delete(id)) return undefined;
-    this.#leaving.add(id);
-    this.#acks.push(id);
-    // One XACK acknowledges everything that settles in one tick.
-    return (this.#acking ??= new Promise((resolve) => {
-      process.nextTick(() => void this.#flushAcks().then(resolve));
-    }));
+    return this.#entries.ack(settled);
   }
 
-  nack(settled: Delivery, delay: number): void {
-    const id = settled.id as string;
-    if (!this.#inFlight.has(id) || this.#stopped) return;
-    this.#retries.after(delay, () => void this.#redeliver(settled));
+  nack(settled: Delivery, delay: number, isCounted = true): void {
+    this.#entries.nack(settled, delay, isCounted);
   }
 
   abandon(left: Delivery): void {
-    const id = left.id as string;
-    if (this.#inFlight.delete(id)) this.#abandoned.add(id);
+    this.#entries.abandon(left);
+  }
+
+  get #consumer(): string {
+    return this.#name?.current ?? this.#madeUp;
+  }
+
+  get #isStopped(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  #makeClaims(): Claims {
+    return new Claims({
+      client: this.#client,
+      key: this.#key,
+      group: this.#group,
+      consumer: () => this.#consumer,
+      minIdle: this.#options.minIdle,
+      report: this.#report,
+      timings: this.#timings,
+      held: () => this.#entries.ids(),
+      isHeld: (id) => this.#entries.has(id),
+      run: (name, args) => this.#run(name, args),
+      onConsumers: (rows) => this.#findParked(rows),
+    });
+  }
+
+  /** Other consumers tell when they give entries back; without the right to hear them, these are found by the next scan. */
+  #hearNotices(listen: Listen): void {
+    const claims = this.#claims;
+    if (claims === undefined) return;
+    const heard = (): void => {
+      claims.notice();
+      void this.#reader.interrupt();
+    };
+    this.#listener = listen(`${this.#base}:notice`, heard).catch((error: unknown) => {
+      if (!this.#isStopped)
+        this.#report(`notices of group '${this.#group}' cannot be heard`, error, 'info');
+      return undefined;
+    });
+  }
+
+  /** Makes the consumer, which operators are to see also while it has nothing, and looks for what is parked. */
+  async #begin(): Promise<void> {
+    if (this.#claims === undefined) return;
+    try {
+      const args = readNothing(this.#key, this.#group, this.#consumer);
+      const [, parked] = await Promise.all([
+        this.#client.call('XREADGROUP', ...args),
+        this.#client.zrange(this.#parkedKey, '0', '0'),
+      ]);
+      if (parked.length === 0) this.#parkedDue = monotonicTime() + this.#timings.parkedLook;
+    } catch {
+      // Reading meets the same error, and says so.
+    }
+  }
+
+  async #run(name: string, args: (string | number | Buffer)[], block = 0): Promise<unknown> {
+    const sent = monotonicTime();
+    try {
+      const reply = await this.#reader.run(name, args);
+      this.#claims?.heard(sent, block);
+      return reply;
+    } catch (error) {
+      if ((error as Error).name !== 'ReplyError') this.#claims?.lost(sent);
+      throw error;
+    }
   }
 
   async #fetch(max: number): Promise<void> {
     try {
+      const named = this.#name?.settle(this.#stopping.signal);
+      if (named !== undefined) await Promise.race([named, this.#stopped.promise]);
+      if (this.#isStopped) return;
       if (this.#history !== undefined) await this.#fetchHistory(this.#history, max);
-      else if (this.#claims !== undefined && this.#claims.wait <= 0) await this.#claim(max);
+      else if (this.#claims === undefined) await this.#fetchNew(max);
+      else if (monotonicTime() >= this.#parkedDue) await this.#fetchParked(max);
+      else if (this.#claims.wait <= 0) await this.#claim(this.#claims, max);
       else await this.#fetchNew(max);
     } catch (error) {
       if (!(await this.#recreated(error))) throw error;
@@ -140,125 +254,86 @@ export class GroupSource implements Source {
   async #fetchNew(max: number): Promise<void> {
     const { noAck } = this.#options;
     const args: (string | number)[] = ['GROUP', this.#group, this.#consumer, 'COUNT', max];
-    const { block } = this.#timings;
-    // Not past the time at which stale entries are to be looked for.
-    const wait = Math.min(block, this.#claims?.wait ?? block);
-    if (wait > 0) args.push('BLOCK', Math.ceil(wait));
+    // Not past the time at which stale or parked entries are to be looked for.
+    let wait = this.#timings.block;
+    if (this.#claims !== undefined)
+      wait = Math.ceil(Math.min(wait, this.#claims.wait, this.#parkedDue - monotonicTime()));
+    if (wait > 0) args.push('BLOCK', wait);
     if (noAck) args.push('NOACK');
     args.push('STREAMS', this.#key, '>');
-    for (const entry of entriesRead(await this.#reader.run('xreadgroup', args))) {
+    for (const entry of entriesRead(await this.#run('xreadgroup', args, wait))) {
       const fresh = delivery(this.#key, entry, 1);
-      if (!noAck) this.#inFlight.add(fresh.id as string);
+      if (!noAck) this.#entries.add(fresh.id as string);
       this.#feed.push(fresh);
     }
   }
 
-  #claimsOptions(): ClaimsOptions {
-    const { name: key, group, minIdle } = this.#options;
-    return {
-      client: this.#client,
-      key,
-      group: group as string,
-      consumer: this.#consumer,
-      minIdle,
-      report: this.#report,
-      timings: this.#timings,
-    };
-  }
-
+  /** Entries that are pending for this consumer, from an earlier connection or process. */
   async #fetchHistory(from: string, max: number): Promise<void> {
-    const args = ['GROUP', this.#group, this.#consumer, 'COUNT', max, 'STREAMS', this.#key, from];
-    const page = entriesRead(await this.#reader.run('xreadgroup', args));
-    // A reconnect meanwhile has started over from '0'; this page is read again.
+    const page = [this.#key, this.#group, from, '+', Math.max(max, 100), this.#consumer];
+    const rows = pendingRows((await this.#run('xpending', page)) ?? []);
+    // A reconnect meanwhile has started over; this page is read again.
     if (this.#history !== from) return;
-    if (page.length === 0) {
-      this.#history = undefined;
-      return;
-    }
-    this.#history = idOf(page.at(-1) as Entry);
-    // Entries that were trimmed or deleted while pending can never be handled.
-    const deleted = page.filter(([, fields]) => fields === null).map(idOf);
-    await this.#deliver(page.filter((entry) => !this.#abandoned.has(idOf(entry))));
-    if (deleted.length > 0) await this.#client.xack(this.#key, this.#group, ...deleted);
+    const unknown = rows.filter(({ id }) => !this.#entries.knows(id));
+    const chosen = unknown.slice(0, max);
+    const last = chosen.length < unknown.length ? chosen.at(-1) : rows.at(-1);
+    const isLast = chosen.length === unknown.length && rows.length < Math.max(max, 100);
+    this.#history = isLast || last === undefined ? undefined : idAfter(last.id);
+    if (chosen.length === 0) return;
+    const counts = new Map(chosen.map(({ id, count }) => [id, count + 1]));
+    const args = [this.#group, this.#consumer, ...[...counts].flat()];
+    const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
+      this.#run(name, all);
+    const again = entries(await DELIVER_AGAIN.run(this.#client, [this.#key], args, run));
+    for (const entry of again) this.#push(entry, counts.get(idOf(entry)) ?? 2);
   }
 
   /** Takes over entries that their consumer, possibly this one, has not renewed for `minIdle`. */
-  async #claim(max: number): Promise<void> {
-    const claimed = await (this.#claims as Claims).step(this.#reader, max);
-    for (const entry of claimed) this.#abandoned.delete(idOf(entry));
-    await this.#deliver(claimed);
+  async #claim(claims: Claims, max: number): Promise<void> {
+    const claimed = await claims.step(max);
+    for (const { entry, count } of claimed) this.#push(entry, count);
     // New entries do not wait for the end of a long scan.
-    if (this.#claims?.isScanning === true && claimed.length === 0) await this.#fetchNew(max);
+    if (claims.isScanning && claimed.length === 0) await this.#fetchNew(max);
   }
 
-  /** Delivers entries that were delivered before, but for those that are in flight here. */
-  async #deliver(known: readonly Entry[]): Promise<void> {
-    const isOurs = (id: string): boolean => this.#inFlight.has(id) || this.#leaving.has(id);
-    const again = known.filter((entry) => entry[1] !== null && !isOurs(idOf(entry)));
-    const [first, last] = [again[0], again.at(-1)];
-    if (first === undefined || last === undefined) return;
-    const others = this.#inFlight.size + this.#abandoned.size;
-    const rows = await this.#pending(idOf(first), idOf(last), again.length + others);
-    const counts = new Map(rows.map(({ id, count }) => [id, count]));
-    for (const entry of again) {
-      const id = idOf(entry);
-      this.#inFlight.add(id);
-      this.#feed.push(delivery(this.#key, entry, counts.get(id) ?? 2));
-    }
+  /** Takes parked entries that are due, whoever parked them. */
+  async #fetchParked(max: number): Promise<void> {
+    const { parkedLook } = this.#timings;
+    const some = (await this.#run('zrange', [this.#parkedKey, 0, 0])) as unknown[] | null;
+    this.#parkedDue = monotonicTime() + parkedLook;
+    if (some === null || some.length === 0) return;
+    const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
+      this.#run(name, all);
+    const keys = [this.#key, this.#parkedKey];
+    const args = [this.#group, this.#consumer, PARKED, max];
+    const { due, taken } = entriesUnparked(await UNPARK.run(this.#client, keys, args, run));
+    if (due !== undefined) this.#parkedDue = monotonicTime() + Math.min(due, parkedLook);
+    for (const [entry, count] of taken) this.#push(entry, count);
   }
 
-  /** Entries that this consumer has pending, from `first` to `last`. */
-  async #pending(first: string, last: string, count: number): Promise<PendingRow[]> {
-    return pendingRows(
-      await this.#client.xpending(this.#key, this.#group, first, last, count, this.#consumer),
-    );
+  #push(entry: Entry, count: number): void {
+    const again = delivery(this.#key, entry, count);
+    this.#entries.add(again.id as string);
+    this.#feed.push(again);
   }
 
-  /** Claims a nacked entry again with XCLAIM, so that Redis counts the delivery. */
-  async #redeliver(before: Delivery): Promise<void> {
-    const id = before.id as string;
-    try {
-      const reply = await this.#client.callBuffer(
-        'XCLAIM',
-        this.#key,
-        this.#group,
-        this.#consumer,
-        0,
-        id,
-      );
-      const entry = entries(reply)[0];
-      // Somebody else has acknowledged or deleted it meanwhile.
-      if (entry?.[1] == null) this.#inFlight.delete(id);
-      else this.#feed.pushPast(delivery(this.#key, entry, before.count + 1));
-    } catch (error) {
-      if (this.#stopped) return;
-      this.#report(
-        `entry ${id} could not be taken up again, it is read anew after a restart`,
-        error,
-      );
-    }
+  #parkedDueIn(delay: number): void {
+    const { parkedLook } = this.#timings;
+    this.#parkedDue = Math.min(this.#parkedDue, monotonicTime() + Math.min(delay, parkedLook));
   }
 
-  async #flushAcks(): Promise<void> {
-    const ids = this.#acks;
-    this.#acks = [];
-    this.#acking = undefined;
-    try {
-      // Awaited together: where both fail, neither is an unhandled rejection.
-      await Promise.all([
-        this.#client.xack(this.#key, this.#group, ...ids),
-        this.#options.deleteOnAck ? this.#client.xdel(this.#key, ...ids) : undefined,
-      ]);
-      await this.#trim?.();
-    } catch (error) {
-      this.#report(`${ids.length} entries could not be acknowledged and stay pending`, error);
-    }
-    for (const id of ids) this.#leaving.delete(id);
+  /** The due times of parked entries are a key that may be lost (eviction): then they are due now. */
+  async #findParked(rows: readonly ConsumerRow[]): Promise<void> {
+    const pending = rows.find(({ name }) => name === PARKED)?.pending ?? 0;
+    if (pending === 0 || (await this.#client.zcard(this.#parkedKey)) >= pending) return;
+    const keys = [this.#key, this.#parkedKey];
+    await FIND_PARKED.run(this.#client, keys, [this.#group, PARKED, this.#timings.keyLife]);
+    this.#parkedDue = 0;
   }
 
   /** Creates a group again that has disappeared (flush, fail-over, eviction), from the start of the stream. */
   async #recreated(error: unknown): Promise<boolean> {
-    if (!messageOf(error).startsWith('NOGROUP') || this.#stopped) return false;
+    if (!messageOf(error).includes('NOGROUP') || this.#isStopped) return false;
     try {
       this.#report(`group '${this.#group}' is gone, it is created again`, error);
       await createGroup(this.#client, { ...this.#options, declare: true }, '0');
@@ -273,16 +348,16 @@ export class GroupSource implements Source {
     }
   }
 
-  /** Gives back what was not started, and removes a consumer with a made-up name that has nothing pending. Where that fails, other consumers do both later. */
+  /**
+   * Gives back what was not started, parks what waits for its next delivery, and removes a consumer with a
+   * made-up name that has nothing pending. Where that fails, other consumers do it later.
+   */
   async #leave(unstarted: readonly Delivery[]): Promise<void> {
-    const left = [...unstarted, ...this.#feed.drain()].map(({ id, count }) => ({
-      id: id as string,
-      count: count - 1,
-    }));
-    if (left.length > 0 && !this.#options.noAck)
-      await handBack(this.#client, this.#claimsOptions(), left);
-    if (this.#options.consumer !== undefined) return;
-    if ((await this.#pending('-', '+', 1)).length > 0) return;
-    await this.#client.xgroup('DELCONSUMER', this.#key, this.#group, this.#consumer);
+    if (this.#client.status !== 'ready') return;
+    if (!this.#options.noAck)
+      await Promise.all([this.#entries.parkAll(), this.giveBack(unstarted)]);
+    await this.#name?.release();
+    if (this.#consumer === this.#options.consumer) return;
+    await REMOVE.run(this.#client, [this.#key], [this.#group, this.#consumer]);
   }
 }

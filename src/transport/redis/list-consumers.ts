@@ -1,95 +1,74 @@
-import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
-import { randomId } from '../../internal/ids.ts';
-import { membersWithScores, serverTime } from './replies.ts';
-import type { Timings } from '../timings.ts';
 import type { Report } from '../source.ts';
+import type { Timings } from '../timings.ts';
+import type { ListKeys } from './list-keys.ts';
+import { LEAVE, TAKE_OVER, TIDY } from './list-scripts.ts';
+import { fieldsAndValues } from './replies.ts';
+import { evenWithoutMemory } from './script.ts';
 
-/** How many consumers are looked at in one round: those that have been silent for longest. */
-const MANY = 256;
-/** The server's clock: seconds and microseconds. */
-const TIME = `return redis.call('TIME')`;
-/** Milliseconds on the server's clock, as Lua. */
-const NOW = `local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+/** What is known of another consumer. */
+interface Seen {
+  /** The number of its last sign of life. */
+  beat: string;
+  /** Since when that has not changed, on this process's clock. */
+  since: number;
+  /** When to look at it again, its items given back. */
+  again: number;
+}
 
-/**
- * Gives a dead consumer's items back, the newest first, so that they keep their order; in one step, so
- * that none is taken in between. Returns how many, or -1 where the consumer is alive after all.
- */
-const GIVE_BACK = `${NOW}
-local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if not score then return 0 end
-local silence = now - score
-if silence < tonumber(ARGV[2]) then return -1 end
-local moved = 0
-while redis.call('LMOVE', KEYS[3], KEYS[1], 'RIGHT', 'LEFT') do moved = moved + 1 end
-if silence >= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[2], ARGV[1]) end
-return moved`;
-
-/** Gives back all items but those still being handled, in order. With ARGV[2] = 1 the consumer is removed where it has none left. */
-const LEAVE = `local keep = {}
-for i = 3, #ARGV do keep[ARGV[i]] = (keep[ARGV[i]] or 0) + 1 end
-local items = redis.call('LRANGE', KEYS[3], 0, -1)
-redis.call('DEL', KEYS[3])
-for i = #items, 1, -1 do
-  local item = items[i]
-  if (keep[item] or 0) > 0 then
-    keep[item] = keep[item] - 1
-    redis.call('LPUSH', KEYS[3], item)
-  else
-    redis.call('LPUSH', KEYS[1], item)
-  end
-end
-if ARGV[2] == '1' and redis.call('EXISTS', KEYS[3]) == 0 then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-end
-return #items`;
+/** With more consumers than this, each looks at the others less often. */
+const MANY = 100;
 
 /**
- * One consumer of a reliable list, and what it does about the others. Each has a processing list of its
- * own, and writes the time of its last sign of life, by the server's clock, into one sorted set. Each
- * looks for consumers that have been silent for `expiry`, and gives their items back. All keys hash to
- * the slot of the list itself.
+ * One consumer of a reliable list, and what it does about the others. Each counts its signs of life in
+ * one hash. One whose number has not changed while another watched it for `expiry` is dead, and its items
+ * are given back. No clock is compared with another's, and whoever was cut off, or had to wait for the
+ * server, begins to watch anew: after an outage everybody has given a sign of life before anybody is
+ * missed.
  */
 export class ListConsumers {
-  /** The key of this consumer's processing list. */
-  readonly processing: string;
+  readonly consumer: string;
   readonly #client: Redis;
-  readonly #list: string;
-  readonly #base: string;
-  readonly #registry: string;
-  readonly #consumer: string;
+  readonly #keys: ListKeys;
   readonly #report: Report;
   readonly #timings: Timings;
+  readonly #holdsNothing: () => boolean;
+  readonly #seen = new Map<string, Seen>();
   #beats: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
+  #count = 0;
   /** When the last sign of life that the server has confirmed was sent. */
   #confirmed: Moment | undefined;
-  /** The server's clock minus `Date.now()`, and when that was measured. */
-  #offset = 0;
-  #asked: Moment | undefined;
+  /** When the next look is due. */
+  #lookDue = 0;
+  #tidied: Moment | undefined;
   #isFailing = false;
+  #hasLookFailed = false;
   #isClosed = false;
-  /** Dead consumers whose items were given back, and the time to look at them again. */
-  readonly #dead = new Map<string, number>();
+  readonly #onClose = (): void => this.#seen.clear();
+  readonly #onReady = (): void => this.#beatOn();
 
-  constructor(client: Redis, list: string, report: Report, timings: Timings) {
+  constructor(
+    client: Redis,
+    keys: ListKeys,
+    consumer: string,
+    report: Report,
+    timings: Timings,
+    holdsNothing: () => boolean,
+  ) {
     this.#client = client;
-    this.#list = list;
+    this.#keys = keys;
+    this.consumer = consumer;
     this.#report = report;
     this.#timings = timings;
-    // The keys share the list's hash tag; without one, its name is their tag. On a cluster a name with an empty tag `{}` does not work.
-    this.#base = /^[^{]*\{[^}]/.test(list) ? `redstart:list::${list}` : `redstart:list:{${list}}`;
-    this.#registry = `${this.#base}:consumers`;
-    const host = hostname().replaceAll(':', '-');
-    this.#consumer = `${host}-${process.pid}-${randomId(8)}`;
-    this.processing = this.#processingOf(this.#consumer);
+    this.#holdsNothing = holdsNothing;
   }
 
   /** Registers this consumer, which must come before its first move; then starts its signs of life and its looks at the others. */
   async join(): Promise<void> {
     await this.beat();
+    this.#client.on('close', this.#onClose);
+    this.#client.on('ready', this.#onReady);
     this.#beats = setInterval(() => this.#beatOn(), this.#timings.beat).unref();
     this.#lookSoon(0);
   }
@@ -104,28 +83,39 @@ export class ListConsumers {
 
   async beat(): Promise<void> {
     const sent = moment();
-    const { clockLife, clockJump } = this.#timings;
-    // After a local clock was set, the offset to the server's clock is wrong.
-    if (elapsed(this.#asked) > clockLife || jumped(this.#asked, clockJump)) await this.#askTime();
-    await this.#client.zadd(this.#registry, Date.now() + this.#offset, this.#consumer);
+    const { consumers } = this.#keys;
+    const count = ++this.#count;
+    await evenWithoutMemory(this.#client, consumers, 'HSET', consumers, this.consumer, count);
     this.#confirmed = sent;
+    if (this.#holdsNothing() && elapsed(this.#tidied) > this.#timings.forget)
+      await this.#tidy(sent);
+  }
+
+  /** Something was taken: the consumers do not expire until they are tidied again. */
+  touched(): void {
+    this.#tidied = undefined;
   }
 
   /** Ends the signs of life and the looks at others. */
   close(): void {
     this.#isClosed = true;
+    this.#client.off('close', this.#onClose);
+    this.#client.off('ready', this.#onReady);
     clearInterval(this.#beats);
     clearTimeout(this.#look);
   }
 
-  /** Gives back what this consumer holds, but for `keep`. With `forget` it is removed where it holds nothing then. */
-  async leave(keep: readonly Buffer[], forget: boolean): Promise<void> {
-    const keys = [this.#list, this.#registry, this.processing];
-    await this.#client.eval(LEAVE, 3, ...keys, this.#consumer, forget ? '1' : '0', ...keep);
+  /** Removes this consumer where it holds nothing. */
+  async leave(): Promise<void> {
+    const { consumers } = this.#keys;
+    const keys = [consumers, this.#keys.heldBy(this.consumer), this.#keys.movedFor(this.consumer)];
+    await LEAVE.run(this.#client, keys, [this.consumer]);
   }
 
-  #processingOf(consumer: string): string {
-    return `${this.#base}:${consumer}`;
+  async #tidy(at: Moment): Promise<void> {
+    const { consumers, base } = this.#keys;
+    await TIDY.run(this.#client, [consumers], [this.#timings.keyLife, base]);
+    this.#tidied = at;
   }
 
   #beatOn(): void {
@@ -141,62 +131,91 @@ export class ListConsumers {
     );
   }
 
-  async #askTime(): Promise<void> {
-    const asked = moment();
-    // By a script, which runs on the list's node: on a cluster, a plain TIME asks any node.
-    const reply = await this.#client.eval(TIME, 1, this.#registry);
-    this.#offset = serverTime(reply) - Date.now();
-    this.#asked = asked;
-  }
-
   #lookSoon(delay: number): void {
     if (this.#isClosed) return;
+    this.#lookDue = performance.now() + delay;
     const look = (): void => {
       this.#lookAfter().then(
-        (wait) => this.#lookSoon(wait),
-        () => this.#lookSoon(this.#timings.beat), // a lost server makes `beat` fail too, which is reported
+        (wait) => {
+          this.#hasLookFailed = false;
+          this.#lookSoon(wait);
+        },
+        (error: unknown) => {
+          this.#fail('the other consumers cannot be looked at, nothing is given back', error);
+          this.#lookSoon(this.#timings.beat);
+        },
       );
     };
     this.#look = setTimeout(look, delay).unref();
   }
 
-  /** Gives back the items of dead consumers. Returns the milliseconds until the next consumer can be dead. */
+  /** Gives back the items of dead consumers. Returns the milliseconds until the next look. */
   async #lookAfter(): Promise<number> {
-    const { beat, expiry, lookAgain } = this.#timings;
-    if (this.#client.status !== 'ready') return beat;
-    const now = Date.now() + this.#offset;
-    const reply = await this.#client.zrange(this.#registry, '0', String(MANY - 1), 'WITHSCORES');
-    let next = now + expiry;
-    for (const [consumer, score] of membersWithScores(reply)) {
-      if (consumer === this.#consumer) continue;
-      if (now - score < expiry) {
-        this.#dead.delete(consumer);
-        next = Math.min(next, score + expiry);
+    const { beat, expiry, look, lookAgain, forget } = this.#timings;
+    if (this.#client.status !== 'ready') {
+      this.#seen.clear();
+      return beat;
+    }
+    const asked = performance.now();
+    const reply = await this.#client.call('HGETALL', this.#keys.consumers);
+    const now = performance.now();
+    // This process, the network or the server stood still: others could not give a sign of life either.
+    if (now - asked > beat || asked - this.#lookDue > beat) this.#seen.clear();
+    const found = fieldsAndValues(reply);
+    const names = new Set(found.map(([name]) => name));
+    for (const name of this.#seen.keys()) if (!names.has(name)) this.#seen.delete(name);
+    let next = now + look * Math.max(1, found.length / MANY);
+    let failure: unknown;
+    for (const [name, sign] of found) {
+      if (name === this.consumer) continue;
+      const seen = this.#seen.get(name);
+      if (seen === undefined || seen.beat !== sign) {
+        this.#seen.set(name, { beat: sign, since: asked, again: 0 });
         continue;
       }
-      if ((this.#dead.get(consumer) ?? 0) > now) continue;
-      if (await this.#giveBack(consumer)) this.#dead.set(consumer, now + lookAgain);
-      else next = now;
+      const silence = asked - seen.since;
+      // One that was silent since the last look is looked at when it can be dead.
+      if (silence < expiry) next = Math.min(next, seen.since + expiry);
+      if (silence < expiry || seen.again > now) continue;
+      try {
+        if (!(await this.#takeOver(name, sign, silence >= forget))) this.#seen.delete(name);
+        seen.again = now + lookAgain;
+      } catch (error) {
+        // One that cannot be given back does not keep the others from it.
+        failure = error;
+      }
     }
-    for (const [consumer, until] of this.#dead) {
-      if (until <= now) this.#dead.delete(consumer);
-    }
-    return Math.max(next - now, beat / 10);
+    if (failure !== undefined)
+      this.#fail('items of a dead consumer could not be given back, it is tried again', failure);
+    return Math.max(next - performance.now(), beat / 10);
   }
 
   /** True when everything was given back; false where the consumer is alive. */
-  async #giveBack(consumer: string): Promise<boolean> {
-    const keys = [this.#list, this.#registry, this.#processingOf(consumer)];
-    const limits = [this.#timings.expiry, this.#timings.forget].map(String);
-    const moved = await this.#client.eval(GIVE_BACK, 3, ...keys, consumer, ...limits);
-    return Number(moved) >= 0;
+  async #takeOver(consumer: string, beat: string, forget: boolean): Promise<boolean> {
+    const { list, consumers, counts } = this.#keys;
+    const keys = [
+      list,
+      consumers,
+      this.#keys.heldBy(consumer),
+      this.#keys.movedFor(consumer),
+      counts,
+    ];
+    const args = [consumer, beat, this.#timings.keyLife, forget ? 1 : 0];
+    return Number(await TAKE_OVER.run(this.#client, keys, args)) >= 0;
+  }
+
+  #fail(problem: string, error: unknown): void {
+    // A lost server makes `beat` fail too, which is reported.
+    if (this.#hasLookFailed || this.#isClosed || this.#client.status !== 'ready') return;
+    this.#hasLookFailed = true;
+    this.#report(problem, error);
   }
 }
 
 /**
  * One moment on both clocks of this machine: the wall clock is set now and then, the steady one stands
- * still while the machine sleeps. They are the process's own and not those of internal/clock: they are
- * compared with the server's clock, which no test makes jump.
+ * still while the machine sleeps. They are the process's own and not those of internal/clock, which
+ * tests move: what is measured is whether the server has heard of this process.
  */
 interface Moment {
   readonly wall: number;
@@ -211,10 +230,4 @@ function moment(): Moment {
 function elapsed(since: Moment | undefined): number {
   if (since === undefined) return Infinity;
   return Math.max(Date.now() - since.wall, performance.now() - since.steady);
-}
-
-/** Whether the wall clock was set since then, or the machine slept: the clocks disagree by more than `tolerance` milliseconds. */
-function jumped(since: Moment | undefined, tolerance: number): boolean {
-  if (since === undefined) return true;
-  return Math.abs(Date.now() - since.wall - (performance.now() - since.steady)) > tolerance;
 }

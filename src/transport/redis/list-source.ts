@@ -4,10 +4,10 @@ import type { Delivery, Source } from '../source.ts';
 import { itemPopped, items, itemsPopped } from './replies.ts';
 import type { Connections } from './connections.ts';
 import { BlockingReader } from './blocking-reader.ts';
+import { Script, isOutOfMemory } from './script.ts';
 
 /** LPUSH that may exceed `maxmemory`: the items were in the server's memory a moment ago. */
-const PUT_BACK = `#!lua flags=allow-oom
-for i = 1, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end`;
+const PUT_BACK = new Script(`for i = 1, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end`);
 
 /** Items of a list, first in first out: BLMPOP, or BLPOP and LPOP before Redis 7. */
 export class ListSource implements Source {
@@ -51,10 +51,14 @@ export class ListSource implements Source {
     await this.stop();
     this.#reader.close();
     if (unstarted.length === 0) return;
-    const frames = unstarted.map((delivery) => delivery.frame as Buffer);
-    const returned = this.#putBack(frames.reverse());
+    const returned = this.giveBack(unstarted);
     if (await settledWithin(returned, this.#connections.timings.putBack)) await returned;
-    else throw new Error(`${frames.length} items could not be put back on list '${this.#key}'`);
+    else throw new Error(`${unstarted.length} items could not be put back on list '${this.#key}'`);
+  }
+
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    const frames = deliveries.map((delivery) => delivery.frame as Buffer);
+    if (frames.length > 0) await this.#putBack(frames.reverse());
   }
 
   /** LPUSH; where the server is out of memory, a script that may exceed the limit (Redis 7). */
@@ -63,12 +67,13 @@ export class ListSource implements Source {
     try {
       await client.lpush(this.#key, ...frames);
     } catch (error) {
-      if (!messageOf(error).startsWith('OOM')) throw error;
-      await client.eval(PUT_BACK, 1, this.#key, ...frames);
+      if (!isOutOfMemory(error)) throw error;
+      await PUT_BACK.run(client, [this.#key], frames);
     }
   }
 
   // A popped item is gone from Redis: there is nothing to acknowledge.
+  readonly held = 0;
   ack(): undefined {}
   nack(): void {}
   abandon(): void {}

@@ -136,7 +136,9 @@ export class RedisTransport implements Transport {
     }
     if (options.kind === 'stream') {
       if (options.group === undefined) return StreamSource.open(this.#connections, options);
-      return GroupSource.open(this.#connections, options, report);
+      return GroupSource.open(this.#connections, options, report, (channel, heard) =>
+        this.listen(channel, heard, heard),
+      );
     }
     const { name, isPattern, sharded = false } = options;
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';

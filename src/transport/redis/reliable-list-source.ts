@@ -1,54 +1,59 @@
+import { hostname } from 'node:os';
 import { SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
-import { deferred, settledWithin, type Deferred } from '../../internal/deferred.ts';
+import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
+import { randomId } from '../../internal/ids.ts';
+import { Acks } from '../acks.ts';
 import { Feed } from '../feed.ts';
-import { Held } from '../held.ts';
-import type { Delivery, Report, Source } from '../source.ts';
+import { Held, refused } from '../held.ts';
+import { Pauses } from '../pauses.ts';
+import { MAX_WAITING, SOON, type Delivery, type Report, type Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
-import { itemMoved, items } from './replies.ts';
-import type { Connections } from './connections.ts';
-import { ListConsumers } from './list-consumers.ts';
 import { BlockingReader } from './blocking-reader.ts';
+import type { Connections } from './connections.ts';
+import { insist } from './insist.ts';
+import { ListConsumers } from './list-consumers.ts';
+import { ListKeys } from './list-keys.ts';
+import { COUNT, GIVE_BACK, PARK, TAKE } from './list-scripts.ts';
+import { fieldsAndBuffers, itemMoved, itemsTaken } from './replies.ts';
+import { isOutOfMemory } from './script.ts';
 
-/** Moves up to ARGV[1] items, and returns them. */
-const TAKE = `local items = {}
-for i = 1, tonumber(ARGV[1]) do
-  local item = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
-  if not item then break end
-  items[i] = item
-end
-return items`;
+/** Fields in one HDEL, tokens in one script. */
+const CHUNK = 1_000;
 
-/** Items of a list. Each is in this consumer's processing list on the server from BLMOVE until it is acknowledged (LREM). */
+/**
+ * Items of a list. An idle reader waits in BLMOVE. Each item then lies in a hash of this consumer's,
+ * under a token with its count, until it is acknowledged (HDEL), parked or given back.
+ */
 export class ReliableListSource implements Source {
   readonly canReturn = true;
   readonly needsAck = true;
   readonly #connections: Connections;
   readonly #timings: Timings;
-  readonly #list: string;
+  readonly #keys: ListKeys;
+  readonly #heldKey: string;
   readonly #reader: BlockingReader;
   readonly #consumers: ListConsumers;
   readonly #report: Report;
 
-  /** The items of the processing list that this process knows. */
-  readonly #held = new Held((again) => this.#feed.pushPast(again));
+  /** The items of our hash that this process knows. */
+  readonly #held: Held;
+  readonly #pauses = new Pauses<Delivery>();
   readonly #feed = new Feed({
     fetch: (max) => this.#fetch(max),
     onTaken: (deliveries) => this.#held.start(deliveries),
   });
-  /** Whether the processing list may hold items that this process does not know. */
+  readonly #acks = new Acks<Delivery>((batch) => this.#acknowledge(batch));
+  /** Whether our hash may hold items that this process does not know. */
   #hasStrays = false;
   /** When a connection was lost while a move was under way. */
   #lostAt = -Infinity;
   /** Whether the last read got as many items as it asked for, so that there are probably more. */
   #expectsMore = false;
-  #acks: Delivery[] = [];
-  /** `#acking`: acknowledgements wait for the end of the tick. `#flushing`: they are being sent. */
-  #acking: Promise<void> | undefined;
-  #flushing: Promise<void> | undefined;
-  #ackRetry: NodeJS.Timeout | undefined;
-  /** Pending while the processing list is read; acknowledgements wait for it. */
-  #recovering: Deferred<void> | undefined;
+  /** Counts takes: tokens are never given twice. */
+  #takes = 0;
+  /** When to look for what is parked. */
+  #parkedDue = 0;
   #stopped = false;
   readonly #stopping = deferred<void>();
   #closed = false;
@@ -58,16 +63,24 @@ export class ReliableListSource implements Source {
     list: string,
     report: Report,
   ): Promise<ReliableListSource> {
-    const consumers = new ListConsumers(connections.client, list, report, connections.timings);
+    const keys = new ListKeys(list);
+    const { client, timings } = connections;
+    const consumer = `${hostname().replaceAll(':', '-')}-${process.pid}-${randomId(8)}`;
+    const moved = keys.movedFor(consumer);
     try {
-      // Moves nothing, since the processing list is new; finds out whether the server knows LMOVE.
-      await connections.client.lmove(consumers.processing, list, 'RIGHT', 'LEFT');
+      // Moves nothing, since the key is new; finds out whether the server knows LMOVE.
+      await client.lmove(moved, list, 'RIGHT', 'LEFT');
     } catch (cause) {
-      if (!messageOf(cause).includes('unknown command')) throw cause;
-      throw new SetupError(`list '${list}': 'reliable' needs Redis 6.2 or later (LMOVE)`, {
-        cause,
-      });
+      if (!isOutOfMemory(cause)) {
+        if (!messageOf(cause).includes('unknown command')) throw cause;
+        throw new SetupError(`list '${list}': 'reliable' needs Redis 6.2 or later (LMOVE)`, {
+          cause,
+        });
+      }
     }
+    const held = new Held();
+    const isIdle = (): boolean => held.size === 0;
+    const consumers = new ListConsumers(client, keys, consumer, report, timings, isIdle);
     const reader = await BlockingReader.open(connections, list);
     try {
       await consumers.join();
@@ -75,27 +88,34 @@ export class ReliableListSource implements Source {
       reader.close();
       throw error;
     }
-    return new ReliableListSource(connections, list, reader, consumers, report);
+    return new ReliableListSource(connections, keys, reader, consumers, held, report);
   }
 
   private constructor(
     connections: Connections,
-    list: string,
+    keys: ListKeys,
     reader: BlockingReader,
     consumers: ListConsumers,
+    held: Held,
     report: Report,
   ) {
     this.#connections = connections;
     this.#timings = connections.timings;
-    this.#list = list;
+    this.#keys = keys;
+    this.#heldKey = keys.heldBy(consumers.consumer);
     this.#reader = reader;
     this.#consumers = consumers;
+    this.#held = held;
     this.#report = report;
     reader.onReconnect = () => {
-      // What Redis sent on the lost connection is in the processing list, or will be when the server runs the move.
+      // What Redis sent on the lost connection is ours on the server, or will be when it runs the move.
       this.#hasStrays = true;
       this.#lostAt = monotonicTime();
     };
+  }
+
+  get held(): number {
+    return this.#held.size;
   }
 
   read(max: number): Promise<Delivery[]> {
@@ -105,43 +125,69 @@ export class ReliableListSource implements Source {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopping.resolve();
-    this.#held.stop();
+    this.#pauses.stop();
     this.#feed.end();
     await this.#reader.stop();
   }
 
-  /** Gives back all items but those that are being handled: these stay until they are acknowledged, or until this consumer counts as dead. */
+  /**
+   * Gives back what no handler has, and parks what waits for its next delivery. What is being handled
+   * stays until it is acknowledged, or until this consumer counts as dead.
+   */
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
-    await settledWithin(
-      Promise.all([this.#acking, this.#flushing, this.#feed.fetching]),
-      this.#timings.leave,
-    );
+    const { leave } = this.#timings;
+    await settledWithin(Promise.all([this.#acks.settled(), this.#feed.fetching]), leave);
     this.#consumers.close();
     this.#reader.close();
     this.#closed = true;
     for (const delivery of unstarted) this.#held.abandon(delivery);
-    await this.#leave();
+    this.#feed.drain();
+    // Where the server is gone, other consumers give it back once this one counts as dead.
+    if (this.#connections.client.status !== 'ready') return;
+    const waiting = this.#pauses.drain();
+    const [soon, later] = [
+      waiting.filter(([, pause]) => pause <= SOON),
+      waiting.filter(([, pause]) => pause > SOON),
+    ];
+    const left = Promise.all([
+      ...later.map(([delivery, pause]) => this.#park(delivery, pause)),
+      this.#putBack(
+        this.#held.idle(),
+        soon.map(([delivery]) => delivery),
+      ),
+    ]).then(() => this.#leave());
+    left.catch((error: unknown) => this.#report('items could not be given back', error));
+    await settledWithin(left, leave);
+  }
+
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    // A read that nobody waits for any more would take them back.
+    if (!this.#feed.isAwaited) {
+      await this.#reader.interrupt();
+      await this.#feed.fetching?.catch(() => undefined);
+    }
+    const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
+    await this.#putBack([...deliveries, ...unread], []);
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
-    if (!this.#held.acknowledge(settled)) return undefined;
-    this.#acks.push(settled);
-    return this.#ackSoon();
+    if (!this.#held.leave(settled)) return undefined;
+    this.#pauses.delete(settled);
+    return this.#acks.add(settled);
   }
 
-  nack(settled: Delivery, delay: number): void {
-    this.#held.nack(settled, delay);
+  nack(settled: Delivery, delay: number, isCounted = true): void {
+    const waiting = refused(settled, isCounted);
+    if (!this.#held.pause(settled, waiting)) return;
+    if (delay > this.#timings.expiry || this.#pauses.size >= MAX_WAITING || this.#closed)
+      void this.#park(waiting, delay);
+    else this.#pauses.add(waiting, delay, () => void this.#deliverAgain(waiting));
   }
 
   abandon(left: Delivery): void {
+    this.#pauses.delete(left);
     this.#held.abandon(left);
-  }
-
-  #deliver(frame: Buffer): void {
-    const delivery = { frame, name: this.#list, id: undefined, count: 1 };
-    this.#held.add(delivery);
-    this.#feed.push(delivery);
   }
 
   async #fetch(max: number): Promise<void> {
@@ -162,26 +208,89 @@ export class ReliableListSource implements Source {
 
   /** Takes many at once where items are expected; else blocks for one, since an idle reader should send few commands. */
   async #move(max: number): Promise<void> {
-    const { processing } = this.#consumers;
     if (this.#expectsMore && (await this.#take(max)) > 0) return;
-    const args = [this.#list, processing, 'LEFT', 'RIGHT', this.#timings.block / 1_000];
-    const first = itemMoved(await this.#run('blmove', args));
-    if (first === undefined) return;
-    this.#deliver(first);
-    if (max === 1 || this.#stopped) return;
-    // The first item is delivered even if the second command fails.
-    await this.#take(max - 1).catch(() => (this.#hasStrays = true));
+    if (await this.#lookForParked(max)) return;
+    const { block } = this.#timings;
+    const wait = Math.max(1, Math.min(block, this.#parkedDue - monotonicTime()));
+    const moved = this.#keys.movedFor(this.#consumers.consumer);
+    try {
+      const args = [this.#keys.list, moved, 'LEFT', 'RIGHT', wait / 1_000];
+      if (itemMoved(await this.#run('blmove', args)) === undefined) return;
+      if (this.#stopped) return; // `close` gives it back
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      // A full server refuses BLMOVE, which could need memory; it must be emptied all the same.
+      if ((await this.#take(max)) === 0)
+        await Promise.race([pause(this.#timings.fullPoll), this.#stopping.promise]);
+      return;
+    }
+    try {
+      await this.#take(max);
+    } catch (error) {
+      this.#hasStrays = true;
+      throw error;
+    }
+  }
+
+  /** Takes what was parked, perhaps by a consumer that is gone, when it is due. */
+  async #lookForParked(max: number): Promise<boolean> {
+    if (monotonicTime() < this.#parkedDue) return false;
+    const first = await this.#connections.client.zrange(this.#keys.parked, '0', '0');
+    this.#parkedDue = monotonicTime() + this.#timings.parkedLook;
+    return first.length > 0 && (await this.#take(max)) > 0;
   }
 
   async #take(max: number): Promise<number> {
-    const { processing } = this.#consumers;
-    const taken = items(await this.#run('eval', [TAKE, 2, this.#list, processing, max]));
-    for (const frame of taken) this.#deliver(frame);
-    this.#expectsMore = taken.length === max;
+    const { client } = this.#connections;
+    const { list, consumers, counts, parked, parkedItems } = this.#keys;
+    const moved = this.#keys.movedFor(this.#consumers.consumer);
+    const keys = [list, moved, this.#heldKey, consumers, counts, parked, parkedItems];
+    const run = (name: string, args: (string | number | Buffer)[]): Promise<unknown> =>
+      this.#run(name, args);
+    const { due, taken } = itemsTaken(await TAKE.run(client, keys, [++this.#takes, max], run));
+    if (due !== undefined)
+      this.#parkedDue = monotonicTime() + Math.min(due, this.#timings.parkedLook);
+    for (const [token, frame] of taken) this.#deliver(token, frame);
+    if (taken.length > 0) this.#consumers.touched();
+    this.#expectsMore = taken.length >= max;
     return taken.length;
   }
 
-  async #run(name: string, args: (string | number)[]): Promise<unknown> {
+  /** Puts items back to the head of the list, in order: those that were not handled, and those that were, and are to come again. */
+  async #putBack(unhandled: readonly Delivery[], handled: readonly Delivery[]): Promise<void> {
+    const leaving = [...unhandled, ...handled].filter((delivery) => this.#held.leave(delivery));
+    const counted = new Set(handled);
+    const rows = leaving
+      .map((one): [token: string, count: number] => [
+        this.#held.tokenOf(one) as string,
+        counted.has(one) ? one.count : one.count - 1,
+      ])
+      .sort(([a], [b]) => placeIn(a) - placeIn(b));
+    const { list, counts } = this.#keys;
+    const moved = this.#keys.movedFor(this.#consumers.consumer);
+    const keys = [list, this.#heldKey, counts, moved];
+    try {
+      // From the end, since each chunk goes to the head of the list.
+      let end = rows.length;
+      do {
+        const some = rows.slice(Math.max(0, end - CHUNK), end).flat();
+        await GIVE_BACK.run(this.#connections.client, keys, [this.#timings.keyLife, ...some]);
+        end -= CHUNK;
+      } while (end > 0);
+    } catch (error) {
+      for (const delivery of leaving) this.#held.stay(delivery);
+      throw error;
+    }
+    for (const delivery of leaving) this.#held.delete(delivery);
+  }
+
+  #deliver(token: string, frame: Buffer): void {
+    const delivery = { frame, name: this.#keys.list, id: undefined, count: countIn(token) };
+    this.#held.add(delivery, token);
+    this.#feed.push(delivery);
+  }
+
+  async #run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
     try {
       return await this.#reader.run(name, args);
     } catch (error) {
@@ -193,91 +302,98 @@ export class ReliableListSource implements Source {
     }
   }
 
-  /** Delivers the items of the processing list that this process does not know. No move is under way meanwhile. */
+  /** Delivers the items of our hash that this process does not know. No move is under way meanwhile. */
   async #recover(): Promise<void> {
     this.#hasStrays = false;
-    const { client } = this.#connections;
     try {
       await this.#consumers.beat();
-      await Promise.all([this.#acking, this.#flushing]);
-      this.#recovering = deferred();
-      const found = await client.lrangeBuffer(this.#consumers.processing, 0, -1);
-      // Frames may be equal, so they are counted.
-      const known = new Map<string, number>();
-      for (const { frame } of this.#held.all()) {
-        const key = (frame as Buffer).toString('latin1');
-        known.set(key, (known.get(key) ?? 0) + 1);
-      }
-      for (const frame of found) {
-        const key = frame.toString('latin1');
-        const count = known.get(key) ?? 0;
-        if (count > 0) known.set(key, count - 1);
-        else this.#deliver(frame);
-      }
+      // Adds to the hash what has been moved and not taken.
+      await this.#take(0);
+      const reply = await this.#connections.client.callBuffer('HGETALL', this.#heldKey);
+      const known = this.#held.tokens();
+      const strays = fieldsAndBuffers(reply).filter(([token]) => !known.has(token));
+      strays.sort(([a], [b]) => placeIn(a) - placeIn(b));
+      for (const [token, frame] of strays) this.#deliver(token, frame);
     } catch (error) {
       this.#hasStrays = true;
       throw error;
-    } finally {
-      this.#recovering?.resolve();
-      this.#recovering = undefined;
     }
   }
 
-  /** Acknowledges everything that settles in one tick in one write. */
-  #ackSoon(): Promise<void> {
-    return (this.#acking ??= new Promise((resolve) => {
-      process.nextTick(() => {
-        this.#flushing = this.#flushAcks();
-        void this.#flushing.then(resolve);
-      });
-    }));
+  /** The pause of a refused item is over: counts the delivery on the server, and delivers it. */
+  async #deliverAgain(before: Delivery): Promise<void> {
+    const token = this.#held.tokenOf(before) as string;
+    const count = before.count + 1;
+    const next = token.replace(/:\d+$/, `:${count}`);
+    const again = { ...before, count };
+    this.#held.replace(before, again, next);
+    const counted = await insist(
+      this.#connections,
+      () => COUNT.run(this.#connections.client, [this.#heldKey], [token, next]),
+      (error) => this.#report('an item waits longer for its next delivery', error),
+      () => this.#closed,
+    );
+    // Stopped meanwhile: it comes again after a restart.
+    if (counted === undefined) return;
+    if (Number(counted.value) === 0) this.#held.delete(again);
+    else this.#feed.pushPast(again);
   }
 
-  async #flushAcks(): Promise<void> {
-    if (this.#recovering !== undefined) await this.#recovering.promise;
-    this.#acking = undefined;
-    const acked = this.#acks;
-    this.#acks = [];
-    try {
-      const { client } = this.#connections;
-      const { processing } = this.#consumers;
-      if (acked.length === 1) {
-        await client.lrem(processing, 1, acked[0]?.frame as Buffer);
-      } else {
-        const pipeline = client.pipeline();
-        for (const { frame } of acked) pipeline.lrem(processing, 1, frame as Buffer);
-        const failed = (await pipeline.exec())?.find(([error]) => error !== null);
-        if (failed !== undefined) throw failed[0] as Error;
-      }
-    } catch (error) {
-      this.#ackLater(acked, error);
-      return;
-    }
+  /** Keeps an item on the server until its next delivery. */
+  async #park(delivery: Delivery, delay: number): Promise<void> {
+    const { parked, parkedItems } = this.#keys;
+    const token = this.#held.tokenOf(delivery) as string;
+    if (!this.#held.leave(delivery)) return;
+    const keys = [this.#heldKey, parked, parkedItems];
+    const place = token.slice(0, token.indexOf(':'));
+    const id = `${this.#consumers.consumer}:${place}:${delivery.count}`;
+    const args = [token, id, Math.ceil(delay)];
+    const done = await insist(
+      this.#connections,
+      () => PARK.run(this.#connections.client, keys, args),
+      (error) => this.#report('an item cannot be kept for later yet, it is tried again', error),
+    );
+    if (done === undefined) return;
+    this.#held.delete(delivery);
+    this.#parkedDue = Math.min(this.#parkedDue, monotonicTime() + delay);
+    if (this.#closed) await this.#leave();
+  }
+
+  async #acknowledge(acked: readonly Delivery[]): Promise<void> {
+    const tokens = acked.map((delivery) => this.#held.tokenOf(delivery) as string);
+    const done = await insist(
+      this.#connections,
+      async () => {
+        for (let start = 0; start < tokens.length; start += CHUNK) {
+          const some = tokens.slice(start, start + CHUNK);
+          await this.#connections.client.hdel(this.#heldKey, ...some);
+        }
+      },
+      (error) =>
+        this.#report(`${acked.length} items could not be acknowledged, it is tried again`, error),
+    );
+    // The connection is over, and whoever waits must not take it for done.
+    if (done === undefined) return new Promise(() => undefined);
     for (const delivery of acked) this.#held.delete(delivery);
-    if (this.#closed && this.#held.size === 0) await this.#leave();
+    if (this.#closed) await this.#leave().catch(() => undefined);
   }
 
-  #ackLater(acked: readonly Delivery[], error: unknown): void {
-    this.#acks.push(...acked);
-    if (this.#closed || this.#ackRetry !== undefined) return;
-    this.#report(`${acked.length} items could not be acknowledged, it is tried again`, error);
-    this.#ackRetry = setTimeout(() => {
-      this.#ackRetry = undefined;
-      if (!this.#closed) void this.#ackSoon();
-    }, this.#timings.ackRetry).unref();
-  }
-
-  /** Gives back the idle items. Where the server is gone, other consumers do it once this one counts as dead. */
+  /** Removes this consumer where nothing is left of it. */
   async #leave(): Promise<void> {
-    if (this.#connections.client.status !== 'ready') return;
-    this.#feed.drain();
-    this.#held.takeIdle();
-    const keep = Array.from(this.#held.all(), ({ frame }) => frame as Buffer);
-    // A move that may still be served puts its item into our processing list: we must stay registered for others to find it.
+    if (this.#held.size > 0 || this.#connections.client.status !== 'ready') return;
+    // A move that may still be served puts its item where we are registered: others must find it.
     const isClean =
       this.#feed.fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
-    const left = this.#consumers.leave(keep, isClean);
-    left.catch((error: unknown) => this.#report('items could not be given back', error));
-    await settledWithin(left, this.#timings.leave);
+    if (isClean) await this.#consumers.leave();
   }
+}
+
+function countIn(token: string): number {
+  return Number(token.slice(token.indexOf(':') + 1));
+}
+
+/** Tokens in the order in which their items lay in the list. */
+function placeIn(token: string): number {
+  const [take, place] = token.split(/[-:]/).map(Number) as [number, number];
+  return take * 1_000_000 + place;
 }

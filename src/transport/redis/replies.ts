@@ -18,15 +18,17 @@ export function entriesRead(reply: unknown): Entry[] {
   return streams?.[0]?.[1] ?? [];
 }
 
-/** XAUTOCLAIM: where the scan goes on (`0-0`: it is over), and the entries that were claimed. */
-export function entriesClaimed(reply: unknown): { cursor: string; claimed: Entry[] } | undefined {
-  if (reply === null) return undefined;
-  const [cursor, claimed] = reply as [Buffer, (Entry | null)[]];
-  return {
-    cursor: cursor.toString('latin1'),
-    // Deleted entries are null before Redis 7, which removes them from the pending ones itself.
-    claimed: claimed.filter((entry): entry is Entry => entry !== null && entry[1] !== null),
-  };
+/** The script that takes parked entries: when the next is due, and entries with their counts. */
+export function entriesUnparked(reply: unknown): {
+  readonly due: number | undefined;
+  readonly taken: [entry: Entry, count: number][];
+} {
+  if (reply === null) return { due: undefined, taken: [] };
+  const [due, ...rest] = reply as [number, ...unknown[]];
+  const taken: [Entry, number][] = [];
+  for (let i = 0; i + 1 < rest.length; i += 2)
+    taken.push([rest[i] as Entry, rest[i + 1] as number]);
+  return { due: due < 0 ? undefined : due, taken };
 }
 
 export function idOf(entry: Entry): string {
@@ -66,8 +68,12 @@ export interface PendingRow {
 
 /** XPENDING with a range. */
 export function pendingRows(reply: unknown): PendingRow[] {
-  const rows = reply as [id: string, consumer: string, idle: number, count: number][];
-  return rows.map(([id, consumer, , count]) => ({ id, consumer, count }));
+  const rows = reply as [id: unknown, consumer: unknown, idle: number, count: number][];
+  return rows.map(([id, consumer, , count]) => ({
+    id: String(id),
+    consumer: String(consumer),
+    count,
+  }));
 }
 
 /** XPENDING without a range: the lowest id that is pending; undefined where none is. */
@@ -119,19 +125,34 @@ export function lastGeneratedId(reply: unknown): string {
   return String(fieldIn(reply as unknown[], 'last-generated-id'));
 }
 
-/** ZRANGE WITHSCORES. */
-export function membersWithScores(reply: unknown): [member: string, score: number][] {
-  // RESP3 sends pairs, RESP2 one flat list.
-  const flat = (reply as (string | string[])[]).flat();
-  const pairs: [string, number][] = [];
-  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i] as string, Number(flat[i + 1])]);
-  return pairs;
+/** HGETALL: RESP2 sends one flat list, RESP3 a map, which ioredis may make an object of. */
+export function fieldsAndValues(reply: unknown): [field: string, value: string][] {
+  return pairsIn(reply).map(([field, value]) => [String(field), String(value)]);
 }
 
-/** TIME, in Unix milliseconds. */
-export function serverTime(reply: unknown): number {
-  const [seconds, microseconds] = reply as [string, string];
-  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+/** HGETALL, with the values as buffers. */
+export function fieldsAndBuffers(reply: unknown): [field: string, value: Buffer][] {
+  return pairsIn(reply).map(([field, value]) => [String(field), value as Buffer]);
+}
+
+/** The script that takes items of a reliable list: when something parked is due, and tokens and items. */
+export function itemsTaken(reply: unknown): {
+  readonly due: number | undefined;
+  readonly taken: [token: string, item: Buffer][];
+} {
+  if (reply === null) return { due: undefined, taken: [] };
+  const [due, ...rest] = reply as [number, ...Buffer[]];
+  return { due: due < 0 ? undefined : due, taken: fieldsAndBuffers(rest) };
+}
+
+function pairsIn(reply: unknown): [unknown, unknown][] {
+  if (reply === null) return [];
+  if (reply instanceof Map) return [...reply];
+  if (!Array.isArray(reply)) return Object.entries(reply as object);
+  if (Array.isArray(reply[0])) return reply as [unknown, unknown][];
+  const pairs: [unknown, unknown][] = [];
+  for (let i = 0; i + 1 < reply.length; i += 2) pairs.push([reply[i], reply[i + 1]]);
+  return pairs;
 }
 
 /** A field of one row of XINFO, in which names and values stand in turn; undefined where the server does not know it. */

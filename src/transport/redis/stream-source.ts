@@ -1,6 +1,12 @@
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
-import { missingStream, type Delivery, type Source, type StreamSourceOptions } from '../source.ts';
+import {
+  idBefore,
+  missingStream,
+  type Delivery,
+  type Source,
+  type StreamSourceOptions,
+} from '../source.ts';
 import type { Connections } from './connections.ts';
 import { delivery, entriesRead, lastGeneratedId } from './replies.ts';
 import { BlockingReader } from './blocking-reader.ts';
@@ -55,6 +61,12 @@ export class StreamSource implements Source {
 
   readonly canReturn = true;
   readonly needsAck = false;
+  readonly held = 0;
+
+  /** The next read begins with the first of them. */
+  async giveBack([first]: readonly Delivery[]): Promise<void> {
+    if (first !== undefined) this.#lastId = idBefore(first.id as string);
+  }
 
   // Without a group nothing is pending.
   ack(): undefined {}

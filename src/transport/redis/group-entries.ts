@@ -1,0 +1,249 @@
+import type { Redis } from 'ioredis';
+import { messageOf } from '../../errors.ts';
+import { Acks } from '../acks.ts';
+import { refused } from '../held.ts';
+import { Pauses } from '../pauses.ts';
+import {
+  MAX_WAITING,
+  PARKED,
+  longestPause,
+  type Delivery,
+  type Report,
+  type StreamSourceOptions,
+} from '../source.ts';
+import { GIVEN_BACK } from './claims.ts';
+import type { Connections } from './connections.ts';
+import { ACK_AND_DELETE, DELIVER_AGAIN, GIVE_BACK, PARK } from './group-scripts.ts';
+import { insist } from './insist.ts';
+import { delivery, entries } from './replies.ts';
+import { trimmer } from './trim.ts';
+
+/** Ids in one command or script. */
+const CHUNK = 500;
+
+/**
+ * `held`: fetched, or a handler has it. `paused`: refused, and waits for its next delivery. `leaving`: the
+ * server is being told that it is handled or given back, and may still report it as pending.
+ */
+type State = 'held' | 'paused' | 'leaving';
+
+export interface GroupEntriesOptions {
+  readonly connections: Connections;
+  readonly options: StreamSourceOptions;
+  readonly consumer: () => string;
+  /** The key of the due times of parked entries. */
+  readonly parkedKey: string;
+  readonly report: Report;
+  /** Takes an entry whose pause is over. */
+  readonly onAgain: (again: Delivery) => void;
+  /** Called with the milliseconds until an entry that was parked is due. */
+  readonly onParked: (delay: number) => void;
+}
+
+/** The entries of a group that one consumer has in hand, and how each is settled. */
+export class GroupEntries {
+  readonly #connections: Connections;
+  readonly #client: Redis;
+  readonly #options: StreamSourceOptions;
+  readonly #key: string;
+  readonly #group: string;
+  readonly #consumer: () => string;
+  readonly #parkedKey: string;
+  readonly #report: Report;
+  readonly #onAgain: (again: Delivery) => void;
+  readonly #onParked: (delay: number) => void;
+  readonly #states = new Map<string, State>();
+  /** Ids that are left to whoever takes them over: they are not renewed. */
+  readonly #abandoned = new Set<string>();
+  readonly #pauses = new Pauses<Delivery>();
+  readonly #acks = new Acks<string>((batch) => this.#acknowledge(batch));
+  readonly #trim: (() => Promise<void>) | undefined;
+  #hasAckDelete = true;
+  #stopped = false;
+
+  constructor(given: GroupEntriesOptions) {
+    const { connections, options } = given;
+    this.#connections = connections;
+    this.#client = connections.client;
+    this.#options = options;
+    this.#key = options.name;
+    this.#group = options.group as string;
+    this.#consumer = given.consumer;
+    this.#parkedKey = given.parkedKey;
+    this.#report = given.report;
+    this.#onAgain = given.onAgain;
+    this.#onParked = given.onParked;
+    const { maxlen, name } = options;
+    if (maxlen !== undefined)
+      this.#trim = trimmer(connections.client, name, maxlen, connections.timings.trim);
+  }
+
+  get size(): number {
+    return this.#states.size;
+  }
+
+  ids(): string[] {
+    return [...this.#states.keys()];
+  }
+
+  has(id: string): boolean {
+    return this.#states.has(id);
+  }
+
+  /** Whether this process knows of the entry: it has it in hand, or has abandoned it. */
+  knows(id: string): boolean {
+    return this.#states.has(id) || this.#abandoned.has(id);
+  }
+
+  /** An entry that was fetched. */
+  add(id: string): void {
+    this.#states.set(id, 'held');
+    if (this.#abandoned.size > 0) this.#abandoned.delete(id);
+  }
+
+  /** No pause ends here any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#pauses.stop();
+  }
+
+  /** Resolves when no acknowledgement is under way. */
+  settled(): Promise<void> {
+    return this.#acks.settled();
+  }
+
+  /** Gives back those that are held and not settled. Rejects where the server refuses; they are still held then. */
+  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    const leaving = deliveries.filter(({ id }) => this.#states.get(id as string) === 'held');
+    if (leaving.length === 0) return;
+    for (const { id } of leaving) this.#states.set(id as string, 'leaving');
+    try {
+      for (let i = 0; i < leaving.length; i += CHUNK) {
+        const pairs = leaving
+          .slice(i, i + CHUNK)
+          .flatMap(({ id, count }) => [id as string, count - 1]);
+        const args = [this.#group, this.#consumer(), GIVEN_BACK, ...pairs];
+        await GIVE_BACK.run(this.#client, [this.#key], args);
+      }
+    } catch (error) {
+      for (const { id } of leaving) this.#states.set(id as string, 'held');
+      throw error;
+    }
+    for (const { id } of leaving) this.#states.delete(id as string);
+  }
+
+  ack(settled: Delivery): Promise<void> | undefined {
+    const id = settled.id as string;
+    const state = this.#states.get(id);
+    if (state === undefined ? !this.#abandoned.delete(id) : state === 'leaving') return undefined;
+    if (state === 'paused') this.#pauses.delete(settled);
+    this.#states.set(id, 'leaving');
+    return this.#acks.add(id);
+  }
+
+  nack(settled: Delivery, delay: number, isCounted: boolean): void {
+    const id = settled.id as string;
+    if (this.#states.get(id) !== 'held') return;
+    this.#states.set(id, 'paused');
+    const waiting = refused(settled, isCounted);
+    const longest = longestPause(this.#options.minIdle);
+    if (delay > longest || this.#pauses.size >= MAX_WAITING) void this.#park(waiting, delay);
+    else this.#pauses.add(waiting, delay, () => void this.#deliverAgain(waiting));
+  }
+
+  abandon(left: Delivery): void {
+    const id = left.id as string;
+    const state = this.#states.get(id);
+    if (state === undefined || state === 'leaving') return;
+    this.#pauses.delete(left);
+    this.#states.delete(id);
+    this.#abandoned.add(id);
+  }
+
+  /** Parks what waits for its next delivery. */
+  async parkAll(): Promise<void> {
+    await Promise.all(this.#pauses.drain().map(([one, left]) => this.#park(one, left)));
+  }
+
+  /** The pause of a refused entry is over: Redis counts the delivery. */
+  async #deliverAgain(before: Delivery): Promise<void> {
+    const id = before.id as string;
+    const count = before.count + 1;
+    const args = [this.#group, this.#consumer(), id, count];
+    const done = await insist(
+      this.#connections,
+      () => DELIVER_AGAIN.run(this.#client, [this.#key], args),
+      (error) => this.#report(`entry ${id} waits longer for its next delivery`, error),
+      () => this.#stopped || this.#states.get(id) !== 'paused',
+    );
+    // Stopped, acknowledged or abandoned meanwhile.
+    if (done === undefined || this.#states.get(id) !== 'paused') return;
+    const [entry] = entries(done.value);
+    this.#states.delete(id);
+    // Without an entry it is somebody else's, acknowledged or deleted.
+    if (entry === undefined) return;
+    this.#states.set(id, 'held');
+    this.#onAgain(delivery(this.#key, entry, count));
+  }
+
+  /** Keeps an entry on the server until its next delivery. */
+  async #park(settled: Delivery, delay: number): Promise<void> {
+    const id = settled.id as string;
+    const keys = [this.#key, this.#parkedKey];
+    const { keyLife } = this.#connections.timings;
+    const args = [
+      this.#group,
+      this.#consumer(),
+      PARKED,
+      keyLife,
+      id,
+      settled.count,
+      Math.ceil(delay),
+    ];
+    const done = await insist(
+      this.#connections,
+      () => PARK.run(this.#client, keys, args),
+      (error) => this.#report(`entry ${id} cannot be kept for later yet, it is tried again`, error),
+      () => this.#states.get(id) !== 'paused',
+    );
+    if (done === undefined || this.#states.get(id) !== 'paused') return;
+    this.#states.delete(id);
+    this.#onParked(delay);
+  }
+
+  async #acknowledge(ids: readonly string[]): Promise<void> {
+    const done = await insist(
+      this.#connections,
+      async () => {
+        for (let i = 0; i < ids.length; i += CHUNK) await this.#tell(ids.slice(i, i + CHUNK));
+      },
+      (error) =>
+        this.#report(`${ids.length} entries could not be acknowledged, it is tried again`, error),
+    );
+    // The connection is over, and whoever waits must not take it for done.
+    if (done === undefined) return new Promise(() => undefined);
+    for (const id of ids) this.#states.delete(id);
+    await this.#trim?.().catch((error: unknown) =>
+      this.#report(`stream '${this.#key}' could not be trimmed`, error),
+    );
+  }
+
+  /** XACK. Where entries are to be deleted: XACKDEL (Redis 8.2), or a script. */
+  async #tell(ids: readonly string[]): Promise<void> {
+    if (!this.#options.deleteOnAck) {
+      await this.#client.xack(this.#key, this.#group, ...ids);
+      return;
+    }
+    if (this.#hasAckDelete) {
+      try {
+        const args = [this.#key, this.#group, 'ACKED', 'IDS', ids.length, ...ids];
+        await this.#client.call('XACKDEL', ...args);
+        return;
+      } catch (error) {
+        if (!/unknown command|NOPERM/.test(messageOf(error))) throw error;
+        this.#hasAckDelete = false;
+      }
+    }
+    await ACK_AND_DELETE.run(this.#client, [this.#key], [this.#group, ...ids]);
+  }
+}

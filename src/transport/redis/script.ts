@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { messageOf } from '../../errors.ts';
+
+/** Lets a script write although the server is out of memory (Redis 7). Older servers do not compile it. */
+const ALLOW_OOM = '#!lua flags=allow-oom\n';
+
+/** Clients of servers before Redis 7. */
+const old = new WeakSet<Redis>();
+
+interface Form {
+  readonly text: string;
+  readonly digest: string;
+}
+
+/** How a script is sent: by default on the command connection. */
+export type Send = (name: string, args: (string | number | Buffer)[]) => Promise<unknown>;
+
+/**
+ * A Lua script, sent as EVALSHA, and as EVAL where the server does not know it yet. It may write while
+ * the server is out of memory: on Redis 7 by its flag, before where its first write needs no memory.
+ */
+export class Script {
+  readonly #flagged: Form;
+  readonly #plain: Form;
+
+  constructor(text: string) {
+    this.#flagged = formOf(ALLOW_OOM + text);
+    this.#plain = formOf(text);
+  }
+
+  /** Runs it; strings in the reply are buffers. All keys must be in one slot. */
+  async run(
+    client: Redis,
+    keys: readonly string[],
+    args: readonly (string | number | Buffer)[],
+    send: Send = (name, all) => client.callBuffer(name, ...all),
+  ): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args];
+    const form = old.has(client) ? this.#plain : this.#flagged;
+    try {
+      return await send('evalsha', [form.digest, ...rest]);
+    } catch (error) {
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+    }
+    try {
+      return await send('eval', [form.text, ...rest]);
+    } catch (error) {
+      if (form === this.#plain || !messageOf(error).includes('compiling script')) throw error;
+    }
+    old.add(client);
+    return send('eval', [this.#plain.text, ...rest]);
+  }
+}
+
+function formOf(text: string): Form {
+  return { text, digest: createHash('sha1').update(text).digest('hex') };
+}
+
+/** Whether the server refused a command because it is out of memory. */
+export function isOutOfMemory(error: unknown): boolean {
+  return messageOf(error).startsWith('OOM');
+}
+
+const COMMAND = new Script('return redis.call(unpack(ARGV))');
+
+/**
+ * Sends a command about one key; where the server is out of memory, sends it in a script that may
+ * exceed the limit: without it a full server could not be emptied.
+ */
+export async function evenWithoutMemory(
+  client: Redis,
+  key: string,
+  ...command: [name: string, ...args: (string | number)[]]
+): Promise<unknown> {
+  try {
+    return await client.call(...command);
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    return COMMAND.run(client, [key], command);
+  }
+}
