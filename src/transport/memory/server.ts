@@ -22,7 +22,8 @@ export class MemoryServer {
   }
 
   readonly #name: string;
-  readonly #keys = new Map<string, MemoryList | MemoryStream>();
+  readonly #lists = new Map<string, MemoryList>();
+  readonly #streams = new Map<string, MemoryStream>();
   readonly #channels = new Map<string, Set<Sinks>>();
   readonly #sharded = new Map<string, Set<Sinks>>();
   readonly #patterns = new Map<
@@ -42,15 +43,18 @@ export class MemoryServer {
   }
 
   list(key: string): MemoryList {
-    return this.#value(key, MemoryList);
+    if (this.#streams.get(key)?.exists === true) throw wrongType();
+    return valueOf(this.#lists, key, () => new MemoryList());
   }
 
   stream(key: string): MemoryStream {
-    return this.#value(key, MemoryStream);
+    // An empty list is no key, though readers may wait for it.
+    if ((this.#lists.get(key)?.items.length ?? 0) > 0) throw wrongType();
+    return valueOf(this.#streams, key, () => new MemoryStream());
   }
 
   has(key: string): boolean {
-    return this.#keys.has(key);
+    return this.#streams.get(key)?.exists === true || (this.#lists.get(key)?.items.length ?? 0) > 0;
   }
 
   /** As RPUSH and PEXPIRE: everything kept under a name lives as long as what was kept last. */
@@ -69,7 +73,8 @@ export class MemoryServer {
   delete(key: string): void {
     clearTimer(this.#lives.get(key));
     this.#lives.delete(key);
-    this.#keys.delete(key);
+    this.#lists.delete(key);
+    this.#streams.delete(key);
   }
 
   /** Hands a frame to all who listen; returns the number of connections, as PUBLISH does. */
@@ -117,13 +122,14 @@ export class MemoryServer {
     connections?.delete(connection);
     if (connections?.size === 0) channels.delete(name);
   }
+}
 
-  #value<T extends MemoryList | MemoryStream>(key: string, type: new () => T): T {
-    const value = this.#keys.get(key) ?? new type();
-    if (!(value instanceof type)) {
-      throw new Error('WRONGTYPE Operation against a key holding the wrong kind of value');
-    }
-    this.#keys.set(key, value);
-    return value;
-  }
+function wrongType(): Error {
+  return new Error('WRONGTYPE Operation against a key holding the wrong kind of value');
+}
+
+function valueOf<T>(values: Map<string, T>, key: string, make: () => T): T {
+  const value = values.get(key) ?? make();
+  values.set(key, value);
+  return value;
 }

@@ -81,6 +81,11 @@ export class MemoryStream {
     this.#entries.splice(0, Math.min(Math.max(0, this.#entries.length - maxlen), ...needed));
   }
 
+  /** Whether a server would have a key: looking at a stream makes none. */
+  get exists(): boolean {
+    return this.#time > 0 || this.groups.size > 0;
+  }
+
   get lastId(): string {
     return `${this.#time}-${this.#sequence}`;
   }

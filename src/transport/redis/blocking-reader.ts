@@ -79,7 +79,8 @@ export class BlockingReader {
 
   async #send(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
     const { block, blockGrace } = this.#timings;
-    this.#watchdog = setTimeout(() => this.#suspect(), block + blockGrace);
+    const { bytesRead } = this.#client.stream;
+    this.#watchdog = setTimeout(() => this.#suspect(bytesRead), block + blockGrace);
     try {
       return await new Promise((resolve, reject) => {
         this.#abort = reject;
@@ -93,12 +94,20 @@ export class BlockingReader {
   }
 
   /**
-   * The read should have ended by now. The connection is dead if the server answers on another one;
-   * else the server is busy, and waiting is right.
+   * The read should have ended by now. While bytes arrive, it is a large message over a slow link. Else
+   * the connection is dead if the server answers on another one; if not, the server is busy, and waiting
+   * is right.
    */
-  #suspect(): void {
-    if (this.#connections.isServerAlive(this.#client)) this.#client.stream.destroy();
-    else this.#watchdog = setTimeout(() => this.#suspect(), this.#timings.suspicion);
+  #suspect(before: number): void {
+    const { stream } = this.#client;
+    const { blockGrace, suspicion } = this.#timings;
+    const isMoving = stream.bytesRead > before;
+    if (!isMoving && this.#connections.isServerAlive(this.#client)) {
+      stream.destroy();
+      return;
+    }
+    const { bytesRead } = stream;
+    this.#watchdog = setTimeout(() => this.#suspect(bytesRead), isMoving ? blockGrace : suspicion);
   }
 
   /** Ends a blocked read; what it has fetched already still arrives. */

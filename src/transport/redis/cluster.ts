@@ -16,7 +16,7 @@ import { withoutPassword } from './advice.ts';
 import { checkNodes, endpointOf, loginOf } from './given.ts';
 import { Listening } from './listening.ts';
 import { batchWrites } from './write-batching.ts';
-import { watch } from './watchdog.ts';
+import { watch, type Watched } from './watchdog.ts';
 
 /** Nodes of a Redis Cluster to start from, beside ioredis's own cluster options. */
 export interface ClusterConnection extends ClusterOptions {
@@ -68,8 +68,8 @@ export class ClusterNodes {
   readonly address: string;
   readonly #client: Cluster;
   readonly #timings: Timings;
-  /** For each node that commands go to: tells whether it has answered recently. */
-  readonly #answers = new WeakMap<Redis, () => boolean>();
+  /** The watchdogs of the nodes that commands go to. */
+  readonly #watched = new WeakMap<Redis, Watched>();
   readonly #places = new Map<Redis, Place>();
   readonly #listening: Listening;
   #cause: unknown;
@@ -84,7 +84,7 @@ export class ClusterNodes {
     if (!isOwned) return;
     client.on('+node', (node: Redis) => {
       batchWrites(node);
-      this.#answers.set(node, watch(node, timings));
+      this.#watched.set(node, watch(node, timings));
     });
   }
 
@@ -131,7 +131,7 @@ export class ClusterNodes {
     const node = this.commandConnection(client);
     // ioredis connects to a node when a command needs it; only a connection shows whether the node answers.
     if (node?.status === 'wait') node.connect().catch(() => undefined);
-    return node?.status === 'ready' && this.#answers.get(node)?.() !== false;
+    return node?.status === 'ready' && this.#watched.get(node)?.isAlive !== false;
   }
 
   /** Resolves when everything sent so far has been answered: a node replies in order, so to PING last. */

@@ -1,7 +1,7 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { ConnectionError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
-import { pause, settledWithin } from '../../internal/deferred.ts';
+import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
 import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
 import type { Timings } from '../timings.ts';
 import { batchWrites } from './write-batching.ts';
@@ -15,7 +15,7 @@ import {
   isCluster,
 } from './given.ts';
 import { Listening } from './listening.ts';
-import { watch } from './watchdog.ts';
+import { watch, type Watched } from './watchdog.ts';
 
 /** The ioredis client behind a broker: `broker.client`. */
 export type RedisClient = Redis | Cluster;
@@ -44,8 +44,8 @@ export class Connections {
   readonly #others = new Set<Redis>();
   /** Whether the server refused the last login: the password is missing or wrong. */
   #isRefused = false;
-  /** Tells whether the server has answered recently on the command connection. */
-  readonly #answers: (() => boolean) | undefined;
+  /** The watchdog of the command connection. */
+  readonly #watched: Watched | undefined;
 
   constructor(connection: RedisConnection, timings: Timings) {
     this.timings = timings;
@@ -65,7 +65,7 @@ export class Connections {
     this.connectTimeout = client.options.connectTimeout ?? timings.connect;
     if (!this.#owned) return;
     batchWrites(client);
-    this.#answers = watch(client, timings);
+    this.#watched = watch(client, timings);
   }
 
   get isCluster(): boolean {
@@ -120,7 +120,7 @@ export class Connections {
   /** Whether the server that `client` is connected to answers at all, as far as is known. */
   isServerAlive(client: Redis): boolean {
     if (!this.#owned) return true;
-    return this.#cluster?.isServerAlive(client) ?? this.#answers?.() ?? true;
+    return this.#cluster?.isServerAlive(client) ?? this.#watched?.isAlive ?? true;
   }
 
   /** A connection for commands to the server that `client` is connected to; undefined where there is none now. */
@@ -191,6 +191,7 @@ export class Connections {
     if (isOurs) client.disconnect();
     if (this.#cluster !== undefined && client === this.client)
       cause = await this.#cluster.causeOf(cause ?? failure, this.connectTimeout / 3);
+    cause ??= await this.#causeOf(client);
     const silence = settled
       ? 'the connection was closed meanwhile'
       : `no answer within ${this.connectTimeout} ms`;
@@ -198,6 +199,27 @@ export class Connections {
     const reason = isOtherDatabase ? `database ${client.options.db} is refused: ${why}` : why;
     const message = `cannot connect to Redis at ${this.address}: ${reason}`;
     throw new ConnectionError(this.address, message, { cause });
+  }
+
+  /** What a server answers that accepts connections and is not ready: ioredis waits while it loads its data, and says nothing. */
+  async #causeOf(client: Redis): Promise<unknown> {
+    if (this.#cluster !== undefined) return undefined;
+    const probe = client.duplicate({
+      lazyConnect: true,
+      enableReadyCheck: false,
+      retryStrategy: null,
+      autoResubscribe: false,
+      maxRetriesPerRequest: 0,
+    });
+    const failed = deferred<unknown>();
+    probe.on('error', (error: Error) => failed.resolve(withoutPassword(error)));
+    probe.ping().then(
+      () => failed.resolve(undefined),
+      (error: unknown) => failed.resolve(error),
+    );
+    const known = await settledWithin(failed.promise, this.connectTimeout / 3);
+    probe.disconnect();
+    return known ? failed.promise : undefined;
   }
 
   #isChange(error: unknown): boolean {

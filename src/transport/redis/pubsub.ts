@@ -41,7 +41,7 @@ export class PubSub {
   readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
   /** Counts connections, so that restoring on an earlier one can stop. */
   #generation = 0;
-  /** When the connection was lost. */
+  /** When the server last answered on the connection that was lost. */
   #lostAt = 0;
 
   /** `what` arrives here: for the log. */
@@ -128,7 +128,7 @@ export class PubSub {
       // Commands wait for a reconnect without limit: they are idempotent, and nobody else sends them again.
       const client = await this.#connections.open({ maxRetriesPerRequest: null }, this.#home);
       if (this.#home !== undefined) this.#connections.follow(client);
-      watch(client, this.#connections.timings);
+      const watched = watch(client, this.#connections.timings);
       const { subscribe, psubscribe, ssubscribe } = this.#sinks;
       client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
@@ -145,7 +145,8 @@ export class PubSub {
       // The node ended sharded subscriptions because their slot has left it.
       client.on('moved', () => client.stream.destroy());
       client.on('close', () => {
-        if (this.#restoring === undefined) this.#lostAt = monotonicTime();
+        // A process that was busy hears late that it was cut off, so the loss began after the last answer.
+        if (this.#restoring === undefined) this.#lostAt = monotonicTime() - watched.silence;
         if (!this.#closed) this.#restoring ??= deferred();
       });
       client.on('ready', () => void this.#restore(client));
@@ -191,7 +192,7 @@ export class PubSub {
       const gap = Math.round(monotonicTime() - this.#lostAt);
       this.#report(
         this.#what === 'channels'
-          ? `channels are heard again; what was published in the ${gap} ms before is lost`
+          ? `channels are heard again; what was published in the ${gap} ms before may be lost`
           : `answers are heard again; those of the ${gap} ms before are asked for`,
         undefined,
         'info',

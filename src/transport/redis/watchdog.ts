@@ -2,14 +2,20 @@ import type { Redis } from 'ioredis';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Timings } from '../timings.ts';
 
+/** A PING waits behind what was written before it: a link is given a millisecond for so many bytes (1 MB/s). */
+const BYTES_PER_MS = 1_000;
+
 /**
  * Notices a connection that is open and dead: the other end vanished without closing it, which TCP
- * reports only after minutes. The watchdog destroys its socket, and ioredis reconnects.
+ * reports only after minutes. The watchdog destroys its socket, and ioredis reconnects. A connection that
+ * is slow is alive: bytes that arrive count as an answer, and those that were written are given time.
  */
-class Watchdog {
+class Watchdog implements Watched {
   /** When the server last answered on this connection. */
   #answered = monotonicTime();
   #deadline: NodeJS.Timeout | undefined;
+  /** Bytes written on this connection when the server last answered. */
+  #written = 0;
   readonly #client: Redis;
   readonly #timings: Timings;
   readonly #interval: NodeJS.Timeout;
@@ -18,7 +24,10 @@ class Watchdog {
     this.#client = client;
     this.#timings = timings;
     this.#interval = setInterval(() => this.#ping(), timings.ping).unref();
-    client.on('connect', () => this.#expectAnswer());
+    client.on('connect', () => {
+      this.#written = 0;
+      this.#expectAnswer();
+    });
     client.on('ready', () => this.#answeredNow());
     client.on('close', () => this.#clearDeadline());
     client.on('end', () => clearInterval(this.#interval));
@@ -26,8 +35,12 @@ class Watchdog {
 
   /** Whether the server has answered a PING recently; false also while the server process is stopped. */
   get isAlive(): boolean {
-    const { ping, pong } = this.#timings;
-    return monotonicTime() - this.#answered < ping + pong / 2;
+    return this.silence < this.#timings.ping + this.#timings.pong / 2;
+  }
+
+  /** Milliseconds since the server last answered. */
+  get silence(): number {
+    return monotonicTime() - this.#answered;
   }
 
   #ping(): void {
@@ -44,16 +57,21 @@ class Watchdog {
 
   #expectAnswer(): void {
     clearTimeout(this.#deadline);
+    const { bytesRead, bytesWritten } = this.#client.stream;
+    const onItsWay = Math.max(0, bytesWritten - this.#written) / BYTES_PER_MS;
     this.#deadline = setTimeout(() => {
       // After a long tick of this process timers run before sockets are read: read them first.
       setImmediate(() => {
-        if (this.#deadline !== undefined) this.#client.stream.destroy();
+        if (this.#deadline === undefined) return;
+        if (this.#client.stream.bytesRead > bytesRead) this.#expectAnswer();
+        else this.#client.stream.destroy();
       });
-    }, this.#timings.pong).unref();
+    }, this.#timings.pong + onItsWay).unref();
   }
 
   #answeredNow(): void {
     this.#answered = monotonicTime();
+    this.#written = this.#client.stream.bytesWritten;
     this.#clearDeadline();
   }
 
@@ -63,8 +81,15 @@ class Watchdog {
   }
 }
 
-/** Watches a connection until it ends. The result tells whether the server has answered recently. */
-export function watch(client: Redis, timings: Timings): () => boolean {
-  const watchdog = new Watchdog(client, timings);
-  return () => watchdog.isAlive;
+/** What is known of a connection that is watched. */
+export interface Watched {
+  /** Whether the server has answered a PING recently; false also while the server process is stopped. */
+  readonly isAlive: boolean;
+  /** Milliseconds since the server last answered. */
+  readonly silence: number;
+}
+
+/** Watches a connection until it ends. */
+export function watch(client: Redis, timings: Timings): Watched {
+  return new Watchdog(client, timings);
 }
