@@ -215,7 +215,7 @@ export class Runner {
   /** Tells a reader that runs who shares it now. */
   #change({ plan: planned, subscriber }: Reader): void {
     if (subscriber === undefined) return;
-    subscriber.change(this.#routesOf(planned, subscriber.session));
+    subscriber.routes = this.#routesOf(planned, subscriber.session);
     subscriber.concurrency = concurrencyOf(planned);
     const told = isPaused(planned) ? subscriber.pause() : subscriber.resume();
     told.catch((error: unknown) => {

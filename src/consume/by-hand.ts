@@ -4,21 +4,17 @@ import type { ConsumedMessage } from './consumer.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Log, Settler } from './settlement.ts';
 
-export interface ByHand {
-  readonly dispatcher: Dispatcher;
-  readonly settler: Settler;
-  /** Called for a request that came too late to be handled. */
-  readonly onExpired: () => void;
-  readonly log: Log;
-}
-
 /**
  * The message of a delivery for whoever takes messages by hand. Undefined for one that nobody is to
- * get: expired, delivered too often, or not readable. It is settled here, and not left pending.
+ * get: expired (`onExpired` is told), delivered too often, or not readable. It is settled here, and
+ * not left pending.
  */
 export async function takeByHand(
   delivery: Delivery,
-  { dispatcher, settler, onExpired, log }: ByHand,
+  dispatcher: Dispatcher,
+  settler: Settler,
+  onExpired: () => void,
+  log: Log,
 ): Promise<ConsumedMessage | undefined> {
   const attempt = dispatcher.open(delivery);
   attempt.outcome ??= settler.exhausted(delivery);

@@ -12,7 +12,7 @@ import { Breaker } from './breaker.ts';
 import { Cancellation } from './cancellation.ts';
 import { Completion } from './completion.ts';
 import { takeByHand } from './by-hand.ts';
-import { Consumer } from './consumer.ts';
+import { Consumer, type ConsumerOptions } from './consumer.ts';
 import type { Chosen, ContextHost, HandlerContext } from './context.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { isAsyncIterable } from '../internal/promises.ts';
@@ -91,8 +91,7 @@ export class RunningSubscriber implements ContextHost {
     const { batch, fetch, maxWait, source: from } = this.#plan;
     const opened = await this.#open();
     if (this.#stopping !== undefined) {
-      // Stopped while it was being opened: whoever stopped it waits no longer.
-      await opened.close([]);
+      await opened.close([]); // whoever stopped it waits no longer
       throw new BrokerClosedError(`${this.#environment.name()} was stopped while it started`);
     }
     const source = maxWait === 0 ? opened : new BatchSource(opened, maxWait);
@@ -121,23 +120,16 @@ export class RunningSubscriber implements ContextHost {
   async consume<Body>(onClose: (consumer: Consumer) => void): Promise<Consumer<Body>> {
     const source = await this.#open();
     this.#attach(source);
-    const { transport } = this.session;
-    return new Consumer<Body>({
-      source,
-      take: (delivery) =>
-        takeByHand(delivery, {
-          dispatcher: this.#dispatcher,
-          settler: this.#settler,
-          onExpired: this.#environment.onExpired,
-          log: this.#log.bind(this),
-        }),
-      adviceOn: (error) => transport.adviceOn(error),
-      report: this.#environment.report,
-      onClose: (consumer) => {
-        this.#settler.stop();
-        onClose(consumer);
-      },
-    });
+    const [settler, log] = [this.#settler, this.#log.bind(this)];
+    const { onExpired, report } = this.#environment;
+    const take: ConsumerOptions['take'] = (delivery) =>
+      takeByHand(delivery, this.#dispatcher, settler, onExpired, log);
+    const adviceOn = (error: unknown): string | undefined => this.session.transport.adviceOn(error);
+    const stop = (consumer: Consumer): void => {
+      settler.stop();
+      onClose(consumer);
+    };
+    return new Consumer<Body>({ source, take, adviceOn, report, onClose: stop });
   }
 
   /** What a message belongs to until a handler is chosen. */
@@ -146,16 +138,17 @@ export class RunningSubscriber implements ContextHost {
   }
 
   /** Other handlers share the reader from now on. */
-  change(routes: Routes): void {
+  set routes(routes: Routes) {
     this.#dispatcher.change(routes);
   }
 
   /** Waits up to `patience` milliseconds until the handlers that run now have ended. */
   async passed(patience: number): Promise<void> {
-    const { name } = this.#environment;
-    const subscription = this.#subscription;
-    if (subscription !== undefined && !(await settledWithin(subscription.passed(), patience)))
-      this.logger.warn(`${name()}: handlers still run ${patience} ms after one was stopped`);
+    const passed = this.#subscription?.passed();
+    if (passed === undefined || (await settledWithin(passed, patience))) return;
+    this.logger.warn(
+      `${this.#environment.name()}: handlers still run, ${patience} ms after a stop`,
+    );
   }
 
   /** Undefined before the source is open. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { takeLogs } from '../support/logs.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
 
@@ -159,6 +160,81 @@ onBothBackends('messages taken by hand', (bench) => {
     expect(await second.next({ timeout: 300 })).toBeNull();
   });
 
+  it.each(KINDS)(
+    'come in the order of the calls that wait, and null ends those that do when it closes (%s)',
+    async (kind) => {
+      const { broker, name } = bench();
+      const service = broker();
+      const consumer = await service.subscribe(from(kind, name()));
+      const waiting = [1, 2, 3].map(() => consumer.next());
+      for (const body of ['a', 'b']) await service.publish(body, to(kind, name()));
+      expect((await waiting[0])?.body).toBe('a');
+      expect((await waiting[1])?.body).toBe('b');
+      await Promise.all([consumer.close(), consumer.close()]);
+      expect(await waiting[2]).toBeNull();
+      expect(await consumer.next()).toBeNull();
+    },
+  );
+
+  it.each(['group', 'reliable'] as const)(
+    'whose caller has given up are passed by and settled (%s)',
+    async (kind) => {
+      const { broker, name } = bench();
+      const service = broker();
+      const at =
+        kind === 'group' ? { stream: name(), group: 'g' } : { list: name(), reliable: true };
+      const where = (kind === 'group' ? { stream: name() } : { list: name() }) as { list: string };
+      const first = await service.subscribe(at);
+      await first.close();
+      const call = { ...where, rpc: true, timeout: 30 } as const;
+      await expect(service.publish('late', call)).rejects.toMatchObject({ code: 'RPC_TIMEOUT' });
+      await using consumer = await service.subscribe(at);
+      await service.publish('in time', where);
+      const taken = await consumer.next({ timeout: 5_000 });
+      expect(taken?.body).toBe('in time');
+      await taken?.ack();
+      expect(service.stats.expiredRequests).toBe(1);
+      await consumer.close();
+      await using other = await service.subscribe(
+        kind === 'group' ? { stream: name(), group: 'g', claim: { minIdle: 100 } } : at,
+      );
+      expect(await other.next({ timeout: 300 })).toBeNull();
+    },
+  );
+
+  it('that are delivered too often are given up, and buried, where retry says so', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await using consumer = await service.subscribe({
+      stream: name(),
+      group: 'g',
+      retry: { maxDeliveries: 2, backoff: 1 },
+      deadLetter: { list: name('dead') },
+    });
+    await service.publish('poison', { stream: name() });
+    for (let delivery = 1; delivery <= 2; delivery++) {
+      const message = await consumer.next({ timeout: 5_000 });
+      expect(message).toMatchObject({ body: 'poison', deliveryCount: delivery });
+      await message?.nack();
+    }
+    const box = service.deadLetters({ list: name('dead') });
+    await eventually(async () => expect(await box.count()).toBe(1));
+    expect(await box.list()).toMatchObject([{ body: 'poison', deliveries: 2 }]);
+    takeLogs();
+  });
+
+  it('are refused while the broker stops, and what was being opened is closed', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await service.start();
+    const opening = service.subscribe({ list: name() });
+    const stopping = service.stop();
+    const refused = service.subscribe({ list: name() });
+    await expect(refused).rejects.toMatchObject({ code: 'BROKER_CLOSED' });
+    await expect(opening).rejects.toBeInstanceOf(Error);
+    await stopping;
+  });
+
   it('are shared by several calls that wait at the same time', async () => {
     const { broker, name } = bench();
     const service = broker();
@@ -195,5 +271,46 @@ describe('entries of a group taken by hand', () => {
     expect(again).toMatchObject({ body: 3, deliveryCount: 2, id: ids[2] });
     await again?.ack();
     await eventually(async () => expect(await pending()).toEqual([]));
+  });
+});
+
+describe('the loop over messages taken by hand', () => {
+  it.each(['list', 'reliable list', 'stream', 'group'] as const)(
+    'goes on when its connection was cut (%s)',
+    async (kind) => {
+      const proxy = await FaultProxy.to(Number(new URL(redisUrl()).port));
+      const [name, broker, client] = [unique(), newBroker(proxy.url), newBroker(redisUrl())];
+      const isList = kind.endsWith('list');
+      const at = isList
+        ? { list: name, reliable: kind !== 'list' }
+        : { stream: name, ...(kind === 'group' && { group: 'g' }) };
+      await using consumer = await broker.subscribe(at as { list: string });
+      const taken: unknown[] = [];
+      const loop = (async () => {
+        for await (const message of consumer) {
+          taken.push(message.body);
+          await message.ack();
+        }
+      })();
+      const to = (isList ? { list: name } : { stream: name }) as { list: string };
+      for (let round = 0; round < 3; round++) {
+        await client.publish(round, to);
+        await eventually(() => expect(taken).toHaveLength(round + 1));
+        proxy.cut();
+      }
+      expect(taken).toEqual([0, 1, 2]);
+      await consumer.close();
+      await loop;
+      takeLogs();
+    },
+  );
+
+  it('keeps nothing of calls that have timed out', async () => {
+    const [name, broker] = [unique(), newBroker(`memory://${unique()}`)];
+    await using consumer = await broker.subscribe({ list: name });
+    const calls = Array.from({ length: 1_000 }, () => consumer.next({ timeout: 1 }));
+    expect(new Set(await Promise.all(calls))).toEqual(new Set([null]));
+    await broker.publish('one', { list: name });
+    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe('one');
   });
 });

@@ -1,4 +1,4 @@
-import { subscriber } from 'redstart';
+import { RedisRouter, subscriber } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
@@ -134,6 +134,94 @@ onBothBackends('a filter', (bench) => {
     await expect(service.publish('bad', call)).rejects.toMatchObject({ message: 'filter broke' });
     expect(await service.publish('good', call)).toBe('fine');
     expect(takeLogs()).toMatchObject([{ error: { message: 'filter broke' } }]);
+  });
+});
+
+const mark = (value: unknown): Uint8Array => Buffer.from(String(value));
+const codec = {
+  encode: (value: unknown) => ({ body: mark(value) }),
+  decode: (raw: Buffer) => raw,
+};
+const format = {
+  encode: ({ body }: { body: Uint8Array }) => body,
+  decode: (frame: Buffer) => ({ headers: {}, body: frame }),
+};
+
+onBothBackends('handlers that share an address by filters', (bench) => {
+  it.each([
+    ['codec', { codec }],
+    ['format', { format }],
+    ['maxRecords', { maxRecords: 5 }],
+    ['noReply', { noReply: true }],
+    ['errorPolicy', { errorPolicy: 'hide' }],
+  ] as const)('must agree on %s', async (option, other) => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name(), filter: isJson }, () => 1);
+    service.subscriber({ list: name(), ...other }, () => 2);
+    await expect(service.start()).rejects.toThrow(`must agree on '${option}'`);
+  });
+
+  it('cannot be two without a filter, in whatever order they come', async () => {
+    const { broker, name } = bench();
+    for (const filters of [
+      [isJson, undefined, undefined],
+      [undefined, undefined, isJson],
+    ]) {
+      const service = broker();
+      for (const filter of filters)
+        service.subscriber({ list: name(), ...(filter && { filter }) }, () => 1);
+      await expect(service.start()).rejects.toThrow('give one of them a filter');
+    }
+  });
+
+  it('answer and send each through its own publish middleware', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const through: string[] = [];
+    for (const which of ['first', 'second']) {
+      const router = new RedisRouter({
+        middlewares: [
+          {
+            publish: (_command, next) => {
+              through.push(which);
+              return next();
+            },
+          },
+        ],
+      });
+      const filter = ({ body }: { body: unknown }): boolean => body === which;
+      router.subscriber({ list: name(), filter }, async (body, ctx) => {
+        await ctx.publish('sent', { list: name('sent') });
+        return body;
+      });
+      service.include(router);
+    }
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish('second', call)).toBe('second');
+    expect(through).toEqual(['second', 'second']);
+    expect(await service.publish('first', call)).toBe('first');
+    expect(through).toEqual(['second', 'second', 'first', 'first']);
+  });
+
+  it('of a channel are told apart by the names of their parameters', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const paths: unknown[] = [];
+    service.subscriber(
+      { channel: name('{level}'), filter: () => true, noReply: true },
+      (_, ctx) => {
+        paths.push(ctx.path);
+      },
+    );
+    service.subscriber({ channel: name('{topic}'), noReply: true }, (_, ctx) => {
+      paths.push(ctx.path);
+    });
+    await service.start();
+    await service.publish(1, name('a'));
+    await eventually(() => expect(paths).toHaveLength(2));
+    expect(paths).toEqual(expect.arrayContaining([{ level: 'a' }, { topic: 'a' }]));
   });
 });
 

@@ -2,6 +2,12 @@ import { RedisRouter, subscriber } from 'redstart';
 import { expect, it } from 'vitest';
 import { onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { takeLogs } from '../support/logs.ts';
+
+const is =
+  (wanted: unknown) =>
+  ({ body }: { body: unknown }): boolean =>
+    body === wanted;
 
 onBothBackends('a subscriber registered after the start', (bench) => {
   it.each(['channel', 'list', 'stream'] as const)('starts at once (%s)', async (kind) => {
@@ -59,6 +65,71 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     expect(new Set(seen.map((entry) => (entry as string[])[0]))).toEqual(
       new Set(['first', 'second']),
     );
+  });
+
+  it.each(['list', 'group'] as const)(
+    'with a filter joins the reader of its address: nothing is taken that nobody wants (%s)',
+    async (kind) => {
+      const { broker, name } = bench();
+      const service = broker();
+      const at = (kind === 'list' ? { list: name() } : { stream: name(), group: 'g' }) as {
+        list: string;
+      };
+      const to = (kind === 'list' ? at : { stream: name() }) as { list: string };
+      const [rest, ones]: [unknown[], unknown[]] = [[], []];
+      service.subscriber(at, async (body) => void rest.push(body));
+      await service.start();
+      const late = service.subscriber(
+        { ...at, filter: is(1) },
+        async (body) => void ones.push(body),
+      );
+      await late.started();
+      for (let n = 0; n < 50; n++) await service.publish(n % 2, to);
+      await eventually(() => expect(rest.length + ones.length).toBe(50));
+      expect([new Set(rest), new Set(ones)]).toEqual([new Set([0]), new Set([1])]);
+    },
+  );
+
+  it('that does not fit those which run is refused, and leaves nothing behind', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name() }, () => 'first');
+    await service.start();
+    const address = { list: name(), filter: is(1), noReply: true };
+    expect(() => service.subscriber(address, () => undefined)).toThrow(/must agree on 'noReply'/);
+    expect(service.subscribers).toHaveLength(1);
+    expect((await service.health()).status).toBe('green');
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, call)).toBe('first');
+  });
+
+  it('while the start connects is started with the others', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name('early') }, () => 'early');
+    const starting = service.start();
+    const late = service.subscriber({ list: name('late') }, () => 'late');
+    await Promise.all([starting, late.started()]);
+    const call = { list: name('late'), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, call)).toBe('late');
+  });
+
+  it('in a router that is included a second time starts at its second place, too', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const [shop, depot] = [name('shop.'), name('depot.')].map(
+      (prefix) => new RedisRouter({ prefix }),
+    );
+    const shared = new RedisRouter();
+    shared.subscriber({ list: 'orders' }, () => 'here');
+    shop?.include(shared);
+    service.include(shop as RedisRouter);
+    service.include(depot as RedisRouter);
+    await service.start();
+    depot?.include(shared);
+    const call = { rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish(1, { list: name('shop.orders'), ...call })).toBe('here');
+    expect(await service.publish(1, { list: name('depot.orders'), ...call })).toBe('here');
   });
 
   it('tells through started() why it could not start', async () => {
@@ -146,5 +217,55 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
     const call = { channel: name('two'), rpc: true, timeout: 5_000 } as const;
     expect(await service.publish(null, call)).toBe(2);
     expect(await service.publish(null, name('one'))).toBe(0);
+  });
+
+  it('leaves its broker: the list, the health, and its instance may come again', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    await service.start();
+    class Orders {
+      @subscriber({ list: name() })
+      place(body: number): string {
+        return `got ${body}`;
+      }
+    }
+    const orders = new Orders();
+    for (let round = 0; round < 3; round++) {
+      service.register(orders);
+      const [one] = service.subscribersOf(orders);
+      await one?.started();
+      const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+      expect(await service.publish(round, call)).toBe(`got ${round}`);
+      await one?.stop();
+      expect(service.subscribers).toEqual([]);
+      expect((await service.health()).subscribers).toEqual([]);
+    }
+  });
+
+  it('beside one with a filter gets no further message, and waits for what it handles', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const rest: unknown[] = [];
+    const ended: unknown[] = [];
+    let end: (() => void) | undefined;
+    service.subscriber({ list: name(), filter: is('filtered') }, () => 'filtered');
+    const one = service.subscriber({ list: name() }, async (body) => {
+      rest.push(body);
+      await new Promise<void>((resolve) => void (end = resolve));
+      ended.push(body);
+    });
+    await service.start();
+    await service.publish('first', { list: name() });
+    await eventually(() => expect(rest).toEqual(['first']));
+    const stopping = one.stop().then(() => expect(ended).toEqual(['first']));
+    end?.();
+    await stopping;
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    await expect(service.publish('second', call)).rejects.toMatchObject({
+      code: 'NO_MATCHING_HANDLER',
+    });
+    expect(await service.publish('filtered', call)).toBe('filtered');
+    expect(rest).toEqual(['first']);
+    takeLogs();
   });
 });
