@@ -50,6 +50,8 @@ export type { InjectedState, Injections } from './api/inject.ts';
 // As a whole, or the interface could not be added to by `declare module 'redstart'`.
 export * from './api/state.ts';
 export type { PublishCommand, PublishMiddleware } from './api/middleware.ts';
+export type { Target as MessageTarget } from './transport/address.ts';
+export type { ReplyAddress } from './message/encoder.ts';
 
 // Observers
 export type {
@@ -117,6 +119,39 @@ export type {
 export type { ClusterConnection } from './transport/redis/cluster.ts';
 export type { RedisClient, RedisConnection } from './transport/redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
+
+// Types that the signatures above are made of: what is inferred has a name
+export type { NoInjections, PathParameters } from './api/context.ts';
+export type { NoErrors } from './api/contract.ts';
+export type { PublishedFunction } from './api/decorators.ts';
+export type {
+  AddressFor,
+  AnySchema,
+  BodyOf,
+  ConsumerAddressFor,
+  HandlerFor,
+  OptionsFor,
+  PathOf,
+  PublisherOptionsFor,
+  ResultOf,
+} from './api/handlers.ts';
+export type {
+  AnswerOf,
+  BatchedOptions,
+  BatchResult,
+  BatchTo,
+  BodyFor,
+  DestinationFor,
+  GatherTo,
+  OptionsBeside,
+  PublishResult,
+  PublishTo,
+  RequestManyTo,
+  RequestTo,
+  Sent,
+} from './api/publishing.ts';
+export type { Mistake } from './internal/mistake.ts';
+export type { InputOf, OutputOf } from './message/schema.ts';
 
 // Bodies, headers and frames
 export { defaultCodec, type Codec, type EncodedBody } from './message/codec.ts';

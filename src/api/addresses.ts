@@ -17,6 +17,7 @@ import {
 import type { Mistake } from '../internal/mistake.ts';
 import type { Kind } from '../transport/address.ts';
 import { ACK_POLICIES, type AckPolicy } from './ack-policy.ts';
+import type { OneDestination } from './destination.ts';
 import { DELIVERY, claim, type ClaimOptions, type DeliveryOptions } from './delivery.ts';
 
 export const ERROR_POLICIES = ['send', 'hide'] as const;
@@ -54,30 +55,24 @@ export const HANDLING = {
   description: nonEmptyText,
 } satisfies Checks<HandlingOptions>;
 
-type ForChannels<Name extends string> = Mistake<`'${Name}' is an option of channels`>;
-type ForLists<Name extends string> = Mistake<`'${Name}' is an option of lists`>;
-type ForStreams<Name extends string> = Mistake<`'${Name}' is an option of streams`>;
-type NotForChannels<Name extends string> =
-  Mistake<`'${Name}' is an option of lists and streams, not of channels`>;
-
 export interface NoChannelOptions {
-  pattern?: ForChannels<'pattern'>;
-  sharded?: ForChannels<'sharded'>;
+  pattern?: Mistake<"'pattern' is an option of channels">;
+  sharded?: Mistake<"'sharded' is an option of channels">;
 }
 
 export interface NoListOptions {
-  reliable?: ForLists<'reliable'>;
+  reliable?: Mistake<"'reliable' is an option of lists">;
 }
 
 export interface NoStreamOptions {
-  group?: ForStreams<'group'>;
-  consumer?: ForStreams<'consumer'>;
-  lastId?: ForStreams<'lastId'>;
-  noAck?: ForStreams<'noAck'>;
-  maxlen?: ForStreams<'maxlen'>;
-  declare?: ForStreams<'declare'>;
-  claim?: ForStreams<'claim'>;
-  deleteOnAck?: ForStreams<'deleteOnAck'>;
+  group?: Mistake<"'group' is an option of streams">;
+  consumer?: Mistake<"'consumer' is an option of streams">;
+  lastId?: Mistake<"'lastId' is an option of streams">;
+  noAck?: Mistake<"'noAck' is an option of streams">;
+  maxlen?: Mistake<"'maxlen' is an option of streams">;
+  declare?: Mistake<"'declare' is an option of streams">;
+  claim?: Mistake<"'claim' is an option of streams">;
+  deleteOnAck?: Mistake<"'deleteOnAck' is an option of streams">;
 }
 
 export interface BatchOptions<B extends boolean = boolean> {
@@ -91,19 +86,16 @@ export interface BatchOptions<B extends boolean = boolean> {
 
 /** For subscribers whose messages are not fetched. */
 export interface NoBatchOptions {
-  batch?: NotForChannels<'batch'>;
-  maxRecords?: NotForChannels<'maxRecords'>;
-  maxWait?: NotForChannels<'maxWait'>;
+  batch?: Mistake<"'batch' is an option of lists and streams, not of channels">;
+  maxRecords?: Mistake<"'maxRecords' is an option of lists and streams, not of channels">;
+  maxWait?: Mistake<"'maxWait' is an option of lists and streams, not of channels">;
 }
-
-type NeedsAck<Name extends string> =
-  Mistake<`'${Name}' needs a stream with 'group', or a list with 'reliable: true'`>;
 
 /** For subscribers whose messages are not acknowledged. */
 export interface NoDeliveryOptions {
-  retry?: NeedsAck<'retry'>;
-  deadLetter?: NeedsAck<'deadLetter'>;
-  pause?: NeedsAck<'pause'>;
+  retry?: Mistake<"'retry' needs a stream with 'group', or a list with 'reliable: true'">;
+  deadLetter?: Mistake<"'deadLetter' needs a stream with 'group', or a list with 'reliable: true'">;
+  pause?: Mistake<"'pause' needs a stream with 'group', or a list with 'reliable: true'">;
 }
 
 export interface ChannelOptions {
@@ -142,15 +134,13 @@ export interface GroupOptions {
   deleteOnAck?: boolean;
 }
 
-type NeedsGroup<Name extends string> = Mistake<`'${Name}' needs a 'group'`>;
-
 /** For streams without a group. */
 export interface NoGroupOptions {
-  consumer?: NeedsGroup<'consumer'>;
-  noAck?: NeedsGroup<'noAck'>;
-  maxlen?: NeedsGroup<'maxlen'>;
-  claim?: NeedsGroup<'claim'>;
-  deleteOnAck?: NeedsGroup<'deleteOnAck'>;
+  consumer?: Mistake<"'consumer' needs a 'group'">;
+  noAck?: Mistake<"'noAck' needs a 'group'">;
+  maxlen?: Mistake<"'maxlen' needs a 'group'">;
+  claim?: Mistake<"'claim' needs a 'group'">;
+  deleteOnAck?: Mistake<"'deleteOnAck' needs a 'group'">;
 }
 
 export interface ChannelAddress
@@ -195,7 +185,10 @@ export interface PlainStreamAddress<B extends boolean = boolean>
 }
 
 /** The address that the object `A` means, so that the compiler's error is about that one. */
-export type MeantAddress<A, B extends boolean> = A extends { readonly stream: unknown }
+export type MeantAddress<A, B extends boolean> =
+  unknown extends OneDestination<A> ? OneAddress<A, B> : OneDestination<A>;
+
+type OneAddress<A, B extends boolean> = A extends { readonly stream: unknown }
   ? IsGiven<A, 'group', undefined> extends true
     ? StreamAddress<B>
     : PlainStreamAddress<B>

@@ -33,7 +33,10 @@ type ContractPlace<
   | ((PlainListAddress<B> | (ListAddress<B> & { reliable: true })) & { list: List })
   | ((Capped<PlainStreamAddress<B>> | (StreamAddress<B> & { group: string })) & { stream: Stream })
 ) &
-  HandlingOptions & { timeout?: OwnBySide<'timeout'>; pause?: OwnBySide<'pause'> };
+  HandlingOptions & {
+    timeout?: Mistake<"'timeout' is no option of a contract: each side has its own">;
+    pause?: Mistake<"'pause' is no option of a contract: each side has its own">;
+  };
 
 /** The address of a contract, to infer its kind by. `A` is what was given: a string, or a place. */
 type ContractAddressFor<
@@ -46,9 +49,6 @@ type ContractAddressFor<
 
 /** A contract's `maxlen` needs no group: publishing caps the stream by it. */
 type Capped<Address> = Omit<Address, 'maxlen'> & { maxlen?: number };
-
-type OwnBySide<Name extends string> =
-  Mistake<`'${Name}' is no option of a contract: each side has its own`>;
 
 type KindOf<A, Channel, List> = A extends string
   ? 'channel'

@@ -4,10 +4,16 @@ import type { InputOf, Schema } from '../message/schema.ts';
 import type { Kind } from '../transport/address.ts';
 import type { NoInjections } from './context.ts';
 import type { DestinationFor } from './publishing.ts';
-import type { AddressFor, AnySchema, Handler, OptionsFor, PathOf } from './handlers.ts';
+import type {
+  AddressFor,
+  AnySchema,
+  Handler,
+  OptionsFor,
+  PathOf,
+  PublisherOptionsFor,
+} from './handlers.ts';
 import type { Injections } from './inject.ts';
 import { record, type DecoratorArguments } from './metadata.ts';
-import type { PublisherOptions } from './options.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- TypeScript's own decorator types use any here
 type AnyMethod = (...args: any[]) => unknown;
@@ -15,14 +21,20 @@ type AnyMethod = (...args: any[]) => unknown;
 /** `unknown` for a method that fits, else the reason why it does not. */
 type Fits<M extends AnyMethod, H extends AnyMethod> = M extends H
   ? unknown
-  : Parameters<H>[0] extends Parameters<M>[0]
-    ? Awaited<ReturnType<M>> extends Awaited<ReturnType<H>>
+  : [Parameters<H>[0]] extends [Parameters<M>[0]]
+    ? [Awaited<ReturnType<M>>] extends [Awaited<ReturnType<H>>]
       ? Mistake<'the method does not fit: its second parameter is a MessageContext of other types'>
       : Mistake<"the method's result does not fit its reply schema">
     : Mistake<"the method's first parameter does not take what the schema gives">;
 
 /** A method decorator, legacy and standard. The compiler checks the method's types against the schemas. */
 export interface HandlerDecorator<H extends AnyMethod> {
+  // The older dialect first and last: some compilers explain the first that does not fit, some the last.
+  <M extends AnyMethod>(
+    prototype: object,
+    key: string | symbol,
+    descriptor: TypedPropertyDescriptor<M> & Fits<M, H>,
+  ): void;
   <This, M extends AnyMethod>(
     method: M & Fits<M, H>,
     context: ClassMethodDecoratorContext<This, M>,
@@ -75,7 +87,7 @@ export type PublishedFunction<S extends Schema> = (
  */
 export function publisher<const To, S extends Schema = AnySchema>(
   address: DestinationFor<To, S>,
-  options?: PublisherOptions<S>,
+  options?: PublisherOptionsFor<To, S>,
 ): HandlerDecorator<PublishedFunction<S>> {
   return (...args: unknown[]): void => {
     const intent = { type: 'publisher', address, options, owner: undefined } as const;

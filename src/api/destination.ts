@@ -1,8 +1,5 @@
 import type { Mistake } from '../internal/mistake.ts';
 
-type ForStreams = Mistake<"'maxlen' is an option of streams">;
-type ForChannels = Mistake<"'sharded' is an option of channels">;
-
 export interface ChannelDestination {
   /** PUBLISH to this channel. */
   channel: string;
@@ -13,16 +10,16 @@ export interface ChannelDestination {
   sharded?: boolean;
   list?: never;
   stream?: never;
-  maxlen?: ForStreams;
+  maxlen?: Mistake<"'maxlen' is an option of streams">;
 }
 
 export interface ListDestination {
   /** RPUSH to this list. */
   list: string;
   channel?: never;
-  sharded?: ForChannels;
+  sharded?: Mistake<"'sharded' is an option of channels">;
   stream?: never;
-  maxlen?: ForStreams;
+  maxlen?: Mistake<"'maxlen' is an option of streams">;
 }
 
 export interface StreamDestination {
@@ -31,7 +28,7 @@ export interface StreamDestination {
   /** Keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
   maxlen?: number;
   channel?: never;
-  sharded?: ForChannels;
+  sharded?: Mistake<"'sharded' is an option of channels">;
   list?: never;
 }
 

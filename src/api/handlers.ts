@@ -19,12 +19,12 @@ import type {
 import type { MessageContext, NoInjections, PathParameters } from './context.ts';
 import type { Contract, ErrorSchemas, EventContract, RpcContract } from './contract.ts';
 import type { DeliveryOptions } from './delivery.ts';
-import type { OneDestination } from './destination.ts';
 import type { InjectedState, Injections } from './inject.ts';
 import type {
   ConsumerAddress,
   HandlerOptions,
   NoHandlerOptions,
+  PublisherOptions,
   SubscriberAddress,
   SubscriberOptions,
 } from './options.ts';
@@ -127,7 +127,7 @@ export type AddressFor<
       : A extends EventContract
         ? EventContract<S, K, B>
         : A extends object
-          ? MeantAddress<A, B> & SubscriberOptions<S, R, I> & Excluded<A> & OneDestination<A>
+          ? MeantAddress<A, B> & SubscriberOptions<S, R, I> & Excluded<A>
           : SubscriberAddress<S, R, B, I>;
 
 /** What `subscribe` takes as its address. */
@@ -139,8 +139,7 @@ export type ConsumerAddressFor<A, S extends Schema> = A extends string
       ? MeantAddress<A, false> &
           Pick<SubscriberOptions<S>, 'schema' | 'title' | 'codec' | 'format'> &
           NoHandlerOptions &
-          Excluded<A> &
-          OneDestination<A>
+          Excluded<A>
       : ConsumerAddress<S>;
 
 /** What `subscriber` takes beside the address. */
@@ -155,18 +154,17 @@ export type OptionsFor<
   ? SubscriberOptions<S, R, I> & Excluded<A>
   : ContractSubscriberOptions<K, B, I>;
 
-type SetByContract<Name extends string> = Mistake<`'${Name}' is set by the contract`>;
-
 /** Options of a contract's subscriber: all that concerns the subscribing side. They win over the contract's own. */
 export type ContractSubscriberOptions<
   K extends Kind = Kind,
   B extends boolean = boolean,
   I extends Injections = Injections,
-> = HandlerOptions<I> & {
-  schema?: SetByContract<'schema'>;
-  reply?: SetByContract<'reply'>;
-  noReply?: SetByContract<'noReply'>;
-} & {
+> = HandlerOptions<I> &
+  Pick<BatchOptions<B>, 'batch'> & {
+    schema?: Mistake<"'schema' is set by the contract">;
+    reply?: Mistake<"'reply' is set by the contract">;
+    noReply?: Mistake<"'noReply' is set by the contract">;
+  } & {
     channel: Pick<ChannelOptions, 'pattern'> & NoListOptions & NoStreamOptions & NoBatchOptions;
     list: ListOptions & DeliveryOptions & BatchOptions<B> & NoChannelOptions & NoStreamOptions;
     stream: StreamOptions &
@@ -176,3 +174,8 @@ export type ContractSubscriberOptions<
       NoChannelOptions &
       NoListOptions;
   }[K];
+
+/** What `publisher` takes beside the destination. */
+export type PublisherOptionsFor<To, S extends Schema> = To extends Contract
+  ? PublisherOptions<S> & { schema?: Mistake<"'schema' is set by the contract"> }
+  : PublisherOptions<S>;

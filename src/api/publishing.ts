@@ -12,19 +12,15 @@ export interface MessageOptions {
   correlationId?: string;
 }
 
-type ForCalls<Name extends string> = Mistake<`'${Name}' is an option of calls, with 'rpc: true'`>;
-
-type NoReplyTo = Mistake<"'replyTo' sends the answer elsewhere, and a call waits for it">;
-
 /** Options of a publish that waits for no answer. */
 export interface PublishOptions extends MessageOptions {
   /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
-  timeout?: ForCalls<'timeout'>;
-  signal?: ForCalls<'signal'>;
-  reply?: ForCalls<'reply'>;
-  replyChannel?: ForCalls<'replyChannel'>;
+  timeout?: Mistake<"'timeout' is an option of calls, with 'rpc: true'">;
+  signal?: Mistake<"'signal' is an option of calls, with 'rpc: true'">;
+  reply?: Mistake<"'reply' is an option of calls, with 'rpc: true'">;
+  replyChannel?: Mistake<"'replyChannel' is an option of calls, with 'rpc: true'">;
 }
 
 /** Options of a call. */
@@ -42,7 +38,7 @@ export interface CallOptions<R extends Schema = Schema> extends MessageOptions {
    * one channel for answers.
    */
   replyChannel?: 'shared' | 'dedicated';
-  replyTo?: NoReplyTo;
+  replyTo?: Mistake<"'replyTo' sends the answer elsewhere, and a call waits for it">;
 }
 
 /** Options of a publish that waits for the handler's answer. */
@@ -65,7 +61,7 @@ export interface RequestManyOptions<R extends Schema = Schema> extends MessageOp
   signal?: AbortSignal;
   /** Schema of each item. If an item does not fit, reading it rejects with `InvalidMessageError`. */
   reply?: R;
-  replyTo?: NoReplyTo;
+  replyTo?: Mistake<"'replyTo' sends the answer elsewhere, and a call waits for it">;
   rpc?: Mistake<'requestMany() is always a call'>;
 }
 
@@ -121,10 +117,8 @@ export type RequestTo<To> = To extends string
   : To extends RpcContract
     ? OnceAnswered<To>
     : To extends EventContract
-      ? NotAnswered
+      ? Mistake<'an event() is not answered: use publish()'>
       : MeantDestination<To> & CallOptions & { rpc?: Mistake<'a request is always a call'> };
-
-type NotAnswered = Mistake<'an event() is not answered: use publish()'>;
 
 /** What `requestMany` takes. */
 export type RequestManyTo<To> = To extends RpcContract
@@ -132,7 +126,7 @@ export type RequestManyTo<To> = To extends RpcContract
     ? To
     : Mistake<'the contract is answered once: use publish() or request()'>
   : To extends EventContract
-    ? NotAnswered
+    ? Mistake<'an event() is not answered: use publish()'>
     : MeantDestination<To> & RequestManyOptions;
 
 /** What `gather` takes. */
@@ -141,7 +135,7 @@ export type GatherTo<To> = To extends RpcContract
     ? OnceAnswered<To>
     : Mistake<'gather() asks all subscribers of a channel, and the contract is on a list or a stream'>
   : To extends EventContract
-    ? NotAnswered
+    ? Mistake<'an event() is not answered: use publish()'>
     : GatherOptions;
 
 /** What `publishBatch` takes, and a pipeline's `publish`. */

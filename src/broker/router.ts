@@ -7,6 +7,7 @@ import type {
   HandlerFor,
   OptionsFor,
   PathOf,
+  PublisherOptionsFor,
 } from '../api/handlers.ts';
 import { SetupError, brand, brandOf, isInstance } from '../errors.ts';
 import type { MessageContext, NoInjections } from '../api/context.ts';
@@ -134,6 +135,19 @@ export abstract class Router {
     address: AddressFor<A, S, R, B, I, Many, K>,
     options?: OptionsFor<A, S, R, I, K, O>,
   ): HandlerDecorator<Handler<S, R, O, I, Many, PathOf<A>>>;
+  // The first again: of several, the compiler explains the last.
+  subscriber<
+    const A,
+    S extends Schema = AnySchema,
+    R extends Schema = AnySchema,
+    B extends boolean = false,
+    I extends Injections = NoInjections,
+    Many extends boolean = false,
+    K extends Kind = never,
+  >(
+    address: AddressFor<A, S, R, B, I, Many, K>,
+    handler: HandlerFor<A, S, R, B, I, Many>,
+  ): Subscriber;
   subscriber(address: unknown, ...rest: unknown[]): unknown {
     const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
     if (rest.length < 2 && handler === undefined) {
@@ -202,7 +216,7 @@ export abstract class Router {
   /** A sender with one destination and defaults of its own; a router's goes through the one broker that it is included in by the first message. */
   publisher<const To, S extends Schema = AnySchema>(
     address: DestinationFor<To, S>,
-    options?: PublisherOptions<S>,
+    options?: PublisherOptionsFor<To, S>,
   ): Publisher<S, To>;
   publisher(address: unknown, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');

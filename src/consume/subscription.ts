@@ -103,7 +103,7 @@ export class Subscription {
       longest: oldest === undefined ? 0 : monotonicTime() - oldest.since,
       handled: this.#finished,
       fetched: this.#waiting.length,
-      held: held ?? 0,
+      held,
       backlog,
     };
   }

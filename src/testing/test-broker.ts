@@ -1,3 +1,4 @@
+import { destinationOf, isContract, type Contract } from '../api/contract.ts';
 import type { Destination } from '../api/destination.ts';
 import type { RedisBroker } from '../broker/broker.ts';
 import type { Subscriber } from '../broker/subscriber.ts';
@@ -119,11 +120,15 @@ export class TestBroker {
   }
 
   /**
-   * The messages sent to a channel, list or stream, answers included, in order. The name is without
-   * the broker's prefix, as in `publish`.
+   * The messages sent to a channel, list or stream or by a contract, answers included, in order. The
+   * name is without the broker's prefix, as in `publish`.
    */
-  published(to: string | Destination): readonly PublishedMessage[] {
-    const { kind, name } = targetOf(typeof to === 'string' ? { channel: to } : to, 'published');
+  published(to: string | Destination | Contract): readonly PublishedMessage[] {
+    const destination = isContract(to) ? destinationOf(to) : to;
+    const { kind, name } = targetOf(
+      typeof destination === 'string' ? { channel: destination } : destination,
+      'published',
+    );
     const names = this.#brokers.map((broker) => (broker.shared.prefix ?? '') + name);
     return this.#records.sentTo(kind, names);
   }

@@ -1,8 +1,11 @@
 import {
   InvalidMessageError,
+  RedisBroker,
+  RedisRouter,
   RpcError,
   SetupError,
   event,
+  publisher,
   rpc,
   subscriber,
   type MessageContext,
@@ -122,6 +125,296 @@ onBothBackends('a contract', (bench) => {
       "'nothing' is not a contract",
     );
   });
+});
+
+const Cents = z.object({ cents: z.number().transform((cents) => cents / 100) });
+const Doubled = z.number().transform(async (value) => Promise.resolve(value * 2));
+
+onBothBackends('a schema that converts', (bench) => {
+  it('runs once: the handler gets its output, the caller that of the answer', async () => {
+    const { broker, name } = bench();
+    const pay = rpc({ list: name('a') }, { request: Cents, reply: Doubled });
+    const service = broker();
+    const bodies: unknown[] = [];
+    service.subscriber(pay, ({ cents }) => {
+      bodies.push(cents);
+      return 10;
+    });
+    await service.start();
+    expect(await service.publish({ cents: 250 }, pay)).toBe(20);
+    expect((await service.request({ cents: 250 }, pay)).body).toBe(20);
+    expect(await service.clientFor({ pay }).pay({ cents: 250 })).toBe(20);
+    expect(await service.publisher(pay).publish({ cents: 250 })).toBe(20);
+    expect((await service.publisher(pay).request({ cents: 250 })).body).toBe(20);
+    expect(bodies).toEqual([2.5, 2.5, 2.5, 2.5, 2.5]);
+  });
+
+  it('runs once for an event, a batch, a pipeline and a publisher', async () => {
+    const { broker, name } = bench();
+    const paid = event({ list: name('b') }, { schema: Cents });
+    const address = { list: name('c') };
+    const service = broker();
+    const bodies: unknown[] = [];
+    service.subscriber(paid, ({ cents }) => bodies.push(cents));
+    service.subscriber({ ...address, schema: Cents }, ({ cents }) => bodies.push(cents));
+    await service.start();
+    await service.publish({ cents: 100 }, paid);
+    expect(await service.publishBatch([{ cents: 200 }, { cents: 300 }], paid)).toBeGreaterThan(0);
+    await service.pipeline().publish({ cents: 400 }, paid).send();
+    await service.publisher(paid).publish({ cents: 500 });
+    await service.publisher(paid).publishBatch([{ cents: 600 }]);
+    await eventually(() => expect(bodies).toEqual([1, 2, 3, 4, 5, 6]));
+    await service.publisher(address, { schema: Cents }).publish({ cents: 700 });
+    await eventually(() => expect(bodies).toEqual([1, 2, 3, 4, 5, 6, 7]));
+    for (const bad of [
+      service.publishBatch([{ cents: 1 }, { cents: 'x' } as never], paid),
+      service
+        .pipeline()
+        .publish({ cents: 'x' } as never, paid)
+        .send(),
+      service.publisher(paid).publish({ cents: 'x' } as never),
+    ])
+      await expect(bad).rejects.toBeInstanceOf(InvalidMessageError);
+    expect(bodies).toHaveLength(7);
+  });
+
+  it('runs once for each item of a stream and each answer to gather', async () => {
+    const { broker, name } = bench();
+    const count = rpc(name('d'), { request: Doubled, reply: Doubled, many: true });
+    const ask = rpc(name('e'), { request: Doubled, reply: Doubled });
+    const service = broker();
+    service.subscriber(count, async function* counting(to) {
+      for (let i = 1; i <= to; i++) yield i;
+    });
+    service.subscriber(ask, (value) => value + 1);
+    await service.start();
+    expect(await collect(service.requestMany(1, count))).toEqual([2, 4]);
+    expect(await collect(service.clientFor({ count }).count(1))).toEqual([2, 4]);
+    const { answers } = await service.gather(5, ask, { timeout: 5_000 });
+    expect(answers.map(({ body }) => body)).toEqual([22]);
+  });
+
+  it('runs once for the data of an error, however the call was made', async () => {
+    const { broker, name } = bench();
+    const errors = { LIMIT: z.object({ at: z.number().transform(String) }) };
+    const once = rpc(name('f'), { request: z.null(), reply: z.null(), errors });
+    const many = rpc(name('g'), { request: z.null(), reply: z.null(), errors, many: true });
+    const service = broker();
+    service.subscriber(once, () => {
+      throw once.error('LIMIT', { at: 5 });
+    });
+    service.subscriber(many, async function* failing() {
+      yield await Promise.resolve(null);
+      throw many.error('LIMIT', { at: 6 });
+    });
+    await service.start();
+    await expect(service.publish(null, once)).rejects.toMatchObject({ data: { at: '5' } });
+    await expect(service.request(null, once)).rejects.toMatchObject({ data: { at: '5' } });
+    const { errors: gathered } = await service.gather(null, once, { timeout: 5_000 });
+    expect(gathered).toMatchObject([{ code: 'LIMIT', data: { at: '5' } }]);
+    await expect(collect(service.requestMany(null, many))).rejects.toMatchObject({
+      data: { at: '6' },
+    });
+  });
+
+  it('runs once for what @publisher sends on', async () => {
+    const { broker, name } = bench();
+    const paid = event({ list: name('h') }, { schema: Cents });
+    const source = name('i');
+    const bodies: unknown[] = [];
+    class Shop {
+      @publisher(paid)
+      @subscriber({ list: source, reply: Cents })
+      pay(cents: number) {
+        return { cents };
+      }
+
+      @subscriber(paid)
+      paid({ cents }: { cents: number }) {
+        bodies.push(cents);
+      }
+    }
+    const service = broker();
+    service.register(new Shop());
+    await service.start();
+    await service.publish(300, { list: source });
+    await eventually(() => expect(bodies).toEqual([3]));
+  });
+});
+
+onBothBackends('undefined', (bench) => {
+  it('is a body of its own: void, optional and default work on both sides', async () => {
+    const { broker, name } = bench();
+    const flush = rpc({ list: name('j') }, { request: z.void(), reply: z.number() });
+    const find = rpc({ list: name('k') }, { request: z.string(), reply: z.string().optional() });
+    const touch = rpc({ list: name('l') }, { request: z.string(), reply: z.void() });
+    const ticks = rpc(name('m'), { request: z.void(), reply: z.number().optional(), many: true });
+    const nothing = rpc({ list: name('n') }, { request: z.null(), reply: z.null() });
+    const page = { list: name('o') };
+    const plain = { list: name('p') };
+    const service = broker();
+    const bodies: unknown[] = [];
+    service.subscriber(flush, (body) => bodies.push(body));
+    service.subscriber(find, (key) => (key === 'x' ? undefined : key));
+    service.subscriber(touch, () => {});
+    service.subscriber(nothing, (body) => body);
+    service.subscriber(ticks, async function* ticking() {
+      yield undefined;
+      yield await Promise.resolve(1);
+    });
+    service.subscriber({ ...page, schema: z.number().default(1) }, (value) => value);
+    service.subscriber(plain, (body) => [body]);
+    await service.start();
+    const client = service.clientFor({ flush, find, touch, ticks, nothing });
+    expect(await client.flush()).toBe(1);
+    expect(bodies).toEqual([undefined]);
+    expect(await client.find('x')).toBeUndefined();
+    expect(await client.find('y')).toBe('y');
+    expect(await client.touch('x')).toBeUndefined();
+    expect(await client.nothing(null)).toBeNull();
+    expect(await collect(client.ticks())).toEqual([undefined, 1]);
+    expect(await service.publish(undefined, { ...page, rpc: true })).toBe(1);
+    // Without a schema an empty body is null, as FastStream reads it.
+    expect(await service.publish(undefined, { ...plain, rpc: true })).toEqual([null]);
+    expect((await service.request('x', { list: touch.address['list'] as string })).body).toBeNull();
+  });
+});
+
+onBothBackends('a contract with options of its address', (bench) => {
+  it('has them at the subscriber, and the publishing side ignores them', async () => {
+    const { broker, name } = bench();
+    const place = name('q');
+    const dead = name('r');
+    const charge = event(
+      {
+        list: place,
+        reliable: true,
+        retry: { maxDeliveries: 2, backoff: 1 },
+        deadLetter: { list: dead },
+      },
+      { schema: z.number() },
+    );
+    const service = broker();
+    let deliveries = 0;
+    service.subscriber(charge, () => {
+      deliveries++;
+      throw new Error('declined');
+    });
+    await service.start();
+    expect(await service.publish(1, charge)).toBe(1);
+    await eventually(async () => {
+      expect(await service.deadLetters({ list: dead }).count()).toBe(1);
+    });
+    expect(deliveries).toBe(2);
+    takeLogs();
+  });
+
+  it('gives batches where it says so, or its subscriber does, whose options win', async () => {
+    const { broker, name } = bench();
+    const batched = event(
+      { stream: name('s'), group: 'g', batch: true, maxRecords: 2, claim: { minIdle: 5_000 } },
+      { schema: z.number() },
+    );
+    const single = event({ list: name('t'), maxRecords: 3 }, { schema: z.number() });
+    const service = broker();
+    const batches: number[][] = [];
+    await service.publishBatch([1, 2, 3], batched);
+    await service.publishBatch([4, 5, 6], single);
+    service.subscriber(batched, (bodies) => void batches.push(bodies));
+    service.subscriber(
+      single,
+      { batch: true, maxRecords: 2 },
+      (bodies) => void batches.push(bodies),
+    );
+    await service.start();
+    await eventually(() =>
+      expect(batches.flat().toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6]),
+    );
+    expect(Math.max(...batches.map(({ length }) => length))).toBe(2);
+  });
+
+  it('caps its stream by maxlen where it is published', async () => {
+    const { broker, name } = bench();
+    const capped = event({ stream: name('u'), maxlen: 10 }, { schema: z.number() });
+    const service = broker();
+    await service.publishBatch(
+      Array.from({ length: 1_000 }, (_, i) => i),
+      capped,
+    );
+    const consumer = await service.subscribe({
+      stream: capped.address['stream'] as string,
+      lastId: '0',
+    });
+    const first = await consumer.next({ timeout: 5_000 });
+    expect(first?.body).toBeGreaterThan(100);
+  });
+
+  it('is taken by hand, and by a decorator of a broker or a router', async () => {
+    const { broker, name } = bench();
+    const queued = event({ list: name('v'), batch: true }, { schema: z.number().default(7) });
+    const called = rpc(name('w'), { request: z.number(), reply: z.number() });
+    const service = broker();
+    const router = new RedisRouter();
+    class Shop {
+      @service.subscriber(called)
+      one(value: number) {
+        return value + 1;
+      }
+    }
+    const routed = rpc({ list: name('x') }, { request: z.number(), reply: z.number() });
+    router.subscriber(routed, (value) => value + 2);
+    service.include(router);
+    service.register(new Shop());
+    await service.start();
+    await using consumer = await service.subscribe(queued);
+    await service.publish(undefined, queued);
+    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe(7);
+    expect(await service.publish(1, called)).toBe(2);
+    expect(await service.publish(1, routed)).toBe(3);
+  });
+});
+
+async function refused(sending: Promise<unknown>): Promise<void> {
+  await expect(sending).rejects.toBeInstanceOf(SetupError);
+}
+
+it('a contract is checked when it is made, and sets what nobody else may', async () => {
+  const schema = z.number();
+  const make = (address: object) => () => event(address as never, { schema });
+  expect(make({ list: 'a', timeout: 5 })).toThrow("event(): 'timeout' is no option of a contract");
+  expect(make({ list: 'a', pause: 5 })).toThrow("event(): 'pause' is no option of a contract");
+  expect(make({ list: 'a', group: 'g' })).toThrow("'group' is not an option of a list contract");
+  expect(make({ stream: 'a', gruop: 'g' })).toThrow("did you mean 'group'");
+  expect(make({ list: 'a', retry: { maxDeliveries: 1 } })).toThrow("'retry' needs deliveries");
+  expect(make({ stream: 'a', claim: {} })).toThrow("'claim' needs deliveries");
+  expect(make({ list: 'a', stream: 'b' })).toThrow('got list and stream');
+  expect(() => event(5 as never, { schema })).toThrow("expected a channel's name");
+  const broker = new RedisBroker('memory://contracts', { logger: false });
+  const queued = event({ list: 'a' }, { schema });
+  const called = rpc({ list: 'b' }, { request: schema, reply: schema });
+  const subscribing = (options: object) => () =>
+    broker.subscriber(called, options as never, () => 1);
+  expect(subscribing({ schema })).toThrow("'schema' is set by the contract");
+  expect(subscribing({ list: 'c' })).toThrow("'list' is set by the contract");
+  expect(subscribing({ noReply: true })).toThrow("'noReply' is set by the contract");
+  expect(() => broker.publisher(queued, { schema } as never)).toThrow(
+    "'schema' is set by the contract",
+  );
+  await refused(broker.publish(1, queued, { list: 'c' } as never));
+  await refused(broker.publish(1, called, { reply: schema } as never));
+  await refused(broker.request(1, queued as never));
+  await refused(broker.gather(1, called as never));
+  await refused(broker.publishBatch([1], called as never));
+  await refused(
+    broker
+      .pipeline()
+      .publish(1, called as never)
+      .send(),
+  );
+  await refused(
+    (broker.publish as (...all: unknown[]) => Promise<unknown>)(1, 'a', { headers: {} }),
+  );
+  await broker.stop();
 });
 
 /** Never called: what the compiler must refuse. */

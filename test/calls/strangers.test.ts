@@ -68,9 +68,7 @@ describe('a header too long to be sent back', () => {
       await raw.xadd(group as string, '*', '__data__', frame);
     }
     await eventually(() => expect(seen).toEqual(Array(5).fill('after')));
-    await eventually(async () =>
-      expect((await raw.xpending(group as string, 'g'))[0]).toBe(0),
-    );
+    await eventually(async () => expect((await raw.xpending(group as string, 'g'))[0]).toBe(0));
     for (const { error } of takeLogs()) expect(error).toMatchObject({ code: 'DECODE' });
   });
 

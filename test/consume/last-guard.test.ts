@@ -37,7 +37,6 @@ it.each([1, 2])(
       source: sourceOf(names),
       concurrency,
       batch: 1,
-      isShared: false,
       fetch: 1,
       isShared: false,
       process: ([delivery]) => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLong } from '../support/long.ts';
@@ -59,6 +60,79 @@ export async function main(options: BrokerOptions): Promise<void> {
 }
 `;
 
+/** Mistakes, and what the first line of each error says. */
+const MISTAKES = readFileSync(new URL('mistakes.txt', import.meta.url), 'utf8');
+
+/** Exports the inferred type of everything: its declaration cannot be written if a type in a public signature has no public name. */
+const EVERYTHING = `
+import * as redstart from 'redstart';
+import * as testing from 'redstart/testing';
+import { z } from 'zod';
+
+export const broker = new redstart.RedisBroker('memory://types');
+export const router = new redstart.RedisRouter();
+export const { publish, request, requestMany, gather, publishBatch, pipeline } = broker;
+export const { connect, start, stop, ping, health, stats, subscribers, client } = broker;
+export const { register, include, use, onError, observe, override, deadLetters, subscribe } = broker;
+export const { subscriber, publisher, clientFor, describe } = broker;
+export const orders = z.object({ sku: z.string() });
+export const place = redstart.rpc(
+  { list: 'orders', reliable: true, retry: { maxDeliveries: 3 } },
+  { request: orders, reply: orders, errors: { GONE: orders } },
+);
+export const shipped = redstart.event({ stream: 'shipped', group: 'g' }, { schema: orders });
+export const [placing, shipping] = [redstart.subscriber(place), redstart.subscriber(shipped)];
+export const decorator = redstart.subscriber({ channel: 'logs.{level}', schema: orders });
+export const forwarding = redstart.publisher(shipped);
+export const handling = broker.subscriber({ list: 'a', schema: orders }, (body) => body);
+export const [sender, caller] = [broker.publisher('a', { schema: orders }), broker.publisher(place)];
+export const sends = [sender.publish, sender.request, sender.publishBatch, caller.publish] as const;
+export const collected = broker.pipeline();
+export const { publish: collect, send } = collected;
+export const consumer = broker.subscribe(place);
+export const box = broker.deadLetters({ list: 'dead' });
+export const { list, redrive, remove, count } = box;
+export const clients = broker.clientFor({ place, shipped });
+export const app = redstart.createApp(broker);
+export const failing = redstart.onError(redstart.RpcError, (error, ctx) => [error, ctx]);
+export const context = testing.testContext('body');
+export const tested = testing.testBroker(broker);
+export const { createApp, defaultCodec, binaryFormat, fromType, Response, RedisResponse } = redstart;
+`;
+
+/** The names that an entry of the package exports: first values, then types. */
+function exportsOf(entry: string): [values: string[], types: string[]] {
+  const declared = readFileSync(
+    join(scratch.project, `node_modules/redstart/dist/${entry}`),
+    'utf8',
+  );
+  const values: string[] = [];
+  const types: string[] = [];
+  for (const [, type, names = ''] of declared.matchAll(/export (type )?\{([^}]*)\}/g)) {
+    for (const name of names.split(',').map((one) => one.trim())) {
+      const own = name.replace('type ', '').replace(/^.* as /, '');
+      if (own === '') continue;
+      (type === undefined && own === name.replace(/^.* as /, '') ? values : types).push(own);
+    }
+  }
+  return [values, types];
+}
+
+/** The first line of each error in a file that says what is wrong, by the line of the file. */
+function firstLines(output: string, file: string): Map<number, string> {
+  const lines = new Map<number, string>();
+  let current = 0;
+  for (const line of output.split('\n')) {
+    const [, path = '', number, text = line] =
+      /^(\S+)\((\d+),\d+\): error TS\d+: (.*)/.exec(line) ?? [];
+    if (number !== undefined) current = path.endsWith(file) ? Number(number) : 0;
+    if (/Unable to resolve signature|No overload matches|gave the following error/.test(text))
+      continue;
+    if (current > 0 && !lines.has(current)) lines.set(current, text.trim());
+  }
+  return lines;
+}
+
 const scratch = new Scratch();
 
 beforeAll(async () => {
@@ -73,6 +147,24 @@ beforeAll(async () => {
     scratch.write(`${folder}/package.json`, { type });
     scratch.write(`${folder}/program.ts`, PROGRAM);
   }
+  scratch.write('mistakes/package.json', { type: 'module' });
+  scratch.write('mistakes/mistakes.ts', MISTAKES);
+  const [values, types] = exportsOf('index.d.ts');
+  const [testValues, testTypes] = exportsOf('testing/index.d.ts');
+  expect(
+    Math.min(values.length, types.length, testValues.length, testTypes.length),
+  ).toBeGreaterThan(1);
+  scratch.write('everything/package.json', { type: 'module' });
+  scratch.write(
+    'everything/everything.ts',
+    `${EVERYTHING}
+export { ${values.map((name) => `${name} as value${name}`).join(', ')} } from 'redstart';
+export type { ${types.join(', ')} } from 'redstart';
+export type { MessageState } from 'redstart';
+export { ${testValues.map((name) => `${name} as value${name}`).join(', ')} } from 'redstart/testing';
+export type { ${testTypes.map((name) => `${name} as Testing${name}`).join(', ')} } from 'redstart/testing';
+`,
+  );
 }, 180_000);
 
 afterAll(() => scratch.remove());
@@ -84,7 +176,62 @@ const PROJECTS: readonly [title: string, folder: string, resolution: string, leg
   ['for a bundler', 'esm', 'bundler', false],
 ];
 
+/** What the compiler prints for one folder of the project. */
+async function compile(
+  version: string,
+  folder: string,
+  experimentalDecorators: boolean,
+  options: object,
+): Promise<string> {
+  const config = `tsconfig-${version}-${folder}-${experimentalDecorators}.json`;
+  scratch.write(config, {
+    compilerOptions: {
+      target: 'ES2022',
+      lib: ['ES2023', 'ESNext.Disposable'],
+      module: 'nodenext',
+      moduleResolution: 'nodenext',
+      types: ['node'],
+      strict: true,
+      skipLibCheck: true,
+      experimentalDecorators,
+      ...options,
+    },
+    include: [folder],
+  });
+  const tsc = join('node_modules', `ts-${version}`, 'bin', 'tsc');
+  try {
+    return await scratch.node([tsc, '-p', config, '--pretty', 'false']);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 describe.each(COMPILERS)('the published types under TypeScript %s', (version) => {
+  it('name the mistake in the first line of an error', async () => {
+    const wanted = new Map<number, string>();
+    for (const [i, line] of MISTAKES.split('\n').entries()) {
+      const text = /^ +\/\/ (.*)/.exec(line)?.[1];
+      if (text !== undefined) wanted.set(i + 2, text);
+    }
+    expect(wanted.size).toBeGreaterThan(25);
+    for (const legacy of isLong || version === COMPILERS[0] ? [true, false] : [true]) {
+      const output = await compile(version, 'mistakes', legacy, { noEmit: true });
+      const found = firstLines(output, 'mistakes.ts');
+      expect([...found.keys()]).toEqual([...wanted.keys()]);
+      for (const [line, text] of wanted) expect(found.get(line)).toContain(text);
+    }
+  }, 90_000);
+
+  it('export every type that stands in a public signature', async () => {
+    const options = {
+      declaration: true,
+      emitDeclarationOnly: true,
+      rootDir: 'everything',
+      outDir: `out-${version}`,
+    };
+    expect(await compile(version, 'everything', true, options)).toBe('');
+  }, 90_000);
+
   // How a program is compiled is tried with the oldest; the others need 10 s for each.
   const projects = isLong || version === COMPILERS[0] ? PROJECTS : PROJECTS.slice(0, 1);
   it.each(projects)(

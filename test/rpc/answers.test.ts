@@ -209,6 +209,16 @@ onBothBackends('over a', (bench) => {
       await eventually(() => expect(ran).toBe(1));
     });
 
+    it("an EncodeError that names redstart's Response where it is fetch's", async () => {
+      const { call } = await serve((service, address) => {
+        service.subscriber(address, () => new globalThis.Response('body'));
+      });
+      const error = await failure(call(1));
+      expect(error).toBeInstanceOf(EncodeError);
+      expect(error.message).toContain("import { Response } from 'redstart'");
+      expect(takeLogs()).toHaveLength(1);
+    });
+
     it('an EncodeError where the result cannot be sent', async () => {
       const { call } = await serve((service, address) => {
         service.subscriber(address, (body: string) => {

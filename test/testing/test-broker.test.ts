@@ -140,7 +140,7 @@ describe('testBroker', () => {
     await broker.publishBatch(['b', 'c'], { list: 'letters' });
     await broker.pipeline().publish('d', { list: 'letters' }).send();
     await broker.publish(1n, { list: 'letters' }).catch(() => undefined); // never sent
-    const sent = test.published({ list: 'letters' });
+    const sent = test.published(letters);
     expect(sent.map(({ body }) => body)).toEqual(['a', 'b', 'c', 'd']);
     expect(sent[0]?.headers).toEqual({ n: '1' });
   });

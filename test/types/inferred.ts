@@ -1,5 +1,15 @@
 // What the compiler must infer. Compiled by inferred.test.ts, and never run.
-import { RedisBroker, onError, subscriber, type Message, type MessageContext } from 'redstart';
+import {
+  RedisBroker,
+  event,
+  onError,
+  rpc,
+  subscriber,
+  type Destination,
+  type GatherResult,
+  type Message,
+  type MessageContext,
+} from 'redstart';
 import { testBroker } from 'redstart/testing';
 import { expectTypeOf } from 'vitest';
 import { z } from 'zod';
@@ -41,6 +51,78 @@ export async function results(): Promise<void> {
   expectTypeOf(orders.publish).parameter(0).toEqualTypeOf<{ sku: string; at: string }>();
   expectTypeOf(await orders.publish({ sku: 'a', at: '' })).toEqualTypeOf<string>();
   expectTypeOf(await broker.publisher('a').publish(1)).toEqualTypeOf<number>();
+}
+
+const errors = { GONE: z.object({ at: z.number() }) };
+const place = rpc({ list: 'a', reliable: true }, { request: Order, reply: Order, errors });
+const ask = rpc('a', { request: z.string(), reply: z.number() });
+const many = rpc('a', { request: z.void(), reply: z.number(), many: true });
+const placed = event({ stream: 'a', group: 'g', batch: true }, { schema: Order });
+const queued = event({ list: 'a' }, { schema: Order });
+const order = { sku: 'a', at: '' };
+declare const somewhere: Destination;
+
+export async function contracts(): Promise<void> {
+  expectTypeOf(await broker.publish(order, place)).toEqualTypeOf<Parsed>();
+  expectTypeOf(await broker.publish(order, placed)).toEqualTypeOf<string>();
+  expectTypeOf(await broker.publish(order, queued)).toEqualTypeOf<number>();
+  expectTypeOf(await broker.request(order, place, call)).toEqualTypeOf<Message<Parsed>>();
+  expectTypeOf(await broker.gather('a', ask)).toEqualTypeOf<GatherResult<number>>();
+  const items = broker.requestMany(undefined, many);
+  expectTypeOf(items).toEqualTypeOf<AsyncIterableIterator<number, undefined>>();
+  expectTypeOf(await broker.publishBatch([order], placed)).toEqualTypeOf<string[]>();
+  expectTypeOf(await broker.publishBatch([order], queued)).toEqualTypeOf<number>();
+
+  const client = broker.clientFor({ place, many, placed, queued });
+  expectTypeOf(await client.place(order)).toEqualTypeOf<Parsed>();
+  expectTypeOf(client.many()).toEqualTypeOf<AsyncIterableIterator<number, undefined>>();
+  expectTypeOf(await client.placed(order)).toEqualTypeOf<string>();
+  expectTypeOf(await client.queued(order)).toEqualTypeOf<number>();
+
+  expectTypeOf(await broker.publisher(placed).publish(order)).toEqualTypeOf<string>();
+  expectTypeOf(await broker.publisher(place).publish(order)).toEqualTypeOf<Parsed>();
+  expectTypeOf(await broker.publisher(place).request(order)).toEqualTypeOf<Message<Parsed>>();
+  const [taken] = [await (await broker.subscribe(queued)).next()];
+  expectTypeOf(taken?.body).toEqualTypeOf<Parsed | undefined>();
+
+  // A destination that is held in a variable.
+  expectTypeOf(await broker.publish(1, somewhere)).toEqualTypeOf<number | string>();
+  expectTypeOf(await broker.publish(1, { ...somewhere, ...call })).toEqualTypeOf<unknown>();
+  await broker.request(1, somewhere);
+  await broker.publishBatch([1], somewhere);
+  broker.pipeline().publish(1, somewhere).publish(order, placed, { correlationId: 'a' });
+  expectTypeOf(await broker.publisher(somewhere).publish(1)).toEqualTypeOf<number | string>();
+}
+
+export function contractHandlers(): void {
+  broker.subscriber(place, (body, ctx) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+    expectTypeOf(ctx).toEqualTypeOf<MessageContext<Parsed>>();
+    return order;
+  });
+  broker.subscriber(placed, (bodies) => expectTypeOf(bodies).toEqualTypeOf<Parsed[]>());
+  broker.subscriber(queued, { batch: true, reliable: true }, (bodies) => {
+    expectTypeOf(bodies).toEqualTypeOf<Parsed[]>();
+  });
+  broker.subscriber(many, async function* items() {
+    yield await Promise.resolve(1);
+  });
+  broker.subscriber(queued, { inject: { count: () => 1 } }, (_body, ctx) => {
+    expectTypeOf(ctx.state.count).toEqualTypeOf<number>();
+  });
+  broker.subscriber('logs.{level}.{host}', (_body, { path }) => {
+    expectTypeOf(path).toEqualTypeOf<{ readonly level: string; readonly host: string }>();
+  });
+  // A function that depends on its context is no obstacle to the rest.
+  const backoff = { maxDeliveries: 3, backoff: (deliveries: number) => deliveries };
+  const retried = event(
+    { list: 'a', reliable: true, retry: { ...backoff, backoff: (deliveries) => deliveries } },
+    { schema: Order },
+  );
+  broker.subscriber(retried, (body) => expectTypeOf(body).toEqualTypeOf<Parsed>());
+  broker.subscriber({ list: 'a', schema: Order, filter: ({ body }) => body !== 1 }, (body) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+  });
 }
 
 declare module 'redstart' {

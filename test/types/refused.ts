@@ -1,6 +1,15 @@
 // Mistakes that the compiler must refuse: `@ts-expect-error` is itself an error where it accepts one.
 // Compiled by inferred.test.ts in both decorator dialects, and never run.
-import { RedisBroker, RedisRouter, createApp, subscriber, type MessageContext } from 'redstart';
+import {
+  RedisBroker,
+  RedisRouter,
+  createApp,
+  event,
+  publisher,
+  rpc,
+  subscriber,
+  type MessageContext,
+} from 'redstart';
 import type { TestBroker } from 'redstart/testing';
 import { z } from 'zod';
 
@@ -9,6 +18,13 @@ type Order = z.infer<typeof Order>;
 declare const test: TestBroker;
 declare const text: () => string;
 const broker = new RedisBroker('memory://types');
+const retry = { maxDeliveries: 3 };
+const deadLetter = { stream: 'dead' };
+const claim = { minIdle: 1_000 };
+const handle = (): number => 1;
+const place = rpc({ list: 'a' }, { request: Order, reply: z.number() });
+const lines = rpc('a', { request: z.string(), reply: z.string(), many: true });
+const placed = event({ stream: 'a', group: 'g' }, { schema: Order });
 
 export class Handlers {
   // @ts-expect-error: a channel has no group
@@ -168,4 +184,140 @@ export async function calls(): Promise<void> {
 
   // @ts-expect-error: a handler is a function
   broker.subscriber('a', {}, 'handler');
+}
+
+/** Every pair of options that the subscriber's checks refuse. */
+export function pairs(): void {
+  // @ts-expect-error: patterns are for channels
+  broker.subscriber({ list: 'a', pattern: true }, handle);
+  // @ts-expect-error: sharded channels are channels
+  broker.subscriber({ stream: 'a', sharded: true }, handle);
+  // @ts-expect-error: a channel has nothing to fetch
+  broker.subscriber({ channel: 'a', maxRecords: 5 }, handle);
+  // @ts-expect-error: only a batch waits to be full
+  broker.subscriber({ list: 'a', maxWait: 5 }, handle);
+  // @ts-expect-error: only a batch waits to be full
+  broker.subscriber({ list: 'a', batch: false, maxWait: 5 }, handle);
+  // @ts-expect-error: a filter chooses for one message
+  broker.subscriber({ list: 'a', batch: true, filter: () => true }, handle);
+  // @ts-expect-error: a filter chooses for one message, beside the address too
+  broker.subscriber({ list: 'a', batch: true }, { filter: () => true }, handle);
+  // @ts-expect-error: a consumer is of a group
+  broker.subscriber({ stream: 'a', consumer: 'b' }, handle);
+  // @ts-expect-error: so is noAck
+  broker.subscriber({ stream: 'a', noAck: true }, handle);
+  // @ts-expect-error: so is trimming
+  broker.subscriber({ stream: 'a', maxlen: 5 }, handle);
+  // @ts-expect-error: so is claiming
+  broker.subscriber({ stream: 'a', claim }, handle);
+  // @ts-expect-error: so is deleting
+  broker.subscriber({ stream: 'a', deleteOnAck: true }, handle);
+  // @ts-expect-error: without a group nothing is acknowledged
+  broker.subscriber({ stream: 'a', retry }, handle);
+  // @ts-expect-error: without a group nothing is acknowledged
+  broker.subscriber({ stream: 'a', deadLetter }, handle);
+  // @ts-expect-error: nor in a list that is not reliable
+  broker.subscriber({ list: 'a', retry }, handle);
+  // @ts-expect-error: nor in a list that is not reliable
+  broker.subscriber({ list: 'a', reliable: false, deadLetter }, handle);
+  // @ts-expect-error: nor in a channel
+  broker.subscriber({ channel: 'a', retry }, handle);
+  // @ts-expect-error: nor with noAck
+  broker.subscriber({ stream: 'a', group: 'g', noAck: true, retry }, handle);
+  // @ts-expect-error: nor with noAck
+  broker.subscriber({ stream: 'a', group: 'g', noAck: true, deadLetter }, handle);
+  // @ts-expect-error: nor with noAck
+  broker.subscriber({ stream: 'a', group: 'g', noAck: true, claim }, handle);
+  // @ts-expect-error: 'ack' never delivers again
+  broker.subscriber({ stream: 'a', group: 'g', retry, ackPolicy: 'ack' }, handle);
+  // @ts-expect-error: nor does 'ack-first'
+  broker.subscriber({ list: 'a', reliable: true, retry, ackPolicy: 'ack-first' }, handle);
+  // @ts-expect-error: nor 'manual', beside the address too
+  broker.subscriber({ list: 'a', reliable: true, retry }, { ackPolicy: 'manual' }, handle);
+  // @ts-expect-error: a channel keeps no dead letters
+  broker.subscriber({ list: 'a', reliable: true, deadLetter: { channel: 'dead' } }, handle);
+  // @ts-expect-error: a list of dead letters is not trimmed
+  broker.subscriber({ list: 'a', reliable: true, deadLetter: { list: 'b', maxlen: 5 } }, handle);
+  // @ts-expect-error: the template has no such parameter
+  broker.subscriber('logs.{level}', (_body, { path }) => path.levl);
+  // @ts-expect-error: nor has that of a contract's address an other body
+  broker.subscriber(place, (order: number) => order);
+
+  broker.subscriber({ list: 'a', reliable: true, retry, deadLetter }, handle);
+  broker.subscriber({ stream: 'a', group: 'g', retry, deadLetter, claim, maxlen: 5 }, handle);
+  broker.subscriber({ list: 'a', batch: true, maxWait: 5 }, handle);
+}
+
+export async function contracts(): Promise<void> {
+  // @ts-expect-error: each side has its own timeout
+  event({ list: 'a', timeout: 5 }, { schema: Order });
+  // @ts-expect-error: and its own pause
+  rpc({ list: 'a', pause: 5 }, { request: Order, reply: Order });
+  // @ts-expect-error: a list has no group
+  event({ list: 'a', group: 'g' }, { schema: Order });
+  // @ts-expect-error: a plain list acknowledges nothing
+  event({ list: 'a', retry }, { schema: Order });
+  // @ts-expect-error: a stream without a group acknowledges nothing
+  event({ stream: 'a', claim }, { schema: Order });
+  // @ts-expect-error: one destination
+  event({ stream: 'a', list: 'b' }, { schema: Order });
+  // @ts-expect-error: there is no such option
+  event({ stream: 'a', gruop: 'b' }, { schema: Order });
+  // @ts-expect-error: the contract has its schema
+  broker.subscriber(place, { schema: Order }, handle);
+  // @ts-expect-error: and its reply
+  broker.subscriber(place, { reply: Order }, handle);
+  // @ts-expect-error: whether it answers, too
+  broker.subscriber(place, { noReply: true }, handle);
+  // @ts-expect-error: and its address
+  broker.subscriber(place, { list: 'b' }, handle);
+  // @ts-expect-error: of its kind
+  broker.subscriber(place, { group: 'g' }, handle);
+  // @ts-expect-error: an answer that fits
+  broker.subscriber(place, (order) => order.sku);
+  // @ts-expect-error: a stream of items
+  broker.subscriber(lines, () => 'line');
+  // @ts-expect-error: a contract's options are not for a call
+  await broker.publish({ sku: 'a', quantity: 1 }, place, { list: 'b' });
+  // @ts-expect-error: options beside the destination are for contracts
+  await broker.publish(1, 'a', { headers: {} });
+  // @ts-expect-error: a body that fits
+  await broker.publish({ sku: 1 }, place);
+  // @ts-expect-error: each body of a batch, too
+  await broker.publishBatch([{ sku: 1 }], placed);
+  // @ts-expect-error: no answers to a batch
+  await broker.publishBatch([{ sku: 'a', quantity: 1 }], place);
+  // @ts-expect-error: no answers to a pipeline
+  broker.pipeline().publish({ sku: 'a', quantity: 1 }, place);
+  // @ts-expect-error: an event is not answered
+  await broker.request({ sku: 'a', quantity: 1 }, placed);
+  // @ts-expect-error: an event is not answered
+  broker.requestMany({ sku: 'a', quantity: 1 }, placed);
+  // @ts-expect-error: the contract is on a list
+  await broker.gather({ sku: 'a', quantity: 1 }, place);
+  // @ts-expect-error: the contract is answered with a stream
+  await broker.publish('a', lines);
+  // @ts-expect-error: the contract is answered once
+  broker.requestMany({ sku: 'a', quantity: 1 }, place);
+  // @ts-expect-error: a publisher's body fits its contract
+  await broker.publisher(placed).publish({ sku: 1 });
+  // @ts-expect-error: its schema is the contract's
+  broker.publisher(placed, { schema: Order });
+  // @ts-expect-error: a publisher has one destination
+  broker.publisher({ list: 'a', stream: 'b' });
+}
+
+export class Forwards {
+  // @ts-expect-error: the result is no order
+  @publisher(placed)
+  @subscriber('a')
+  wrong(_body: unknown): number {
+    return 1;
+  }
+
+  @publisher(placed)
+  @subscriber('a')
+  right(_body: unknown): Order {
+    return { sku: 'a', quantity: 1 };
+  }
 }
