@@ -23,8 +23,9 @@ const standardDecorators: Plugin = {
 const common = {
   globalSetup: 'test/support/global-setup.ts',
   setupFiles: 'test/support/setup.ts',
-  testTimeout: 20_000,
-  hookTimeout: 20_000,
+  // Generous: they end a test that hangs, also on a machine that is busy with something else.
+  testTimeout: 30_000,
+  hookTimeout: 120_000,
   // Concurrent tests are those that wait.
   maxConcurrency: 20,
 };
