@@ -263,6 +263,8 @@ export class RemoteError extends RedstartError {
   readonly remoteCode: string | undefined;
   /** Its `data`; of an {@link InvalidMessageError}, its issues. */
   readonly data: unknown;
+  /** The parts of an AggregateError that the handler threw, 16 at most. */
+  declare readonly errors?: readonly RedstartError[];
 
   constructor(remote: {
     name: string;
@@ -297,10 +299,6 @@ export class Retry extends RedstartError {
     super('RETRY', reason, { cause });
     this.after = after;
   }
-
-  static {
-    this.prototype.name = 'Retry';
-  }
 }
 
 /**
@@ -310,10 +308,6 @@ export class Retry extends RedstartError {
 export class Reject extends RedstartError {
   constructor(reason: string, options?: { cause?: unknown }) {
     super('REJECT', reason, options);
-  }
-
-  static {
-    this.prototype.name = 'Reject';
   }
 }
 
@@ -326,10 +320,6 @@ export class HandlerTimeoutError extends RedstartError {
   constructor(timeout: number) {
     super('HANDLER_TIMEOUT', `the handler has not ended within ${timeout} ms`);
     this.timeout = timeout;
-  }
-
-  static {
-    this.prototype.name = 'HandlerTimeoutError';
   }
 }
 
@@ -362,7 +352,7 @@ export function messageOf(thrown: unknown): string {
     // Node's own, of a refused connection, has no message.
     return thrown.errors.map(messageOf).join(', ');
   } catch {
-    return 'a value without a text';
+    return 'a value that cannot be read';
   }
 }
 
@@ -387,6 +377,9 @@ const CLASSES = {
   NoReplyError,
   RpcError,
   RemoteError,
+  Retry,
+  Reject,
+  HandlerTimeoutError,
   ExhaustedError,
   RejectedError,
 };

@@ -99,6 +99,17 @@ export function intentsOf(instance: object): FoundIntent[] {
   return found;
 }
 
+/** Also the intents on methods that a subclass overrides and decorates anew: no instance of it answers to them. */
+export function everyIntentOf(instance: object): Intent[] {
+  const found: Intent[] = [];
+  let prototype = Object.getPrototypeOf(instance) as object | null;
+  while (prototype !== null && prototype !== Object.prototype) {
+    found.push(...ownIntents(prototype).map(({ intent }) => intent));
+    prototype = Object.getPrototypeOf(prototype) as object | null;
+  }
+  return found;
+}
+
 function ownIntents(prototype: object): FoundIntent[] {
   const constructor = Object.hasOwn(prototype, 'constructor')
     ? (prototype.constructor as unknown as Record<symbol, Record<symbol, Intent[]> | undefined>)

@@ -2,6 +2,7 @@
 import { SetupError } from '../errors.ts';
 import type { Observer } from './observer.ts';
 import { functions, isObject, got, wrong, type Check } from '../internal/checks.ts';
+import { expectedHeaders, isPlainHeaders } from '../message/headers.ts';
 import { targetOf } from '../transport/address.ts';
 import { checkErrorHandlers } from './error-handlers.ts';
 import { checkMiddleware } from './middleware.ts';
@@ -33,7 +34,7 @@ export const injections: Check = (value, key, where) => {
 };
 
 export const headers: Check = (value, key, where) => {
-  if (typeof value !== 'object' || value === null) throw wrong(where, key, 'an object', value);
+  if (!isPlainHeaders(value)) throw wrong(where, key, expectedHeaders(value), value);
   if ((value as Record<string, unknown>)['reply_to'] !== undefined) {
     throw new SetupError(
       `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,

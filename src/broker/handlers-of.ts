@@ -1,6 +1,6 @@
 import { publisherSpec, subscriberSpec, type SubscriberSpec } from '../api/check.ts';
 import { schemaFromType } from '../api/from-type.ts';
-import { intentsOf, type FoundIntent, type Intent } from '../api/metadata.ts';
+import { everyIntentOf, intentsOf, type FoundIntent, type Intent } from '../api/metadata.ts';
 import type { HandlerFunction } from '../api/middleware.ts';
 import { SetupError } from '../errors.ts';
 import { Subscriber } from './subscriber.ts';
@@ -33,7 +33,7 @@ export function handlersOf(
       { instance, method: one.method },
     );
   });
-  return { subscribers, claimed: intents.map(({ intent }) => intent) };
+  return { subscribers, claimed: everyIntentOf(instance) };
 }
 
 /** An instance of a class that needs no arguments. */

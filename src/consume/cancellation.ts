@@ -4,9 +4,6 @@ import type { Cancellations } from '../rpc/responder/cancellations.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { HandlerContext } from './context.ts';
 
-/** The longest time that a timer can wait for, in milliseconds. */
-const MAX_TIMER = 2_147_483_647;
-
 /** A handler that asked for its signal. */
 interface Watched {
   readonly controller: AbortController;
@@ -33,7 +30,7 @@ export class Cancellation {
     this.#calls.allow(message, controller);
     if (deadline === undefined) return;
     const abort = (): void => controller.abort(new CancelledError('the caller waits no longer'));
-    watched.timer = setTimer(abort, Math.min(deadline - unixTime(), MAX_TIMER));
+    watched.timer = setTimer(abort, deadline - unixTime());
   }
 
   /** The handler is done. */

@@ -59,6 +59,11 @@ export interface DispatcherOptions {
   readonly match: ((channel: string) => Readonly<Record<string, string>> | undefined) | undefined;
   /** Of a stream. What was sent back for another group is skipped. */
   readonly group: string | undefined;
+  /**
+   * Handlers get bytes of their own: those of a reliable list's item are needed to acknowledge it, and
+   * to deliver it again.
+   */
+  readonly copiesBytes: boolean;
   readonly codec: Codec;
   readonly format: MessageFormat;
   readonly routes: Routes;
@@ -205,9 +210,12 @@ export class Dispatcher {
     return group !== undefined && group !== this.#options.group;
   }
 
-  #message({ frame, name, id, count }: Delivery): [ReceivedMessage, problem?: unknown] {
-    const { source = { channel: name }, codec, format } = this.#options;
-    if (!Buffer.isBuffer(frame)) return [foreignMessage(frame, source, id, count)];
+  #message(delivery: Delivery): [ReceivedMessage, problem?: unknown] {
+    const { name, id, count } = delivery;
+    const { source = { channel: name }, codec, format, copiesBytes } = this.#options;
+    if (!Buffer.isBuffer(delivery.frame))
+      return [foreignMessage(delivery.frame, source, id, count)];
+    const frame = copiesBytes ? Buffer.from(delivery.frame) : delivery.frame;
     let opened: Frame;
     try {
       opened = openFrame(frame, format);

@@ -15,26 +15,41 @@ export class Dependencies {
   readonly #values = new Map<Dependency, unknown>();
   /** Generators that have yielded and are to go on. */
   readonly #open: Maker[] = [];
-  /** Those that are being made now: one that asks for itself again is found here. */
-  readonly #making = new Set<Dependency>();
+  /** Those that are not made yet, and what each has asked for: one that needs itself is found here. */
+  readonly #making = new Map<Dependency, Set<Dependency>>();
 
   constructor(overrides: Overrides) {
     this.#overrides = overrides;
   }
 
   /** The value, or a promise of it where making it takes time. */
-  resolve(dependency: Dependency, context: MessageContext): unknown {
-    if (this.#values.has(dependency)) return this.#values.get(dependency);
-    if (this.#making.has(dependency))
+  resolve(dependency: Dependency, context: MessageContext, asker?: Dependency): unknown {
+    // One that asks itself, or one that waits for it, would wait for ever.
+    const isAsked = this.#making.has(dependency) && !this.#values.has(dependency);
+    if (isAsked || (asker !== undefined && this.#waitsFor(dependency, asker)))
       throw new SetupError(`inject: '${dependency.name}' needs itself`);
-    this.#making.add(dependency);
+    if (asker !== undefined) this.#making.get(asker)?.add(dependency);
+    if (this.#values.has(dependency)) return this.#values.get(dependency);
+    this.#making.set(dependency, new Set());
+    const made = (): void => void this.#making.delete(dependency);
     try {
       const value = this.#make(dependency, context);
       this.#values.set(dependency, value);
+      if (value instanceof Promise) value.then(made, made);
+      else made();
       return value;
-    } finally {
-      this.#making.delete(dependency);
+    } catch (error) {
+      made();
+      throw error;
     }
+  }
+
+  /** Whether `dependency` is not made yet, and needs `other` for it, at once or through others. */
+  #waitsFor(dependency: Dependency, other: Dependency): boolean {
+    const needs = this.#making.get(dependency);
+    if (needs === undefined) return false;
+    if (dependency === other) return true;
+    return [...needs].some((next) => this.#waitsFor(next, other));
   }
 
   /** Lets the generators go on, the last first. Resolves with the error that the handler ends with, wrapped; undefined where there is none. */
@@ -57,12 +72,27 @@ export class Dependencies {
 
   /** A value, or a real promise of it: whoever reads it need not ask for other thenables. */
   #make(dependency: Dependency, context: MessageContext): unknown {
-    const made = (this.#overrides.get(dependency) ?? dependency)(context);
+    const make = this.#overrides.get(dependency) ?? dependency;
+    const made = make(make.length === 0 ? context : this.#asking(dependency, context));
     if (!isMaker(made)) return promiseIn(made) ?? made;
     const first = made.next();
     return first instanceof Promise
       ? first.then((step) => this.#opened(made, step, dependency))
       : this.#opened(made, first, dependency);
+  }
+
+  /** The context as a dependency sees it: the same, and what it resolves is known to be needed by it. */
+  #asking(asker: Dependency, context: MessageContext): MessageContext {
+    const resolve = async (wanted: Dependency): Promise<unknown> =>
+      this.resolve(wanted, context, asker);
+    return new Proxy(context, {
+      get: (target, key) => {
+        if (key === 'resolve') return resolve;
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? (value as HandlerFunction).bind(target) : value;
+      },
+      set: (target, key, value) => Reflect.set(target, key, value, target),
+    });
   }
 
   #opened(maker: Maker, step: IteratorResult<unknown>, { name }: Dependency): unknown {

@@ -73,6 +73,7 @@ export class RunningSubscriber implements ContextHost {
       source: pattern?.isPattern === true ? undefined : ({ [source.kind]: source.name } as never),
       match: pattern?.match,
       group: source.kind === 'stream' ? source.group : undefined,
+      copiesBytes: source.kind === 'list' && source.reliable,
       codec,
       format,
       routes,

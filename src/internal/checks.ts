@@ -4,6 +4,7 @@
  */
 import { SetupError } from '../errors.ts';
 import type { Mistake } from './mistake.ts';
+import { MAX_TIMER } from './clock.ts';
 
 /** All options of one call, for checks that depend on another option. */
 export type Given = Readonly<Record<string, unknown>>;
@@ -18,9 +19,6 @@ export type Keys<T> = T extends unknown
 
 /** One check for each option of a type: with `satisfies`, an option without a check does not compile. */
 export type Checks<T> = Readonly<Record<Keys<T> & string, Check>>;
-
-/** The longest time that a timer can wait, in milliseconds: setTimeout turns a longer one into 1 ms. */
-const MAX_TIMER = 2_147_483_647;
 
 /** Throws for an unknown option and for the first invalid value. Errors name an option with `prefix` before it. */
 export function checkOptions(

@@ -22,15 +22,34 @@ export function monotonicTime(): number {
   return performance.now() + ahead;
 }
 
-/** Like `setTimeout`; {@link clearTimer} cancels it. */
+/** The longest time that Node's timers can wait, in milliseconds: a longer one becomes 1 ms. */
+export const MAX_TIMER = 2_147_483_647;
+
+/**
+ * Like `setTimeout`, and for delays of any length: more than {@link MAX_TIMER} is waited for in
+ * stretches, `Infinity` for ever. {@link clearTimer} cancels it.
+ */
 export function setTimer(task: () => void, delay: number): NodeJS.Timeout {
-  if (waiting === undefined) return setTimeout(task, delay);
+  if (waiting === undefined)
+    return delay > MAX_TIMER ? setLong(task, delay) : setTimeout(task, delay);
   const known = waiting;
-  const timer = setTimeout(() => {
+  const run = (): void => {
     known.delete(timer);
     task();
-  }, delay);
+  };
+  const timer = delay > MAX_TIMER ? setLong(run, delay) : setTimeout(run, delay);
   known.set(timer, { due: monotonicTime() + delay, task });
+  return timer;
+}
+
+/** One timer that begins anew until its stretches make up the delay. */
+function setLong(task: () => void, delay: number): NodeJS.Timeout {
+  let stretches = Math.ceil(delay / MAX_TIMER);
+  const stretch = delay === Infinity ? MAX_TIMER : delay / stretches;
+  const timer = setTimeout(() => {
+    if (--stretches > 0) timer.refresh();
+    else task();
+  }, stretch);
   return timer;
 }
 

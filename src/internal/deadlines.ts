@@ -80,9 +80,7 @@ export class Deadlines<T extends Expiring> {
   }
 
   #arm(queue: Queue, delay: number): void {
-    // setTimeout turns more than 2^31 - 1 ms into 1 ms; a longer wait is split.
-    const stretch = Math.min(Math.max(1, Math.ceil(delay)), 2_147_483_647);
-    queue.timer = setTimer(() => this.#tick(queue), stretch);
+    queue.timer = setTimer(() => this.#tick(queue), Math.max(1, Math.ceil(delay)));
   }
 
   #tick(queue: Queue): void {

@@ -1,4 +1,5 @@
 import { clearTimer, setTimer } from './clock.ts';
+import { offAbort, onAbort } from './signals.ts';
 
 /** A promise, and the functions that settle it. */
 export interface Deferred<T> {
@@ -23,11 +24,11 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return resolve();
     const done = (): void => {
       clearTimer(timer);
-      signal?.removeEventListener('abort', done);
+      if (signal !== undefined) offAbort(signal, done);
       resolve();
     };
     const timer = setTimer(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
+    if (signal !== undefined) onAbort(signal, done);
   });
 }
 

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { types } from 'node:util';
 import { DecodeError, EncodeError, messageOf } from '../errors.ts';
+import { describeMisfit, findMisfit, parseJson } from '../internal/json.ts';
 
 /** An encoded value: its bytes (a string is sent as UTF-8) and their content type. */
 export interface EncodedBody {
@@ -25,14 +27,17 @@ const NOTHING: EncodedBody = { body: '' };
 
 /**
  * FastStream's rules. Encoding: `null` and `undefined` become an empty body, bytes stay as they are,
- * a string becomes `text/plain`, any other value becomes JSON. Decoding: a body without a content
+ * a string becomes `text/plain`, any other value becomes JSON; what JSON would lose (a Map, a Set,
+ * typed arrays but Uint8Array, an Error) is refused. Decoding: a body without a content
  * type is parsed as JSON; if that fails, its bytes are the value. An empty one is `null`.
+ * NaN and Infinity are read, since Python writes them; JSON written here has `null` for them.
  */
 export const defaultCodec: Codec = {
   encode(value) {
     if (typeof value === 'string') return { body: value, contentType: TEXT_TYPE };
     if (value === undefined || value === null) return NOTHING;
-    if (value instanceof Uint8Array) return { body: value };
+    // Also those of another realm, as Jest runs tests in.
+    if (types.isUint8Array(value)) return { body: value };
     return { body: toJson(value), contentType: JSON_TYPE };
   },
 
@@ -42,7 +47,7 @@ export const defaultCodec: Codec = {
     if (isType(contentType, JSON_TYPE)) {
       if (body.length === 0) return null;
       try {
-        return JSON.parse(text(body, contentType));
+        return parseJson(text(body, contentType));
       } catch (cause) {
         if (cause instanceof DecodeError) throw cause;
         // Without the parser's message: it quotes the body, and this error may be sent to the caller.
@@ -54,12 +59,6 @@ export const defaultCodec: Codec = {
 };
 
 function toJson(value: unknown): string {
-  // JSON of fetch's Response is {}. By its tag, because reading the global loads all of fetch.
-  if ((value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === 'Response') {
-    // In two parts: test/package/layers.test.ts takes the whole for an import of this file.
-    const advice = ['import { Response }', "from 'redstart'"].join(' ');
-    throw new EncodeError(`fetch's Response cannot be sent; for redstart's: ${advice}`);
-  }
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
@@ -67,6 +66,8 @@ function toJson(value: unknown): string {
     throw new EncodeError(`the value cannot be sent as JSON: ${messageOf(cause)}`, { cause });
   }
   if (text === undefined) throw new EncodeError(`a ${typeof value} cannot be sent as JSON`);
+  const misfit = findMisfit(value, text);
+  if (misfit !== undefined) throw new EncodeError(describeMisfit(misfit));
   return text;
 }
 
@@ -87,10 +88,10 @@ function text(body: Buffer, contentType: string): string {
 
 function parseUntyped(body: Buffer): unknown {
   // Every JSON text begins with one of these characters. This test avoids an exception for most other bodies.
-  if (!/[\s{["\-0-9tfn]/.test(String.fromCharCode(body[0] as number))) return body;
+  if (!/[\s{["\-0-9tfnNI]/.test(String.fromCharCode(body[0] as number))) return body;
   if (!isUtf8(body)) return body;
   try {
-    return JSON.parse(body.toString());
+    return parseJson(body.toString());
   } catch {
     return body; // not JSON: the value is the bytes
   }

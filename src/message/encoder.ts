@@ -1,8 +1,11 @@
-import { EncodeError } from '../errors.ts';
-import type { Codec } from './codec.ts';
+import { types } from 'node:util';
+import { EncodeError, RedstartError, messageOf } from '../errors.ts';
+import { got } from '../internal/checks.ts';
+import type { Codec, EncodedBody } from './codec.ts';
 import { encodeFrame, pair } from './envelope.ts';
 import { binaryFormat, type MessageFormat } from './format.ts';
 import {
+  checkHeaders,
   CONTENT_TYPE,
   CORRELATION_ID,
   REPLY_KIND,
@@ -58,11 +61,11 @@ export class Encoder {
   }
 
   #encode(message: Outgoing, replyTo?: ReplyAddress, extra?: ExtraHeaders): Uint8Array {
-    const { body, contentType } = this.codec.encode(message.body);
+    const { body, contentType } = this.#encodeBody(message.body);
     if (message.headers !== undefined || this.format !== binaryFormat) {
       return this.#encodeHeaders(message, body, contentType, replyTo, extra);
     }
-    let pairs = pair(CORRELATION_ID, message.correlationId);
+    let pairs = pair(CORRELATION_ID, headerText(CORRELATION_ID, message.correlationId));
     let count = 1;
     if (contentType !== undefined) {
       pairs += this.#typePair(contentType);
@@ -77,6 +80,23 @@ export class Encoder {
       count++;
     }
     return encodeFrame(pairs, count, body);
+  }
+
+  /** Throws `EncodeError` for what a codec of the user's makes that is no body. */
+  #encodeBody(value: unknown): EncodedBody {
+    let encoded: EncodedBody;
+    try {
+      encoded = this.codec.encode(value);
+    } catch (cause) {
+      if (cause instanceof RedstartError) throw cause;
+      throw new EncodeError(`the codec cannot encode the value: ${messageOf(cause)}`, { cause });
+    }
+    const { body, contentType } = (encoded ?? {}) as Partial<EncodedBody>;
+    const isBody = typeof body === 'string' || types.isUint8Array(body);
+    if (isBody && (contentType === undefined || typeof contentType === 'string')) return encoded;
+    throw new EncodeError(
+      `the codec must return { body, contentType }, a string or bytes and a string, got ${isBody ? `the contentType ${got(contentType)}` : got(body ?? encoded)}`,
+    );
   }
 
   /** Keeps the last encoded pair: a broker sends few content types, so the next message usually has the same. */
@@ -107,12 +127,13 @@ export class Encoder {
     extra: ExtraHeaders,
   ): Uint8Array {
     const headers = Object.create(null) as Record<string, string>;
-    headers[CORRELATION_ID] = message.correlationId;
+    headers[CORRELATION_ID] = headerText(CORRELATION_ID, message.correlationId);
     if (contentType !== undefined) headers[CONTENT_TYPE] = contentType;
     if (replyTo !== undefined) {
       headers[REPLY_TO] = replyTo.name;
       if (replyTo.kind !== 'channel') headers[REPLY_KIND] = replyTo.kind;
     }
+    checkHeaders(message.headers);
     for (const name in message.headers) {
       if (isReserved(name)) continue;
       headers[name] = headerText(name, message.headers[name]);

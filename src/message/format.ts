@@ -1,5 +1,5 @@
 import { decodeFrame, encodeFrame, pair, readHeaders, type Frame } from './envelope.ts';
-import type { Headers } from './headers.ts';
+import { headerText, type Headers } from './headers.ts';
 
 /**
  * How one frame holds headers and body. The default is FastStream's binary format. A broker, a
@@ -17,7 +17,7 @@ export const binaryFormat: MessageFormat = {
     let pairs = '';
     let count = 0;
     for (const key in headers) {
-      pairs += pair(key, headers[key] as string);
+      pairs += pair(key, headerText(key, headers[key]));
       count++;
     }
     return encodeFrame(pairs, count, body);

@@ -1,4 +1,5 @@
 import { EncodeError } from '../errors.ts';
+import { got } from '../internal/checks.ts';
 
 /** Headers as a user gives them; numbers and booleans are sent as text. */
 export type HeadersInput = Readonly<Record<string, string | number | boolean>>;
@@ -65,4 +66,22 @@ export function headerText(name: string, value: unknown): string {
   throw new EncodeError(
     `header '${name}' must be a string, a number or a boolean, got ${got}: leave it out or put it in the body`,
   );
+}
+
+/** Throws {@link EncodeError} for headers that are no plain object: a Map or fetch's Headers would be sent as none. */
+export function checkHeaders(headers: unknown): void {
+  if (headers === undefined || isPlainHeaders(headers)) return;
+  throw new EncodeError(`headers must be ${expectedHeaders(headers)}, got ${got(headers)}`);
+}
+
+const PLAIN_HEADERS =
+  'a plain object of strings, numbers and booleans (Object.fromEntries makes one of a Map or Headers)';
+
+/** What `headers` must be, said to somebody who gave this. */
+export function expectedHeaders(given: unknown): string {
+  return typeof given === 'object' && given !== null ? PLAIN_HEADERS : 'an object';
+}
+
+export function isPlainHeaders(headers: unknown): headers is object {
+  return typeof headers === 'object' && headers !== null && !(Symbol.iterator in headers);
 }

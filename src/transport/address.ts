@@ -1,6 +1,7 @@
 import { SetupError } from '../errors.ts';
 import { got } from '../internal/checks.ts';
-import { escapeGlob, escapeRegExp, globSource, hasGlob } from './glob.ts';
+import { escapeGlob, hasGlob } from './glob.ts';
+import { templateMatcher, templateParts, type MatchTemplate } from './template.ts';
 
 const KINDS = ['channel', 'list', 'stream'] as const;
 
@@ -73,7 +74,7 @@ export interface ChannelPattern {
   readonly name: string;
   readonly isPattern: boolean;
   /** The parameters in a concrete channel name; undefined where the name does not fit the template. */
-  readonly match: ((channel: string) => Readonly<Record<string, string>> | undefined) | undefined;
+  readonly match: MatchTemplate | undefined;
 }
 
 /**
@@ -87,7 +88,7 @@ export function channelPattern(
   prefix: string,
   where: string,
 ): ChannelPattern {
-  const parts = pattern === false ? [channel] : channel.split(/\{([a-zA-Z0-9_]+)\}/);
+  const parts = pattern === false ? [channel] : templateParts(channel, where);
   const isTemplate = parts.length > 1;
   if (
     pattern === undefined &&
@@ -100,27 +101,8 @@ export function channelPattern(
   if (!isTemplate && pattern !== true)
     return { name: prefix + channel, isPattern: false, match: undefined };
   if (!isTemplate) return { name: escapeGlob(prefix) + channel, isPattern: true, match: undefined };
-
-  let glob = escapeGlob(prefix);
-  let expression = escapeRegExp(prefix);
-  const names: string[] = [];
-  parts.forEach((part, i) => {
-    if (i % 2 === 1) {
-      if (names.includes(part))
-        throw new SetupError(`${where}: channel '${channel}' names {${part}} twice`);
-      names.push(part);
-      glob += '*';
-      expression += '([^.]+)';
-    } else {
-      glob += pattern === true ? part : escapeGlob(part);
-      expression += pattern === true ? globSource(part) : escapeRegExp(part);
-    }
-  });
-  const test = new RegExp(`^${expression}$`);
-  const match = (name: string): Record<string, string> | undefined => {
-    const found = test.exec(name);
-    if (found === null) return undefined;
-    return Object.fromEntries(names.map((key, i) => [key, found[i + 1] as string]));
-  };
-  return { name: glob, isPattern: true, match };
+  const isGlob = pattern === true;
+  const globs = parts.map((part, i) => (i % 2 === 1 ? '*' : isGlob ? part : escapeGlob(part)));
+  const name = escapeGlob(prefix) + globs.join('');
+  return { name, isPattern: true, match: templateMatcher(prefix, parts, isGlob) };
 }

@@ -2,32 +2,64 @@
  * Redis globs (`*`, `?`, `[abc]`, `[^a-z]`, `\x`) as the server's own matcher reads them.
  */
 
-/** The source of a regular expression that matches what the glob matches, without anchors. */
-export function globSource(glob: string): string {
-  let source = '';
+/** What one step of a glob takes: any text, or one character that passes the test. */
+export type Token = '*' | ((char: string) => boolean);
+
+/** The steps of a glob. */
+export function tokensOf(glob: string): Token[] {
+  const tokens: Token[] = [];
   for (let i = 0; i < glob.length; i++) {
     const char = glob[i] as string;
     if (char === '*') {
-      source += '[^]*';
+      tokens.push('*');
     } else if (char === '?') {
-      source += '[^]';
+      tokens.push(() => true);
     } else if (char === '\\' && i + 1 < glob.length) {
-      source += escapeRegExp(glob[++i] as string);
+      const escaped = glob[++i] as string;
+      tokens.push((other) => other === escaped);
     } else if (char === '[') {
       const [set, end] = readSet(glob, i);
-      source += set;
+      const expression = new RegExp(`^${set}$`);
+      tokens.push((other) => expression.test(other));
       i = end;
     } else {
-      source += escapeRegExp(char);
+      tokens.push((other) => other === char);
     }
   }
-  return source;
+  return tokens;
 }
 
-/** A test for one glob, compiled once. Bytes are compared, as in Redis: `?` is half of an `é`. */
+/**
+ * A test for one glob, compiled once. Bytes are compared, as in Redis: `?` is half of an `é`. On a
+ * mismatch it goes back to the last `*` alone, so that no name takes more than its length times the
+ * glob's.
+ */
 export function globMatcher(glob: string): (name: string) => boolean {
-  const expression = new RegExp(`^${globSource(bytes(glob))}$`);
-  return (name) => expression.test(bytes(name));
+  const tokens = tokensOf(bytes(glob));
+  return (name) => {
+    const text = bytes(name);
+    let at = 0;
+    let step = 0;
+    let star = -1;
+    let starAt = 0;
+    while (at < text.length) {
+      const token = tokens[step];
+      if (token === '*') {
+        star = step++;
+        starAt = at;
+      } else if (token?.(text[at] as string) === true) {
+        step++;
+        at++;
+      } else if (star >= 0) {
+        step = star + 1;
+        at = ++starAt;
+      } else {
+        return false;
+      }
+    }
+    while (tokens[step] === '*') step++;
+    return step === tokens.length;
+  };
 }
 
 function bytes(text: string): string {
@@ -44,7 +76,7 @@ export function hasGlob(text: string): boolean {
   return /[*?[\\]/.test(text);
 }
 
-export function escapeRegExp(text: string): string {
+function escapeRegExp(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }
 

@@ -26,3 +26,22 @@ it('standard decorators, a Response and an RpcError of another copy of redstart 
   expect([answer.body, answer.headers['h']]).toEqual(['x', '1']);
   expect(await broker.publish(1, { list: 'b', rpc: true, timeout: 5_000 })).toBe('caught');
 });
+
+it('a method under the standard decorator of a broker that a subclass decorates anew is the subclass’s', async () => {
+  const broker = newBroker(`memory://${unique()}`);
+  class A {
+    @broker.subscriber({ list: 'x' })
+    m(): string {
+      return 'A';
+    }
+  }
+  class B extends A {
+    @broker.subscriber({ list: 'y' })
+    override m(): string {
+      return 'B';
+    }
+  }
+  broker.register(new B());
+  await broker.start();
+  expect(await broker.publish(1, { list: 'y', rpc: true, timeout: 5_000 })).toBe('B');
+});

@@ -1,6 +1,7 @@
 import { NoRespondersError, RpcTimeoutError, type RedstartError } from '../../errors.ts';
 import { monotonicTime, unixTime } from '../../internal/clock.ts';
 import { Deadlines } from '../../internal/deadlines.ts';
+import { offAbort, onAbort } from '../../internal/signals.ts';
 import { CALL, DEADLINE } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { binaryFormat } from '../../message/format.ts';
@@ -165,7 +166,7 @@ export class Calls implements CallOwner {
       for (const responder of call.responders ?? [])
         this.#inbox.notifyOrLog(responder, 'cancel', call.command.call);
     };
-    signal.addEventListener('abort', call.onAbort, { once: true });
+    onAbort(signal, call.onAbort);
   }
 
   /** Fails the call when every receiver has declined; PUBLISH's count may arrive after that. */
@@ -196,7 +197,8 @@ export class Calls implements CallOwner {
   #forget(call: PendingCall): void {
     this.#table.remove(call);
     if (call.command.timeout !== null) this.#deadlines.remove(call);
-    if (call.onAbort !== undefined) call.command.signal?.removeEventListener('abort', call.onAbort);
+    const { signal } = call.command;
+    if (call.onAbort !== undefined && signal !== undefined) offAbort(signal, call.onAbort);
     if (call.ownReply !== undefined) this.#leave(call.ownReply);
   }
 

@@ -1,5 +1,6 @@
 import { BrokerClosedError } from '../../errors.ts';
 import { clearTimer, setTimer } from '../../internal/clock.ts';
+import { offAbort, onAbort } from '../../internal/signals.ts';
 import { deferred } from '../../internal/deferred.ts';
 import { FROM_KEY, NAME_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { validateBody } from '../../message/schema.ts';
@@ -43,7 +44,7 @@ export class GatherCall implements WaitingCall {
     this.#host = host;
     const { timeout, signal } = command;
     if (timeout !== null) this.#timer = setTimer(() => this.#finish(), timeout);
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal !== undefined) onAbort(signal, this.#onAbort);
   }
 
   get result(): Promise<GatherResult> {
@@ -153,7 +154,8 @@ export class GatherCall implements WaitingCall {
 
   #end(): void {
     clearTimer(this.#timer);
-    this.command.signal?.removeEventListener('abort', this.#onAbort);
+    const { signal } = this.command;
+    if (signal !== undefined) offAbort(signal, this.#onAbort);
     this.#host.forget(this);
   }
 }

@@ -1,5 +1,6 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { deferred, type Deferred } from '../../internal/deferred.ts';
+import { offAbort, onAbort } from '../../internal/signals.ts';
 import { BrokerClosedError, RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
 import { FROM_KEY, SEQUENCE_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { validateEmpty, type Validate } from '../../message/schema.ts';
@@ -165,7 +166,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     this.#isStarted = true;
     const { timeout, signal } = this.command;
     if (signal?.aborted === true) return this.#stop(signal.reason);
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal !== undefined) onAbort(signal, this.#onAbort);
     if (timeout !== null)
       this.#overall = setTimer(() => this.#stop(this.#timeout(timeout)), timeout);
     this.#host.send(this).catch((error: unknown) => this.#stop(error));
@@ -221,7 +222,8 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     if (this.#end !== undefined) return;
     this.#end = end;
     clearTimer(this.#overall);
-    this.command.signal?.removeEventListener('abort', this.#onAbort);
+    const { signal } = this.command;
+    if (signal !== undefined) offAbort(signal, this.#onAbort);
     this.#host.forget(this);
     this.#wake();
   }

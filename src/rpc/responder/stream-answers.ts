@@ -1,4 +1,4 @@
-import { CancelledError, RpcError, StreamBrokenError } from '../../errors.ts';
+import { CancelledError, RpcError, StreamBrokenError, messageOf } from '../../errors.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
@@ -171,7 +171,7 @@ export class StreamAnswers {
   /** Ends a stream with an error, which its caller is told at once. */
   #fail(stream: RunningStream, error: unknown): void {
     if (stream.told !== undefined) return;
-    stream.failure = error instanceof Error ? error : new Error(String(error));
+    stream.failure = error instanceof Error ? error : new Error(messageOf(error));
     stream.told = this.#tell(stream.request.message, error, stream.replier);
     stream.wake?.();
   }

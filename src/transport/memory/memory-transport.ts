@@ -23,6 +23,7 @@ import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts
 import type { Gate } from './gate.ts';
 import { MemoryListSource } from './list.ts';
 import { MemoryReliableListSource } from './reliable-list.ts';
+import { copyOf } from './stream.ts';
 import { MemoryServer, type Manner } from './server.ts';
 import { MemoryStreamSource } from './stream-source.ts';
 
@@ -73,7 +74,8 @@ export class MemoryTransport implements Transport {
     if (closed !== undefined) await closed;
     if (!(frame instanceof Uint8Array))
       return this.server.stream(to.name).add(frame.map((part) => Buffer.from(part)));
-    const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+    // A copy, as over a network: the sender may keep the frame, to send it again.
+    const bytes = Buffer.from(frame);
     if (to.kind === 'channel') return this.server.publish(to.name, bytes, to.sharded);
     if (to.kind === 'list') return this.server.list(to.name).push(bytes);
     return this.server.stream(to.name).add(bytes, to.maxlen);
@@ -131,11 +133,16 @@ export class MemoryTransport implements Transport {
     return this.#run((server) => {
       if (kind === 'stream') {
         const entries = server.stream(name).after(after ?? '0', max);
-        return entries.map(({ id, frame }) => ({ frame, name, id, count: 1 }));
+        return entries.map(({ id, frame }) => ({ frame: copyOf(frame), name, id, count: 1 }));
       }
       const first = after === undefined ? 0 : Number(after) + 1;
       const frames = server.list(name).items.slice(first, first + max);
-      return frames.map((frame, i) => ({ frame, name, id: String(first + i), count: 1 }));
+      return frames.map((frame, i) => ({
+        frame: Buffer.from(frame),
+        name,
+        id: String(first + i),
+        count: 1,
+      }));
     });
   }
 

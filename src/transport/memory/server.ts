@@ -80,16 +80,24 @@ export class MemoryServer {
   /** Hands a frame to all who listen; returns the number of connections, as PUBLISH does. */
   publish(channel: string, frame: Buffer, sharded = false): number {
     let receivers = 0;
+    let isTaken = false;
+    // Each gets bytes of its own, as over a network: a handler may change them.
+    const hand = (sinks: readonly ((frame: Buffer, channel: string) => void)[] = []): void => {
+      for (const sink of sinks) {
+        sink(isTaken ? Buffer.from(frame) : frame, channel);
+        isTaken = true;
+      }
+    };
     const channels = sharded ? this.#sharded : this.#channels;
     for (const connection of channels.get(channel) ?? []) {
       receivers++;
-      for (const sink of connection.get(channel) ?? []) sink(frame, channel);
+      hand(connection.get(channel));
     }
     for (const [pattern, { matches, connections }] of sharded ? [] : this.#patterns) {
       if (!matches(channel)) continue;
       for (const connection of connections) {
         receivers++;
-        for (const sink of connection.get(pattern) ?? []) sink(frame, channel);
+        hand(connection.get(pattern));
       }
     }
     return receivers;

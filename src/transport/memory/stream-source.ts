@@ -10,7 +10,7 @@ import {
   type Source,
   type StreamSourceOptions,
 } from '../source.ts';
-import { parseId, type Entry, type MemoryGroup, type MemoryStream } from './stream.ts';
+import { copyOf, parseId, type Entry, type MemoryGroup, type MemoryStream } from './stream.ts';
 
 let consumers = 0;
 
@@ -152,7 +152,7 @@ export class MemoryStreamSource implements Source {
     if (deliveries.length > 0) return;
     this.#stream.wait(this.#feed.wake);
     const stale = group === undefined ? Infinity : this.#untilStale(group);
-    if (stale < 2 ** 31) this.#staleTimer = setTimer(this.#feed.wake, stale).unref();
+    if (stale < Infinity) this.#staleTimer = setTimer(this.#feed.wake, stale).unref();
   }
 
   #unwait(): void {
@@ -218,7 +218,7 @@ export class MemoryStreamSource implements Source {
   }
 
   #delivery(entry: Entry, count: number): Delivery {
-    return { frame: entry.frame, name: this.#name, id: entry.id, count };
+    return { frame: copyOf(entry.frame), name: this.#name, id: entry.id, count };
   }
 }
 

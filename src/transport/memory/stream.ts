@@ -167,3 +167,10 @@ export function parseId(id: string): [time: number, sequence: number] {
 function normal(id: string): string {
   return parseId(id).join('-');
 }
+
+/** What a reader gets: it may change its bytes, and the entry is delivered again, or to another group. */
+export function copyOf(frame: Entry['frame']): Entry['frame'] {
+  return Buffer.isBuffer(frame)
+    ? Buffer.from(frame)
+    : frame.map((part: Buffer) => Buffer.from(part));
+}

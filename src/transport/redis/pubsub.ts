@@ -132,15 +132,15 @@ export class PubSub {
       const { subscribe, psubscribe, ssubscribe } = this.#sinks;
       client.on('messageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
-        for (const sink of subscribe.get(name) ?? []) sink(frame, name);
+        hand(subscribe.get(name), frame, name);
       });
       client.on('pmessageBuffer', (pattern: string, channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
-        for (const sink of psubscribe.get(pattern) ?? []) sink(frame, name);
+        hand(psubscribe.get(pattern), frame, name);
       });
       client.on('smessageBuffer', (channel: Buffer, frame: Buffer) => {
         const name = channel.toString();
-        for (const sink of ssubscribe.get(name) ?? []) sink(frame, name);
+        hand(ssubscribe.get(name), frame, name);
       });
       // The node ended sharded subscriptions because their slot has left it.
       client.on('moved', () => client.stream.destroy());
@@ -247,4 +247,11 @@ export class PubSub {
       refused(error);
     }
   }
+}
+
+/** Each sink gets bytes of its own, the first those that came: a handler may change them. */
+function hand(sinks: readonly ChannelSink[] | undefined, frame: Buffer, name: string): void {
+  if (sinks === undefined) return;
+  for (let i = sinks.length - 1; i > 0; i--) sinks[i]?.(Buffer.from(frame), name);
+  sinks[0]?.(frame, name);
 }
