@@ -92,8 +92,11 @@ describe('a mistake on the command line ends with 2 and says what was expected',
     ],
     [['request', 'x', '1', '--url', 'memory://'], "'memory://' is the memory of one process"],
     [['ping', 'x'], "ping: unexpected 'x', expected no operands"],
-    [['dlq', 'redrive', 'x'], 'say which dead letters: their ids, or --all'],
-    [['dlq', 'remove', 'x', '1-0', '--all'], 'say which dead letters: their ids, or --all'],
+    [['dlq', 'redrive', 'x'], 'say which dead letters: their ids, or --error, or --all'],
+    [
+      ['dlq', 'remove', 'x', '1-0', '--all'],
+      'say which dead letters: their ids, or --error, or --all',
+    ],
     [['dlq', 'show', 'x'], 'dlq show: <id>… is missing'],
     [['dlq', 'show', 'x', 'first'], "'first' is not an id"],
     [['run', 'nowhere.js'], 'nowhere.js; has it been compiled?'],
@@ -260,7 +263,7 @@ describe.each(['stream', 'list'] as const)('redstart dlq on a %s', (kind) => {
     const deadLetter = kind === 'stream' ? { stream: dead } : { list: dead };
     let died!: () => void;
     const all = new Promise<void>((resolve) => (died = resolve));
-    const address = { list: from, reliable: true, deadLetter } as const;
+    const address = { list: from, reliable: true, retry: false, deadLetter } as const;
     broker.subscriber(address, (body) => {
       if (body === 3) died();
       throw new RangeError(`bad ${String(body)}`);
