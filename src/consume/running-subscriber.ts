@@ -237,7 +237,11 @@ export class RunningSubscriber implements ContextHost {
     const done = this.#handle(attempt);
     if (done === undefined) return undefined;
     answerLog.begin(replyTo, call);
-    return done.then(() => answerLog.end(replyTo, call));
+    const end = (): void => answerLog.end(replyTo, call);
+    return done.then(end, (error: unknown) => {
+      end();
+      throw error;
+    });
   }
 
   /** What has failed before comes alone, so that the message which spoils a batch is found. */
