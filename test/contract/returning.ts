@@ -112,6 +112,24 @@ export function returningContract(bench: () => Bench): void {
       expect(await take(other, 1)).toMatchObject([{ frame: frame('a'), count: 2 }]);
     });
 
+    it('a delivery that does not count is not counted, however long the pause', async () => {
+      const { name: newName, connect, openOn } = bench();
+      const name = newName();
+      const sender = await connect();
+      await sender.send(to(name), frame('a'));
+      const source = await openOn(await connect(TIMINGS), read(name, 'c'));
+      const [first] = (await take(source, 1)) as [Delivery];
+      source.nack(first, 10);
+      let [delivery] = (await take(source, 1)) as [Delivery];
+      for (const delay of [10, long]) {
+        source.nack(delivery, delay, false);
+        [delivery] = (await take(source, 1)) as [Delivery];
+        expect(delivery).toMatchObject({ frame: frame('a'), count: 2 });
+      }
+      await source.ack(delivery);
+      expect(source.held).toBe(0);
+    });
+
     it('a long pause is kept on the server, and survives all who could know of it, three times', async () => {
       const { name: newName, connect, openOn } = bench();
       const name = newName();

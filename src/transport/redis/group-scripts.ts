@@ -87,13 +87,15 @@ local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 if first[2] then reply[1] = math.max(0, tonumber(first[2]) - time) end
 return reply`);
 
-/** Keys: stream, due times. Arguments: group, parked consumer, life. Makes due what is parked without a due time: that has been lost. */
+/** Keys: stream, due times. Arguments: group, parked consumer, life. Makes due what is parked without a due time: that has been lost. Returns how many. */
 export const FIND_PARKED = new Script(`${NOW}${KEEP}
 local time = now()
+local found = 0
 for _, row in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])) do
-  redis.call('ZADD', KEYS[2], 'NX', time, row[1])
+  found = found + redis.call('ZADD', KEYS[2], 'NX', time, row[1])
 end
-keep(time, tonumber(ARGV[3]))`);
+if found > 0 then keep(time, tonumber(ARGV[3])) end
+return found`);
 
 /** Keys: stream. Arguments: group, ids. Acknowledges, and deletes what every group has acknowledged. */
 export const ACK_AND_DELETE =

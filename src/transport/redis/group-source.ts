@@ -325,10 +325,10 @@ export class GroupSource implements Source {
   /** The due times of parked entries are a key that may be lost (eviction): then they are due now. */
   async #findParked(rows: readonly ConsumerRow[]): Promise<void> {
     const pending = rows.find(({ name }) => name === PARKED)?.pending ?? 0;
-    if (pending === 0 || (await this.#client.zcard(this.#parkedKey)) >= pending) return;
+    if (pending === 0) return;
     const keys = [this.#key, this.#parkedKey];
-    await FIND_PARKED.run(this.#client, keys, [this.#group, PARKED, this.#timings.keyLife]);
-    this.#parkedDue = 0;
+    const args = [this.#group, PARKED, this.#timings.keyLife];
+    if (Number(await FIND_PARKED.run(this.#client, keys, args)) > 0) this.#parkedDue = 0;
   }
 
   /** Creates a group again that has disappeared (flush, fail-over, eviction), from the start of the stream. */

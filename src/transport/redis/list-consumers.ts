@@ -124,7 +124,8 @@ export class ListConsumers {
     this.beat().then(
       () => (this.#isFailing = false),
       (error: unknown) => {
-        if (this.#isFailing || this.#isClosed) return;
+        // The transport has been closed.
+        if (this.#isFailing || this.#isClosed || (this.#client.status as string) === 'end') return;
         this.#isFailing = true;
         this.#report('no sign of life can be given, others will take over what is held', error);
       },

@@ -84,7 +84,7 @@ return reply`);
 
 /** Keys: held. Arguments: a token, and the token with the next count. Counts one more delivery, once however often it is sent; 0 where the item is somebody else's. */
 export const COUNT = new Script(`local item = redis.call('HGET', KEYS[1], ARGV[1])
-if not item then return redis.call('HEXISTS', KEYS[1], ARGV[2]) end
+if not item then return redis.call('HGET', KEYS[1], ARGV[2]) and 1 or 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[2], item)
 return 1`);
