@@ -1,5 +1,6 @@
 /** Options for deliveries that fail: how often and when they are repeated, and where the message is sent after the last one. */
 import { SetupError } from '../errors.ts';
+import { MAX_TIMER } from '../internal/clock.ts';
 import {
   checkedByReader,
   count,
@@ -88,7 +89,10 @@ const deadLetterOptions = options({
 const claimOptions = options({
   minIdle: (value, key, where) => {
     milliseconds(value, key, where);
-    if ((value as number) < 100) throw wrong(where, key, '100 ms or more', value, 'number');
+    // Redis compares it with whole milliseconds, and it is renewed by an interval.
+    const isUsable = Number.isInteger(value) && (value as number) >= 100;
+    if (!isUsable || (value as number) > MAX_TIMER)
+      throw wrong(where, key, `whole milliseconds, 100 to ${MAX_TIMER}`, value, 'number');
   },
 } satisfies Checks<ClaimOptions>);
 

@@ -4,7 +4,6 @@
  */
 import { SetupError } from '../errors.ts';
 import type { Mistake } from './mistake.ts';
-import { MAX_TIMER } from './clock.ts';
 
 /** All options of one call, for checks that depend on another option. */
 export type Given = Readonly<Record<string, unknown>>;
@@ -95,29 +94,17 @@ export function count(value: unknown, key: string, where: string): void {
   throw wrong(where, key, 'a whole number, 1 or more', value, 'number');
 }
 
-/** Milliseconds that a timer waits for. Runs for every call with a timeout, so it is only two comparisons. */
+/** Milliseconds. Timers wait for any time (setTimer in internal/clock.ts). Runs for every call with a timeout, so it is only two comparisons. */
 export function milliseconds(value: unknown, key: string, where: string): void {
-  if (typeof value === 'number' && value >= 0 && value <= MAX_TIMER) return;
-  refuseMilliseconds(value, key, where, '');
+  if (typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER) return;
+  throw wrong(where, key, 'a number of milliseconds, 0 or more', value, 'number');
 }
 
 /** Like {@link milliseconds}, or `null` for no limit. */
 export function millisecondsOrNull(value: unknown, key: string, where: string): void {
-  if (value === null || (typeof value === 'number' && value >= 0 && value <= MAX_TIMER)) return;
-  refuseMilliseconds(value, key, where, ' (null waits for ever)');
-}
-
-/** Milliseconds that no timer waits for, so they may be more. */
-export function longMilliseconds(value: unknown, key: string, where: string): void {
-  if (typeof value === 'number' && value >= 0 && value < Infinity) return;
-  refuseMilliseconds(value, key, where, '');
-}
-
-function refuseMilliseconds(value: unknown, key: string, where: string, advice: string): never {
-  const isTooLong = typeof value === 'number' && value > MAX_TIMER && value < Infinity;
-  const expected = isTooLong
-    ? `at most ${MAX_TIMER} ms, about 24 days${advice}`
-    : `a number of milliseconds, 0 or more${advice}`;
+  if (value === null) return;
+  if (typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER) return;
+  const expected = 'a number of milliseconds, 0 or more (null waits for ever)';
   throw wrong(where, key, expected, value, 'number');
 }
 

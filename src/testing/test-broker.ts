@@ -3,7 +3,7 @@ import type { Destination } from '../api/destination.ts';
 import type { RedisBroker } from '../broker/broker.ts';
 import type { Subscriber } from '../broker/subscriber.ts';
 import { SetupError } from '../errors.ts';
-import { longMilliseconds } from '../internal/checks.ts';
+import { milliseconds } from '../internal/checks.ts';
 import { passTime, watchTime } from '../internal/clock.ts';
 import { randomId } from '../internal/ids.ts';
 import { targetOf } from '../transport/address.ts';
@@ -154,7 +154,7 @@ export class TestBroker {
    * Rejects with `SetupError` for anything but a number, 0 or more.
    */
   async advance(ms: number): Promise<void> {
-    longMilliseconds(ms, 'ms', 'advance');
+    milliseconds(ms, 'ms', 'advance');
     await this.#settle();
     await passTime(ms, () => this.#settle());
     await this.#settle();

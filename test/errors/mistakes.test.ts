@@ -489,7 +489,6 @@ it.each([
 });
 
 /** The longest time that a timer of Node can wait is 2 147 483 647 ms: with more it fires after 1 ms. */
-const TOO_LONG = 2 ** 31;
 const group = { stream: 'a', group: 'g' };
 const consumer = broker.subscribe({ list: 'a' });
 
@@ -539,7 +538,6 @@ describe.each([
   ],
 ] as const)('milliseconds are checked by one rule: %s', (_, key, does) => {
   it.each([
-    [TOO_LONG, 'at most 2147483647 ms, about 24 days', 'got 2147483648'],
     [Infinity, 'milliseconds', 'got Infinity'],
     [Number.NaN, 'milliseconds', 'got NaN'],
     [-1, 'milliseconds', 'got -1'],
@@ -552,7 +550,7 @@ describe.each([
   });
 });
 
-it.each([0, 100, 2 ** 31 - 1])('%d ms are accepted', (ms) => {
+it.each([0, 100, 2 ** 31 - 1, 2 ** 31, 30 * 86_400_000])('%d ms are accepted', (ms) => {
   expect(() => {
     brokerWith({ gracefulTimeout: ms, rpc: { timeout: ms } });
     subscribe({ list: 'a', batch: true, maxWait: ms });
