@@ -1,4 +1,4 @@
-import { declaredError, isContract } from '../api/contract.ts';
+import { declaredError, isContract, type Contract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
 import type { Observers } from '../api/observer.ts';
 import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
@@ -124,8 +124,8 @@ export class Sender implements Publishing {
   ): Promise<unknown> {
     try {
       const given = optionsOf(to, verb, more);
-      if (isContract(to)) {
-        return sendByContract(to, body, () =>
+      if (given !== to) {
+        return sendByContract(to as Contract, body, () =>
           this.#publishOrCall(verb, body, given, undefined, parent),
         );
       }
