@@ -78,8 +78,8 @@ export function consumerSpec(address: unknown): SubscriberSpec {
   const spec = subscriberSpec(address, undefined, 'subscribe');
   // What a contract says of its handlers is not for messages taken by hand.
   if (spec.contract !== undefined) {
-    const { batch: _, maxWait: __, ...options } = spec.options;
-    return { ...spec, options: { ...options, ackPolicy: 'manual' } };
+    const { batch: _, maxWait: __, ackPolicy: ___, ...options } = spec.options;
+    return { ...spec, options };
   }
   const given: Readonly<Record<string, unknown>> = spec.options;
   const { ackPolicy = 'manual' } = spec.options;

@@ -6,6 +6,7 @@ import { describe, targetOf, type Kind } from '../transport/address.ts';
 import {
   CONTRACTS,
   type ChannelAddress,
+  type Excluded,
   type HandlingOptions,
   type ListAddress,
   type PlainListAddress,
@@ -45,7 +46,7 @@ type ContractAddressFor<
   List extends string,
   Stream extends string,
   B extends boolean,
-> = A extends string ? A : ContractPlace<Channel, List, Stream, B>;
+> = A extends string ? A : ContractPlace<Channel, List, Stream, B> & Excluded<A>;
 
 /** A contract's `maxlen` needs no group: publishing caps the stream by it. */
 type Capped<Address> = Omit<Address, 'maxlen'> & { maxlen?: number };
@@ -152,7 +153,7 @@ export function rpc<
   List extends string = never,
   Stream extends string = never,
   B extends boolean = false,
-  A = unknown,
+  const A = unknown,
 >(
   address: ContractAddressFor<A, Channel, List, Stream, B>,
   definition: RpcDefinition<Request, Reply, Errors, Many>,
@@ -183,7 +184,7 @@ export function event<
   List extends string = never,
   Stream extends string = never,
   B extends boolean = false,
-  A = unknown,
+  const A = unknown,
 >(
   address: ContractAddressFor<A, Channel, List, Stream, B>,
   definition: { schema: S },

@@ -351,7 +351,10 @@ onBothBackends('a contract with options of its address', (bench) => {
 
   it('is taken by hand, and by a decorator of a broker or a router', async () => {
     const { broker, name } = bench();
-    const queued = event({ list: name('v'), batch: true }, { schema: z.number().default(7) });
+    const queued = event(
+      { list: name('hand'), batch: true, reliable: true, retry: { maxDeliveries: 2 } },
+      { schema: z.number().default(7) },
+    );
     const called = rpc(name('w'), { request: z.number(), reply: z.number() });
     const service = broker();
     const router = new RedisRouter();
@@ -368,7 +371,9 @@ onBothBackends('a contract with options of its address', (bench) => {
     await service.start();
     await using consumer = await service.subscribe(queued);
     await service.publish(undefined, queued);
-    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe(7);
+    const taken = await consumer.next({ timeout: 5_000 });
+    expect(taken?.body).toBe(7);
+    await taken?.ack();
     expect(await service.publish(1, called)).toBe(2);
     expect(await service.publish(1, routed)).toBe(3);
   });

@@ -21,6 +21,7 @@ const broker = new RedisBroker('memory://types');
 const retry = { maxDeliveries: 3 };
 const deadLetter = { stream: 'dead' };
 const claim = { minIdle: 1_000 };
+const pause = { after: 5 };
 const handle = (): number => 1;
 const place = rpc({ list: 'a' }, { request: Order, reply: z.number() });
 const lines = rpc('a', { request: z.string(), reply: z.string(), many: true });
@@ -234,6 +235,18 @@ export function pairs(): void {
   broker.subscriber({ list: 'a', reliable: true, retry, ackPolicy: 'ack-first' }, handle);
   // @ts-expect-error: nor 'manual', beside the address too
   broker.subscriber({ list: 'a', reliable: true, retry }, { ackPolicy: 'manual' }, handle);
+  // @ts-expect-error: nor 'reject-on-error'
+  broker.subscriber({ stream: 'a', group: 'g', retry, ackPolicy: 'reject-on-error' }, handle);
+  // @ts-expect-error: 'nack-on-error' delivers again
+  broker.subscriber({ stream: 'a', group: 'g', retry: false, ackPolicy: 'nack-on-error' }, handle);
+  // @ts-expect-error: a pause is for what is delivered again
+  broker.subscriber({ stream: 'a', group: 'g', pause, ackPolicy: 'ack' }, handle);
+  // @ts-expect-error: nor with noAck
+  broker.subscriber({ stream: 'a', group: 'g', noAck: true, pause }, handle);
+  // @ts-expect-error: nor in a list that is not reliable
+  broker.subscriber({ list: 'a', pause }, handle);
+  // @ts-expect-error: nor in a channel
+  broker.subscriber('a', { pause }, handle);
   // @ts-expect-error: a channel keeps no dead letters
   broker.subscriber({ list: 'a', reliable: true, deadLetter: { channel: 'dead' } }, handle);
   // @ts-expect-error: a list of dead letters is not trimmed
@@ -259,6 +272,12 @@ export async function contracts(): Promise<void> {
   event({ list: 'a', retry }, { schema: Order });
   // @ts-expect-error: a stream without a group acknowledges nothing
   event({ stream: 'a', claim }, { schema: Order });
+  // @ts-expect-error: 'ack' never delivers again
+  event({ list: 'a', reliable: true, retry, ackPolicy: 'ack' }, { schema: Order });
+  // @ts-expect-error: without pending entries nothing is delivered again
+  event({ stream: 'a', group: 'g', noAck: true, retry }, { schema: Order });
+  // @ts-expect-error: only a batch waits to be full
+  event({ list: 'a', maxWait: 5 }, { schema: Order });
   // @ts-expect-error: one destination
   event({ stream: 'a', list: 'b' }, { schema: Order });
   // @ts-expect-error: there is no such option
