@@ -40,9 +40,11 @@ export async function compile(
     target: 'node20',
     alias: {
       'redstart/testing': repository('src/testing/index.ts'),
+      'redstart/metrics': repository('src/integrations/metrics/index.ts'),
+      'redstart/otel': repository('src/integrations/otel/index.ts'),
       redstart: repository('src/index.ts'),
     },
-    external: ['ioredis', 'reflect-metadata', 'zod'],
+    external: ['ioredis', 'reflect-metadata', 'zod', '@opentelemetry/*'],
     tsconfigRaw: { compilerOptions: { experimentalDecorators: dialect === 'legacy' } },
     logLevel: 'silent',
   });
