@@ -199,7 +199,7 @@ export class RunningSubscriber implements ContextHost {
 
   settle(context: HandlerContext, how: Settlement, after?: number): Promise<void> | undefined {
     if (context.settlements !== undefined) return undefined;
-    if (!this.#settler.needsAck) {
+    if (!this.#settler.heedsWord) {
       // Nothing comes again here; but a caller hears that its message was refused.
       if (how === 'reject') context.settlements = context.messages.map(() => how);
       return undefined;

@@ -98,6 +98,11 @@ export class Settler {
     return this.#source.needsAck;
   }
 
+  /** Whether the user's own word still counts: with `ack-first` Redis has forgotten the message before. */
+  get heedsWord(): boolean {
+    return this.needsAck && this.#options.policy !== 'ack-first';
+  }
+
   /** With `ack-first`: tells Redis before the handler runs. */
   ackFirst(delivery: Delivery): Promise<void> | undefined {
     return this.#options.policy === 'ack-first' ? this.#source.ack(delivery) : undefined;

@@ -8,8 +8,9 @@ import type { Outbound, Transport } from '../transport/transport.ts';
 
 export interface PublishPipelineOptions {
   /**
-   * Sends in one transaction (MULTI/EXEC): Redis runs all commands or none, and no other client's
-   * between them. On a cluster all names must be in one slot. Default false.
+   * Sends in one transaction (MULTI/EXEC): no command of another client runs between them. Where Redis
+   * refuses one as it arrives (a missing right, no memory), none runs. One that fails as it runs (a key
+   * of another kind) does not undo the others. On a cluster all names must be in one slot. Default false.
    */
   transaction?: boolean;
 }

@@ -187,6 +187,20 @@ describe('a handler that settles its entry itself', () => {
     await eventually(async () => expect(await pending()).toEqual([]));
   });
 
+  it('nack() of what is acknowledged already changes nothing, and a caller is answered', async () => {
+    const counts: number[] = [];
+    const { broker, publish, pending, stream } = setUp(async (body, ctx) => {
+      counts.push(ctx.message.deliveryCount);
+      await (body === 'now' ? ctx.nack() : ctx.nack({ after: 10 }));
+      return body;
+    }, 'ack-first');
+    await broker.start();
+    await publish('later');
+    expect(await broker.publish('now', { stream, rpc: true, timeout: 5_000 })).toBe('now');
+    await eventually(async () => expect(await pending()).toEqual([]));
+    expect(counts).toEqual([1, 1]);
+  });
+
   it('nack() leaves it pending and has it delivered again', async () => {
     const seen: number[] = [];
     let between: string[] = [];

@@ -96,7 +96,7 @@ function sampleOf(line: string): Sample {
 function check({ name, type, samples }: Family): void {
   const seen = new Set<string>();
   for (const { name: own, labels, value } of samples) {
-    const key = own + JSON.stringify(Object.entries(labels).sort());
+    const key = own + JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
     if (seen.has(key)) throw new Error(`a series twice: ${key}`);
     seen.add(key);
     if (type !== 'gauge' && !(value >= 0)) throw new Error(`less than 0: ${key}`);

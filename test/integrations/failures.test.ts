@@ -25,6 +25,11 @@ function fail(): never {
   throw new RangeError('no');
 }
 
+const accepts = (value: unknown): boolean => {
+  if (value === 'filter') throw new TypeError('no');
+  return value !== 'nobody';
+};
+
 onBothBackends('the page of metrics counts', (bench) => {
   it.each([
     ['decode', { 'content-type': 'application/json' }, '{', 'DECODE'],
@@ -36,10 +41,6 @@ onBothBackends('the page of metrics counts', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const page = metrics(service);
-    const accepts = (value: unknown): boolean => {
-      if (value === 'filter') throw new TypeError('no');
-      return value !== 'nobody';
-    };
     const isChosen = stage === 'filter' || stage === 'match';
     service.subscriber(
       {

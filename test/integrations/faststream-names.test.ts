@@ -14,13 +14,14 @@ class ValueError extends Error {
   override readonly name = 'ValueError';
 }
 
+const work = (body: unknown): unknown => {
+  if (body === 'bad') throw new ValueError('no');
+  return body;
+};
+
 it('has the same names, labels, buckets and numbers as the page of FastStream', async () => {
   const service = newBroker((await ownServer()).url);
   const page = metrics(service, { names: 'faststream' });
-  const work = (body: unknown): unknown => {
-    if (body === 'bad') throw new ValueError('no');
-    return body;
-  };
   service.subscriber('prices', work);
   service.subscriber({ list: 'orders' }, work);
   service.subscriber({ stream: 'shipments', group: 'g', ackPolicy: 'ack' }, async (body, ctx) => {

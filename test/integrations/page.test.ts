@@ -18,14 +18,15 @@ const promtool = process.env['PROMTOOL'] ?? 'promtool';
 const hasPromtool = spawnSync(promtool, ['--version']).status === 0;
 if (!hasPromtool) process.stderr.write('metrics: skipped, promtool is not on PATH\n');
 
+const fail = (): never => {
+  throw new RangeError('a "quoted" text \\ with\nlines');
+};
+
 /** A page of a service in which every kind of thing has happened. */
 async function fullPage(url: string): Promise<string> {
   const name = unique();
   const service = newBroker(url, { prefix: `${name}:` });
   const page = metrics(service);
-  const fail = (): never => {
-    throw new RangeError('a "quoted" text \\ with\nlines');
-  };
   service.subscriber('prices', (body) => body);
   service.subscriber({ channel: 'logs.{level}', title: 'logs "all" \\ of\nthem' }, () => undefined);
   service.subscriber({ list: 'orders', title: 'orders' }, fail);

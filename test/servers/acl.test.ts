@@ -50,6 +50,25 @@ describe('a user with the documented rights', () => {
   });
 });
 
+it('two users with the documented rights neither hear nor answer nor take what is the other’s', async () => {
+  await admin.call('ACL', 'SETUSER', 'shop', ...rules);
+  const others = rules.map((rule) => rule.replaceAll('shop:', 'bank:'));
+  await admin.call('ACL', 'SETUSER', 'bank', ...others);
+  const at = `redis://bank:s3cret@127.0.0.1:${port}`;
+  const bank = newBroker(at, { prefix: 'bank:', rpc: { inboxPrefix: 'bank:inbox:' } });
+  bank.subscriber('balance', () => 5);
+  await bank.start();
+  expect(await bank.publish(1, { channel: 'balance', rpc: true, timeout: 5_000 })).toBe(5);
+  const [inbox = ''] = (await admin.pubsub('CHANNELS', 'bank:inbox:{*')) as string[];
+  expect(inbox).not.toBe('');
+  const stranger = rawClient(`redis://shop:s3cret@127.0.0.1:${port}`);
+  await expect(stranger.psubscribe('bank:inbox:*')).rejects.toThrow('NOPERM');
+  await expect(stranger.subscribe(inbox)).rejects.toThrow('NOPERM');
+  await expect(stranger.publish(inbox, 'forged')).rejects.toThrow('NOPERM');
+  await expect(stranger.lrange(`${inbox}:kept`, 0, -1)).rejects.toThrow('NOPERM');
+  await expect(stranger.hgetall('redstart:list:{bank:safe}:held:c')).rejects.toThrow('NOPERM');
+});
+
 describe('a user without a right', () => {
   it.each([
     ['a channel', ['resetchannels'], 'price', /channel 'shop:price'/],
@@ -85,7 +104,11 @@ describe('a user without a right', () => {
 
 function asUser(options: BrokerOptions = {}, at = port): RedisBroker {
   const connection = { host: '127.0.0.1', port: at, username: 'shop', password: 's3cret' };
-  return newBroker(connection, { prefix: PREFIX, ...options });
+  return newBroker(connection, {
+    prefix: PREFIX,
+    rpc: { inboxPrefix: `${PREFIX}inbox:` },
+    ...options,
+  });
 }
 
 const answer = (body: unknown): unknown => body;
