@@ -12,7 +12,7 @@ import type { ContractClient, Publishing } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import { DeadLetterBox } from '../consume/dead-letter-box.ts';
-import { BrokerClosedError, SetupError } from '../errors.ts';
+import { BrokerClosedError, RedstartError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { guardedLogger, silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
 import type { OutputOf, Schema } from '../message/schema.ts';
@@ -335,13 +335,16 @@ export class RedisBroker extends Router implements Publishing {
     const { stops } = this.#lifecycle;
     if (this.#lifecycle.isStopping) throw new BrokerClosedError();
     const session = await this.#connection.get();
-    const consumer = await this.#runner.consume<OutputOf<S>>(planned, session, (closed) =>
+    const opening = this.#runner.consume<OutputOf<S>>(planned, session, (closed) =>
       this.#consumers.delete(closed),
     );
+    // One that was stopped while it opened fails with whatever the connection says of its end.
+    const [opened] = await Promise.allSettled([opening]);
     if (stops !== this.#lifecycle.stops) {
-      await consumer.close();
+      if (opened.status === 'fulfilled') await opened.value.close();
       throw new BrokerClosedError();
     }
+    const consumer = await opening;
     this.#consumers.add(consumer);
     return consumer;
   }
@@ -360,7 +363,8 @@ export class RedisBroker extends Router implements Publishing {
         return session;
       });
     } catch (error) {
-      // Where it is being stopped, whoever stops it closes everything.
+      // Where it is being stopped, whoever stops it closes everything, and the connection fails.
+      if (!isWanted() && !(error instanceof RedstartError)) return;
       if (isWanted()) await this.#close();
       throw error;
     }
