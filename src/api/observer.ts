@@ -92,6 +92,7 @@ export interface AnsweredEvent {
 export interface SendEvent {
   /** `publish`: nobody waits. `request`: an answer comes back. `reply`: this is one. */
   readonly type: 'publish' | 'request' | 'reply';
+  /** The same object in the event of the end ({@link PublishedEvent}, {@link CalledEvent}), and in no other message's. */
   readonly to: Target;
   readonly body: unknown;
   readonly correlationId: string;
@@ -143,6 +144,11 @@ export interface TroubleEvent {
  * throws is logged once and has no effect.
  */
 export interface Observer {
+  /**
+   * False while the observer has nothing to do, such as tracing without an SDK: where all say so, no
+   * event is made. Asked several times for each message, so it must be cheap. Default true.
+   */
+  readonly enabled?: boolean;
   received?(event: ReceivedEvent): void;
   /**
    * Runs the handling of messages: handler, answer and settlement. Call `next` once, at once, and
@@ -200,9 +206,10 @@ export class Observers {
     };
   }
 
-  /** This, while anybody observes; undefined otherwise. Asked before an event is made. */
+  /** This, while an enabled observer or the diagnostics channel listens; undefined otherwise. Asked before an event is made. */
   get active(): Observers | undefined {
-    return this.#observers.length > 0 || diagnostics.hasSubscribers ? this : undefined;
+    for (const observer of this.#observers) if (isEnabled(observer)) return this;
+    return diagnostics.hasSubscribers ? this : undefined;
   }
 
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
@@ -266,5 +273,13 @@ export class Observers {
     if (reported.has(method)) return;
     reported.add(method);
     this.#onError(method, error);
+  }
+}
+
+function isEnabled(observer: Observer): boolean {
+  try {
+    return observer.enabled !== false;
+  } catch {
+    return true; // a getter that throws
   }
 }

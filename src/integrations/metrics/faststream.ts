@@ -13,7 +13,14 @@ import type {
 import { Bounded } from '../bounded.ts';
 import { FASTSTREAM } from './definitions.ts';
 import { Places } from './places.ts';
-import { Distributions, Values, render } from './registry.ts';
+import {
+  Distributions,
+  Values,
+  pairs,
+  render,
+  type Distribution,
+  type Series,
+} from './registry.ts';
 
 /** The value of the label `broker`, for every broker on Redis. */
 const BROKER = 'redis';
@@ -33,6 +40,21 @@ function pythonBound(bound: number): string {
 
 type Sent = Pick<CalledEvent, 'to' | 'error' | 'milliseconds'>;
 
+/** The series of one address that messages are read from. */
+interface Reading {
+  readonly name: string;
+  readonly received: Series;
+  readonly size: Distribution;
+  readonly inProcess: Series;
+  readonly seconds: Distribution;
+}
+
+/** The series of one address that messages are sent to. */
+interface Sending {
+  readonly seconds: Distribution;
+  success: Series | undefined;
+}
+
 /** The page under the names of FastStream's RedisPrometheusMiddleware. */
 export class FastStreamRecorder {
   readonly #app: string;
@@ -48,6 +70,8 @@ export class FastStreamRecorder {
   /** Messages that their handler has settled itself, before it ended. */
   readonly #settled = new WeakMap<Message, string>();
   readonly #errors = new Bounded(MAX_VALUES, 'other');
+  readonly #readings = new WeakMap<SubscriberInfo, Reading>();
+  readonly #sending = new Map<string, Sending>();
   readonly #places: Places;
 
   constructor(brokers: readonly RedisBroker[], app: string) {
@@ -82,13 +106,13 @@ export class FastStreamRecorder {
   }
 
   #onReceived({ subscriber, message }: ReceivedEvent): void {
-    const labels = this.#labels(subscriber);
-    this.#received.at(...labels).value++;
-    this.#size.at(...labels).observe(bodySize(message));
+    const { received, size } = this.#reading(subscriber);
+    received.value++;
+    size.observe(bodySize(message));
   }
 
   #onHandle({ subscriber, messages }: HandleEvent): void {
-    this.#inProcess.at(...this.#labels(subscriber)).value += messages.length;
+    this.#reading(subscriber).inProcess.value += messages.length;
   }
 
   #onSettled({ message, how }: SettledEvent): void {
@@ -97,30 +121,53 @@ export class FastStreamRecorder {
   }
 
   #onHandled({ subscriber, message, outcome, error, milliseconds }: HandledEvent): void {
-    const labels = this.#labels(subscriber);
-    const inProcess = this.#inProcess.at(...labels);
+    const { name, inProcess, seconds } = this.#reading(subscriber);
     // One that began before the page was made was not counted.
     inProcess.value = Math.max(0, inProcess.value - 1);
-    this.#processedSeconds.at(...labels).observe(milliseconds / 1_000);
+    seconds.observe(milliseconds / 1_000);
     const status =
       this.#settled.get(message) ??
       (outcome === 'ok' ? 'acked' : outcome === 'failed' ? 'error' : 'skipped');
-    this.#processed.at(...labels, status).value++;
+    this.#processed.at(this.#app, BROKER, name, status).value++;
     if (outcome !== 'failed') return;
-    const [app, broker, handler] = labels;
-    this.#exceptions.at(app, broker, this.#errors.of(className(error)), handler).value++;
+    const type = this.#errors.of(className(error));
+    this.#exceptions.at(this.#app, BROKER, type, name).value++;
   }
 
   #onSent({ to, error, milliseconds }: Sent): void {
-    const labels = [this.#app, BROKER, this.#places.labelOf(to.name)] as const;
-    this.#publishedSeconds.at(...labels).observe(milliseconds / 1_000);
-    this.#published.at(...labels, error === undefined ? 'success' : 'error').value++;
-    if (error !== undefined)
-      this.#publishExceptions.at(...labels, this.#errors.of(className(error))).value++;
+    const destination = this.#places.labelOf(to.name);
+    let sending = this.#sending.get(destination);
+    if (sending === undefined) {
+      const labels = pairs(FASTSTREAM.publishedSeconds.labels, [this.#app, BROKER, destination]);
+      sending = { seconds: this.#publishedSeconds.of(labels), success: undefined };
+      this.#sending.set(destination, sending);
+    }
+    sending.seconds.observe(milliseconds / 1_000);
+    if (error === undefined) {
+      sending.success ??= this.#published.at(this.#app, BROKER, destination, 'success');
+      sending.success.value++;
+      return;
+    }
+    this.#published.at(this.#app, BROKER, destination, 'error').value++;
+    const type = this.#errors.of(className(error));
+    this.#publishExceptions.at(this.#app, BROKER, destination, type).value++;
   }
 
-  #labels({ name }: SubscriberInfo): [app: string, broker: string, handler: string] {
-    return [this.#app, BROKER, name];
+  #reading(info: SubscriberInfo): Reading {
+    let reading = this.#readings.get(info);
+    if (reading === undefined) {
+      const { name } = info;
+      const labels = pairs(FASTSTREAM.received.labels, [this.#app, BROKER, name]);
+      reading = {
+        name,
+        received: this.#received.of(labels),
+        size: this.#size.of(labels),
+        inProcess: this.#inProcess.of(labels),
+        seconds: this.#processedSeconds.of(labels),
+      };
+      this.#readings.set(info, reading);
+    }
+    return reading;
   }
 }
 

@@ -64,6 +64,18 @@ interface HandlerCounters {
   readonly answers: Counts<(typeof ANSWERS)[number]>;
 }
 
+/** The counters of one place that messages are sent to, or calls. */
+interface PublishCounters {
+  readonly ok: Series;
+  readonly failed: Series;
+  readonly seconds: Distribution;
+}
+
+interface CallCounters {
+  readonly outcomes: Readonly<Record<string, Series>>;
+  readonly seconds: Distribution;
+}
+
 /** The page under redstart's own names, for several brokers. */
 export class Recorder {
   readonly #gauges: Gauges;
@@ -88,6 +100,8 @@ export class Recorder {
   readonly #trouble = new Values(DEFINITIONS.trouble);
 
   readonly #handlers = new WeakMap<SubscriberInfo, HandlerCounters>();
+  readonly #publishes = new Map<string, PublishCounters>();
+  readonly #calling = new Map<string, CallCounters>();
   readonly #errorValues = new Bounded(MAX_VALUES, 'other');
   readonly #publishErrorValues = new Bounded(MAX_VALUES, 'other');
   readonly #callErrorValues = new Bounded(MAX_VALUES, 'other');
@@ -190,10 +204,11 @@ export class Recorder {
 
   #onCalled({ to, error, milliseconds }: CalledEvent): void {
     const address = this.#places.labelOf(to.name);
-    this.#callCounters(address).observe(milliseconds / 1_000);
+    const { outcomes, seconds } = this.#callCounters(address);
+    seconds.observe(milliseconds / 1_000);
     const type = error === undefined ? undefined : errorType(error);
     const outcome = type === undefined ? 'ok' : (CALL_OUTCOMES[type] ?? 'failed');
-    this.#calls.at(address, outcome).value++;
+    (outcomes[outcome] as Series).value++;
     if (type !== undefined) this.#callErrors.at(address, this.#callErrorValues.of(type)).value++;
   }
 
@@ -239,18 +254,32 @@ export class Recorder {
     };
   }
 
-  #publishCounters(address: string): { ok: Series; failed: Series; seconds: Distribution } {
-    return {
-      ok: this.#published.at(address, 'ok'),
-      failed: this.#published.at(address, 'failed'),
-      seconds: this.#publishSeconds.at(address),
-    };
+  #publishCounters(address: string): PublishCounters {
+    let counters = this.#publishes.get(address);
+    if (counters === undefined) {
+      counters = {
+        ok: this.#published.at(address, 'ok'),
+        failed: this.#published.at(address, 'failed'),
+        seconds: this.#publishSeconds.at(address),
+      };
+      this.#publishes.set(address, counters);
+    }
+    return counters;
   }
 
-  /** All outcomes exist from the first call on, so that a rate sees the first that fails. */
-  #callCounters(address: string): Distribution {
-    for (const outcome of new Set(['ok', 'failed', ...Object.values(CALL_OUTCOMES)]))
-      this.#calls.at(address, outcome);
-    return this.#callSeconds.at(address);
+  #callCounters(address: string): CallCounters {
+    let counters = this.#calling.get(address);
+    if (counters === undefined) {
+      // All outcomes exist from the first call on, so that a rate sees the first that fails.
+      const outcomes = ['ok', 'failed', ...Object.values(CALL_OUTCOMES)].map(
+        (outcome) => [outcome, this.#calls.at(address, outcome)] as const,
+      );
+      counters = {
+        outcomes: Object.fromEntries(outcomes),
+        seconds: this.#callSeconds.at(address),
+      };
+      this.#calling.set(address, counters);
+    }
+    return counters;
   }
 }
