@@ -56,8 +56,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   Map: 'send Object.fromEntries(map) or [...map]',
   Set: 'send [...set]',
   Promise: 'await it first',
-  Response:
-    'send its text or its bytes; an answer with headers is the Response that redstart exports',
+  Response: `send its text or its bytes, or for an answer with headers import { Response } from 'redstart'`,
   Request: 'send its text or its bytes',
   Headers: 'send Object.fromEntries(headers)',
   FormData: 'send Object.fromEntries(form)',
