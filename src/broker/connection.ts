@@ -1,5 +1,6 @@
 import { BrokerClosedError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
+import { detached } from '../internal/detached.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -59,7 +60,7 @@ export class Connection {
   open(): Promise<Session> {
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     if (this.#connecting !== undefined) return this.#connecting;
-    const connecting = this.#connect().finally(() => {
+    const connecting = detached(() => this.#connect()).finally(() => {
       if (this.#connecting === connecting) this.#connecting = undefined;
     });
     return (this.#connecting = connecting);

@@ -1,5 +1,6 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
+import { detached } from '../internal/detached.ts';
 import type { BreakerState } from './breaker.ts';
 import { ReadFailures, incident } from './read-failures.ts';
 import type { Vitals } from './vitals.ts';
@@ -90,7 +91,7 @@ export class Subscription {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#loop = detached(() => this.#run());
   }
 
   get vitals(): Omit<Vitals, 'unburied'> {

@@ -92,16 +92,14 @@ onBothBackends('the page of metrics counts', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const page = metrics(service);
-    const retry = { maxDeliveries: 2, backoff: 60_000 };
+    const retry = { maxDeliveries: 2, backoff: 4_000 };
     service.subscriber(
       { stream: name(), group: 'g', title: 'work', retry, deadLetter: { list: name('dead') } },
       fail,
     );
     await service.start();
     await service.publish('x', { stream: name() });
-    await reads(page, 'redstart_retried_total', { handler: 'work' }, 1);
-    const { subscribers } = await service.health();
-    await reads(page, 'redstart_held', { handler: 'work' }, subscribers[0]?.held as number);
+    await reads(page, 'redstart_held', { handler: 'work' }, 1);
     takeLogs();
   });
 
@@ -266,6 +264,7 @@ it('answers that Redis refused, acknowledgements that it refused', async () => {
     );
     expect(found).toMatchObject([{ value: 1 }]);
   });
+  await service.stop();
   takeLogs();
 });
 

@@ -28,12 +28,14 @@ import {
   TracerProvider,
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace';
+import { Redis } from 'ioredis';
 import { RedisBroker, Retry, RpcError, type Headers } from 'redstart';
 import { telemetry, withTraceIds } from 'redstart/otel';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { onBothBackends } from '../support/broker.ts';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
+import { redisUrl, unique } from '../support/redis.ts';
 
 const exporter = new InMemorySpanExporter();
 const metricExporter = new InMemoryMetricExporter(AggregationTemporality.DELTA);
@@ -365,6 +367,39 @@ describe('with an SDK', () => {
       });
       expect(spanNamed(`publish ${name('logs')}.error`).attributes['app.type']).toBe('publish');
     });
+  });
+
+  it('of whoever starts a broker are not kept by its connections and loops', async () => {
+    const active: string[] = [];
+    let isStarted = false;
+    const { sendCommand } = Redis.prototype;
+    const spy = vi.spyOn(Redis.prototype, 'sendCommand').mockImplementation(function (
+      this: Redis,
+      ...args: Parameters<typeof sendCommand>
+    ) {
+      const span = trace.getActiveSpan() as unknown as ReadableSpan | undefined;
+      // While it starts, each group is read once at the start's own request.
+      if (isStarted) active.push(`${args[0].name} in ${span?.name ?? 'nothing'}`);
+      return sendCommand.apply(this, args);
+    });
+    const name = unique();
+    const service = newBroker(redisUrl());
+    service.subscriber({ list: `${name}:l` }, () => undefined);
+    service.subscriber({ stream: `${name}:s`, group: 'g' }, () => undefined);
+    service.subscriber({ list: `${name}:r`, reliable: true }, () => undefined);
+    await trace.getTracer('app').startActiveSpan('startup', async (span) => {
+      await service.start();
+      isStarted = true;
+      await service.publish(1, { list: `${name}:l` });
+      span.end();
+    });
+    const reads = /^(blpop|blmpop|blmove|brpoplpush|xreadgroup)/i;
+    await eventually(() =>
+      expect(active.filter((one) => reads.test(one)).length).toBeGreaterThan(3),
+    );
+    spy.mockRestore();
+    expect(active.filter((one) => reads.test(one) && !one.endsWith('nothing'))).toEqual([]);
+    expect(active).toContainEqual(expect.stringMatching(/^rpush in startup$/i)); // what is sent is the sender's
   });
 
   it('records the four metrics of the conventions', async () => {
