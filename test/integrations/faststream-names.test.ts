@@ -14,10 +14,10 @@ class ValueError extends Error {
   override readonly name = 'ValueError';
 }
 
-const work = (body: unknown): unknown => {
+function work(body: unknown): unknown {
   if (body === 'bad') throw new ValueError('no');
   return body;
-};
+}
 
 it('has the same names, labels, buckets and numbers as the page of FastStream', async () => {
   const service = newBroker((await ownServer()).url);

@@ -83,6 +83,15 @@ function linksOf(span: ReadableSpan): string[] {
   return span.links.map(({ context: linked }) => linked.spanId);
 }
 
+/** The tenant in the active baggage. */
+function tenantNow(): string | undefined {
+  return propagation.getActiveBaggage()?.getEntry('tenant')?.value;
+}
+
+function isNoTypeError(error: unknown): boolean {
+  return !(error instanceof TypeError);
+}
+
 describe('without an SDK', () => {
   it('adds no headers and no spans, and everything works', async () => {
     await using service = new RedisBroker('memory://no-sdk', { observers: [telemetry()] });
@@ -217,14 +226,12 @@ describe('with an SDK', () => {
       const service = broker({ observers: [telemetry()] });
       const [where, answers] = [name('work'), name('answers')];
       const seen: (string | undefined)[] = [];
-      const baggage = (): string | undefined =>
-        propagation.getActiveBaggage()?.getEntry('tenant')?.value;
       service.subscriber({ list: where }, async () => {
         await Promise.resolve();
-        seen.push(baggage());
+        seen.push(tenantNow());
         return 'answer';
       });
-      service.subscriber({ list: answers }, () => void seen.push(baggage()));
+      service.subscriber({ list: answers }, () => void seen.push(tenantNow()));
       await service.start();
       const traceId = '0af7651916cd43dd8448eb211c80319c';
       const headers = {
@@ -268,7 +275,7 @@ describe('with an SDK', () => {
       const service = broker({ observers: [telemetry({ links: true })] });
       let tenant: string | undefined;
       service.subscriber({ list: name() }, () => {
-        tenant = propagation.getActiveBaggage()?.getEntry('tenant')?.value;
+        tenant = tenantNow();
       });
       await service.start();
       const bags = propagation.createBaggage({ tenant: { value: 'a' } });
@@ -324,12 +331,11 @@ describe('with an SDK', () => {
 
     it('are no errors where the handler asks for the message again, or isError says so', async () => {
       const { broker, name } = bench();
-      const isError = (error: unknown): boolean => !(error instanceof TypeError);
       const service = broker({ observers: [telemetry()] });
-      const other = broker({ observers: [telemetry({ isError })] });
+      const other = broker({ observers: [telemetry({ isError: isNoTypeError })] });
       const retry = { maxDeliveries: 3, backoff: 5 };
       service.subscriber({ stream: name('s'), group: 'g', retry }, (_, { message }) => {
-        if (message.deliveryCount > 1 || (asked && true)) return;
+        if (message.deliveryCount > 1 || asked) return;
         asked = true;
         throw new Retry({ after: 5 });
       });
@@ -422,9 +428,8 @@ describe('with an SDK', () => {
       .flatMap(({ scopeMetrics }) => scopeMetrics)
       .filter(({ scope }) => scope.name === 'redstart')
       .flatMap((scope) => scope.metrics);
-    const points = (name: string): DataPoint<unknown>[] =>
-      (exported.find(({ descriptor }) => descriptor.name === name)?.dataPoints ??
-        []) as DataPoint<unknown>[];
+    const points = (name: string): readonly DataPoint<unknown>[] =>
+      exported.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? [];
     const sending = {
       'messaging.system': 'redis',
       'messaging.operation.name': 'publish',

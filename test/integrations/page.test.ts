@@ -18,9 +18,9 @@ const promtool = process.env['PROMTOOL'] ?? 'promtool';
 const hasPromtool = spawnSync(promtool, ['--version']).status === 0;
 if (!hasPromtool) process.stderr.write('metrics: skipped, promtool is not on PATH\n');
 
-const fail = (): never => {
+function fail(): never {
   throw new RangeError('a "quoted" text \\ with\nlines');
-};
+}
 
 /** A page of a service in which every kind of thing has happened. */
 async function fullPage(url: string): Promise<string> {
