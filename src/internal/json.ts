@@ -56,7 +56,8 @@ const INSTEAD: Readonly<Record<string, string>> = {
   Map: 'send Object.fromEntries(map) or [...map]',
   Set: 'send [...set]',
   Promise: 'await it first',
-  Response: `send its text or its bytes, or for an answer with headers import { Response } from 'redstart'`,
+  Response:
+    'send its text or its bytes; for an answer with headers, return the Response that redstart exports',
   Request: 'send its text or its bytes',
   Headers: 'send Object.fromEntries(headers)',
   FormData: 'send Object.fromEntries(form)',
