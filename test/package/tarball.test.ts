@@ -72,7 +72,7 @@ const app = createApp(broker, {
   afterStartup: async () => {
     const answer = await broker.publish('A-1', { channel: 'prices', rpc: true, timeout: 5_000 });
     console.log(JSON.stringify([process.versions.node, answer]));
-    app.exit();
+    setImmediate(() => app.exit()); // when the start is over
   },
 });
 export default app;

@@ -48,7 +48,7 @@ it(
     service.subscriber(`${name}:channel`, (body) => void heard.add(body));
     service.subscriber(`${name}:pattern.{n}`, (body) => void heard.add(body));
     const sharded = { channel: `{${name}}:sharded`, sharded: true };
-    service.subscriber(sharded, (body) => void heard.add(body));
+    service.subscriber({ ...sharded, pattern: false }, (body) => void heard.add(body));
     service.subscriber({ channel: `${name}:call` }, (body) => body);
     await service.start();
 
