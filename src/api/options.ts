@@ -216,7 +216,10 @@ const filter: Check = (value, key, where, all) => {
   );
 };
 
-/** Options that only mean something where a handler runs. */
+/**
+ * Options that only mean something where a handler runs: here, and not in {@link SUBSCRIBER} alone, or
+ * `broker.subscribe`, which runs no handler, would accept and ignore them.
+ */
 const HANDLER = {
   reply: schema,
   noReply: flag,
