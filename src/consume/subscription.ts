@@ -62,6 +62,8 @@ export class Subscription {
   #quiet: Deferred<void> | undefined;
   /** The next delivery is a trial: see {@link Breaker}. */
   #isTrial = false;
+  /** A read that a trial has begun and not waited for. */
+  #early: Promise<Delivery[]> | undefined;
   /** Deliveries that are fetched and not started. */
   #waiting: Delivery[] = [];
   /** When each running call of `process` began, the oldest first. */
@@ -166,16 +168,21 @@ export class Subscription {
     this.#gaveUp = true;
     this.#slot?.resolve();
     const ended = await settledWithin(Promise.all([this.#loop, this.#drained()]), timeout);
-    await this.#source.close(this.#waiting.splice(0));
+    // The source has stopped: this read ends, and may have brought what nobody has seen.
+    const early = (await this.#early?.catch(() => [])) ?? [];
+    await this.#source.close([...this.#waiting.splice(0), ...early]);
     return ended;
   }
 
   async #run(): Promise<void> {
     while (!this.#isOver()) {
-      if (await this.#mayNotRead()) continue;
+      // What an early read brings while nothing may begin goes back.
+      if (this.#early === undefined && (await this.#mayNotRead())) continue;
       try {
         this.#reading = monotonicTime();
-        this.#waiting = await this.#source.read(this.#demand());
+        const read = this.#early ?? this.#source.read(this.#demand());
+        this.#early = undefined;
+        this.#waiting = await read;
         this.#failures.over();
       } catch (error) {
         this.#reading = undefined;
@@ -240,12 +247,30 @@ export class Subscription {
 
   /** Handles the delivery that was tried least, so that a message which always fails does not decide alone. */
   async #tryOne(): Promise<void> {
+    await this.#readToUntried();
     const counts = this.#waiting.map(({ count }) => count);
     const at = counts.indexOf(Math.min(...counts));
     const [one] = this.#waiting.splice(at, 1);
     await this.#giveBack(0);
     this.#process([one as Delivery]);
     await this.#drained();
+  }
+
+  /** What has failed comes before what was never tried: reads on until that is there, or nothing more is. */
+  async #readToUntried(): Promise<void> {
+    while (this.#waiting.length < MAX_WAITING && this.#waiting.every(({ count }) => count > 1)) {
+      const read = this.#source.read(TRIAL);
+      this.#early = read;
+      let more: Delivery[] = [];
+      read.then(
+        (deliveries) => (more = deliveries),
+        () => undefined, // the loop meets it
+      );
+      await settledWithin(read, GIVE_BACK_AFTER);
+      if (more.length === 0) return;
+      this.#early = undefined;
+      this.#waiting.push(...more);
+    }
   }
 
   /** Gives back what is fetched and has not begun, from one place on. What the server refuses to take back stays here. */
