@@ -241,6 +241,18 @@ export function pairs(): void {
   broker.subscriber({ stream: 'a', group: 'g', retry: false, ackPolicy: 'nack-on-error' }, handle);
   // @ts-expect-error: a pause is for what is delivered again
   broker.subscriber({ stream: 'a', group: 'g', pause, ackPolicy: 'ack' }, handle);
+  // @ts-expect-error: nor with 'ack-first'
+  broker.subscriber({ list: 'a', reliable: true, pause, ackPolicy: 'ack-first' }, handle);
+  // @ts-expect-error: nor with 'manual', beside the address too
+  broker.subscriber({ list: 'a', reliable: true, pause }, { ackPolicy: 'manual' }, handle);
+  // @ts-expect-error: nor with 'reject-on-error'
+  broker.subscriber({ stream: 'a', group: 'g', pause, ackPolicy: 'reject-on-error' }, handle);
+  // @ts-expect-error: without a group nothing is acknowledged
+  broker.subscriber({ stream: 'a', pause }, handle);
+  // @ts-expect-error: nor in a channel
+  broker.subscriber({ channel: 'a', deadLetter }, handle);
+  // @ts-expect-error: 'nack-on-error' delivers again, in a contract too
+  event({ list: 'a', reliable: true, retry: false, ackPolicy: 'nack-on-error' }, { schema: Order });
   // @ts-expect-error: nor with noAck
   broker.subscriber({ stream: 'a', group: 'g', noAck: true, pause }, handle);
   // @ts-expect-error: nor in a list that is not reliable
