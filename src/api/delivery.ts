@@ -106,9 +106,15 @@ function retrying(check: Check): Check {
         `${where}: 'retry: false' contradicts the ackPolicy 'nack-on-error', which delivers again: leave one of them out`,
       );
     }
-    if (value === false || ackPolicy === undefined || ackPolicy === 'nack-on-error') return;
+    if (value === false) return;
+    if (key === 'pause' && all['retry'] === false) {
+      throw new SetupError(
+        `${where}: 'pause' cannot be combined with 'retry: false', which never delivers again: leave one of them out`,
+      );
+    }
+    if (ackPolicy === undefined || ackPolicy === 'nack-on-error') return;
     throw new SetupError(
-      `${where}: '${key}' cannot be combined with the ackPolicy '${String(ackPolicy)}', which never delivers again`,
+      `${where}: '${key}' cannot be combined with the ackPolicy '${String(ackPolicy)}', which never delivers again: leave one of them out`,
     );
   };
 }

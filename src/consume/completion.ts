@@ -109,8 +109,8 @@ export class Completion {
       this.#options.log('warn', message, error, `${WHAT_FAILED[stage]}, ${progress}`);
       return;
     }
-    // An RpcError is an answer, where somebody waits for one.
-    if (error instanceof RpcError && message.replyTo !== undefined) return;
+    // An RpcError is an answer, where somebody is told of it.
+    if (error instanceof RpcError && Replier.isCall(message) && !this.#options.noReply) return;
     this.#options.log('error', message, error, WHAT_FAILED[stage]);
   }
 

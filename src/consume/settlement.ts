@@ -128,8 +128,8 @@ export class Settler {
     const isCall = Replier.isCall(message) && !this.#options.noReply;
     // Its caller knows, and may call again.
     if (isCall && retry?.isForCalls !== true) return ACK;
-    // An RpcError is an answer. Where nobody waits, the message has failed.
-    if (error instanceof RpcError && message.replyTo !== undefined) return ACK;
+    // An RpcError is an answer. Where nobody can be told of it, the message has failed.
+    if (error instanceof RpcError && isCall) return ACK;
     const isFinal = outcome.isBadInput || error instanceof RpcError || error instanceof Reject;
     if (isFinal || retry === undefined || delivery.count >= retry.maxDeliveries)
       return { how: 'bury', error };

@@ -91,6 +91,7 @@ const ALWAYS: Row[] = [
 /** What never helps to try again, where there are dead letters. */
 const FINAL: Row[] = [
   ['event', 'throws RpcError', 'reject', 'OUT_OF_STOCK', 'nothing', DEAD],
+  ['reply_to', 'throws RpcError', 'reject', 'OUT_OF_STOCK', 'nothing', DEAD],
   ['event', 'throws Reject', 'reject', 'Reject: never', 'nothing', DEAD],
   ['reply_to', 'throws Reject', 'reject', 'Reject: never', 'nothing', DEAD],
   ['event', 'is not run: invalid', 'reject', 'InvalidMessageError', 'nothing', dead(INVALID)],
