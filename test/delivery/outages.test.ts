@@ -57,10 +57,10 @@ class Handler {
   }
 }
 
-/** Each message once; those that were not tried during the outage in order of arrival. */
+/** Each message once; those that were not tried during the outage in order of arrival, after the one that ended it. */
 function expectInOrder({ handled, failures }: Handler): void {
   expect([...handled].sort((a, b) => a - b)).toEqual(numbers(WAITING));
-  const untried = handled.filter((n) => !failures.has(n));
+  const untried = handled.slice(1).filter((n) => !failures.has(n));
   expect(untried).toEqual([...untried].sort((a, b) => a - b));
 }
 
