@@ -106,6 +106,8 @@ export class MemoryStreamSource implements Source {
       group.pending.set(id, { consumer: pending.consumer, count: pending.count - 1 });
       group.idle.set(id, -Infinity);
     }
+    // What is free is looked for anew, so that it comes in order together with what was given back.
+    this.#again = this.#again.filter((id) => !group.idle.has(id));
     this.#stream.wake();
   }
 
