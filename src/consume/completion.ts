@@ -110,7 +110,7 @@ export class Completion {
       return;
     }
     // An RpcError is an answer, where somebody is told of it.
-    if (error instanceof RpcError && Replier.isCall(message) && !this.#options.noReply) return;
+    if (error instanceof RpcError && this.#settler.answersCaller(message)) return;
     this.#options.log('error', message, error, WHAT_FAILED[stage]);
   }
 

@@ -115,6 +115,11 @@ export class Settler {
     return givenUp(new ExhaustedError(count - 1));
   }
 
+  /** Whether a caller waits for this message's answer and gets it: an error, too. */
+  answersCaller(message: ReceivedMessage): boolean {
+    return Replier.isCall(message) && !this.#options.noReply;
+  }
+
   /** What an outcome means for its delivery. */
   decide(outcome: Outcome, message: ReceivedMessage, delivery: Delivery): Decision {
     const { policy, retry } = this.#options;
@@ -125,7 +130,7 @@ export class Settler {
     if (outcome.kind !== 'failed' || policy === 'ack' || policy === 'ack-first') return ACK;
     const { error } = outcome;
     if (error instanceof Retry) return this.#later(delivery, error.after);
-    const isCall = Replier.isCall(message) && !this.#options.noReply;
+    const isCall = this.answersCaller(message);
     // Its caller knows, and may call again.
     if (isCall && retry?.isForCalls !== true) return ACK;
     // An RpcError is an answer. Where nobody can be told of it, the message has failed.
