@@ -1,20 +1,21 @@
+/** Different values that one label may have. */
+const MAX_VALUES = 100;
+
 /** Characters of a label's value at most. */
 const MAX_LENGTH = 200;
 
-/** The values that one label has had. Past `max` of them every new value is `rest`, so that a label cannot grow without end. */
+/** The values that one label has had. Past {@link MAX_VALUES} of them every new value is `rest`, so that a label cannot grow without end. */
 export class Bounded {
-  readonly #max: number;
   readonly #rest: string;
   readonly #known = new Set<string>();
 
-  constructor(max: number, rest: string) {
-    this.#max = max;
+  constructor(rest: string) {
     this.#rest = rest;
   }
 
   /** Whether a new value would be `rest`. */
   get isFull(): boolean {
-    return this.#known.size >= this.#max;
+    return this.#known.size >= MAX_VALUES;
   }
 
   of(value: string): string {

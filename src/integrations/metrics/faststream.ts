@@ -25,9 +25,6 @@ import {
 /** The value of the label `broker`, for every broker on Redis. */
 const BROKER = 'redis';
 
-/** Different exceptions and undeclared destinations that get a label of their own. */
-const MAX_VALUES = 100;
-
 /** How prometheus_client writes a bucket's bound: `16.0`, `1.048576e+06`. Series are summed by this text. */
 function pythonBound(bound: number): string {
   if (bound === Infinity) return '+Inf';
@@ -69,14 +66,14 @@ export class FastStreamRecorder {
   readonly #publishExceptions = new Values(FASTSTREAM.publishExceptions);
   /** Messages that their handler has settled itself, before it ended. */
   readonly #settled = new WeakMap<Message, string>();
-  readonly #errors = new Bounded(MAX_VALUES, 'other');
+  readonly #errors = new Bounded('other');
   readonly #readings = new WeakMap<SubscriberInfo, Reading>();
   readonly #sending = new Map<string, Sending>();
   readonly #places: Places;
 
   constructor(brokers: readonly RedisBroker[], app: string) {
     this.#app = app;
-    this.#places = new Places(brokers, MAX_VALUES);
+    this.#places = new Places(brokers);
   }
 
   observerOf(): Observer {

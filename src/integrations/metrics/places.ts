@@ -21,9 +21,9 @@ export class Places {
   /** Subscribers and contracts when they were last looked at. */
   #seen = '';
 
-  constructor(brokers: readonly RedisBroker[], max: number) {
+  constructor(brokers: readonly RedisBroker[]) {
     this.#brokers = brokers;
-    this.#others = new Bounded(max, 'other');
+    this.#others = new Bounded('other');
   }
 
   /** Where publishers and contracts send to. */

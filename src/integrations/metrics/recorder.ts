@@ -44,9 +44,6 @@ const CALL_OUTCOMES: Readonly<Record<string, string>> = {
   AbortError: 'cancelled',
 };
 
-/** Different errors, problems and undeclared destinations that get a label of their own. */
-const MAX_VALUES = 100;
-
 type Counts<Key extends string> = Readonly<Record<Key, Series>>;
 
 /** The counters of one handler, found once. */
@@ -102,17 +99,17 @@ export class Recorder {
   readonly #handlers = new WeakMap<SubscriberInfo, HandlerCounters>();
   readonly #publishes = new Map<string, PublishCounters>();
   readonly #calling = new Map<string, CallCounters>();
-  readonly #errorValues = new Bounded(MAX_VALUES, 'other');
-  readonly #publishErrorValues = new Bounded(MAX_VALUES, 'other');
-  readonly #callErrorValues = new Bounded(MAX_VALUES, 'other');
-  readonly #problems = new Bounded(MAX_VALUES, 'other');
+  readonly #errorValues = new Bounded('other');
+  readonly #publishErrorValues = new Bounded('other');
+  readonly #callErrorValues = new Bounded('other');
+  readonly #problems = new Bounded('other');
   /** Brokers whose connection is lost. */
   readonly #down = new Set<RedisBroker>();
   readonly #places: Places;
 
   constructor(brokers: readonly RedisBroker[], server: boolean) {
     this.#gauges = new Gauges(brokers, server);
-    this.#places = new Places(brokers, MAX_VALUES);
+    this.#places = new Places(brokers);
     this.#lost.at();
     this.#reconnected.at();
   }

@@ -15,8 +15,7 @@ export const SCOPE = 'redstart';
 /** Seconds: the boundaries that the semantic conventions give for both histograms. */
 const BOUNDARIES = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
-/** Different destinations in metrics; past them the destination is left out. */
-const MAX_DESTINATIONS = 100;
+/** Stands for a destination past the bound: it is left out of the metrics. */
 const REST = '';
 
 interface Made {
@@ -29,7 +28,7 @@ interface Made {
 /** The four instruments of the messaging conventions, made when a meter provider is there. */
 export class Instruments {
   readonly #given: MeterProvider | undefined;
-  readonly #destinations = new Bounded(MAX_DESTINATIONS, REST);
+  readonly #destinations = new Bounded(REST);
   #provider: MeterProvider | undefined;
   #made: Made | undefined;
 
