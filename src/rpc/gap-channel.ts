@@ -14,6 +14,8 @@ export interface GapRoutes {
   readonly lost: (inbox: string, calls: string) => void;
   /** A responder's subscriptions were interrupted. */
   readonly gap: () => void;
+  /** This channel is heard again after a reconnect: what was said on it before may be lost. */
+  readonly restored: () => void;
 }
 
 /** Milliseconds between two attempts to listen. */
@@ -27,7 +29,7 @@ const MAX_QUESTION = 64 * 1024;
  * The channel on which all brokers of one `inboxPrefix` notify each other after a lost connection.
  * PUBLISH counts a receiver whose connection breaks before the bytes have left the server, so a
  * request or an answer can be lost although PUBLISH has counted its receiver. `lost`: a caller asks
- * for the answers that it still waits for. `gap`: a responder may have missed requests.
+ * for the answers that it still waits for. `gap`: a responder may have missed requests, or a question.
  */
 export class GapChannel {
   readonly #transport: Transport;
@@ -73,9 +75,10 @@ export class GapChannel {
 
   async #listen(): Promise<void> {
     const receive = (frame: Buffer): void => this.#receive(frame);
+    const restored = (): void => this.#routes?.restored();
     for (let failures = 1; !this.#closing.signal.aborted; failures++) {
       try {
-        await this.#transport.listen(this.#channel, receive, () => {});
+        await this.#transport.listen(this.#channel, receive, restored);
         return;
       } catch (error) {
         if (this.#closing.signal.aborted) return;

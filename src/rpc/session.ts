@@ -71,8 +71,9 @@ export function openSession(
       if (inbox.homeOf(from) === from) answerLog.sendAgain(from, new Set(lostCalls.split(' ')));
     },
     gap: () => recovery.gap(),
+    restored: () => answerLog.notifyGap(),
   });
-  // Requests come over the connection for channels, answers over one of their own.
+  // Requests come over the connection for channels, questions for answers over that for answers.
   const forget = transport.onChannelsRestored(() => answerLog.notifyGap());
 
   const close = async (): Promise<void> => {

@@ -103,3 +103,48 @@ it.concurrent('one cut of ten services and a caller has each pending request rep
   expect(await Promise.all(calls)).toEqual(Array(200).fill('ended'));
   expect(requests).toBeLessThanOrEqual(4 * 200);
 });
+
+it.concurrent.for(['channel', 'list', 'stream'] as const)(
+  'an answer over a %s that was lost with both sides’ connections arrives once both are back, whoever is back first',
+  { timeout: 30_000 },
+  async (structure, { own }) => {
+    const server = await own.server();
+    const admin = own.client(server.url);
+    // The service is back last: what the caller asks before then, nobody hears.
+    const late = { host: '127.0.0.1', port: server.port, retryStrategy: () => 700 };
+    let answers = 0;
+    const observers = [{ answered: () => void answers++ }];
+    const service = own.broker(late, { logger: false, observers });
+    let runs = 0;
+    let go: (() => void) | undefined;
+    const to = { channel: { channel: 'c' }, list: { list: 'l' }, stream: { stream: 's' } };
+    const from = { ...to, stream: { stream: 's', group: 'g' } };
+    service.subscriber(from[structure], async (body) => {
+      runs++;
+      if (body === 'first') return 'first';
+      await new Promise<void>((resolve) => (go = resolve));
+      return 'answer';
+    });
+    await service.start();
+    const proxy = await own.proxy(server.port);
+    const caller = own.broker(proxy.url, { logger: false });
+    // The service listens for questions once it has answered.
+    await caller.publish('first', { ...to[structure], rpc: true });
+    await eventually(async () =>
+      expect(await admin.pubsub('NUMSUB', 'redstart:inbox:lost')).toEqual([
+        'redstart:inbox:lost',
+        2,
+      ]),
+    );
+    const call = caller.publish('second', { ...to[structure], rpc: true, timeout: 10_000 });
+    await eventually(() => go !== undefined);
+    // Redis counts the caller as a receiver, and the bytes never arrive.
+    expect(proxy.halfOpen((index) => index === 1)).toBe(1);
+    go?.();
+    await eventually(() => answers === 2);
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    proxy.cut((index) => index === 1);
+    expect(await call).toBe('answer');
+    expect(runs).toBe(2);
+  },
+);

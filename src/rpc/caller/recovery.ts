@@ -62,12 +62,12 @@ export class Recovery {
     void this.#attempt(async () => {
       for (const call of this.#table.all()) call.interrupted();
       await this.#collect();
-      await this.#askAgain();
+      await this.#askFor(this.#table.pending());
       this.gap();
     });
   }
 
-  /** Subscriptions were interrupted, a responder's or ours, so that requests may be lost. */
+  /** Subscriptions were interrupted, a responder's or ours: requests may be lost, and questions for answers. */
   gap(): void {
     if (this.#table.size === 0) return;
     this.#gapAt = monotonicTime();
@@ -104,12 +104,11 @@ export class Recovery {
     }
   }
 
-  /** Asks all responders to send their answers to the pending calls again. */
-  async #askAgain(): Promise<void> {
-    const calls = this.#table.pending().map(({ command }) => command.call);
+  /** Asks all responders to send their answers to these calls again. */
+  async #askFor(calls: readonly PendingCall[]): Promise<void> {
     for (let next = 0; next < calls.length; next += CHUNK) {
-      const some = calls.slice(next, next + CHUNK).join(' ');
-      await this.#gapChannel.notify('lost', this.#inbox.address.name, some);
+      const some = calls.slice(next, next + CHUNK).map(({ command }) => command.call);
+      await this.#gapChannel.notify('lost', this.#inbox.address.name, some.join(' '));
     }
   }
 
@@ -126,25 +125,36 @@ export class Recovery {
     this.#timer.unref();
   }
 
-  /** Sends the requests to channels again that may be lost; a responder that has seen one ignores the second. */
+  /**
+   * Sends the requests to channels again that may be lost; a responder that has seen one handles it
+   * once, and sends its answer again. Requests to lists and streams wait there: for these, only the
+   * answers are asked for.
+   */
   async #sendAgain(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
     const now = monotonicTime();
     let wait = Infinity;
-    const due: PendingCall[] = [];
+    const requests: PendingCall[] = [];
+    const answers: PendingCall[] = [];
     for (const call of this.#table.pending()) {
       const { repeats, repeatedAt, expiresAt, timeout } = call;
-      if (call.receivers === undefined || call.command.to.kind !== 'channel') continue;
+      if (call.receivers === undefined) continue;
       // Sent after the gap: not lost in it.
       if ((repeats > 0 ? repeatedAt : expiresAt - timeout) > this.#gapAt) continue;
       const left = repeats === 0 ? 0 : repeatedAt + REPEAT * 2 ** (repeats - 1) - now;
-      if (left > 0) wait = Math.min(wait, left);
-      else due.push(call);
+      if (left > 0) {
+        wait = Math.min(wait, left);
+        continue;
+      }
+      call.repeats++;
+      call.repeatedAt = now;
+      (call.command.to.kind === 'channel' ? requests : answers).push(call);
     }
     try {
-      for (let next = 0; next < due.length; next += CHUNK) {
-        await Promise.all(due.slice(next, next + CHUNK).map((call) => this.#repeat(call, now)));
+      await this.#askFor(answers);
+      for (let next = 0; next < requests.length; next += CHUNK) {
+        await Promise.all(requests.slice(next, next + CHUNK).map((call) => this.#repeat(call)));
       }
     } finally {
       this.#isSending = false;
@@ -153,10 +163,8 @@ export class Recovery {
     }
   }
 
-  async #repeat(call: PendingCall, now: number): Promise<void> {
+  async #repeat(call: PendingCall): Promise<void> {
     if (!this.#table.has(call)) return; // answered meanwhile
-    call.repeats++;
-    call.repeatedAt = now;
     await this.#transport.send(call.command.to, this.#calls.frame(call, { [AGAIN]: '1' }));
   }
 }

@@ -120,7 +120,7 @@ export class AnswerLog {
     return found;
   }
 
-  /** Notifies callers that requests to this broker may have been lost. */
+  /** Notifies callers that their requests to this broker, or their questions for answers, may have been lost. */
   notifyGap(): void {
     if (this.#next === 0) return; // never answered, so nobody calls this broker
     this.#gapChannel.notify('gap', this.#inbox.address.name).catch((error: unknown) => {
