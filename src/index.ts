@@ -3,6 +3,15 @@ export { RedisBroker } from './broker/broker.ts';
 export { RedisRouter } from './broker/router.ts';
 export type { Subscriber } from './broker/subscriber.ts';
 export type { BrokerStats, Health, SubscriberHealth } from './broker/health.ts';
+export type {
+  Fleet,
+  FleetChoice,
+  FleetOptions,
+  FleetProcess,
+  FleetResult,
+  FleetSubscriber,
+} from './broker/fleet.ts';
+export type { FailureCount } from './broker/failure-watch.ts';
 export type { SubscriberInfo } from './api/subscriber-info.ts';
 export type {
   Description,

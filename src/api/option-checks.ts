@@ -9,6 +9,11 @@ import { checkMiddleware } from './middleware.ts';
 
 export const codec = functions(['encode', 'decode']);
 
+export const control: Check = (value, key, where) => {
+  if (typeof value !== 'boolean' && value !== 'status')
+    throw wrong(where, key, "a boolean or 'status'", value);
+};
+
 const hasLevels = functions(['debug', 'info', 'warn', 'error'], ', or be false');
 
 export const logger: Check = (value, key, where, all) => {

@@ -31,6 +31,7 @@ import type { Schema } from '../message/schema.ts';
 import { schema } from './from-type.ts';
 import {
   codec,
+  control,
   errorHandlers,
   headers,
   injections,
@@ -130,6 +131,12 @@ export interface BrokerOptions extends RouterOptions {
   rpc?: RpcDefaults;
   /** See the whole life of messages: metrics, traces. More can be added by `broker.observe`. Default: none. */
   observers?: readonly Observer[];
+  /**
+   * Whether this process answers questions for its state, and pauses and resumes its subscribers, over
+   * the channel `<prefix>redstart:control`: for the dashboard and `broker.fleet`. `'status'`: for its state
+   * alone. Whoever may publish to that channel can ask. Default false.
+   */
+  control?: boolean | 'status';
 }
 
 export const BROKER = {
@@ -141,6 +148,7 @@ export const BROKER = {
   gracefulTimeout: milliseconds,
   rpc: options(RPC),
   observers,
+  control,
 } satisfies Checks<BrokerOptions>;
 
 /** Options of a handler that do not depend on its schemas and its address. */

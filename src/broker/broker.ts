@@ -12,6 +12,7 @@ import type { ContractClient, Publishing } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import { DeadLetterBox } from '../consume/dead-letter-box.ts';
+import { replaceIn } from '../consume/inject.ts';
 import { BrokerClosedError, RedstartError, SetupError } from '../errors.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import { guardedLogger, silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
@@ -27,12 +28,9 @@ import { RedisTransport } from '../transport/redis/redis-transport.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Connection } from './connection.ts';
-import {
-  describeContract,
-  describePublisher,
-  describeSubscriber,
-  type Description,
-} from './description.ts';
+import { describeAll, type Description } from './description.ts';
+import { FailureWatch } from './failure-watch.ts';
+import { Fleet } from './fleet.ts';
 import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { codecAt, plan, type Plan } from './plan.ts';
@@ -58,7 +56,10 @@ export class RedisBroker extends Router implements Publishing {
   readonly #senders: Senders;
   readonly #runner: Runner;
   readonly #sender: Sender;
-  readonly #prefix: string;
+  /** Before every name; of a router's subscribers the router's follows. */
+  readonly prefix: string;
+  /** The processes that share this broker's prefix: their state, to be asked for, and pauses. */
+  readonly fleet: Fleet;
   readonly #consumers = new Set<Consumer>();
   readonly #overrides = new Map<Dependency, Dependency>();
   /** Those of `clientFor`. */
@@ -74,12 +75,19 @@ export class RedisBroker extends Router implements Publishing {
   constructor(connection: RedisConnection = 'redis://localhost:6379', options: BrokerOptions = {}) {
     checkBrokerOptions(options);
     super(options);
-    const { logger, rpc = {}, gracefulTimeout = 15_000, prefix = '', observers = [] } = options;
+    const {
+      logger,
+      rpc = {},
+      gracefulTimeout = 15_000,
+      prefix = '',
+      observers = [],
+      control = false,
+    } = options;
     const { timeout = 30_000 } = rpc;
     const { [timingsOption]: timings } = options as BrokerOptions & TimingsOption;
     if (logger === false) this.#logger = silentLogger;
     else this.#logger = logger === undefined ? stderrLogger : guardedLogger(logger);
-    this.#prefix = prefix;
+    this.prefix = prefix;
     this.#observers = new Observers((method, error) => {
       this.#logger.warn(
         { err: error },
@@ -98,6 +106,7 @@ export class RedisBroker extends Router implements Publishing {
         this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions'), timings),
       session: (transport) => {
         transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));
+        this.fleet.listen(transport);
         return openSession(transport, rpc, this.#senders.format, this.#reportFor('calls'));
       },
     });
@@ -114,6 +123,14 @@ export class RedisBroker extends Router implements Publishing {
       session: () => this.#connection.session,
     });
     this.#sender = this.#senders.sender(prefix, () => this.middlewares);
+    this.fleet = new Fleet({
+      broker: this,
+      control,
+      report: this.#reportFor('control'),
+      watch: new FailureWatch(this.#observers),
+      transport: async () => (await this.#connection.get()).transport,
+      health: () => this.#health(false),
+    });
     void this.#connection.transport; // a mistake in `connection` is found here
   }
 
@@ -143,15 +160,8 @@ export class RedisBroker extends Router implements Publishing {
    * schemas and options, publishers, contracts. Complete before `start`; connects nothing.
    */
   describe(): Description {
-    return {
-      subscribers: plan(this.declarations()).flatMap((planned) =>
-        planned.members.map((member) => describeSubscriber(planned, member)),
-      ),
-      publishers: [
-        ...this.declaredPublishers().map(describePublisher),
-        ...[...this.#contracts].map((contract) => describeContract(contract, this.#prefix)),
-      ],
-    };
+    const plans = plan(this.declarations());
+    return describeAll(plans, this.declaredPublishers(), [...this.#contracts], this.prefix);
   }
 
   /** Connects without starting subscribers. Rejects with `ConnectionError`, which names the server and the cause. */
@@ -217,18 +227,14 @@ export class RedisBroker extends Router implements Publishing {
    * most, connects nothing, and never rejects.
    */
   health(): Promise<Health> {
-    return healthOf(this.#connection.session?.transport, this.#lifecycle.isStarted, () =>
-      plan(this.declarations()).map(({ address, source, deadLetter, timeout, members }) => ({
-        address,
-        source,
-        deadLetter,
-        timeout,
-        handlers: members.map(({ subscriber, info }) => ({
-          title: subscriber.title,
-          vitals: this.#runner.vitalsOf(info),
-        })),
-      })),
-    );
+    return this.#health(true);
+  }
+
+  #health(asks: boolean): Promise<Health> {
+    const plans = () => plan(this.declarations());
+    const vitalsOf = this.#runner.vitalsOf.bind(this.#runner);
+    const { session } = this.#connection;
+    return healthOf(session?.transport, this.#lifecycle.isStarted, plans, vitalsOf, asks);
   }
 
   /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */
@@ -260,14 +266,7 @@ export class RedisBroker extends Router implements Publishing {
     dependency: D,
     replacement: Dependency<DependencyValue<D> | Promise<DependencyValue<D>> | ReturnType<D>>,
   ): Disposable {
-    const before = this.#overrides.get(dependency);
-    this.#overrides.set(dependency, replacement);
-    return {
-      [Symbol.dispose]: () => {
-        if (before === undefined) this.#overrides.delete(dependency);
-        else this.#overrides.set(dependency, before);
-      },
-    };
+    return replaceIn(this.#overrides, dependency, replacement);
   }
 
   readonly publish: Publishing['publish'] = (body: unknown, to: unknown, more?: object) =>
@@ -308,15 +307,15 @@ export class RedisBroker extends Router implements Publishing {
 
   /** @internal */
   override placesOf(): Place[] {
-    return [{ senders: this.#senders, prefix: this.#prefix, middlewares: this.middlewares }];
+    return [{ senders: this.#senders, prefix: this.prefix, middlewares: this.middlewares }];
   }
 
   /** The dead letters that lie in a stream or list: to list, redrive and remove. */
   deadLetters(address: DeadLetterAddress): DeadLetterBox {
-    return new DeadLetterBox(deadLetterTarget(address, this.#prefix, 'deadLetters'), {
+    return new DeadLetterBox(deadLetterTarget(address, this.prefix, 'deadLetters'), {
       transport: async () => (await this.#connection.get()).transport,
       codecAt: (origin) => codecAt(origin, this.declarations()) ?? this.#senders.codec,
-      owns: ({ name }) => name.startsWith(this.#prefix),
+      owns: ({ name }) => name.startsWith(this.prefix),
     });
   }
 
@@ -379,6 +378,7 @@ export class RedisBroker extends Router implements Publishing {
   }
 
   async #close(): Promise<void> {
+    this.fleet.close();
     const closing = [...this.#consumers].map((consumer) => consumer.close());
     const [stopped, closed] = await Promise.all([this.#runner.stop(), Promise.allSettled(closing)]);
     this.#logTrouble([...stopped, ...closed, ...(await this.#connection.close())]);

@@ -91,7 +91,24 @@ export interface DeclaredPublisher {
   readonly prefix: string;
 }
 
-export function describeSubscriber(planned: Plan, member: Member): SubscriberDescription {
+export function describeAll(
+  plans: readonly Plan[],
+  publishers: readonly DeclaredPublisher[],
+  contracts: readonly Contract[],
+  prefix: string,
+): Description {
+  return {
+    subscribers: plans.flatMap((planned) =>
+      planned.members.map((member) => describeSubscriber(planned, member)),
+    ),
+    publishers: [
+      ...publishers.map(describePublisher),
+      ...contracts.map((contract) => describeContract(contract, prefix)),
+    ],
+  };
+}
+
+function describeSubscriber(planned: Plan, member: Member): SubscriberDescription {
   const { subscriber, info, inherited } = member;
   const { options, contract, name, kind } = subscriber.spec;
   const { retry, deadLetter, noReply, concurrency, ackPolicy, errorPolicy, batch } = planned;
@@ -135,7 +152,7 @@ export function describeSubscriber(planned: Plan, member: Member): SubscriberDes
   );
 }
 
-export function describePublisher({ spec, prefix }: DeclaredPublisher): PublisherDescription {
+function describePublisher({ spec, prefix }: DeclaredPublisher): PublisherDescription {
   const { kind, name } = targetOf(spec.destination, 'publisher');
   const { contract } = spec;
   const { title, description, schema, replyTo } = {
@@ -161,7 +178,7 @@ export function describePublisher({ spec, prefix }: DeclaredPublisher): Publishe
 }
 
 /** What a broker sends by a contract: `clientFor`. */
-export function describeContract(contract: Contract, prefix: string): PublisherDescription {
+function describeContract(contract: Contract, prefix: string): PublisherDescription {
   const { kind, name } = targetOf(contract.address, 'contract');
   const { schema, reply, errors, many, address } = contract;
   return withSchemas(

@@ -5,6 +5,8 @@ import type { SourceOptions } from '../transport/source.ts';
 import type { GroupState } from '../transport/store.ts';
 import { describe, type Target } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
+import type { SubscriberInfo } from '../api/subscriber-info.ts';
+import type { Plan } from './plan.ts';
 
 /** Counters of one broker, for monitoring. */
 export interface BrokerStats {
@@ -114,7 +116,7 @@ export type SubscriberVitals =
   | { readonly state: 'starting' | 'stopped' | 'failed'; error?: string };
 
 /** One source and the handlers that share it. */
-export interface ReaderVitals {
+interface ReaderVitals {
   readonly address: string;
   readonly source: SourceOptions;
   readonly deadLetter: Target | undefined;
@@ -132,17 +134,20 @@ interface Depth {
 }
 
 /**
- * The health of a broker. `transport` is undefined if the broker is not connected. `readers` may throw
- * if a registration is invalid. Takes at most 3 s, and never rejects.
+ * The health of a broker. `transport` is undefined if the broker is not connected. `plans` may throw
+ * if a registration is invalid. Takes at most 3 s, and never rejects. Without `asks` the server is
+ * asked for nothing, and what only it knows is left out.
  */
 export async function healthOf(
   transport: Transport | undefined,
   isStarted: boolean,
-  readers: () => readonly ReaderVitals[],
+  plans: () => readonly Plan[],
+  vitalsOf: (info: SubscriberInfo) => SubscriberVitals,
+  asks = true,
 ): Promise<Health> {
   let all: readonly ReaderVitals[];
   try {
-    all = readers();
+    all = plans().map((planned) => readerOf(planned, vitalsOf));
   } catch (error) {
     const problems = [messageOf(error)];
     return {
@@ -153,7 +158,8 @@ export async function healthOf(
     };
   }
   const depths = new Map<ReaderVitals, Depth>();
-  const connected = transport !== undefined && (await ask(transport, all, depths));
+  const connected =
+    transport !== undefined && (asks ? await ask(transport, all, depths) : transport.downFor === 0);
   const problems: string[] = [];
   let isRed = false;
   const downFor = transport?.downFor ?? 0;
@@ -183,6 +189,17 @@ export async function healthOf(
   const isTaking = subscribers.every(({ state }) => state !== 'starting');
   const ready = connected && live && isTaking && isStarted;
   return { live, ready, status, connected, subscribers, problems };
+}
+
+function readerOf(
+  { address, source, deadLetter, timeout, members }: Plan,
+  vitalsOf: (info: SubscriberInfo) => SubscriberVitals,
+): ReaderVitals {
+  const handlers = members.map(({ subscriber: { title }, info }) => ({
+    title,
+    vitals: vitalsOf(info),
+  }));
+  return { address, source, deadLetter, timeout, handlers };
 }
 
 /** Whether the server answers. Also asks it for the lengths of lists and the states of groups, and puts them into `depths`. */

@@ -7,6 +7,22 @@ import { promiseIn } from '../internal/promises.ts';
 /** Functions that stand in for others: `broker.override`. */
 export type Overrides = ReadonlyMap<Dependency, Dependency>;
 
+/** Has `replacement` be used in the place of `dependency`, until the result is disposed of. */
+export function replaceIn(
+  overrides: Map<Dependency, Dependency>,
+  dependency: Dependency,
+  replacement: Dependency,
+): Disposable {
+  const before = overrides.get(dependency);
+  overrides.set(dependency, replacement);
+  return {
+    [Symbol.dispose]: () => {
+      if (before === undefined) overrides.delete(dependency);
+      else overrides.set(dependency, before);
+    },
+  };
+}
+
 type Maker = Generator | AsyncGenerator;
 
 /** What one message's handler has asked for: made once, in order, and cleaned up in the opposite order. */
