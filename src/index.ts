@@ -40,6 +40,8 @@ export type {
   ContractAddress,
   ErrorSchemas,
   EventContract,
+  EventDefinition,
+  KeyOfEach,
   RpcContract,
   RpcDefinition,
 } from './api/contract.ts';
@@ -148,7 +150,9 @@ export type {
   AnswerOf,
   BatchedOptions,
   BatchResult,
+  BatchOptionsBeside,
   BatchTo,
+  KeyedOptions,
   BodyFor,
   DestinationFor,
   GatherTo,

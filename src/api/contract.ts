@@ -1,5 +1,5 @@
 import { RpcError, SetupError } from '../errors.ts';
-import { checkOptions, got, isObject } from '../internal/checks.ts';
+import { checkOptions, func, got, isObject } from '../internal/checks.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 import { describe, targetOf, type Kind } from '../transport/address.ts';
@@ -67,6 +67,11 @@ export type NoErrors = Readonly<Record<string, never>>;
 
 const CONTRACT = Symbol.for('redstart:contract');
 
+/** Makes the key of each message of a batch or a pipeline; `index` is its place. */
+// The type of the body is known where the function is written, and not here.
+// oxlint-disable-next-line typescript/no-explicit-any
+export type KeyOfEach = (body: any, index: number) => string;
+
 interface AnyContract<K extends Kind, B extends boolean> {
   readonly [CONTRACT]: 'rpc' | 'event';
   /** The address with its options. */
@@ -77,6 +82,8 @@ interface AnyContract<K extends Kind, B extends boolean> {
   readonly schema: Schema;
   readonly reply: Schema | undefined;
   readonly errors: ErrorSchemas;
+  /** Makes the key of a message of its body. */
+  readonly key: KeyOfEach | undefined;
   /** Whether the answer is a stream of items, each with the schema `reply`. */
   readonly many: boolean;
 }
@@ -137,6 +144,15 @@ export interface RpcDefinition<
   errors?: Errors;
   /** The answer is a stream: the handler is an `async function*`, and callers use `broker.requestMany`. Default false. */
   many?: Many;
+  /** Makes the key of a request of its body: see the option `key` of `publish`. Default: none. */
+  key?: (request: InputOf<Request>) => string;
+}
+
+export interface EventDefinition<S extends Schema> {
+  /** The schema of the body. The sender checks it before sending, and the handler on receipt. */
+  schema: S;
+  /** Makes the key of a message of its body: see the option `key` of `publish`. Default: none. */
+  key?: (body: InputOf<S>) => string;
 }
 
 /**
@@ -159,12 +175,13 @@ export function rpc<
   definition: RpcDefinition<Request, Reply, Errors, Many>,
 ): RpcContract<Request, Reply, Errors, Many, KindOf<A, Channel, List>, B> {
   const where = 'rpc()';
-  const { request, reply, errors = {} as Errors, many = false as Many } = definition;
+  const { request, reply, errors = {} as Errors, many = false as Many, key } = definition;
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(request, 'request', where);
   expectSchema(reply, 'reply', where);
   for (const [code, schema] of Object.entries(errors))
     expectSchema(schema, `errors.${code}`, where);
+  expectFunction(key, where);
   return {
     [CONTRACT]: 'rpc',
     ...place,
@@ -172,6 +189,7 @@ export function rpc<
     reply,
     errors,
     many,
+    key,
     error: (code, data, message = code) => new RpcError(code, message, data),
     is: (error, code): error is never => error instanceof RpcError && error.code === code,
   };
@@ -187,11 +205,12 @@ export function event<
   const A = unknown,
 >(
   address: ContractAddressFor<A, Channel, List, Stream, B>,
-  definition: { schema: S },
+  definition: EventDefinition<S>,
 ): EventContract<S, KindOf<A, Channel, List>, B> {
   const where = 'event()';
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(definition.schema, 'schema', where);
+  expectFunction(definition.key, where);
   return {
     [CONTRACT]: 'event',
     ...place,
@@ -199,7 +218,12 @@ export function event<
     reply: undefined,
     errors: {},
     many: false,
+    key: definition.key,
   };
+}
+
+function expectFunction(key: unknown, where: string): void {
+  if (key !== undefined) func(key, 'key', where);
 }
 
 export function isContract(value: unknown): value is Contract {

@@ -18,6 +18,8 @@ export interface Message<Body = unknown> {
   /** The sender's correlation id; a new random id if it sent none. */
   readonly correlationId: string;
   readonly contentType: string | undefined;
+  /** The sender's `key`; `undefined` where it gave none. */
+  readonly key: string | undefined;
   /** The address that the sender wants the answer at. */
   readonly replyTo: string | undefined;
 }

@@ -17,6 +17,8 @@ export interface PublishCommand {
   body: unknown;
   headers: HeadersInput | undefined;
   correlationId: string;
+  /** What `key` was, or made of the body; undefined where none was given. */
+  key?: string | undefined;
   /** The address of the answer, if `publish` was called with `replyTo`. */
   readonly replyTo: ReplyAddress | undefined;
 }

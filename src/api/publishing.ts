@@ -1,7 +1,7 @@
 import type { HeadersInput } from '../message/headers.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Mistake } from '../internal/mistake.ts';
-import type { Contract, EventContract, RpcContract } from './contract.ts';
+import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
 import type { Destination, MeantDestination, ReplyDestination } from './destination.ts';
 import type { Message } from './message.ts';
 
@@ -12,8 +12,17 @@ export interface MessageOptions {
   correlationId?: string;
 }
 
+/** Options of messages that subscribers may have to handle in order. */
+export interface KeyedOptions extends MessageOptions {
+  /**
+   * What the message is about, such as `customer-7`: subscribers with `ordered` handle the messages of one
+   * key in order, one at a time. 1 to 1 024 bytes, sent as the header `redstart-key`. Default: none.
+   */
+  key?: string;
+}
+
 /** Options of a publish that waits for no answer. */
-export interface PublishOptions extends MessageOptions {
+export interface PublishOptions extends KeyedOptions {
   /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
@@ -24,7 +33,7 @@ export interface PublishOptions extends MessageOptions {
 }
 
 /** Options of a call. */
-export interface CallOptions<R extends Schema = Schema> extends MessageOptions {
+export interface CallOptions<R extends Schema = Schema> extends KeyedOptions {
   /** Milliseconds to wait for the answer; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   timeout?: number | null;
   /** Cancels the call when it aborts: the call rejects with its reason, and the handler's `ctx.signal` aborts. */
@@ -50,7 +59,7 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
 export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
 
 /** Options of a call that is answered with a stream. */
-export interface RequestManyOptions<R extends Schema = Schema> extends MessageOptions {
+export interface RequestManyOptions<R extends Schema = Schema> extends KeyedOptions {
   /** Milliseconds for the whole stream; `null`: no limit. Default: `null`. */
   timeout?: number | null;
   /** Milliseconds to wait for each item; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
@@ -148,7 +157,9 @@ export type BatchTo<To> = To extends string
       : MeantDestination<To> & BatchedOptions;
 
 /** Options of each message of a batch or a pipeline: they wait for no answer. */
-export interface BatchedOptions extends Omit<PublishOptions, 'rpc'> {
+export interface BatchedOptions extends Omit<PublishOptions, 'rpc' | 'key'> {
+  /** The same for all, or a function that makes that of each. Default: none. */
+  key?: string | KeyOfEach;
   rpc?: false | Mistake<'the messages of a batch or a pipeline are not answered'>;
 }
 
@@ -174,8 +185,15 @@ export type OptionsBeside<To, Call = ContractCallOptions> = [To] extends [never]
   : To extends RpcContract
     ? [options?: Call]
     : To extends EventContract
-      ? [options?: MessageOptions]
+      ? [options?: KeyedOptions]
       : [];
+
+/** The same for a batch or a pipeline. */
+export type BatchOptionsBeside<To> = [To] extends [never]
+  ? []
+  : To extends EventContract
+    ? [options?: Omit<KeyedOptions, 'key'> & { key?: string | KeyOfEach }]
+    : [];
 
 /** What sending to `To` resolves with: the id of a stream's entry, the length of a list, or a channel's receivers. */
 export type Sent<To> = To extends { readonly stream: string } | { readonly kind: 'stream' }
@@ -257,7 +275,7 @@ export interface Publishing {
   publishBatch<const To>(
     bodies: readonly BodyFor<To>[],
     to: BatchTo<To>,
-    ...options: OptionsBeside<To>
+    ...options: BatchOptionsBeside<To>
   ): Promise<BatchResult<To>>;
 }
 
@@ -274,7 +292,7 @@ export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> 
           options?: ContractCallOptions,
         ) => Promise<OutputOf<Contracts[Name]['reply']>>
     : Contracts[Name] extends EventContract
-      ? (body: BodyFor<Contracts[Name]>, options?: MessageOptions) => Promise<Sent<Contracts[Name]>>
+      ? (body: BodyFor<Contracts[Name]>, options?: KeyedOptions) => Promise<Sent<Contracts[Name]>>
       : never;
 };
 

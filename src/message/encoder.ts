@@ -8,6 +8,7 @@ import {
   checkHeaders,
   CONTENT_TYPE,
   CORRELATION_ID,
+  KEY,
   REPLY_KIND,
   REPLY_TO,
   headerText,
@@ -26,6 +27,7 @@ export interface Outgoing {
   readonly body: unknown;
   readonly correlationId: string;
   readonly headers: HeadersInput | undefined;
+  readonly key?: string | undefined;
 }
 
 /** redstart's own headers, which come last in the frame. */
@@ -74,6 +76,10 @@ export class Encoder {
     if (replyTo !== undefined) {
       pairs += this.#replyPairs(replyTo);
       count += replyTo.kind === 'channel' ? 1 : 2;
+    }
+    if (message.key !== undefined) {
+      pairs += pair(KEY, headerText(KEY, message.key));
+      count++;
     }
     for (const name in extra) {
       pairs += pair(name, extra[name] as string);
@@ -138,6 +144,7 @@ export class Encoder {
       if (isReserved(name)) continue;
       headers[name] = headerText(name, message.headers[name]);
     }
+    if (message.key !== undefined) headers[KEY] = headerText(KEY, message.key);
     Object.assign(headers, extra);
     return this.format.encode({
       headers,

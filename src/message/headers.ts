@@ -32,6 +32,9 @@ export const FROM = 'redstart-from';
 /** The kind of `reply_to`: `list` or `stream`; missing for a channel. */
 export const REPLY_KIND = 'redstart-reply-kind';
 
+/** Messages with the same key are handled in order, one at a time, where a subscriber is `ordered`. */
+export const KEY = 'redstart-key';
+
 /** In a message that was a dead letter and was sent back to its stream: the group that it is for. Other groups skip it. */
 export const FOR = 'redstart-for';
 

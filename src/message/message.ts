@@ -9,6 +9,7 @@ import {
   FOR,
   FROM,
   GATHER,
+  KEY,
   NAME,
   REPLY_KIND,
   REPLY_TO,
@@ -73,6 +74,11 @@ export class ReceivedMessage<Body = unknown> {
     return this.header(CONTENT_TYPE_KEY);
   }
 
+  /** The sender's `key`: messages that have the same one belong in order. */
+  get key(): string | undefined {
+    return this.header(KEY_KEY);
+  }
+
   /** The address that the sender wants the answer at. */
   get replyTo(): string | undefined {
     return this.header(REPLY_TO_KEY) || undefined;
@@ -121,8 +127,8 @@ export class ReceivedMessage<Body = unknown> {
 const KEYS: HeaderKey[][] = [];
 let keys = 0;
 
-/** The longest name of a channel, list or stream, and the longest correlation id, that is read; in bytes. */
-const MAX_NAME = 1_024;
+/** The longest name of a channel, list or stream, correlation id and key, that is read; in bytes. */
+export const MAX_NAME = 1_024;
 /** The longest id of a call. redstart's own have 16 bytes. */
 const MAX_ID = 128;
 /** The longest number or word. */
@@ -149,3 +155,4 @@ export const SEQUENCE_KEY: HeaderKey = key(SEQUENCE, MAX_WORD);
 export const GATHER_KEY: HeaderKey = key(GATHER, MAX_WORD);
 export const NAME_KEY: HeaderKey = key(NAME, MAX_NAME);
 export const FOR_KEY: HeaderKey = key(FOR, MAX_NAME);
+const KEY_KEY: HeaderKey = key(KEY, MAX_NAME);

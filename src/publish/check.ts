@@ -23,6 +23,7 @@ import {
   type Checks,
   type Given,
 } from '../internal/checks.ts';
+import { key, type Key } from './keys.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Schema } from '../message/schema.ts';
 
@@ -35,6 +36,7 @@ export interface AnyOptions {
   maxlen?: number;
   headers?: HeadersInput;
   correlationId?: string;
+  key?: Key;
   replyTo?: unknown;
   rpc?: boolean;
   timeout?: number | null;
@@ -58,6 +60,7 @@ const DESTINATION = {
 const CALL = {
   headers,
   correlationId: text,
+  key,
   timeout: millisecondsOrNull,
   signal,
   reply: schema,
@@ -87,8 +90,10 @@ const STREAM = {
   window,
 } satisfies Checks<Destination & RequestManyOptions>;
 
+const { key: _, ...UNKEYED } = CALL;
+
 const GATHER = {
-  ...CALL,
+  ...UNKEYED,
   channel: checkedByReader,
   sharded: checkedByReader,
   max: count,
@@ -125,6 +130,11 @@ export function checked(
     if (value !== undefined) check(value, key, where, to as Given);
   }
   return to;
+}
+
+/** Whether an answer is waited for. */
+export function isCall(verb: string, options: AnyOptions): boolean {
+  return verb === 'request' || options.rpc === true;
 }
 
 /** Throws {@link SetupError} if options of a call are given to a message that waits for no answer. */

@@ -9,6 +9,7 @@ import {
 import type { ContractClient, GatherResult, Publishing } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { validator } from '../message/schema.ts';
+import { keyBeside } from './keys.ts';
 
 /** The method that the user called: the first word of each `SetupError`. */
 export type Verb = 'publish' | 'request' | 'requestMany' | 'gather' | 'publishBatch' | 'pipeline';
@@ -58,7 +59,7 @@ export function optionsOf(to: unknown, verb: Verb, more: object | undefined): un
       `${verb}: '${taken}' is set by the contract of ${placeOf(to)}: leave it out`,
     );
   }
-  const destination = destinationOf(to);
+  const destination = { ...destinationOf(to), ...keyBeside(to, more, verb) };
   if (!isRpc(to)) {
     if (verb !== 'request' && verb !== 'requestMany' && verb !== 'gather')
       return { ...destination, ...more };

@@ -1,5 +1,5 @@
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { BatchTo, BodyFor, OptionsBeside } from '../api/publishing.ts';
+import type { BatchOptionsBeside, BatchTo, BodyFor } from '../api/publishing.ts';
 import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';
 import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
@@ -52,7 +52,7 @@ export class PublishPipeline {
   }
 
   /** Adds a message, by an event's contract or for another destination. It is checked and sent by `send`. */
-  publish<const To>(body: BodyFor<To>, to: BatchTo<To>, ...options: OptionsBeside<To>): this;
+  publish<const To>(body: BodyFor<To>, to: BatchTo<To>, ...options: BatchOptionsBeside<To>): this;
   publish(body: unknown, to: unknown, more?: object): this {
     this.#messages.push({ body, to, more });
     return this;

@@ -3,6 +3,7 @@ import { isRpc, type RpcContract } from '../api/contract.ts';
 import type { Message } from '../api/message.ts';
 import type {
   AnswerOf,
+  BatchedOptions,
   BatchResult,
   CallOptions,
   ContractCallOptions,
@@ -11,6 +12,7 @@ import type {
   PublishResult,
 } from '../api/publishing.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
+import { keyBeside, keyIn } from './keys.ts';
 import type { Sender } from './sender.ts';
 
 /** Sends to one address with its own default options: `broker.publisher(address, options)`. */
@@ -59,7 +61,7 @@ export class Publisher<S extends Schema, To> {
   /** Sends many messages in one round trip. Resolves with the length of a list, or the ids or receivers of each. */
   async publishBatch(
     bodies: readonly InputOf<S>[],
-    options: PublishOptions = {},
+    options: BatchedOptions = {},
   ): Promise<BatchResult<To>> {
     const { contract, destination } = this.#spec;
     const all = this.#withDefaults(options);
@@ -71,9 +73,12 @@ export class Publisher<S extends Schema, To> {
   /** {@link publish} with a body of any type and without an answer, for results of handlers. @internal */
   async send(body: unknown, options: MessageOptions): Promise<unknown> {
     await this.#check(body);
+    const { contract, destination } = this.#spec;
+    const key = contract && keyIn(keyBeside(contract, options, 'publish').key, body, 0, 'publish');
     return this.#sender.publish(body, {
       ...this.#withDefaults(options),
-      ...this.#spec.destination,
+      ...(key !== undefined && { key }),
+      ...destination,
     });
   }
 

@@ -21,6 +21,7 @@ import {
   checkCall,
   checked,
   forbidCall,
+  isCall,
   timeLeft,
   type AnyOptions,
 } from './check.ts';
@@ -32,6 +33,7 @@ import {
   withDeclaredErrors,
   type Verb,
 } from './contracts.ts';
+import { forbidKeyFunction, keyIn, keyed } from './keys.ts';
 import { LazyStream } from './lazy-stream.ts';
 import {
   PublishPipeline,
@@ -126,10 +128,11 @@ export class Sender implements Publishing {
       const given = optionsOf(to, verb, more);
       if (given !== to) {
         return sendByContract(to as Contract, body, () =>
-          this.#publishOrCall(verb, body, given, undefined, parent),
+          this.#publishOrCall(verb, body, keyed(given, to as Contract, body), undefined, parent),
         );
       }
       const options = checked(given, verb);
+      forbidKeyFunction(options.key, verb);
       if (isCall(verb, options)) checkCall(options, verb);
       else forbidCall(options, verb);
       const session = this.#options.session();
@@ -171,7 +174,7 @@ export class Sender implements Publishing {
     forbidCall(options, verb);
     if (isContract(to)) await Promise.all(bodies.map((body) => checkBody(to, body)));
     const { transport } = await this.#options.session();
-    const commands = bodies.map((body) => this.#command(verb, body, options, parent));
+    const commands = bodies.map((body, i) => this.#command(verb, body, options, parent, i));
     const target = this.#target(options, verb);
     if (commands.length === 0) return target.kind === 'list' ? 0 : [];
     if (this.#middlewares.length === 0 && this.#options.observers.active === undefined) {
@@ -205,7 +208,7 @@ export class Sender implements Publishing {
       messages.map(async ({ body, to }) => (isContract(to) ? checkBody(to, body) : undefined)),
     );
     const { transport } = await this.#options.session();
-    const commands = plain.map(({ body, options }) => this.#command(verb, body, options, parent));
+    const commands = plain.map((one, i) => this.#command(verb, one.body, one.options, parent, i));
     return this.#sendTogether(commands, (outbound) => sendFrames(transport, outbound, transaction));
   }
 
@@ -229,6 +232,7 @@ export class Sender implements Publishing {
     const verb = 'requestMany';
     const contract = isContract(to) ? to : undefined;
     const options = checked(optionsOf(to, verb, more), verb, STREAM_CHECKS);
+    if (contract?.key === undefined) forbidKeyFunction(options.key, verb);
     const { window = 64, itemTimeout = this.#options.timeout, timeout = null } = options;
     return new LazyStream(
       async () => {
@@ -274,6 +278,7 @@ export class Sender implements Publishing {
     body: unknown,
     options: AnyOptions,
     parent: ParentMessage | undefined,
+    index = 0,
   ): PublishCommand {
     const { replyTo } = options;
     return {
@@ -281,6 +286,7 @@ export class Sender implements Publishing {
       to: this.#target(options, verb),
       body,
       headers: options.headers,
+      key: keyIn(options.key, body, index, verb),
       correlationId: options.correlationId ?? parent?.correlationId ?? uniqueId(),
       replyTo: replyTo === undefined ? undefined : this.#replyAddress(replyTo, verb),
     };
@@ -298,6 +304,7 @@ export class Sender implements Publishing {
       to: this.#target(options, verb),
       body,
       headers: options.headers,
+      key: keyIn(options.key, body, 0, verb),
       correlationId: options.correlationId ?? parent?.correlationId ?? call,
       replyTo: undefined,
       call,
@@ -381,10 +388,6 @@ export class Sender implements Publishing {
 /** The overloads of `Publishing` derive the result's type from the options; the compiler cannot check this here. */
 function asDeclared(result: unknown): never {
   return result as never;
-}
-
-function isCall(verb: Verb, options: AnyOptions): boolean {
-  return verb === 'request' || options.rpc === true;
 }
 
 /** The answer's body. Middleware may have replaced the message with another value. */

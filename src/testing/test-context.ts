@@ -8,7 +8,7 @@ import { CancelledError, SetupError } from '../errors.ts';
 import { checkKeys, got, isObject } from '../internal/checks.ts';
 import { randomId } from '../internal/ids.ts';
 import { silentLogger, type Logger } from '../internal/logger.ts';
-import type { HeadersInput } from '../message/headers.ts';
+import { KEY, type HeadersInput } from '../message/headers.ts';
 import type { MessageSource } from '../message/message.ts';
 import { isContract } from '../api/contract.ts';
 import { targetOf } from '../transport/address.ts';
@@ -136,6 +136,7 @@ function messageOf<Body>(body: Body, options: TestContextOptions): Message<Body>
     headers: { ...headers, correlation_id: correlationId },
     correlationId,
     contentType: undefined,
+    key: headers[KEY],
     replyTo: undefined,
   };
 }

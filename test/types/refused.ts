@@ -320,6 +320,14 @@ export async function contracts(): Promise<void> {
   await broker.publishBatch([{ sku: 'a', quantity: 1 }], place);
   // @ts-expect-error: no answers to a pipeline
   broker.pipeline().publish({ sku: 'a', quantity: 1 }, place);
+  // @ts-expect-error: a key is a text
+  await broker.publish(1, { stream: 'a', key: 7 });
+  // @ts-expect-error: a function makes the keys of a batch, and not of one message
+  await broker.publish(1, { stream: 'a', key: () => 'a' });
+  // @ts-expect-error: each of which is a text
+  await broker.publishBatch([1], { stream: 'a', key: () => 7 });
+  // @ts-expect-error: the body of a contract has no such field
+  event({ stream: 'a' }, { schema: Order, key: (order) => order.customer });
   // @ts-expect-error: an event is not answered
   await broker.request({ sku: 'a', quantity: 1 }, placed);
   // @ts-expect-error: an event is not answered
