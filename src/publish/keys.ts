@@ -42,11 +42,11 @@ export function keyed(options: unknown, contract: Contract, body: unknown): unkn
 /** Beside a contract that makes the key of the body, none can be given. */
 export function keyBeside(
   contract: Contract,
-  more: { key?: unknown } | undefined,
+  more: object | undefined,
   verb: string,
 ): { key?: Key } {
   if (contract.key === undefined) return {};
-  if (more?.key !== undefined)
+  if (more !== undefined && 'key' in more && more.key !== undefined)
     throw new SetupError(
       `${verb}: 'key' is set by the contract of ${placeOf(contract)}: leave it out`,
     );
