@@ -67,10 +67,13 @@ export type { ReplyAddress } from './message/encoder.ts';
 // Observers
 export type {
   AnsweredEvent,
+  BreakerEvent,
+  BreakerState,
   BuriedEvent,
   CalledEvent,
   ConnectionEvent,
   FailureStage,
+  ForwardedEvent,
   HandledEvent,
   HandleEvent,
   Observer,
@@ -80,6 +83,7 @@ export type {
   SendEvent,
   SettledEvent,
   TroubleEvent,
+  UnacknowledgedEvent,
 } from './api/observer.ts';
 
 // Options

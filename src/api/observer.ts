@@ -78,6 +78,31 @@ export interface BuriedEvent {
   readonly error: unknown;
 }
 
+/** The result of a handler was sent to all its publishers (`@publisher`), or one of them failed. */
+export interface ForwardedEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly message: Message;
+  /** Why it could not be sent. The message has failed then, although `handled` said `ok`. */
+  readonly error: unknown;
+}
+
+/** Whether a subscriber handles messages (`closed`), none (`open`), or one that decides (`trial`). */
+export type BreakerState = 'closed' | 'open' | 'trial';
+
+/** A subscriber with the option `pause` has paused because its messages fail in a row, or goes on. */
+export interface BreakerEvent {
+  readonly subscriber: SubscriberInfo;
+  readonly state: BreakerState;
+}
+
+/** Redis refused acknowledgements. They are sent again until it accepts them. */
+export interface UnacknowledgedEvent {
+  readonly subscriber: SubscriberInfo;
+  /** How many messages. */
+  readonly count: number;
+  readonly error: unknown;
+}
+
 /** An answer was sent, or could not be sent. */
 export interface AnsweredEvent {
   readonly subscriber: SubscriberInfo;
@@ -160,6 +185,9 @@ export interface Observer {
   retried?(event: RetriedEvent): void;
   buried?(event: BuriedEvent): void;
   answered?(event: AnsweredEvent): void;
+  forwarded?(event: ForwardedEvent): void;
+  breaker?(event: BreakerEvent): void;
+  unacknowledged?(event: UnacknowledgedEvent): void;
   /** Runs the sending of one message, as {@link Observer.handle} runs the handling. `addHeaders` comes before `next`. */
   send?<T>(event: SendEvent, next: () => T): T;
   published?(event: PublishedEvent): void;
@@ -176,6 +204,9 @@ interface Events {
   readonly retried: RetriedEvent;
   readonly buried: BuriedEvent;
   readonly answered: AnsweredEvent;
+  readonly forwarded: ForwardedEvent;
+  readonly breaker: BreakerEvent;
+  readonly unacknowledged: UnacknowledgedEvent;
   readonly published: PublishedEvent;
   readonly called: CalledEvent;
   readonly connection: ConnectionEvent;

@@ -35,6 +35,7 @@ import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { codecAt, plan, type Plan } from './plan.ts';
 import { Router, type Place } from './router.ts';
+import { reporter } from './reporter.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import { Senders } from './senders.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
@@ -392,9 +393,6 @@ export class RedisBroker extends Router implements Publishing {
   }
 
   #reportFor(name: string): Report {
-    return (problem, error, level = 'warn') => {
-      this.#observers.active?.emit('trouble', { where: name, problem, error, level });
-      this.#logger[level](error === undefined ? {} : { err: error }, `${name}: ${problem}`);
-    };
+    return reporter(this.#observers, this.#logger, name);
   }
 }

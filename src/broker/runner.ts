@@ -323,7 +323,7 @@ export class Runner {
       onExpired,
       gracefulTimeout: this.#options.patience,
       name: () => reader.plan.name,
-      report: (problem, error, level) => reportFor(reader.plan.name)(problem, error, level),
+      report: (...told) => reportFor(reader.plan.name)(...told),
     });
   }
 

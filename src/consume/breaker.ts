@@ -1,3 +1,4 @@
+import type { BreakerState } from '../api/observer.ts';
 import { clearTimer, setTimer } from '../internal/clock.ts';
 import type { Report } from '../transport/source.ts';
 import type { Outcome } from './outcome.ts';
@@ -10,9 +11,6 @@ export interface Pause {
   /** Milliseconds until one message is tried. */
   readonly for: number;
 }
-
-/** `closed`: messages are handled. `open`: none is. `trial`: one is, and decides. */
-export type BreakerState = 'closed' | 'open' | 'trial';
 
 /**
  * Stops a subscriber while every message fails, because what its handler needs is away. Only failures

@@ -215,17 +215,21 @@ export class Completion {
   }
 
   /** Sends the result on to each `@publisher`. A failure there is the message's failure. */
-  async #forward({ message, route }: Attempt, outcome: Outcome): Promise<Outcome> {
+  async #forward({ message, context, route }: Attempt, outcome: Outcome): Promise<Outcome> {
     const result = outcome.kind === 'ok' ? outcome.result : undefined;
     const response = isResponse(result) ? result : undefined;
     const options = {
       correlationId: response?.correlationId ?? message.correlationId,
       ...(response?.headers === undefined ? {} : { headers: response.headers }),
     };
+    const { subscriber } = context;
+    const { observers } = this.#options;
     try {
       for (const forward of route?.forwards ?? []) await forward.send(bodyOf(result), options);
+      observers.active?.emit('forwarded', { subscriber, message, error: undefined });
       return outcome;
     } catch (error) {
+      observers.active?.emit('forwarded', { subscriber, message, error });
       this.#options.log('error', message, error, 'the result could not be published');
       return failed(error, 'forward');
     }

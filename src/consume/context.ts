@@ -11,6 +11,7 @@ import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { CancelledError } from '../errors.ts';
 import { milliseconds } from '../internal/checks.ts';
 import { boundLogger, type Logger } from '../internal/logger.ts';
+import { logFields } from '../message/log-fields.ts';
 import type { ReceivedMessage } from '../message/message.ts';
 import type { ParentMessage } from '../rpc/parent.ts';
 import type { Delivery } from '../transport/source.ts';
@@ -91,8 +92,7 @@ export class HandlerContext<
 
   get logger(): Logger {
     return (this.#logger ??= boundLogger(this.#host.logger, {
-      correlationId: this.message.correlationId,
-      id: this.message.id,
+      ...logFields(this.message),
       handler: this.#chosen.subscriber.title,
     }));
   }

@@ -23,6 +23,7 @@ const MAX_HEADER = 0xffff;
 /** Headers of one delivery or of a call under way, which mean nothing later. */
 const OF_A_DELIVERY = new Set<string>([
   ...[names.REPLY_TO, names.REPLY_KIND, names.CALL, names.DEADLINE, names.AGAIN, names.FOR],
+  names.REDRIVEN,
   ...[names.WINDOW, names.GATHER, names.FROM, names.NAME, names.STATUS, names.SEQUENCE],
 ]);
 
@@ -98,6 +99,7 @@ export function encodeLetter(message: ReceivedMessage, death: Death): Uint8Array
     // Whoever sends it back need not know the format.
     addReply(own, headers[names.ORIGIN_REPLY_TO]);
     if (group !== undefined) own[names.FOR] = group;
+    markRedriven(own);
     const back = Buffer.from(format.encode({ headers: own, body })).toString('base64');
     if (back.length > MAX_HEADER) return raw();
     return binaryFormat.encode({ headers: { ...headers, [names.ORIGIN_FRAME]: back }, body });
@@ -155,6 +157,7 @@ export function originalOf(
   addReply(headers, header(names.ORIGIN_REPLY_TO));
   const group = header(names.ORIGIN_GROUP);
   if (group !== undefined) headers[names.FOR] = group;
+  markRedriven(headers);
   return { to, frame: binaryFormat.encode({ headers, body: message.payload }) };
 }
 
@@ -211,6 +214,11 @@ function addReply(headers: Record<string, string>, place: string | undefined): v
   if (replyTo === undefined) return;
   headers[names.REPLY_TO] = replyTo.name;
   if (replyTo.kind !== 'channel') headers[names.REPLY_KIND] = replyTo.kind;
+}
+
+/** What is sent back begins another trace. One that is in no trace is sent back byte for byte. */
+function markRedriven(headers: Record<string, string>): void {
+  if (headers[names.TRACE] !== undefined) headers[names.REDRIVEN] = '1';
 }
 
 /** Whether a message came as bytes that are no frame. */

@@ -22,7 +22,8 @@ import type { Overrides } from './inject.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
 import { rescue } from './rescue.ts';
-import { Settler, type Settlement } from './settlement.ts';
+import { emitBreaker, messageLog, sourceReport } from './reports.ts';
+import { Settler, type Log, type Settlement } from './settlement.ts';
 import { Subscription } from './subscription.ts';
 import { withinTime } from './time-limit.ts';
 import type { Vitals } from './vitals.ts';
@@ -48,6 +49,7 @@ export class RunningSubscriber implements ContextHost {
   /** Channels that were paused and whose handlers still run. */
   readonly #ending = new Set<Promise<unknown>>();
   readonly #isChannel: boolean;
+  readonly #log: Log;
   #concurrency: number;
   #isPaused = false;
   #stopping: Promise<void> | undefined;
@@ -62,11 +64,15 @@ export class RunningSubscriber implements ContextHost {
     this.#isChannel = plan.source.kind === 'channel';
     this.#concurrency = plan.concurrency;
     this.#environment = environment;
+    this.#log = messageLog(environment.logger, environment.name);
     this.#cancellation = new Cancellation(session.cancellations);
     const { source, pattern, address, pause } = plan;
     this.#breaker =
       pause &&
-      new Breaker(pause, environment.report, (state) => this.#subscription?.breaker(state));
+      new Breaker(pause, environment.report, (state) => {
+        emitBreaker(environment.observers, this.#dispatcher, state);
+        this.#subscription?.breaker(state);
+      });
     const { codec, format, routes } = environment;
     this.#dispatcher = new Dispatcher({
       address,
@@ -99,7 +105,7 @@ export class RunningSubscriber implements ContextHost {
     this.#attach(source);
     const { transport } = this.session;
     const { report } = this.#environment;
-    const log = this.#log.bind(this);
+    const log = this.#log;
     const guard = { source, dispatcher: this.#dispatcher, settler: this.#settler, log, report };
     const subscription = new Subscription({
       source,
@@ -121,7 +127,7 @@ export class RunningSubscriber implements ContextHost {
   async consume<Body>(onClose: (consumer: Consumer) => void): Promise<Consumer<Body>> {
     const source = await this.#open();
     this.#attach(source);
-    const [settler, log] = [this.#settler, this.#log.bind(this)];
+    const [settler, log] = [this.#settler, this.#log];
     const { onExpired, report } = this.#environment;
     const take: ConsumerOptions['take'] = (delivery) =>
       takeByHand(delivery, this.#dispatcher, settler, onExpired, log);
@@ -338,7 +344,8 @@ export class RunningSubscriber implements ContextHost {
   }
 
   #open(): Promise<Source> {
-    return this.session.transport.open(this.#plan.source, this.#environment.report);
+    const report = sourceReport(this.#environment, this.#dispatcher);
+    return this.session.transport.open(this.#plan.source, report);
   }
 
   /** From now on messages of this source are settled and answered here. */
@@ -346,7 +353,7 @@ export class RunningSubscriber implements ContextHost {
     const { source: from, ackPolicy, retry, deadLetter, noReply } = this.#plan;
     const { format, name, isLastResort, onExpired } = this.#environment;
     const group = from.kind === 'stream' ? from.group : undefined;
-    const log = this.#log.bind(this);
+    const log = this.#log;
     this.#settler = new Settler({
       source,
       policy: ackPolicy,
@@ -385,14 +392,5 @@ export class RunningSubscriber implements ContextHost {
     if (!ended && !isDone)
       this.logger.error(`${name}: handlers ignored their signal and were left behind`);
     await settledWithin(this.#completion.finished(), LAST_CHANCE);
-  }
-
-  #log(
-    level: 'warn' | 'error',
-    { correlationId, id }: ReceivedMessage,
-    error: unknown,
-    what: string,
-  ): void {
-    this.logger[level]({ err: error, correlationId, id }, `${this.#environment.name()}: ${what}`);
   }
 }

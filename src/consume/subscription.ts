@@ -1,7 +1,7 @@
+import type { BreakerState } from '../api/observer.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
 import { detached } from '../internal/detached.ts';
-import type { BreakerState } from './breaker.ts';
 import { ReadFailures, incident } from './read-failures.ts';
 import type { Vitals } from './vitals.ts';
 import type { Delivery, Report, Source } from '../transport/source.ts';

@@ -38,6 +38,11 @@ export const KEY = 'redstart-key';
 /** In a message that was a dead letter and was sent back to its stream: the group that it is for. Other groups skip it. */
 export const FOR = 'redstart-for';
 
+/** The trace that the sender was in (W3C Trace Context). */
+export const TRACE = 'traceparent';
+/** In a message with a trace that was a dead letter and was sent back: `1`. The trace was over long ago. */
+export const REDRIVEN = 'redstart-redriven';
+
 /** In a dead letter: the message of the error, and its code if it has one. */
 export const ERROR = 'redstart-error';
 export const ERROR_CODE = 'redstart-error-code';

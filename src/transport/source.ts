@@ -111,8 +111,31 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** What a report is about, beyond its text. */
+export interface About {
+  /** Its one message. */
+  readonly delivery?: Delivery;
+  /** Acknowledgements that the server refused. */
+  readonly unacknowledged?: number;
+  /** More fields for the log line. */
+  readonly fields?: object | undefined;
+}
+
 /** Takes a problem that no caller waits for, or the end of one. `level` is `warn` unless it is given. */
-export type Report = (problem: string, error: unknown, level?: 'info' | 'warn' | 'error') => void;
+export type Report = (
+  problem: string,
+  error: unknown,
+  level?: 'info' | 'warn' | 'error',
+  about?: About,
+) => void;
+
+/** What a source reports of refused acknowledgements; their number is told beside it. */
+export const NOT_ACKNOWLEDGED = 'messages could not be acknowledged, it is tried again';
+
+/** A handler of errors that reports them. */
+export function reporting(report: Report, problem: string, about: About): (error: unknown) => void {
+  return (error) => report(problem, error, 'warn', about);
+}
 
 /** What `read` throws where the connection has been down for a while. The next `read` goes on waiting. */
 export class DisconnectedError extends Error {}

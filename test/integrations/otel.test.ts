@@ -215,9 +215,46 @@ describe('with an SDK', () => {
       const inTrace = [request, call, order, event, first, second, ...sent, buried];
       expect(new Set(inTrace.map(traceOf)).size).toBe(1);
       expect(batches.map(traceOf)).not.toContain(traceOf(request));
-      // A dead letter has the headers of its message: who redrives it is in the same trace.
+      // A dead letter has the headers of its message.
       const [letter] = await service.deadLetters({ stream: dead }).list();
       expect(letter?.headers['traceparent']).toContain(traceOf(request));
+      takeLogs();
+    });
+
+    it('is another one for a dead letter that was sent back, linked to the old one', async () => {
+      const { broker, name } = bench();
+      const service = broker({ observers: [telemetry()] });
+      const [where, next] = [name('orders'), name('next')];
+      const deadLetter = { stream: name('dead') };
+      let isBroken = true;
+      service.subscriber(
+        { stream: where, group: 'g', retry: false, deadLetter },
+        async (_, ctx) => {
+          if (isBroken) throw new RangeError('no');
+          await ctx.publish(1, { list: next });
+          expect(tenantNow()).toBe('acme');
+        },
+      );
+      service.subscriber({ list: next }, () => undefined);
+      await service.start();
+      const old = '0af7651916cd43dd8448eb211c80319c';
+      const headers = { traceparent: `00-${old}-b7ad6b7169203331-01`, baggage: 'tenant=acme' };
+      await broker().publish(1, { stream: where, headers });
+      const box = service.deadLetters(deadLetter);
+      await eventually(async () => expect(await box.count()).toBe(1));
+      isBroken = false;
+      expect(await box.redrive()).toBe(1);
+      await eventually(() => expect(spansNamed(`process ${next}`)).toHaveLength(1));
+      const [first, second] = spansNamed(`process ${where}`) as [ReadableSpan, ReadableSpan];
+      expect(traceOf(first)).toBe(old);
+      expect(first.attributes).not.toHaveProperty('redstart.redriven');
+      expect(traceOf(second)).not.toBe(old);
+      expect(parentOf(second)).toBeUndefined();
+      expect(second.links.map(({ context: linked }) => linked.traceId)).toEqual([old]);
+      expect(second.attributes['redstart.redriven']).toBe(true);
+      expect(second.status.code).toBe(SpanStatusCode.UNSET);
+      // What it leads to is in its trace.
+      expect(traceOf(spanNamed(`process ${next}`))).toBe(traceOf(second));
       takeLogs();
     });
 
@@ -512,6 +549,7 @@ describe('with an SDK', () => {
       throw new Error('no');
     });
     logger.info('outside of a span');
+    logger.info({ traceId: 'of the sender' }, 'about a message, outside of its span');
     await service.start();
     await service.publish(1, { list: 'l', correlationId: 'order-7' });
     await eventually(() => expect(spansNamed('process l')).toHaveLength(1));
@@ -519,6 +557,7 @@ describe('with an SDK', () => {
     const ids = { trace_id: traceId, span_id: spanId, correlationId: 'order-7' };
     expect(lines).toEqual([
       { message: 'outside of a span' },
+      { message: 'about a message, outside of its span', trace_id: 'of the sender' },
       expect.objectContaining({ ...ids, message: 'placing' }),
       expect.objectContaining({ ...ids, trace_id: 'own', sku: 'A-1' }),
       expect.objectContaining({ ...ids, err: expect.any(Error) as Error }),

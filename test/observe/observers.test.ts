@@ -35,6 +35,9 @@ function recorder(): { observer: Observer; seen: Seen[]; of(name: string): Seen[
     retried: record('retried'),
     buried: record('buried'),
     answered: record('answered'),
+    forwarded: record('forwarded'),
+    breaker: record('breaker'),
+    unacknowledged: record('unacknowledged'),
     published: record('published'),
     called: record('called'),
     connection: record('connection'),
@@ -100,6 +103,7 @@ onBothBackends('an observer', (bench) => {
     ]);
     expect(of('handled')[0]?.['milliseconds']).toBeGreaterThan(0);
     expect(of('answered')).toMatchObject([{ subscriber: info, receivers: 1, error: undefined }]);
+    expect(of('forwarded')).toMatchObject([{ subscriber: info, error: undefined }]);
     expect(of('settled')).toMatchObject([{ subscriber: info, how: 'ack' }]);
     expect(of('called')).toMatchObject([{ to: { name: info.name }, error: undefined }]);
     expect(of('published').map(({ type, to }) => [type, (to as { name: string }).name])).toEqual([
@@ -133,6 +137,45 @@ onBothBackends('an observer', (bench) => {
     const { to, body } = make(name());
     await service.publish(body, to);
     await eventually(() => expect(of('handled')).toMatchObject([{ outcome: 'failed', stage }]));
+    takeLogs();
+  });
+
+  it('sees results that could not be sent on', async () => {
+    const { broker, name } = bench();
+    const { observer, of } = recorder();
+    const service = broker({ observers: [observer], prefix: name() });
+    class Unsendable {
+      @publisher({ list: 'placed' })
+      @subscriber({ list: 'orders' })
+      place(): unknown {
+        return { toJSON: fail };
+      }
+    }
+    service.register(new Unsendable());
+    await service.start();
+    await service.publish(1, { list: 'orders' });
+    const failure = { message: { body: 1 }, error: { code: 'ENCODE' } };
+    await eventually(() => expect(of('forwarded')).toMatchObject([failure]));
+    takeLogs();
+  });
+
+  it('sees subscribers that pause because their messages fail, and go on', async () => {
+    const { broker, name } = bench();
+    const { observer, of } = recorder();
+    const service = broker({ observers: [observer] });
+    const retry = { maxDeliveries: 9, backoff: 1 };
+    const title = 'orders';
+    service.subscriber(
+      { ...{ list: name(), reliable: true, title, retry }, pause: { after: 2, for: 20 } },
+      (_, ctx) => {
+        if (ctx.message.deliveryCount < 3) fail();
+      },
+    );
+    await service.start();
+    await service.publish(1, { list: name() });
+    await eventually(() => expect(of('breaker')).toHaveLength(3));
+    expect(of('breaker').map(({ state }) => state)).toEqual(['open', 'trial', 'closed']);
+    expect(of('breaker')[0]).toMatchObject({ subscriber: { title } });
     takeLogs();
   });
 
@@ -190,11 +233,11 @@ onBothBackends('an observer', (bench) => {
       return 'value';
     });
     await service.start();
-    const ask = (body: string, channel = name()) =>
-      client.publish(body, { channel, rpc: true, timeout: 100 }).catch(() => undefined);
+    const ask = (body: string, channel = name(), timeout = 10_000) =>
+      client.publish(body, { channel, rpc: true, timeout }).catch(() => undefined);
     await ask('value');
     await ask('error');
-    await ask('never');
+    await ask('never', name(), 100);
     await ask('nobody', name('empty'));
     expect(of('called').map(({ error }) => (error as { code?: string } | undefined)?.code)).toEqual(
       [undefined, 'NO', 'RPC_TIMEOUT', 'NO_RESPONDERS'],

@@ -36,7 +36,7 @@ export const DEFINITIONS = {
   },
   failures: {
     ...{ name: 'redstart_failures_total', type: 'counter', labels: [...HANDLER, 'stage'] },
-    help: 'Failed messages by stage: decode, validate, match (no handler), filter, handler, timeout, exhausted, forward.',
+    help: 'Failed messages by stage: decode, validate, match (no handler), filter, handler, timeout, exhausted, forward (its result could not be sent on, after outcome ok).',
   },
   errors: {
     ...{ name: 'redstart_errors_total', type: 'counter', labels: [...HANDLER, 'error'] },
@@ -46,6 +46,10 @@ export const DEFINITIONS = {
     ...{ name: 'redstart_settled_total', type: 'counter', labels: [...HANDLER, 'how'] },
     help: 'Messages of groups and reliable lists by how they were settled: ack, nack, reject, pending.',
   },
+  unacknowledged: {
+    ...{ name: 'redstart_unacknowledged_total', type: 'counter', labels: HANDLER },
+    help: 'Acknowledgements that Redis refused; they are sent again until it accepts them.',
+  },
   retried: {
     ...{ name: 'redstart_retried_total', type: 'counter', labels: HANDLER },
     help: 'Deliveries after which the message is to be delivered again.',
@@ -53,6 +57,10 @@ export const DEFINITIONS = {
   buried: {
     ...{ name: 'redstart_buried_total', type: 'counter', labels: HANDLER },
     help: 'Messages sent to their dead letters.',
+  },
+  pauses: {
+    ...{ name: 'redstart_pauses_total', type: 'counter', labels: HANDLER },
+    help: 'Times that reading was paused because messages failed in a row (the option pause).',
   },
   answers: {
     ...{ name: 'redstart_answers_total', type: 'counter', labels: [...HANDLER, 'outcome'] },

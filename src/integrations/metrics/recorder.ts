@@ -56,8 +56,10 @@ interface HandlerCounters {
   readonly seconds: Distribution;
   readonly failures: Counts<FailureStage>;
   readonly settled: Counts<(typeof SETTLEMENTS)[number]>;
+  readonly unacknowledged: Series;
   readonly retried: Series;
   readonly buried: Series;
+  readonly pauses: Series;
   readonly answers: Counts<(typeof ANSWERS)[number]>;
 }
 
@@ -83,8 +85,10 @@ export class Recorder {
   readonly #failures = new Values(DEFINITIONS.failures);
   readonly #errors = new Values(DEFINITIONS.errors);
   readonly #settled = new Values(DEFINITIONS.settled);
+  readonly #unacknowledged = new Values(DEFINITIONS.unacknowledged);
   readonly #retried = new Values(DEFINITIONS.retried);
   readonly #buried = new Values(DEFINITIONS.buried);
+  readonly #pauses = new Values(DEFINITIONS.pauses);
   readonly #answers = new Values(DEFINITIONS.answers);
   readonly #published = new Values(DEFINITIONS.published);
   readonly #publishErrors = new Values(DEFINITIONS.publishErrors);
@@ -123,6 +127,15 @@ export class Recorder {
       retried: (event) => this.#onRetried(event),
       buried: (event) => this.#onBuried(event),
       answered: (event) => this.#onAnswered(event),
+      forwarded: ({ subscriber, error }) => {
+        if (error !== undefined) this.#failed(this.#of(subscriber), 'forward', error);
+      },
+      breaker: ({ subscriber, state }) => {
+        if (state === 'open') this.#of(subscriber).pauses.value++;
+      },
+      unacknowledged: ({ subscriber, count }) => {
+        this.#of(subscriber).unacknowledged.value += count;
+      },
       published: (event) => this.#onPublished(event),
       called: (event) => this.#onCalled(event),
       connection: (event) => this.#onConnection(broker, event),
@@ -142,7 +155,8 @@ export class Recorder {
     const { waiting, dropped, held, listLength, lag, pending, consumers, oldest } = this.#gauges;
     return render([
       ...[this.#received, this.#receivedBytes, this.#handled, this.#handlerSeconds],
-      ...[this.#failures, this.#errors, this.#settled, this.#retried, this.#buried, this.#answers],
+      ...[this.#failures, this.#errors, this.#settled, this.#unacknowledged, this.#retried],
+      ...[this.#buried, this.#pauses, this.#answers],
       ...[this.#published, this.#publishErrors, this.#publishSeconds],
       ...[this.#calls, this.#callErrors, this.#callSeconds, pendingCalls, lateAnswers],
       ...[up, this.#lost, this.#reconnected, live, ready, this.#trouble],
@@ -162,10 +176,13 @@ export class Recorder {
     const counters = this.#of(subscriber);
     counters.handled[outcome].value++;
     counters.seconds.observe(milliseconds / 1_000);
-    if (stage === undefined) return;
-    counters.failures[stage].value++;
+    if (stage !== undefined) this.#failed(counters, stage, error);
+  }
+
+  #failed({ labels, failures }: HandlerCounters, stage: FailureStage, error: unknown): void {
+    failures[stage].value++;
     const type = pairs(['error'], [this.#errorValues.of(errorType(error))]);
-    this.#errors.of(`${counters.labels},${type}`).value++;
+    this.#errors.of(`${labels},${type}`).value++;
   }
 
   #onSettled({ subscriber, how }: SettledEvent): void {
@@ -245,8 +262,10 @@ export class Recorder {
       seconds: this.#handlerSeconds.of(labels),
       failures: all(this.#failures, 'stage', STAGES),
       answers: all(this.#answers, 'outcome', ANSWERS),
+      unacknowledged: this.#unacknowledged.of(labels),
       retried: this.#retried.of(labels),
       buried: this.#buried.of(labels),
+      pauses: this.#pauses.of(labels),
       settled: all(this.#settled, 'how', SETTLEMENTS),
     };
   }

@@ -42,8 +42,8 @@ export interface TelemetryOptions {
   meterProvider?: MeterProvider;
   /**
    * Whether the span of a message begins a trace of its own that is linked to the publisher's, in
-   * place of being its child: for fan-out, and for messages that publish themselves again. Batches
-   * always do. Baggage is kept. Default false: child and link.
+   * place of being its child: for fan-out, and for messages that publish themselves again. Batches, and
+   * dead letters that were sent back, always do. Baggage is kept. Default false: child and link.
    */
   links?: boolean;
   /** Whether spans of Redis commands are made for what is sent, where ioredis is instrumented. Default false. */
@@ -67,6 +67,9 @@ const NOTHING = new ProxyTracerProvider().getDelegate();
 
 /** The header of a call, beside `reply_to`. */
 const CALL = 'redstart-call';
+
+/** The header of a message that was a dead letter. */
+const REDRIVEN = 'redstart-redriven';
 
 /** Names of headers that another library wrote may be in upper case. */
 const getter: TextMapGetter<Headers> = {
@@ -169,7 +172,9 @@ class Telemetry implements Observer {
       ? ROOT_CONTEXT
       : propagation.extract(ROOT_CONTEXT, message.headers, getter);
     const links = isBatch ? messages.flatMap(linksOf) : linksIn(sent);
-    const around = this.#options.links === true ? trace.deleteSpan(sent) : sent;
+    // The trace of a dead letter that was sent back was over long ago: it begins another one.
+    const isRedriven = !isBatch && message.headers[REDRIVEN] !== undefined;
+    const around = this.#options.links === true || isRedriven ? trace.deleteSpan(sent) : sent;
     const attributes: Attributes = {
       'messaging.system': 'redis',
       'messaging.operation.name': 'process',
@@ -178,6 +183,7 @@ class Telemetry implements Observer {
     };
     if (subscriber.group !== undefined)
       attributes['messaging.consumer.group.name'] = subscriber.group;
+    if (isRedriven) attributes['redstart.redriven'] = true;
     if (isBatch) attributes['messaging.batch.message_count'] = messages.length;
     else Object.assign(attributes, attributesOf(message, subscriber.name));
     const span = tracer.startSpan(

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { CancelledError } from '../../errors.ts';
 import { setTimer } from '../../internal/clock.ts';
 import { NAME } from '../../message/headers.ts';
+import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Report } from '../../transport/source.ts';
 import type { Transport } from '../../transport/transport.ts';
@@ -49,7 +50,9 @@ export class Cancellations {
     const call = message.header(CALL_KEY);
     if (home === undefined || call === undefined) return;
     this.#inbox.notify(home, 'taken', call, '', { [NAME]: SELF }).catch((error: unknown) => {
-      this.#report('a caller could not be notified of who answers', error);
+      this.#report('a caller could not be notified of who answers', error, 'warn', {
+        fields: logFields(message),
+      });
     });
   }
 
@@ -82,7 +85,9 @@ export class Cancellations {
       const receivers = await this.#inbox.notify(home, 'taken', message.header(CALL_KEY) as string);
       if (receivers !== 0 || !this.#transport.countsReceivers) return;
     } catch (error) {
-      this.#report('a caller could not be notified that its call can be cancelled', error);
+      this.#report('a caller could not be notified that its call can be cancelled', error, 'warn', {
+        fields: logFields(message),
+      });
       return;
     }
     const pause = ABSENCES[absences];

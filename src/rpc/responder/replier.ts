@@ -2,6 +2,7 @@ import type { Observers } from '../../api/observer.ts';
 import { Sparing } from '../../internal/sparing.ts';
 import { NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
+import { logFields } from '../../message/log-fields.ts';
 import {
   CALL_KEY,
   GATHER_KEY,
@@ -119,6 +120,8 @@ export class Replier {
       report(
         `answers are not sent to the ${isWritten ? kind : 'channel'} '${replyTo}'${times}`,
         undefined,
+        'warn',
+        { fields: logFields(message) },
       );
     return false;
   }

@@ -1,5 +1,6 @@
 import { CancelledError, RpcError, StreamBrokenError, messageOf } from '../../errors.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
+import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import type { Report } from '../../transport/source.ts';
@@ -181,7 +182,9 @@ export class StreamAnswers {
     try {
       await replier.refuse(message, error);
     } catch (failure) {
-      this.#report('a caller could not be told that its stream failed', failure);
+      this.#report('a caller could not be told that its stream failed', failure, 'warn', {
+        fields: logFields(message),
+      });
     }
   }
 

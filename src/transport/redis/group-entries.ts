@@ -5,8 +5,10 @@ import { refused } from '../held.ts';
 import { Pauses } from '../pauses.ts';
 import {
   MAX_WAITING,
+  NOT_ACKNOWLEDGED,
   PARKED,
   longestPause,
+  reporting,
   type Delivery,
   type Report,
   type StreamSourceOptions,
@@ -173,7 +175,9 @@ export class GroupEntries {
     const done = await insist(
       this.#connections,
       () => DELIVER_AGAIN.run(this.#client, [this.#key], args),
-      (error) => this.#report(`entry ${id} waits longer for its next delivery`, error),
+      reporting(this.#report, `entry ${id} waits longer for its next delivery`, {
+        delivery: before,
+      }),
       () => this.#stopped || this.#states.get(id) !== 'paused',
     );
     // Stopped, acknowledged or abandoned meanwhile.
@@ -203,7 +207,9 @@ export class GroupEntries {
     const done = await insist(
       this.#connections,
       () => PARK.run(this.#client, keys, args),
-      (error) => this.#report(`entry ${id} cannot be kept for later yet, it is tried again`, error),
+      reporting(this.#report, `entry ${id} cannot be kept for later yet, it is tried again`, {
+        delivery: settled,
+      }),
       () => this.#states.get(id) !== 'paused',
     );
     if (done === undefined || this.#states.get(id) !== 'paused') return;
@@ -217,8 +223,7 @@ export class GroupEntries {
       async () => {
         for (let i = 0; i < ids.length; i += CHUNK) await this.#tell(ids.slice(i, i + CHUNK));
       },
-      (error) =>
-        this.#report(`${ids.length} entries could not be acknowledged, it is tried again`, error),
+      reporting(this.#report, NOT_ACKNOWLEDGED, { unacknowledged: ids.length }),
     );
     // The connection is over, and whoever waits must not take it for done.
     if (done === undefined) return new Promise(() => undefined);

@@ -7,7 +7,8 @@ import { Acks } from '../acks.ts';
 import { Feed } from '../feed.ts';
 import { Held, refused } from '../held.ts';
 import { Pauses } from '../pauses.ts';
-import { MAX_WAITING, SOON, type Delivery, type Report, type Source } from '../source.ts';
+import { MAX_WAITING, NOT_ACKNOWLEDGED, SOON, reporting } from '../source.ts';
+import type { Delivery, Report, Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { BlockingReader } from './blocking-reader.ts';
 import type { Connections } from './connections.ts';
@@ -330,7 +331,7 @@ export class ReliableListSource implements Source {
     const counted = await insist(
       this.#connections,
       () => COUNT.run(this.#connections.client, [this.#heldKey], [token, next]),
-      (error) => this.#report('an item waits longer for its next delivery', error),
+      reporting(this.#report, 'an item waits longer for its next delivery', { delivery: before }),
       () => this.#closed,
     );
     // Stopped meanwhile: it comes again after a restart.
@@ -351,7 +352,7 @@ export class ReliableListSource implements Source {
     const done = await insist(
       this.#connections,
       () => PARK.run(this.#connections.client, keys, args),
-      (error) => this.#report('an item cannot be kept for later yet, it is tried again', error),
+      reporting(this.#report, 'an item cannot be kept yet, it is tried again', { delivery }),
     );
     if (done === undefined) return;
     this.#held.delete(delivery);
@@ -369,8 +370,7 @@ export class ReliableListSource implements Source {
           await this.#connections.client.hdel(this.#heldKey, ...some);
         }
       },
-      (error) =>
-        this.#report(`${acked.length} items could not be acknowledged, it is tried again`, error),
+      reporting(this.#report, NOT_ACKNOWLEDGED, { unacknowledged: acked.length }),
     );
     // The connection is over, and whoever waits must not take it for done.
     if (done === undefined) return new Promise(() => undefined);
