@@ -1,16 +1,28 @@
 // `npm run full`: everything that takes too long for CI. The tests with their long counts and the long
 // soak, then those that depend on the server once more on every other server that is found: the
-// redis-server and valkey-server on PATH, and the paths that REDIS_SERVERS lists, as PATH does.
+// redis-server and valkey-server on PATH, and the paths that REDIS_SERVERS lists, as PATH does; and once
+// more with each release of ioredis 5 that is installed under a name of its own.
 // The output of each step goes to build/full; of a step that failed, its end is printed.
 import { spawn, spawnSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { findBinary } from './find-redis.mjs';
 
 const LOGS = 'build/full';
 
+/** Has the processes of a run load another release of ioredis. */
+const HOOK = pathToFileURL(resolve('scripts/ioredis5.mjs')).href;
+
 /** Tests whose outcome does not depend on the server. */
 const WITHOUT_SERVER = ['cli', 'docs', 'internal', 'message', 'package', 'standard', 'types'];
+
+/** Other releases of ioredis, by the names that package.json gives them. */
+const IOREDIS = ['ioredis5', 'ioredis5-oldest'];
+
+function releaseOf(name) {
+  return JSON.parse(readFileSync(join('node_modules', name, 'package.json'), 'utf8')).version;
+}
 
 /** Each server once, by its real path, the one of `npm test` first. */
 function servers() {
@@ -58,6 +70,11 @@ const steps = [
     name: `tests on ${nameOf(server)} (${server})`,
     args: excluded,
     env: { REDIS_SERVER: server, REDIS_URL: '' },
+  })),
+  ...IOREDIS.map((name) => ({
+    name: `tests with ioredis ${releaseOf(name)}`,
+    args: excluded,
+    env: { NODE_OPTIONS: `--import ${HOOK}`, REDSTART_IOREDIS: name, ...own },
   })),
 ];
 

@@ -1,5 +1,7 @@
 // A client that the caller made, also with another copy of ioredis or with options of its own.
 import { Cluster, Redis } from 'ioredis';
+import * as five from 'ioredis5';
+import * as oldest from 'ioredis5-oldest';
 import { RedisBroker, SetupError, type RedisConnection } from 'redstart';
 import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -48,20 +50,43 @@ async function callEverything(connection: RedisConnection): Promise<unknown[]> {
   return answers;
 }
 
-describe('a client of another copy of ioredis', () => {
+type Copy = typeof other;
+
+describe.each([
+  ['a client of another copy of ioredis', () => other],
+  ['a client of the newest ioredis 5', () => five as unknown as Copy],
+  ['a client of the oldest ioredis that is supported', () => oldest as unknown as Copy],
+])('%s', (_, copy) => {
   it('works, and stays open when the broker stops', async () => {
-    expect(other.Redis).not.toBe(Redis);
-    const client = new other.Redis(redisUrl());
+    const client = new (copy().Redis)(redisUrl());
     onTestFinished(() => client.disconnect());
     expect(await callEverything(client)).toEqual(ALL);
     expect(await client.ping()).toBe('PONG');
   });
 
   it('of a cluster works', async () => {
-    const client = new other.Cluster(cluster.nodes);
+    const client = new (copy().Cluster)(cluster.nodes);
     onTestFinished(() => client.disconnect());
     expect(await callEverything(client)).toEqual(ALL);
     expect(await client.ping()).toBe('PONG');
+  });
+
+  it('that gives numbers as texts works, and its time limit for commands is kept', async () => {
+    const client = new (copy().Redis)(redisUrl(), { stringNumbers: true, commandTimeout: 20_000 });
+    onTestFinished(() => client.disconnect());
+    expect(await callEverything(client)).toEqual(ALL);
+  });
+
+  it('with a keyPrefix is refused', () => {
+    const client = new (copy().Redis)(redisUrl(), { keyPrefix: 'x:', lazyConnect: true });
+    expect(() => new RedisBroker(client)).toThrow(/'prefix'/);
+  });
+});
+
+describe('a client', () => {
+  it('of another copy is not one of this copy', () => {
+    expect(other.Redis).not.toBe(Redis);
+    expect(five.Redis).not.toBe(oldest.Redis);
   });
 
   it('of another library is refused by name', () => {

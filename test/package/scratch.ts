@@ -14,6 +14,7 @@ interface Manifest {
   readonly version: string;
   readonly files: readonly string[];
   readonly devDependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
 }
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
@@ -41,6 +42,8 @@ function tool(path: string): string {
 export class Scratch {
   readonly folder = mkdtempSync(join(tmpdir(), 'redstart-scratch-'));
   readonly project = join(this.folder, 'project');
+  /** The package.json of redstart. */
+  readonly manifest = manifest;
   tarball = '';
 
   /** Packs what the sources are now: `dist` may be older, or in the hands of another run. */

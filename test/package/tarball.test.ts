@@ -1,6 +1,7 @@
 import { arch, platform } from 'node:process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { redisUrl } from '../support/redis.ts';
 import { Scratch } from './scratch.ts';
 
 /** The oldest that `engines` allows of each line: what works there works later. */
@@ -144,3 +145,61 @@ describe('the packed tarball', () => {
     expect(printed).toContain('OK (ESM)');
   });
 });
+
+describe('the packed tarball in a project with ioredis 5', () => {
+  const five = new Scratch();
+  const oldest = /\^(5[\d.]+)/.exec(five.manifest.peerDependencies['ioredis'] as string)?.[1];
+
+  beforeAll(async () => {
+    five.tarball = scratch.tarball;
+    const types = five.manifest.devDependencies['@types/node'] as string;
+    await five.install({ ioredis: oldest as string, '@types/node': types });
+  }, 120_000);
+
+  afterAll(() => five.remove());
+
+  it('is installed by npm, compiles with all types checked, and works over each structure', async () => {
+    five.write('main.mts', FIVE);
+    const options = { target: 'es2022', module: 'nodenext', strict: true, types: ['node'] };
+    five.write('tsconfig.json', { compilerOptions: options, include: ['main.mts'] });
+    expect(await five.tool('typescript/bin/tsc', ['-p', '.'])).toBe('');
+    const printed = await five.node(['main.mjs', redisUrl()]);
+    const answers = ['channel 1', 'list 1', 'reliable 1', 'stream 1', 'own 1'];
+    expect(JSON.parse(printed)).toEqual([oldest, answers]);
+  }, 60_000);
+});
+
+/** Calls over each structure, once with a client of the caller's own. */
+const FIVE = `
+import { createRequire } from 'node:module';
+import { Redis } from 'ioredis';
+import { RedisBroker, type Destination } from 'redstart';
+
+const url = process.argv[2] as string;
+const name = 'five:' + Math.random().toString(36).slice(2);
+const broker = new RedisBroker(url, { logger: false });
+broker.subscriber({ channel: name + ':c' }, (n: number) => 'channel ' + n);
+broker.subscriber({ list: name + ':l' }, (n: number) => 'list ' + n);
+broker.subscriber({ list: name + ':r', reliable: true }, (n: number) => 'reliable ' + n);
+broker.subscriber({ stream: name + ':s', group: 'g' }, (n: number) => 'stream ' + n);
+await broker.start();
+const answers: unknown[] = [];
+const places: Destination[] = [
+  { channel: name + ':c' },
+  { list: name + ':l' },
+  { list: name + ':r' },
+  { stream: name + ':s' },
+];
+for (const to of places) answers.push((await broker.request(1, { ...to, timeout: 20_000 })).body);
+const client = new Redis(url);
+const own = new RedisBroker(client, { logger: false });
+own.subscriber({ channel: name + ':o' }, (n: number) => 'own ' + n);
+await own.start();
+answers.push(await broker.publish(1, { channel: name + ':o', rpc: true, timeout: 20_000 }));
+await own.stop();
+await client.del(name + ':s');
+client.disconnect();
+await broker.stop();
+const { version } = createRequire(import.meta.url)('ioredis/package.json') as { version: string };
+console.log(JSON.stringify([version, answers]));
+`;

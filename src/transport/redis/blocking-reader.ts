@@ -1,15 +1,17 @@
-import { Command, type Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { ConnectionError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { DisconnectedError } from '../source.ts';
 import type { Timings } from '../timings.ts';
+import { commandClassOf, type CommandClass } from './commands.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
 
 /** A connection for one blocking command at a time. */
 export class BlockingReader {
   readonly #client: Redis;
+  readonly #commands: CommandClass;
   readonly #connections: Connections;
   readonly #timings: Timings;
   /** The connection's id at the server, for CLIENT UNBLOCK. */
@@ -41,6 +43,7 @@ export class BlockingReader {
 
   private constructor(client: Redis, connections: Connections, id: number) {
     this.#client = client;
+    this.#commands = commandClassOf(client);
     this.#connections = connections;
     this.#timings = connections.timings;
     this.#id = id;
@@ -84,7 +87,7 @@ export class BlockingReader {
     try {
       return await new Promise((resolve, reject) => {
         this.#abort = reject;
-        const command = new Command(name, args, { replyEncoding: null });
+        const command = new this.#commands(name, args, { replyEncoding: null });
         (this.#client.sendCommand(command) as Promise<unknown>).then(resolve, reject);
       });
     } finally {

@@ -174,19 +174,21 @@ export class Connections {
     let cause: unknown;
     let failure: unknown;
     let isOtherDatabase = false;
+    let isRefused = false;
     // The listener stays as long as the connection: without one, ioredis prints every later error to stderr.
     listening.on('error', (error: Error) => {
       cause = withoutPassword(error);
       isOtherDatabase = isDatabaseRefusal(error);
-      this.#isRefused = adviceOn(error) !== undefined || isOtherDatabase;
-      // ioredis would go on with database 0, now and after every reconnect.
-      if (isOtherDatabase && isOurs) client.stream.destroy();
+      isRefused = this.#isRefused = adviceOn(error) !== undefined || isOtherDatabase;
+      // ioredis would go on with database 0, and ioredis 5 as the default user, now and after every reconnect.
+      if (isRefused && isOurs) client.stream.destroy();
     });
+    listening.on('connect', () => (isRefused = false));
     listening.on('ready', () => (this.#isRefused = false));
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
     const settled = await settledWithin(connecting, this.connectTimeout);
-    if (settled && (client.status as string) === 'ready' && !isOtherDatabase) return;
+    if (settled && (client.status as string) === 'ready' && !isRefused) return;
     // A client of the caller's goes on trying: that is the caller's decision.
     if (isOurs) client.disconnect();
     if (this.#cluster !== undefined && client === this.client)

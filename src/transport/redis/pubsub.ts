@@ -79,7 +79,7 @@ export class PubSub {
     names.add(name, sink);
     try {
       // Sent even where another sink has subscribed already: the answer is our confirmation.
-      await this.#ask(client, manner, [name]);
+      await this.#confirmed(client, manner, name);
       await this.restored();
       if (onRefused !== undefined) this.#refusals.set(sink, onRefused);
     } catch (error) {
@@ -153,6 +153,8 @@ export class PubSub {
       client.on('error', (error) => {
         // The login was refused, so no subscription can be restored.
         if (adviceOn(error) !== undefined) this.#refuseAll(withoutPassword(error));
+        // What ioredis 5 makes of a sharded subscription that the node has ended.
+        if (error.message.startsWith('Command queue state error')) client.stream.destroy();
       });
       return client;
     } catch (error) {
@@ -198,6 +200,23 @@ export class PubSub {
         'info',
       );
       for (const restored of this.#listeners) restored();
+    }
+  }
+
+  /**
+   * Resolves when the server has confirmed a new subscription, or when the connection is lost: all is
+   * then subscribed to again. ioredis 5 never settles an SSUBSCRIBE that is answered with MOVED.
+   */
+  async #confirmed(client: Redis, manner: Manner, name: string): Promise<void> {
+    const asked = this.#ask(client, manner, [name]);
+    if (manner !== 'ssubscribe') return asked;
+    const lost = deferred<void>();
+    const closed = (): void => lost.resolve();
+    client.once('close', closed);
+    try {
+      await Promise.race([asked, lost.promise]);
+    } finally {
+      client.off('close', closed);
     }
   }
 

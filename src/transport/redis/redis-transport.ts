@@ -1,5 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
-import { Command, type Cluster, type Redis } from 'ioredis';
+import type { Cluster, Command, Redis } from 'ioredis';
 import { RedstartError, SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
@@ -8,6 +8,7 @@ import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
 import type { GroupState } from '../store.ts';
 import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
+import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListSource } from './list-source.ts';
 import { PubSub } from './pubsub.ts';
@@ -27,7 +28,8 @@ export class RedisTransport implements Transport {
   readonly #connections: Connections;
   readonly #client: Redis;
   readonly #report: Report;
-  readonly #sendCommands = new SendCommands();
+  readonly #commands: CommandClass;
+  readonly #sendCommands: SendCommands;
   readonly #pubsub: PubSub;
   /** On a cluster: connections for sharded channels, which must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
@@ -43,6 +45,8 @@ export class RedisTransport implements Transport {
   constructor(connection: RedisConnection, report: Report, timings: Timings = TIMINGS) {
     this.#connections = new Connections(connection, timings);
     this.#client = this.#connections.client;
+    this.#commands = commandClassOf(this.#client);
+    this.#sendCommands = new SendCommands(this.#commands);
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.#pubsub.onRestored(this.#channelsRestored);
@@ -257,7 +261,7 @@ export class RedisTransport implements Transport {
   }
 
   #run<T>(name: string, args: (string | number | Buffer)[]): Promise<T> {
-    const command = this.#placed(new Command(name, args, { replyEncoding: 'utf8' }));
+    const command = this.#placed(new this.#commands(name, args, { replyEncoding: 'utf8' }));
     return this.#client.sendCommand(command) as Promise<T>;
   }
 

@@ -1,21 +1,29 @@
-import { Command } from 'ioredis';
+import type { Command } from 'ioredis';
 import type { Target } from '../address.ts';
 import type { Receipt } from '../transport.ts';
+import type { CommandClass } from './commands.ts';
 import { DATA_FIELD } from './replies.ts';
 
 /** Makes the commands of one connection that send a frame: the one command that is sent for every message. */
 export class SendCommands {
   /**
-   * Whether the commands of the installed ioredis have the shape of ioredis 6.0's, which ours copy.
+   * Whether the client's commands have the shape of those of ioredis 5 and 6.0, which ours copy.
    * Where they have not, ioredis's own must be sent: slower, and correct.
    */
-  readonly isUsable = hasKnownShape(new Command('publish', []));
+  readonly isUsable: boolean;
+  readonly #made: SendCommandClass;
   #lastTarget: Target = { kind: 'channel', name: '' };
   #lastHead = Buffer.alloc(0);
 
+  constructor(commands: CommandClass) {
+    this.isUsable = hasKnownShape(new commands('publish', []));
+    this.#made = classFor(commands);
+  }
+
   /** PUBLISH, SPUBLISH, RPUSH or XADD of one frame. */
   make(to: Target, frame: Buffer, receipt: Receipt): Command {
-    return new SendCommand(to, frame, receipt, this.#headOf(to)) as unknown as Command;
+    const Made = this.#made;
+    return new Made(to, frame, receipt, this.#headOf(to)) as unknown as Command;
   }
 
   /** The bytes of a command up to the frame's length. They are nearly always those of the command before. */
@@ -38,22 +46,15 @@ export class SendCommands {
 
 const NOTHING = Buffer.alloc(0);
 
-/** The fields of ioredis 6.0's commands. Those that {@link SendCommand} lacks concern their promise and their arguments. */
+/** The fields of the commands of ioredis 5 and 6.0. Those that {@link SendCommand} lacks concern their promise and their arguments. */
 const FIELDS = new Set([
   ...['name', 'args', 'promise', 'resolve', 'reject', 'callback', 'errorStack', 'replyEncoding'],
   ...['inTransaction', 'isTraced', 'isResolved', 'isSettled', 'transformed', 'bufferMode'],
   ...['protocol', 'replyMapping', 'slot'],
 ]);
 
-/** Methods of ioredis 6.0's commands that ioredis calls, or that {@link SendCommand} calls or replaces. */
-const METHODS = [
-  'setReplyContext',
-  'getSlot',
-  'getKeys',
-  'toWritable',
-  'setTimeout',
-  '_clearTimers',
-];
+/** Methods of ioredis's commands that {@link SendCommand} replaces, or that read the fields it sets. */
+const METHODS = ['getSlot', 'getKeys', 'toWritable', 'setTimeout'];
 
 /** Whether a command of ioredis has no field that is unknown here, and every method that is needed. */
 export function hasKnownShape(command: object): boolean {
@@ -69,68 +70,85 @@ export function hasKnownShape(command: object): boolean {
  * it joins; this one calls a {@link Receipt}, and copies the frame once. With it a call at 512 in
  * flight costs its caller 1.9 µs less of 11.5 (`npm run bench`).
  */
-class SendCommand {
-  readonly name: string;
-  readonly args: (string | number | Buffer)[];
-  readonly promise = undefined;
-  // What ioredis reads of a command or writes to it, declared from the start: all have one hidden class.
-  inTransaction = false;
-  isTraced = true;
-  isResolved = false;
-  isSettled = false;
-  protocol: unknown = 2;
-  replyMapping: unknown = undefined;
-  slot: number | undefined = undefined;
-  readonly #head: Buffer;
-  readonly #frame: Buffer;
-  readonly #receipt: Receipt;
+function sendCommandClass() {
+  return class SendCommand {
+    readonly name: string;
+    readonly args: (string | number | Buffer)[];
+    readonly promise = undefined;
+    // What ioredis reads of a command or writes to it, declared from the start: all have one hidden class.
+    inTransaction = false;
+    isTraced = true;
+    isResolved = false;
+    isSettled = false;
+    protocol: unknown = 2;
+    replyMapping: unknown = undefined;
+    slot: number | undefined = undefined;
+    readonly #head: Buffer;
+    readonly #frame: Buffer;
+    readonly #receipt: Receipt;
 
-  constructor(to: Target, frame: Buffer, receipt: Receipt, head: Buffer) {
-    this.name = nameOf(to);
-    this.args = argumentsOf(to, frame);
-    this.#head = head;
-    this.#frame = frame;
-    this.#receipt = receipt;
-  }
+    constructor(to: Target, frame: Buffer, receipt: Receipt, head: Buffer) {
+      this.name = nameOf(to);
+      this.args = argumentsOf(to, frame);
+      this.#head = head;
+      this.#frame = frame;
+      this.#receipt = receipt;
+    }
 
-  toWritable(): Buffer {
-    const head = this.#head;
-    const frame = this.#frame;
-    const length = `${frame.length}\r\n`;
-    const start = head.length + length.length;
-    const end = start + frame.length;
-    const bytes = Buffer.allocUnsafe(end + 2);
-    bytes.set(head, 0);
-    bytes.write(length, head.length, 'latin1');
-    bytes.set(frame, start);
-    bytes[end] = 0x0d;
-    bytes[end + 1] = 0x0a;
-    return bytes;
-  }
+    toWritable(): Buffer {
+      const head = this.#head;
+      const frame = this.#frame;
+      const length = `${frame.length}\r\n`;
+      const start = head.length + length.length;
+      const end = start + frame.length;
+      const bytes = Buffer.allocUnsafe(end + 2);
+      bytes.set(head, 0);
+      bytes.write(length, head.length, 'latin1');
+      bytes.set(frame, start);
+      bytes[end] = 0x0d;
+      bytes[end + 1] = 0x0a;
+      return bytes;
+    }
 
-  resolve(reply: number | Buffer): void {
-    this.#settle();
-    this.isResolved = true;
-    this.#receipt.sent(typeof reply === 'number' ? reply : reply.toString());
-  }
+    resolve(reply: number | Buffer): void {
+      this.#settle();
+      this.isResolved = true;
+      this.#receipt.sent(typeof reply === 'number' ? reply : reply.toString());
+    }
 
-  reject(error: Error): void {
-    this.#settle();
-    this.#receipt.refused(error);
-  }
+    reject(error: Error): void {
+      this.#settle();
+      this.#receipt.refused(error);
+    }
 
-  #settle(): void {
-    this.isSettled = true;
-    // The timer of `commandTimeout`, where the user's client has that option.
-    /* oxlint-disable no-underscore-dangle -- ioredis's names */
-    const self = this as unknown as { _commandTimeoutTimer?: unknown; _clearTimers(): void };
-    if (self._commandTimeoutTimer !== undefined) self._clearTimers();
-    /* oxlint-enable no-underscore-dangle */
-  }
+    #settle(): void {
+      this.isSettled = true;
+      // The timer of `commandTimeout`, where the user's client has that option.
+      /* oxlint-disable no-underscore-dangle -- ioredis's names */
+      const self = this as unknown as { _commandTimeoutTimer: NodeJS.Timeout | undefined };
+      if (self._commandTimeoutTimer === undefined) return;
+      clearTimeout(self._commandTimeoutTimer);
+      self._commandTimeoutTimer = undefined;
+      /* oxlint-enable no-underscore-dangle */
+    }
+  };
 }
 
-// Inherits what ioredis calls on a command: its slot in a cluster, its time limit.
-Object.setPrototypeOf(SendCommand.prototype, Command.prototype);
+type SendCommandClass = ReturnType<typeof sendCommandClass>;
+
+/** One class for each copy of ioredis, nearly always one in all. */
+const classes = new WeakMap<CommandClass, SendCommandClass>();
+
+/** The class that inherits what ioredis calls on its commands: their slot in a cluster, their time limit. */
+function classFor(commands: CommandClass): SendCommandClass {
+  let made = classes.get(commands);
+  if (made === undefined) {
+    made = sendCommandClass();
+    Object.setPrototypeOf(made.prototype, commands.prototype);
+    classes.set(commands, made);
+  }
+  return made;
+}
 
 export function nameOf(to: Target): string {
   if (to.kind === 'channel') return to.sharded === true ? 'spublish' : 'publish';
