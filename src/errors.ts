@@ -105,10 +105,7 @@ export class SendError extends RedstartError {
   }
 }
 
-/**
- * Redis refused some messages of a pipeline (code `PIPELINE`). `results` has the result of each, in
- * order; `cause` is the first refusal.
- */
+/** Redis refused some messages of a pipeline (code `PIPELINE`). `results` has each in order; `cause` is the first refusal. */
 export class PipelineError extends RedstartError {
   readonly results: readonly PromiseSettledResult<number | string>[];
 
@@ -124,20 +121,28 @@ export class PipelineError extends RedstartError {
   }
 }
 
-/**
- * A message cannot be encoded: a body that JSON cannot hold, a header of the wrong type, headers
- * that are too long (code `ENCODE`).
- */
+/** An id was used before for another body (code `ID_CONFLICT`). Nothing was sent, and sending the same again is refused again. */
+export class IdConflictError extends RedstartError {
+  constructor(message: string) {
+    super('ID_CONFLICT', message);
+  }
+}
+
+/** No call with this id runs or has a kept answer (code `UNKNOWN_ID`). It is safe to make the call again under the id. */
+export class UnknownIdError extends RedstartError {
+  constructor(message: string) {
+    super('UNKNOWN_ID', message);
+  }
+}
+
+/** A body that JSON cannot hold, a header of the wrong type, headers that are too long (code `ENCODE`). */
 export class EncodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('ENCODE', message, options);
   }
 }
 
-/**
- * Received bytes that begin as a frame but are not a valid one, or a body that does not match its
- * content type (code `DECODE`).
- */
+/** Bytes that begin as a frame and are no valid one, or a body that does not match its content type (code `DECODE`). */
 export class DecodeError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('DECODE', message, options);
@@ -150,10 +155,7 @@ export interface MessageIssue {
   readonly message: string;
 }
 
-/**
- * A body does not fit its schema (code `INVALID_MESSAGE`). `issues` lists what the schema found;
- * the value itself is never included.
- */
+/** A body does not fit its schema (code `INVALID_MESSAGE`). `issues` is what the schema found, never the value itself. */
 export class InvalidMessageError extends RedstartError {
   readonly issues: readonly MessageIssue[];
 
@@ -194,10 +196,7 @@ export class NoRespondersError extends RedstartError {
   }
 }
 
-/**
- * The connection broke, so items of a streamed answer may be lost (code `STREAM_BROKEN`). The items
- * before are complete and in order.
- */
+/** The connection broke, so items of a streamed answer may be lost (code `STREAM_BROKEN`). Those before are complete and in order. */
 export class StreamBrokenError extends RedstartError {
   constructor(message: string) {
     super('STREAM_BROKEN', message);
@@ -365,6 +364,8 @@ const CLASSES = {
   BrokerClosedError,
   SendError,
   PipelineError,
+  IdConflictError,
+  UnknownIdError,
   EncodeError,
   DecodeError,
   InvalidMessageError,

@@ -122,6 +122,7 @@ export type {
   CallOptions,
   ContractCallOptions,
   ContractClient,
+  EventOptions,
   GatherResult,
   GatherOptions,
   MessageOptions,
@@ -152,21 +153,32 @@ export type {
 } from './api/handlers.ts';
 export type {
   AnswerOf,
+  BatchedEventOptions,
   BatchedOptions,
   BatchResult,
-  BatchOptionsBeside,
   BatchTo,
   KeyedOptions,
   BodyFor,
   DestinationFor,
   GatherTo,
   OptionsBeside,
+  PipelinedEventOptions,
+  PipelinedOptions,
+  PipelineTo,
   PublishResult,
   PublishTo,
   RequestManyTo,
   RequestTo,
   Sent,
 } from './api/publishing.ts';
+export type {
+  CallIdOptions,
+  IdOfEach,
+  IdOptions,
+  NoChannelId,
+  NoIdOptions,
+  NoManyId,
+} from './api/identity.ts';
 export type { Mistake } from './internal/mistake.ts';
 export type { InputOf, OutputOf } from './message/schema.ts';
 
@@ -186,6 +198,7 @@ export {
   EncodeError,
   ExhaustedError,
   HandlerTimeoutError,
+  IdConflictError,
   InvalidMessageError,
   NoMatchingHandlerError,
   NoReplyError,
@@ -202,5 +215,6 @@ export {
   SendError,
   SetupError,
   StreamBrokenError,
+  UnknownIdError,
   type MessageIssue,
 } from './errors.ts';

@@ -17,6 +17,12 @@ export interface Message<Body = unknown> {
   readonly headers: Headers;
   /** The sender's correlation id; a new random id if it sent none. */
   readonly correlationId: string;
+  /**
+   * The id that the sender gave the message (`message_id`), the same each time that it is delivered. Of
+   * a stream's entry without one, the entry's id. Of any other message without one, a new random id at
+   * each delivery.
+   */
+  readonly messageId: string;
   readonly contentType: string | undefined;
   /** The sender's `key`; `undefined` where it gave none. */
   readonly key: string | undefined;

@@ -1,6 +1,7 @@
 import { SetupError } from '../errors.ts';
 import { got, isObject } from '../internal/checks.ts';
 import type { ReplyAddress } from '../message/encoder.ts';
+import type { Extras } from '../message/extras.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Target } from '../transport/address.ts';
 import type { MessageContext } from './context.ts';
@@ -21,6 +22,8 @@ export interface PublishCommand {
   key?: string | undefined;
   /** The address of the answer, if `publish` was called with `replyTo`. */
   readonly replyTo: ReplyAddress | undefined;
+  /** The options that few messages have; undefined where none of them was given. */
+  readonly extras?: Extras | undefined;
 }
 
 /**

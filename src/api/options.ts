@@ -19,6 +19,7 @@ import { SHARED_DELIVERY, type DeliveryOptions } from './delivery.ts';
 import type { AckPolicy } from './ack-policy.ts';
 import type { Injections } from './inject.ts';
 import type { ErrorHandler } from './error-handlers.ts';
+import { window } from './identity.ts';
 import type { Middleware } from './middleware.ts';
 import type { Message } from './message.ts';
 import type { Observer } from './observer.ts';
@@ -128,6 +129,8 @@ export interface BrokerOptions extends RouterOptions {
   maxBytes?: number;
   /** Milliseconds that `stop` waits for handlers before it aborts their signals. Default 15 000. */
   gracefulTimeout?: number;
+  /** Milliseconds in which the id of a message is known: the default of the publish option `idWindow`. Default 600 000. */
+  idWindow?: number;
   rpc?: RpcDefaults;
   /** See the whole life of messages: metrics, traces. More can be added by `broker.observe`. Default: none. */
   observers?: readonly Observer[];
@@ -146,6 +149,7 @@ export const BROKER = {
   logger,
   maxBytes: count,
   gracefulTimeout: milliseconds,
+  idWindow: window,
   rpc: options(RPC),
   observers,
   control,

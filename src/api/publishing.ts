@@ -2,6 +2,7 @@ import type { HeadersInput } from '../message/headers.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
+import type { CallIdOptions, IdOfEach, IdOptions, NoChannelId, NoManyId } from './identity.ts';
 import type { Destination, MeantDestination, ReplyDestination } from './destination.ts';
 import type { Message } from './message.ts';
 
@@ -22,7 +23,7 @@ export interface KeyedOptions extends MessageOptions {
 }
 
 /** Options of a publish that waits for no answer. */
-export interface PublishOptions extends KeyedOptions {
+export interface PublishOptions extends KeyedOptions, IdOptions {
   /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
@@ -33,7 +34,7 @@ export interface PublishOptions extends KeyedOptions {
 }
 
 /** Options of a call. */
-export interface CallOptions<R extends Schema = Schema> extends KeyedOptions {
+export interface CallOptions<R extends Schema = Schema> extends KeyedOptions, CallIdOptions {
   /** Milliseconds to wait for the answer; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   timeout?: number | null;
   /** Cancels the call when it aborts: the call rejects with its reason, and the handler's `ctx.signal` aborts. */
@@ -58,8 +59,11 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
 /** The options of a call that its contract does not set. */
 export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
 
+/** Options of an event that its contract does not set. */
+export interface EventOptions<Id extends string = string> extends KeyedOptions, IdOptions<Id> {}
+
 /** Options of a call that is answered with a stream. */
-export interface RequestManyOptions<R extends Schema = Schema> extends KeyedOptions {
+export interface RequestManyOptions<R extends Schema = Schema> extends KeyedOptions, NoManyId {
   /** Milliseconds for the whole stream; `null`: no limit. Default: `null`. */
   timeout?: number | null;
   /** Milliseconds to wait for each item; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
@@ -75,7 +79,7 @@ export interface RequestManyOptions<R extends Schema = Schema> extends KeyedOpti
 }
 
 /** Options of a request to all subscribers of a channel. */
-export interface GatherOptions<R extends Schema = Schema> extends MessageOptions {
+export interface GatherOptions<R extends Schema = Schema> extends MessageOptions, NoManyId {
   channel: string;
   /** SPUBLISH, for subscribers with `sharded`. Needs Redis 7. Default false. */
   sharded?: boolean;
@@ -102,12 +106,38 @@ export interface GatherResult<T = unknown> {
   readonly missing: readonly string[];
 }
 
+/** Options of the messages of a batch that their contract does not set. */
+export interface BatchedEventOptions<Body = unknown, Id extends string = string> extends Omit<
+  EventOptions,
+  'id' | 'key'
+> {
+  id?: (body: Body, index: number) => Id;
+  /** The same for all, or a function that makes that of each. Default: none. */
+  key?: string | ((body: Body, index: number) => string);
+}
+
+/** Options of a message of a pipeline that its contract does not set. */
+export interface PipelinedEventOptions<Body = unknown> extends Omit<
+  BatchedEventOptions<Body>,
+  'id'
+> {
+  id?: string | ((body: Body, index: number) => string);
+}
+
 // What was given, `To`, chooses what the compiler compares it with: the destination that was meant, with
 // the options that it can have. So there is one signature for each method, and its error is about the
 // mistake.
 
 /** Options of `publish` for `To`. */
-type MeantOptions<To> = To extends { readonly rpc: true } ? RpcOptions : PublishOptions;
+type MeantOptions<To> = Remembered<
+  To,
+  To extends { readonly rpc: true } ? RpcOptions : PublishOptions
+>;
+
+/** The options without those that a channel cannot have. */
+type Remembered<To, Options> = To extends { readonly channel: unknown }
+  ? Omit<Options, 'id' | 'idWindow'> & NoChannelId
+  : Options;
 
 /** What `publish` takes. */
 export type PublishTo<To> = To extends string
@@ -127,7 +157,8 @@ export type RequestTo<To> = To extends string
     ? OnceAnswered<To>
     : To extends EventContract
       ? Mistake<'an event() is not answered: use publish()'>
-      : MeantDestination<To> & CallOptions & { rpc?: Mistake<'a request is always a call'> };
+      : MeantDestination<To> &
+          Remembered<To, CallOptions> & { rpc?: Mistake<'a request is always a call'> };
 
 /** What `requestMany` takes. */
 export type RequestManyTo<To> = To extends RpcContract
@@ -147,20 +178,35 @@ export type GatherTo<To> = To extends RpcContract
     ? Mistake<'an event() is not answered: use publish()'>
     : GatherOptions;
 
-/** What `publishBatch` takes, and a pipeline's `publish`. */
-export type BatchTo<To> = To extends string
+/** What a pipeline's `publish` takes. */
+export type PipelineTo<To> = Together<To, PipelinedOptions>;
+
+/** What `publishBatch` takes. */
+export type BatchTo<To> = Together<To, BatchedOptions>;
+
+type Together<To, Options> = To extends string
   ? To
   : To extends EventContract
     ? To
     : To extends RpcContract
       ? Mistake<'the messages of a batch or a pipeline are not answered: use publish() for a call'>
-      : MeantDestination<To> & BatchedOptions;
+      : MeantDestination<To> & Remembered<To, Options>;
 
-/** Options of each message of a batch or a pipeline: they wait for no answer. */
-export interface BatchedOptions extends Omit<PublishOptions, 'rpc' | 'key'> {
+/** Options of each message of a batch: they wait for no answer. */
+export interface BatchedOptions extends Omit<PublishOptions, 'rpc' | 'key' | 'id'> {
   /** The same for all, or a function that makes that of each. Default: none. */
   key?: string | KeyOfEach;
   rpc?: false | Mistake<'the messages of a batch or a pipeline are not answered'>;
+  /** Makes the id under which each message is sent once; `index` is its place in the batch. */
+  id?:
+    | IdOfEach
+    | Mistake<"each message has an id of its own: 'id' is a function (body, index) => string">;
+}
+
+/** Options of a message of a pipeline. */
+export interface PipelinedOptions extends Omit<BatchedOptions, 'id'> {
+  /** As of `publish`, or a function that makes it; `index` is the message's place in the pipeline. */
+  id?: string | IdOfEach;
 }
 
 /** What `publisher` takes as its destination. */
@@ -179,30 +225,37 @@ export type BodyFor<To> = [To] extends [never]
     ? InputOf<To['schema']>
     : unknown;
 
-/** Options beside a contract; another destination has its options in it. */
-export type OptionsBeside<To, Call = ContractCallOptions> = [To] extends [never]
+/** Options beside a contract; another destination has its options in it. `Event` are those beside an event. */
+export type OptionsBeside<To, Call = ContractCallOptions, Event = EventOptions> = [To] extends [
+  never,
+]
   ? []
   : To extends RpcContract
-    ? [options?: Call]
+    ? [options?: OfContract<To, Call>]
     : To extends EventContract
-      ? [options?: KeyedOptions]
+      ? [options?: OfContract<To, Event>]
       : [];
 
-/** The same for a batch or a pipeline. */
-export type BatchOptionsBeside<To> = [To] extends [never]
-  ? []
-  : To extends EventContract
-    ? [options?: Omit<KeyedOptions, 'key'> & { key?: string | KeyOfEach }]
-    : [];
+type OfContract<To, Options> = To extends { readonly kind: 'channel' }
+  ? Omit<Options, 'id' | 'idWindow'> & NoChannelId
+  : Options;
 
-/** What sending to `To` resolves with: the id of a stream's entry, the length of a list, or a channel's receivers. */
-export type Sent<To> = To extends { readonly stream: string } | { readonly kind: 'stream' }
+/**
+ * What sending to `To` resolves with: the id of a stream's entry, the length of a list, or a channel's
+ * receivers. Where an id was given, `Id`, a list's is that.
+ */
+export type Sent<To, Id = never> = To extends
+  | { readonly stream: string }
+  | { readonly kind: 'stream' }
+  | { readonly list: string; readonly id: unknown }
   ? string
-  : To extends string | { readonly channel: string } | { readonly list: string }
-    ? number
-    : To extends { readonly kind: 'channel' | 'list' }
+  : [Id] extends [never]
+    ? To extends string | { readonly channel: string } | { readonly list: string }
       ? number
-      : number | string;
+      : To extends { readonly kind: 'channel' | 'list' }
+        ? number
+        : number | string
+    : string;
 
 /** The value of an answer: that of its schema, else `T`. */
 export type AnswerOf<To, T> = To extends RpcContract
@@ -212,15 +265,20 @@ export type AnswerOf<To, T> = To extends RpcContract
     : T;
 
 /** What `publish` resolves with. */
-export type PublishResult<To, T> = To extends RpcContract | { readonly rpc: true }
+export type PublishResult<To, T, Id = never> = To extends RpcContract | { readonly rpc: true }
   ? AnswerOf<To, T>
-  : Sent<To>;
+  : Sent<To, Id>;
 
-/** What `publishBatch` resolves with: the length of the list, the ids in the stream, or the receivers of each. */
-export type BatchResult<To> = To extends { readonly list: string } | { readonly kind: 'list' }
-  ? number
-  : To extends Contract
-    ? Sent<To>[]
+/**
+ * What `publishBatch` resolves with: the length of the list, the ids in the stream, or the receivers of
+ * each; with ids, also of a list, the result of each.
+ */
+export type BatchResult<To, Id = never> = To extends { readonly list: string; readonly id: unknown }
+  ? string[]
+  : To extends { readonly list: string } | { readonly kind: 'list' }
+    ? [Id] extends [never]
+      ? number
+      : string[]
     : Sent<To>[];
 
 /** The methods that send messages and make calls, which brokers have. */
@@ -234,11 +292,11 @@ export interface Publishing {
    * `NoRespondersError`, `OverloadedError`, `SendError` or `BrokerClosedError`. By a contract, also
    * with `InvalidMessageError` if the body or the answer does not fit.
    */
-  publish<T = unknown, const To = Destination & RpcOptions>(
+  publish<T = unknown, const To = Destination & RpcOptions, Id extends string = never>(
     body: BodyFor<To>,
     to: PublishTo<To>,
-    ...options: OptionsBeside<To>
-  ): Promise<PublishResult<To, T>>;
+    ...options: OptionsBeside<To, ContractCallOptions, EventOptions<Id>>
+  ): Promise<PublishResult<To, T, Id>>;
 
   /** Like `publish` with `rpc: true` or by a contract, but resolves with the whole answering message. */
   request<T = unknown, const To = string | (Destination & CallOptions)>(
@@ -272,11 +330,11 @@ export interface Publishing {
    * Sends many messages in one round trip. Resolves with the length of the list, the ids in the
    * stream, or the receivers of each. Rejects with `SendError`.
    */
-  publishBatch<const To>(
+  publishBatch<const To, Id extends string = never>(
     bodies: readonly BodyFor<To>[],
     to: BatchTo<To>,
-    ...options: BatchOptionsBeside<To>
-  ): Promise<BatchResult<To>>;
+    ...options: OptionsBeside<To, never, BatchedEventOptions<BodyFor<To>, Id>>
+  ): Promise<BatchResult<To, Id>>;
 }
 
 /** One function for each contract, typed by it. */
@@ -292,7 +350,7 @@ export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> 
           options?: ContractCallOptions,
         ) => Promise<OutputOf<Contracts[Name]['reply']>>
     : Contracts[Name] extends EventContract
-      ? (body: BodyFor<Contracts[Name]>, options?: KeyedOptions) => Promise<Sent<Contracts[Name]>>
+      ? (body: BodyFor<Contracts[Name]>, options?: EventOptions) => Promise<Sent<Contracts[Name]>>
       : never;
 };
 

@@ -6,6 +6,9 @@ import { binaryFormat, type MessageFormat } from '../message/format.ts';
 import { Sender } from '../publish/sender.ts';
 import type { Session } from '../rpc/session.ts';
 
+/** The default of `idWindow`: ten minutes. */
+const ID_WINDOW = 600_000;
+
 /** The default of `maxBytes`. */
 const MAX_BYTES = 16 * 2 ** 20;
 
@@ -21,6 +24,8 @@ export interface SendersOptions extends Formats {
   readonly timeout: number | null;
   /** Bytes of the largest frame that is sent. */
   readonly maxBytes?: number;
+  /** Milliseconds in which the id of a message is known. */
+  readonly idWindow?: number;
   readonly observers: Observers;
 }
 
@@ -46,6 +51,7 @@ export class Senders {
       prefix,
       middlewares: () => this.publishing(middlewares()),
       timeout: this.#options.timeout,
+      idWindow: this.#options.idWindow ?? ID_WINDOW,
       observers: this.#options.observers,
     });
   }

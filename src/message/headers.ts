@@ -11,6 +11,8 @@ export type Headers = Readonly<Record<string, string>>;
 export const CORRELATION_ID = 'correlation_id';
 export const CONTENT_TYPE = 'content-type';
 export const REPLY_TO = 'reply_to';
+/** The id that the sender gave the message. FastStream reads it and never writes it. */
+export const MESSAGE_ID = 'message_id';
 
 /** Header names of redstart; FastStream ignores them. */
 export const CALL = 'redstart-call';

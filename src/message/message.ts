@@ -10,6 +10,7 @@ import {
   FROM,
   GATHER,
   KEY,
+  MESSAGE_ID,
   NAME,
   REPLY_KIND,
   REPLY_TO,
@@ -44,6 +45,7 @@ export class ReceivedMessage<Body = unknown> {
   readonly frame: Frame;
   private allHeaders: Headers | undefined;
   private correlation: string | undefined;
+  private ownId: string | undefined;
   /** The values of {@link KEYS}, once one of them has been read. */
   private known: (string | undefined)[] | undefined;
 
@@ -57,6 +59,7 @@ export class ReceivedMessage<Body = unknown> {
     this.frame = frame;
     this.allHeaders = undefined;
     this.correlation = undefined;
+    this.ownId = undefined;
     this.known = undefined;
   }
 
@@ -68,6 +71,11 @@ export class ReceivedMessage<Body = unknown> {
   /** The sender's correlation id; a new random id if it sent none. */
   get correlationId(): string {
     return (this.correlation ??= this.header(CORRELATION_ID_KEY) ?? randomId(22));
+  }
+
+  /** The sender's id of the message; of a stream's entry without one, the entry's id; else a new random id. */
+  get messageId(): string {
+    return (this.ownId ??= this.header(MESSAGE_ID_KEY) ?? this.id ?? randomId(22));
   }
 
   get contentType(): string | undefined {
@@ -156,3 +164,4 @@ export const GATHER_KEY: HeaderKey = key(GATHER, MAX_WORD);
 export const NAME_KEY: HeaderKey = key(NAME, MAX_NAME);
 export const FOR_KEY: HeaderKey = key(FOR, MAX_NAME);
 const KEY_KEY: HeaderKey = key(KEY, MAX_NAME);
+export const MESSAGE_ID_KEY: HeaderKey = key(MESSAGE_ID, MAX_NAME);

@@ -1,6 +1,7 @@
 import type { Destination } from '../api/destination.ts';
 import { schema } from '../api/from-type.ts';
 import { address, headers, signal } from '../api/option-checks.ts';
+import { NO_ID, id, idWindow } from '../api/identity.ts';
 import type {
   GatherOptions,
   RpcOptions,
@@ -46,6 +47,8 @@ export interface AnyOptions {
   itemTimeout?: number | null;
   window?: number;
   max?: number;
+  id?: string | ((body: unknown, index: number) => string);
+  idWindow?: number;
 }
 
 /** `targetOf` checks the names. The sender refuses `maxlen` for a channel or a list. */
@@ -72,6 +75,8 @@ const PUBLISH = {
   replyChannel: oneOf(['shared', 'dedicated']),
   replyTo: address,
   rpc: flag,
+  id,
+  idWindow,
 } satisfies Checks<Destination & (PublishOptions | RpcOptions)>;
 
 /** No responder sends more items ahead than this. */
@@ -88,6 +93,7 @@ const STREAM = {
   ...CALL,
   itemTimeout: millisecondsOrNull,
   window,
+  ...NO_ID,
 } satisfies Checks<Destination & RequestManyOptions>;
 
 const { key: _, ...UNKEYED } = CALL;
@@ -97,6 +103,7 @@ const GATHER = {
   channel: checkedByReader,
   sharded: checkedByReader,
   max: count,
+  ...NO_ID,
 } satisfies Checks<GatherOptions>;
 
 /** The checks of one kind of message. A Map: the lookup runs for every message. */

@@ -1,5 +1,10 @@
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { BatchOptionsBeside, BatchTo, BodyFor } from '../api/publishing.ts';
+import type {
+  BodyFor,
+  OptionsBeside,
+  PipelineTo,
+  PipelinedEventOptions,
+} from '../api/publishing.ts';
 import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';
 import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
@@ -52,7 +57,11 @@ export class PublishPipeline {
   }
 
   /** Adds a message, by an event's contract or for another destination. It is checked and sent by `send`. */
-  publish<const To>(body: BodyFor<To>, to: BatchTo<To>, ...options: BatchOptionsBeside<To>): this;
+  publish<const To>(
+    body: BodyFor<To>,
+    to: PipelineTo<To>,
+    ...options: OptionsBeside<To, never, PipelinedEventOptions<BodyFor<To>>>
+  ): this;
   publish(body: unknown, to: unknown, more?: object): this {
     this.#messages.push({ body, to, more });
     return this;
@@ -94,11 +103,11 @@ interface PassingMessage {
 export async function sendTogether(
   commands: readonly PublishCommand[],
   middlewares: readonly PublishMiddleware[],
-  encode: (command: PublishCommand) => Uint8Array,
+  prepare: (command: PublishCommand) => Outbound,
   send: (outbound: readonly Outbound[]) => Promise<Results>,
 ): Promise<Results> {
   if (middlewares.length === 0) {
-    return send(commands.map((command) => ({ to: command.to, frame: encode(command) })));
+    return send(commands.map(prepare));
   }
   let isSending = false;
   let firstError: { readonly error: unknown } | undefined;
@@ -110,7 +119,7 @@ export async function sendTogether(
   }));
   const pass = async (message: PassingMessage): Promise<number | string> => {
     const run = composePublish(middlewares, async (command) => {
-      if (!isSending) message.outbound = { to: command.to, frame: encode(command) };
+      if (!isSending) message.outbound = prepare(command);
       else if (message.outbound === undefined) throw tooLate();
       message.decided.resolve();
       return message.sent.promise;
@@ -167,14 +176,17 @@ export async function sendFrames(
   }
 }
 
-/** Sends a batch in one round trip: where all of it still goes to the list that was given, with one RPUSH. */
+/** Sends a batch in one round trip: where none has an id and all of it still goes to the list that was given, with one RPUSH. */
 export async function sendBatchFrames(
   transport: Transport,
   target: Target,
   outbound: readonly Outbound[],
 ): Promise<Results> {
   const { kind, name } = target;
-  if (kind !== 'list' || outbound.some(({ to }) => to.kind !== kind || to.name !== name)) {
+  if (
+    kind !== 'list' ||
+    outbound.some(({ to, once }) => to.name !== name || to.kind !== kind || once !== undefined)
+  ) {
     return sendFrames(transport, outbound, false);
   }
   const frames = outbound.map(({ frame }) => frame);

@@ -1,9 +1,10 @@
 import type { PublisherSpec } from '../api/check.ts';
 import { isRpc, type RpcContract } from '../api/contract.ts';
 import type { Message } from '../api/message.ts';
+import type { IdOptions } from '../api/identity.ts';
 import type {
   AnswerOf,
-  BatchedOptions,
+  BatchedEventOptions,
   BatchResult,
   CallOptions,
   ContractCallOptions,
@@ -36,14 +37,14 @@ export class Publisher<S extends Schema, To> {
    * of a call, with the answer's value. Rejects with `InvalidMessageError` if the body does not fit the
    * publisher's schema.
    */
-  async publish(
+  async publish<Id extends string = never>(
     body: InputOf<S>,
-    options: To extends RpcContract ? ContractCallOptions : PublishOptions = {},
-  ): Promise<PublishResult<To, unknown>> {
+    options: To extends RpcContract ? ContractCallOptions : PublishOptions & IdOptions<Id> = {},
+  ): Promise<PublishResult<To, unknown, Id>> {
     const { contract } = this.#spec;
     const call = contract !== undefined && isRpc(contract) ? contract : undefined;
     if (call !== undefined) return this.#sender.publish(body, call, this.#withDefaults(options));
-    return this.send(body, options) as Promise<PublishResult<To, unknown>>;
+    return this.send(body, options) as Promise<PublishResult<To, unknown, Id>>;
   }
 
   /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
@@ -58,11 +59,11 @@ export class Publisher<S extends Schema, To> {
     return this.#sender.request(body, { ...call, ...destination });
   }
 
-  /** Sends many messages in one round trip. Resolves with the length of a list, or the ids or receivers of each. */
-  async publishBatch(
+  /** Sends many messages in one round trip. Resolves as `broker.publishBatch` does. */
+  async publishBatch<Id extends string = never>(
     bodies: readonly InputOf<S>[],
-    options: BatchedOptions = {},
-  ): Promise<BatchResult<To>> {
+    options: Omit<PublishOptions, 'id'> & BatchedEventOptions<InputOf<S>, Id> = {},
+  ): Promise<BatchResult<To, Id>> {
     const { contract, destination } = this.#spec;
     const all = this.#withDefaults(options);
     if (contract !== undefined) return this.#sender.publishBatch(bodies, contract, all);

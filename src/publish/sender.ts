@@ -4,7 +4,8 @@ import type { Observers } from '../api/observer.ts';
 import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { uniqueId } from '../internal/ids.ts';
-import type { Encoder, ReplyAddress } from '../message/encoder.ts';
+import { extraHeaders } from '../message/extras.ts';
+import type { Encoder } from '../message/encoder.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import { validator } from '../message/schema.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
@@ -13,8 +14,7 @@ import type { StreamCommand } from '../rpc/caller/stream-call.ts';
 import { observed, observedStream } from '../rpc/observed.ts';
 import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
-import { targetOf, type Target } from '../transport/address.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { Outbound, Transport } from '../transport/transport.ts';
 import {
   GATHER_CHECKS,
   STREAM_CHECKS,
@@ -33,8 +33,10 @@ import {
   withDeclaredErrors,
   type Verb,
 } from './contracts.ts';
+import { extrasOf, onceOf, sendOutbound } from './identity.ts';
 import { forbidKeyFunction, keyIn, keyed } from './keys.ts';
 import { LazyStream } from './lazy-stream.ts';
+import { replyAddressIn, targetIn } from './places.ts';
 import {
   PublishPipeline,
   asSendError,
@@ -55,6 +57,8 @@ export interface SenderOptions {
   readonly middlewares: () => readonly PublishMiddleware[];
   /** The default of a call's `timeout`, in milliseconds; `null` is none. */
   readonly timeout: number | null;
+  /** The default of `idWindow`, in milliseconds. */
+  readonly idWindow: number;
   readonly observers: Observers;
 }
 
@@ -175,9 +179,10 @@ export class Sender implements Publishing {
     if (isContract(to)) await Promise.all(bodies.map((body) => checkBody(to, body)));
     const { transport } = await this.#options.session();
     const commands = bodies.map((body, i) => this.#command(verb, body, options, parent, i));
-    const target = this.#target(options, verb);
+    const target = targetIn(options, verb, this.#options.prefix);
     if (commands.length === 0) return target.kind === 'list' ? 0 : [];
-    if (this.#middlewares.length === 0 && this.#options.observers.active === undefined) {
+    const isPlain = options.id === undefined;
+    if (isPlain && this.#middlewares.length === 0 && this.#options.observers.active === undefined) {
       const frames = commands.map((command) => this.#encode(command));
       return transport.sendBatch(target, frames).catch((error: unknown) => {
         throw asSendError(target, error);
@@ -190,7 +195,7 @@ export class Sender implements Publishing {
       if (result.status === 'rejected') throw result.reason;
       return result.value;
     });
-    return target.kind === 'list' ? sent.at(-1) : sent;
+    return target.kind === 'list' && isPlain ? sent.at(-1) : sent;
   }
 
   async #sendCollected(
@@ -220,7 +225,7 @@ export class Sender implements Publishing {
       this.#options.observers.active === undefined
         ? this.#middlewares
         : [...this.#middlewares, this.#observe];
-    return sendTogether(commands, middlewares, (command) => this.#encode(command), send);
+    return sendTogether(commands, middlewares, (command) => this.#prepare(command), send);
   }
 
   #requestMany(
@@ -280,15 +285,16 @@ export class Sender implements Publishing {
     parent: ParentMessage | undefined,
     index = 0,
   ): PublishCommand {
-    const { replyTo } = options;
+    const { prefix } = this.#options;
     return {
       type: 'publish',
-      to: this.#target(options, verb),
+      to: targetIn(options, verb, prefix),
       body,
       headers: options.headers,
       key: keyIn(options.key, body, index, verb),
       correlationId: options.correlationId ?? parent?.correlationId ?? uniqueId(),
-      replyTo: replyTo === undefined ? undefined : this.#replyAddress(replyTo, verb),
+      replyTo: replyAddressIn(options.replyTo, verb, prefix),
+      extras: extrasOf(options, body, index, verb),
     };
   }
 
@@ -301,12 +307,13 @@ export class Sender implements Publishing {
     const call = uniqueId();
     return {
       type: 'request',
-      to: this.#target(options, verb),
+      to: targetIn(options, verb, this.#options.prefix),
       body,
       headers: options.headers,
       key: keyIn(options.key, body, 0, verb),
       correlationId: options.correlationId ?? parent?.correlationId ?? call,
       replyTo: undefined,
+      extras: extrasOf(options, body, 0, verb),
       call,
       timeout: timeLeft(
         options.timeout === undefined ? this.#options.timeout : options.timeout,
@@ -352,32 +359,28 @@ export class Sender implements Publishing {
   }
 
   #transmit(transport: Transport, command: PublishCommand): Promise<number | string> {
-    return transport.send(command.to, this.#encode(command)).catch((error: unknown) => {
-      throw asSendError(command.to, error);
+    const { extras, to } = command;
+    const sent =
+      extras === undefined
+        ? transport.send(to, this.#encode(command))
+        : sendOutbound(transport, this.#prepare(command));
+    return sent.catch((error: unknown) => {
+      throw asSendError(to, error);
     });
   }
 
+  /** A message as the transport sends it, with its extras. */
+  #prepare(command: PublishCommand): Outbound {
+    const frame = this.#encode(command);
+    const { to, extras } = command;
+    if (extras === undefined) return { to, frame };
+    const { encoder, idWindow } = this.#options;
+    return { to, frame, once: onceOf(extras, to, frame, encoder.format, idWindow) };
+  }
+
   #encode(command: PublishCommand): Uint8Array {
-    return this.#options.encoder.encode(command, command.replyTo);
-  }
-
-  #target(options: AnyOptions, verb: Verb): Target {
-    const target = targetOf(options, verb);
-    const { prefix } = this.#options;
-    if (prefix === '' && options.maxlen === undefined) return target;
-    if (options.maxlen !== undefined && target.kind !== 'stream') {
-      throw new SetupError(
-        `${verb}: 'maxlen' only means something for a stream, not for a ${target.kind}`,
-      );
-    }
-    return { ...target, name: prefix + target.name, maxlen: options.maxlen };
-  }
-
-  #replyAddress(replyTo: unknown, verb: Verb): ReplyAddress {
-    const given = typeof replyTo === 'string' ? { channel: replyTo } : (replyTo as object);
-    const { kind, name, sharded } = targetOf(given, `${verb}: replyTo`);
-    if (sharded) throw new SetupError(`${verb}: an answer cannot go to a sharded channel`);
-    return { kind, name: this.#options.prefix + name };
+    const { extras, replyTo } = command;
+    return this.#options.encoder.encode(command, replyTo, extras && extraHeaders(extras));
   }
 
   get #middlewares(): readonly PublishMiddleware[] {

@@ -4,6 +4,7 @@ import type { RedstartError } from '../errors.ts';
 import {
   DecodeError,
   EncodeError,
+  IdConflictError,
   InvalidMessageError,
   NoMatchingHandlerError,
   NoReplyError,
@@ -40,6 +41,7 @@ const REBUILT = new Map<string, { readonly prototype: object }>([
   ['DECODE', DecodeError],
   ['ENCODE', EncodeError],
   ['STREAM_BROKEN', StreamBrokenError],
+  ['ID_CONFLICT', IdConflictError],
 ]);
 
 /** Never throws, whatever the handler threw: getters that throw and proxies are errors, too. */

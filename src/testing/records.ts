@@ -1,5 +1,6 @@
 import type { MessageContext } from '../api/context.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
+import { extraHeaders } from '../message/extras.ts';
 import type { Headers } from '../message/headers.ts';
 import type { Message } from '../api/message.ts';
 import type { Middleware, PublishCommand } from '../api/middleware.ts';
@@ -92,8 +93,11 @@ export class Records {
       this.drops--;
       return 1; // one receiver, as if the answer were lost on the caller's side
     }
-    const { to, body, headers = {}, correlationId, type } = command;
-    const texts = Object.entries(headers).map(([name, value]) => [name, String(value)]);
+    const { to, body, headers, extras = {}, correlationId, type } = command;
+    const texts = Object.entries({ ...headers, ...extraHeaders(extras) }).map(([name, value]) => [
+      name,
+      String(value),
+    ]);
     const message = { body, headers: Object.fromEntries(texts) as Headers, correlationId, type };
     const sent = { to, message };
     this.#sent.push(sent);

@@ -8,7 +8,7 @@ import { CancelledError, SetupError } from '../errors.ts';
 import { checkKeys, got, isObject } from '../internal/checks.ts';
 import { randomId } from '../internal/ids.ts';
 import { silentLogger, type Logger } from '../internal/logger.ts';
-import { KEY, type HeadersInput } from '../message/headers.ts';
+import { KEY, MESSAGE_ID, type HeadersInput } from '../message/headers.ts';
 import type { MessageSource } from '../message/message.ts';
 import { isContract } from '../api/contract.ts';
 import { targetOf } from '../transport/address.ts';
@@ -127,11 +127,13 @@ function messageOf<Body>(body: Body, options: TestContextOptions): Message<Body>
   const { correlationId = randomId(22), source = { channel: 'test' }, deliveryCount = 1 } = options;
   const given = Object.entries(options.headers ?? {});
   const headers = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+  const id = 'stream' in source ? '1-0' : undefined;
   return {
     body,
     raw: Buffer.alloc(0),
     source,
-    id: 'stream' in source ? '1-0' : undefined,
+    id,
+    messageId: headers[MESSAGE_ID] ?? id ?? randomId(22),
     deliveryCount,
     headers: { ...headers, correlation_id: correlationId },
     correlationId,

@@ -1,4 +1,5 @@
 import type { Target } from './address.ts';
+import type { Once } from './marks.ts';
 import type { Sources } from './source.ts';
 import type { Store } from './store.ts';
 
@@ -14,6 +15,12 @@ export interface Transport extends Sources, Store {
   onConnection(listener: (state: 'up' | 'down') => void): void;
   /** Sends one frame. Resolves with the receivers of a channel, the length of a list, or the id of a stream's entry. */
   send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string>;
+  /**
+   * Sends one frame to a list or a stream, unless one with this id was sent there within its window.
+   * Resolves with the id of the first one's entry, or the id itself for a list. Rejects with
+   * `IdConflictError` where the first one has another digest. One script, so it may be sent again.
+   */
+  sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string>;
   /** `send` without a promise, for the hot path. `receipt` may be told before this returns. */
   post(to: Target, frame: Uint8Array, receipt: Receipt): void;
   /** Sends many frames to one target, in order and in one round trip. */
@@ -42,6 +49,8 @@ export interface Transport extends Sources, Store {
 export interface Outbound {
   readonly to: Target;
   readonly frame: Uint8Array;
+  /** Sent once under its id; see {@link Transport.sendOnce}. */
+  readonly once?: Once | undefined;
 }
 
 /** Takes the server's answer to one frame. */

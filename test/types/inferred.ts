@@ -46,6 +46,11 @@ export async function results(): Promise<void> {
   expectTypeOf(await broker.publishBatch([1], { stream: 'a' })).toEqualTypeOf<string[]>();
   expectTypeOf(await broker.publishBatch([1], 'a')).toEqualTypeOf<number[]>();
 
+  // With an id, a list's message resolves with that.
+  expectTypeOf(await broker.publish(1, { list: 'a', id: 'x' })).toEqualTypeOf<string>();
+  const withIds = broker.publishBatch([1], { list: 'a', id: (n: number, i) => `${n}-${i}` });
+  expectTypeOf(await withIds).toEqualTypeOf<string[]>();
+
   // A publisher takes what its schema takes, and sends like a publish.
   const orders = broker.publisher({ stream: 'a' }, { schema: Order });
   expectTypeOf(orders.publish).parameter(0).toEqualTypeOf<{ sku: string; at: string }>();
@@ -72,6 +77,10 @@ export async function contracts(): Promise<void> {
   expectTypeOf(items).toEqualTypeOf<AsyncIterableIterator<number, undefined>>();
   expectTypeOf(await broker.publishBatch([order], placed)).toEqualTypeOf<string[]>();
   expectTypeOf(await broker.publishBatch([order], queued)).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publish(order, queued, { headers: {} })).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publish(order, queued, { id: 'x' })).toEqualTypeOf<string>();
+  const skus = broker.publishBatch([order], queued, { id: ({ sku }) => sku });
+  expectTypeOf(await skus).toEqualTypeOf<string[]>();
 
   const client = broker.clientFor({ place, many, placed, queued });
   expectTypeOf(await client.place(order)).toEqualTypeOf<Parsed>();

@@ -338,6 +338,25 @@ export async function contracts(): Promise<void> {
   await broker.publish('a', lines);
   // @ts-expect-error: the contract is answered once
   broker.requestMany({ sku: 'a', quantity: 1 }, place);
+  const asked = rpc('a', { request: z.string(), reply: z.string() });
+  // @ts-expect-error: a channel remembers no ids
+  await broker.publish('a', { channel: 'a', id: 'x' });
+  // @ts-expect-error: nor does the channel of a call
+  await broker.request('a', { channel: 'a', id: 'x' });
+  // @ts-expect-error: nor does that of a contract
+  await broker.publish('a', asked, { id: 'x' });
+  // @ts-expect-error: nor does that of an event
+  await broker.publish('a', event('a', { schema: z.string() }), { id: 'x' });
+  // @ts-expect-error: a call's answer is kept as long as its responder says
+  await broker.publish('a', { list: 'a', rpc: true, id: 'x', idWindow: 5 });
+  // @ts-expect-error: an answer in many parts is not kept
+  broker.requestMany('a', { list: 'a', id: 'x' });
+  // @ts-expect-error: nor are many answers
+  await broker.gather('a', { channel: 'a', id: 'x' });
+  // @ts-expect-error: each message of a batch has an id of its own
+  await broker.publishBatch(['a'], { list: 'a', id: 'x' });
+  // @ts-expect-error: a misspelt option beside an id
+  await broker.publish({ sku: 'a', quantity: 1 }, placed, { id: 'x', hedaers: {} });
   // @ts-expect-error: a publisher's body fits its contract
   await broker.publisher(placed).publish({ sku: 1 });
   // @ts-expect-error: its schema is the contract's

@@ -2,6 +2,7 @@ import { NoRespondersError, RpcTimeoutError, type RedstartError } from '../../er
 import { monotonicTime, unixTime } from '../../internal/clock.ts';
 import { Deadlines } from '../../internal/deadlines.ts';
 import { offAbort, onAbort } from '../../internal/signals.ts';
+import { extraHeaders } from '../../message/extras.ts';
 import { CALL, DEADLINE } from '../../message/headers.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { binaryFormat } from '../../message/format.ts';
@@ -136,6 +137,7 @@ export class Calls implements CallOwner {
   frame(call: PendingCall, extra: Record<string, string>): Uint8Array {
     const { command } = call;
     extra[CALL] = command.call;
+    if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
     if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(deadlineOf(call)));
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }

@@ -4,6 +4,7 @@
  */
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
+import type { Once } from '../marks.ts';
 import { Listeners } from '../listeners.ts';
 import { PushSource } from '../push-source.ts';
 import { missingStream } from '../source.ts';
@@ -81,6 +82,16 @@ export class MemoryTransport implements Transport {
     return this.server.stream(to.name).add(bytes, to.maxlen);
   }
 
+  sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string> {
+    const { kind, name, maxlen } = to;
+    return this.#run((server) => {
+      const bytes = Buffer.from(frame);
+      return server.marks.sendOnce(to, once, () =>
+        kind === 'list' ? server.list(name).push(bytes) : server.stream(name).add(bytes, maxlen),
+      );
+    });
+  }
+
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
     this.send(to, frame).then(
       (reply) => receipt.sent(reply),
@@ -99,7 +110,11 @@ export class MemoryTransport implements Transport {
 
   // All are carried out in one tick: no other command runs between them, transaction or not.
   sendAll(outbound: readonly Outbound[]): Promise<PromiseSettledResult<number | string>[]> {
-    return Promise.allSettled(outbound.map(({ to, frame }) => this.send(to, frame)));
+    return Promise.allSettled(
+      outbound.map(({ to, frame, once }) =>
+        once === undefined ? this.send(to, frame) : this.sendOnce(to, frame, once),
+      ),
+    );
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {

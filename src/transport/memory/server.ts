@@ -1,6 +1,7 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { globMatcher } from '../glob.ts';
 import { MemoryList } from './list.ts';
+import { MemoryMarks } from './marks.ts';
 import { MemoryStream } from './stream.ts';
 import type { Listeners } from '../listeners.ts';
 
@@ -24,6 +25,7 @@ export class MemoryServer {
   readonly #name: string;
   readonly #lists = new Map<string, MemoryList>();
   readonly #streams = new Map<string, MemoryStream>();
+  readonly marks = new MemoryMarks();
   readonly #channels = new Map<string, Set<Sinks>>();
   readonly #sharded = new Map<string, Set<Sinks>>();
   readonly #patterns = new Map<

@@ -3,6 +3,7 @@ import type { Cluster, Command, Redis } from 'ioredis';
 import { RedstartError, SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
+import type { Once } from '../marks.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
 import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
@@ -16,6 +17,7 @@ import { delivery, entries, groupRows, items } from './replies.ts';
 import { GroupSource } from './group-source.ts';
 import { ReliableListSource } from './reliable-list-source.ts';
 import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
+import { SendOnce, sentOnce } from './send-once.ts';
 import { StreamSource } from './stream-source.ts';
 import { adviceOn } from './advice.ts';
 
@@ -30,6 +32,7 @@ export class RedisTransport implements Transport {
   readonly #report: Report;
   readonly #commands: CommandClass;
   readonly #sendCommands: SendCommands;
+  readonly #sendOnce: SendOnce;
   readonly #pubsub: PubSub;
   /** On a cluster: connections for sharded channels, which must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
@@ -47,6 +50,7 @@ export class RedisTransport implements Transport {
     this.#client = this.#connections.client;
     this.#commands = commandClassOf(this.#client);
     this.#sendCommands = new SendCommands(this.#commands);
+    this.#sendOnce = new SendOnce(this.#client);
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.#pubsub.onRestored(this.#channelsRestored);
@@ -92,6 +96,10 @@ export class RedisTransport implements Transport {
     return new Promise((sent, refused) => this.post(to, frame, { sent, refused }));
   }
 
+  sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string> {
+    return this.#sendOnce.send(to, frame as Buffer, once);
+  }
+
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
     // Where somebody traces ioredis's commands, or ioredis is one that ours do not fit, its own are sent.
     if (COMMANDS.hasSubscribers || !this.#sendCommands.isUsable) {
@@ -121,15 +129,23 @@ export class RedisTransport implements Transport {
     transaction: boolean,
   ): Promise<PromiseSettledResult<number | string>[]> {
     if (!transaction)
-      return Promise.allSettled(outbound.map(({ to, frame }) => this.send(to, frame)));
+      return Promise.allSettled(
+        outbound.map(({ to, frame, once }) =>
+          once === undefined ? this.send(to, frame) : this.sendOnce(to, frame, once),
+        ),
+      );
     const multi = this.#client.multi();
-    for (const { to, frame } of outbound)
-      multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
+    for (const { to, frame, once } of outbound) {
+      if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
+      else this.#sendOnce.addTo(multi, to, frame as Buffer, once);
+    }
     const replies = (await multi.exec()) ?? [];
-    return replies.map(([error, value]) =>
-      error === null
-        ? { status: 'fulfilled', value: value as number | string }
-        : { status: 'rejected', reason: error },
+    return Promise.allSettled(
+      replies.map(async ([error, value], i) => {
+        if (error !== null) throw error;
+        const { to, once } = outbound[i] as Outbound;
+        return once === undefined ? (value as number | string) : sentOnce(to, once, value);
+      }),
     );
   }
 

@@ -24,9 +24,18 @@ export class Script {
   readonly #flagged: Form;
   readonly #plain: Form;
 
-  constructor(text: string) {
-    this.#flagged = formOf(ALLOW_OOM + text);
+  /** With `settles` false, its writes are refused while the server is out of memory: it sends new messages. */
+  constructor(text: string, settles = true) {
     this.#plain = formOf(text);
+    this.#flagged = settles ? formOf(ALLOW_OOM + text) : this.#plain;
+  }
+
+  /** The arguments of an EVAL with the whole text, for where it must not fail because the server does not know it yet. */
+  inFull(
+    keys: readonly string[],
+    args: readonly (string | number | Buffer)[],
+  ): (string | number | Buffer)[] {
+    return [this.#plain.text, keys.length, ...keys, ...args];
   }
 
   /** Runs it; strings in the reply are buffers. All keys must be in one slot. */

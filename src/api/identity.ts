@@ -1,0 +1,98 @@
+/** Options by which a message or a call is sent, handled and answered once. */
+import { SetupError } from '../errors.ts';
+import { milliseconds, wrong, type Check } from '../internal/checks.ts';
+import type { Mistake } from '../internal/mistake.ts';
+import { MESSAGE_ID } from '../message/headers.ts';
+import { MAX_NAME } from '../message/message.ts';
+
+const EXPECTED = `a string of 1 to ${MAX_NAME} bytes`;
+
+/** Options of a message to a list or a stream. */
+export interface IdOptions<Id extends string = string> {
+  /**
+   * The message is sent once under this id, for `idWindow` milliseconds: a second publish of the same
+   * body sends nothing. Resolves with the id of the first one's entry, or the id itself for a list.
+   * Rejects with `IdConflictError` for another body. Sent as the header `message_id`. 1 to 1 024 bytes.
+   */
+  id?: Id;
+  /** Milliseconds in which the id is known, from the first publish on. Default: the broker's, 600 000. */
+  idWindow?: number;
+}
+
+/** Option of a call to a list or a stream. */
+export interface CallIdOptions {
+  /**
+   * The call is handled once under this id: a second call of the same body joins the one that runs, or
+   * gets the kept answer (`answers.keep` of the responder's broker). Rejects with `IdConflictError` for
+   * another body. 1 to 1 024 bytes.
+   */
+  id?: string;
+  idWindow?: Mistake<"'idWindow' is for messages: a call's answer is kept for the broker's 'answers.keep'">;
+}
+
+/** For what has no list or stream to remember ids beside. */
+export interface NoIdOptions<Text extends string> {
+  id?: Mistake<Text>;
+  idWindow?: Mistake<Text>;
+}
+
+/** For messages to channels. */
+export type NoChannelId = NoIdOptions<"'id' needs a list or a stream: a channel remembers nothing">;
+
+/** For calls with many answers. */
+export type NoManyId = NoIdOptions<"'id' is for calls with one answer: publish() and request()">;
+
+/** Makes the id of one message of a batch or a pipeline. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the bodies that it is called with are the caller's own
+export type IdOfEach<Body = any> = (body: Body, index: number) => string;
+
+/** Whether a value can be an id. */
+export function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= MAX_NAME;
+}
+
+/** The option of a publish, a call, a batch or a pipeline; `where` is the method. */
+export const id: Check = (value, key, where, all) => {
+  const { channel, headers } = all;
+  if (channel !== undefined) {
+    throw new SetupError(
+      `${where}: '${key}' needs a list or a stream: a channel remembers nothing, and its messages are not sent again`,
+    );
+  }
+  const isBatch = where === 'publishBatch';
+  if (typeof value === 'function' && (isBatch || where === 'pipeline')) return;
+  if (isBatch) {
+    const expected = 'a function (body, index) => string, since each message has an id of its own';
+    throw wrong(where, key, expected, value);
+  }
+  if (!isId(value)) throw wrong(where, key, EXPECTED, value);
+  if ((headers as Record<string, unknown> | undefined)?.[MESSAGE_ID] === undefined) return;
+  throw new SetupError(
+    `${where}: '${key}' is sent as the header '${MESSAGE_ID}': give one or the other`,
+  );
+};
+
+export const idWindow: Check = (value, key, where, all) => {
+  window(value, key, where, all);
+  if (all['id'] === undefined)
+    throw new SetupError(`${where}: '${key}' only means something together with 'id'`);
+  if (all['rpc'] !== true && where !== 'request') return;
+  throw new SetupError(
+    `${where}: '${key}' is for messages: a call's answer is kept for the broker's 'answers.keep'`,
+  );
+};
+
+/** Milliseconds in which the server remembers something: at least one. */
+export const window: Check = (value, key, where) => {
+  milliseconds(value, key, where);
+  if ((value as number) < 1) throw wrong(where, key, 'milliseconds, 1 or more', value, 'number');
+};
+
+const noId: Check = (_value, key, where) => {
+  throw new SetupError(
+    `${where}: '${key}' is an option of publish and request to a list or a stream, which have one answer: leave it out`,
+  );
+};
+
+/** For calls with many answers. */
+export const NO_ID = { id: noId, idWindow: noId };

@@ -1,0 +1,14 @@
+import { MESSAGE_ID } from './headers.ts';
+
+/** What a message has beside body and headers; undefined as a whole for most messages. */
+export interface Extras {
+  /** Sent once under this id; a call is handled once. */
+  readonly id?: string | undefined;
+  /** Milliseconds in which the id is known; undefined for the broker's. */
+  readonly idWindow?: number | undefined;
+}
+
+/** The headers by which a message carries its extras. */
+export function extraHeaders({ id }: Extras): Record<string, string> {
+  return id === undefined ? {} : { [MESSAGE_ID]: id };
+}

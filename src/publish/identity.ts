@@ -1,0 +1,52 @@
+import { isId } from '../api/identity.ts';
+import { SetupError } from '../errors.ts';
+import { got } from '../internal/checks.ts';
+import { digestOfFrame } from '../message/digest.ts';
+import type { Extras } from '../message/extras.ts';
+import type { MessageFormat } from '../message/format.ts';
+import { describe, type Target } from '../transport/address.ts';
+import type { Once } from '../transport/marks.ts';
+import type { Outbound, Transport } from '../transport/transport.ts';
+import type { AnyOptions } from './check.ts';
+import type { Verb } from './contracts.ts';
+
+/** What a message has beside body and headers; undefined for nearly all messages. */
+export function extrasOf(
+  { id, idWindow }: AnyOptions,
+  body: unknown,
+  index: number,
+  verb: Verb,
+): Extras | undefined {
+  if (id === undefined) return undefined;
+  if (typeof id !== 'function') return { id, idWindow };
+  const made: unknown = id(body, index);
+  if (isId(made)) return { id: made, idWindow };
+  throw new SetupError(
+    `${verb}: 'id' must return a string of 1 to 1024 bytes for each message, got ${got(made)} for the message at ${index}`,
+  );
+}
+
+/** What a message is sent once by; undefined for one without an id. */
+export function onceOf(
+  { id, idWindow }: Extras,
+  to: Target,
+  frame: Uint8Array,
+  format: MessageFormat,
+  window: number,
+): Once | undefined {
+  if (id === undefined) return undefined;
+  // Checked before, but middleware may have chosen another place.
+  if (to.kind === 'channel')
+    throw new SetupError(
+      `'id' needs a list or a stream: publish middleware sends the message to ${describe(to)}`,
+    );
+  return { id, digest: digestOfFrame(frame, format), window: idWindow ?? window };
+}
+
+/** Sends one message that has extras. */
+export function sendOutbound(
+  transport: Transport,
+  { to, frame, once }: Outbound,
+): Promise<number | string> {
+  return once === undefined ? transport.send(to, frame) : transport.sendOnce(to, frame, once);
+}
