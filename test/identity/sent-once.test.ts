@@ -22,6 +22,8 @@ function listen(broker: RedisBroker, address: { list: string } | { stream: strin
   return seen;
 }
 
+const bySku = (order: { sku: string }): string => order.sku;
+
 onBothBackends('a message with an id', (bench) => {
   it('is sent once to a stream, and resolves with the id of the first entry', async () => {
     const { broker, name } = bench();
@@ -90,7 +92,6 @@ onBothBackends('a message with an id', (bench) => {
     const { broker, name } = bench();
     const service = broker();
     const orders = [{ sku: 'a' }, { sku: 'b' }, { sku: 'a' }];
-    const bySku = (order: { sku: string }): string => order.sku;
     const ids = await service.publishBatch(orders, { stream: name('s'), id: bySku });
     expect(ids).toHaveLength(3);
     expect(ids[2]).toBe(ids[0]);
