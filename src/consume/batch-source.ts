@@ -1,6 +1,6 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
-import type { Backlog, Delivery, Source } from '../transport/source.ts';
+import type { Backlog, Delivery, IsFull, Source } from '../transport/source.ts';
 
 /** Collects deliveries until a batch is full, but at most `maxWait` milliseconds after its first delivery. */
 export class BatchSource implements Source {
@@ -31,13 +31,13 @@ export class BatchSource implements Source {
     return this.#inner.held;
   }
 
-  async read(max: number): Promise<Delivery[]> {
-    const deliveries = await this.#next(max);
+  async read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    const deliveries = await this.#next(max, isFull);
     const until = monotonicTime() + this.#maxWait;
     while (deliveries.length > 0 && deliveries.length < max && !this.#stopped) {
       const left = until - monotonicTime();
       if (left <= 0) break;
-      this.#late = this.#inner.read(max - deliveries.length);
+      this.#late = this.#inner.read(max - deliveries.length, isFull);
       // If this read fails, the next `read` rejects with its error.
       if (!(await settledWithin(this.#late, left))) break;
       try {
@@ -80,9 +80,9 @@ export class BatchSource implements Source {
     this.#inner.abandon(delivery);
   }
 
-  async #next(max: number): Promise<Delivery[]> {
+  async #next(max: number, isFull?: IsFull): Promise<Delivery[]> {
     const late = this.#late;
     this.#late = undefined;
-    return late ?? this.#inner.read(max);
+    return late ?? this.#inner.read(max, isFull);
   }
 }

@@ -1,6 +1,6 @@
 import type { BreakerState } from '../api/observer.ts';
 import { monotonicTime } from '../internal/clock.ts';
-import { deferred, pause, settledWithin, type Deferred } from '../internal/deferred.ts';
+import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
 import { detached } from '../internal/detached.ts';
 import { ReadFailures, incident } from './read-failures.ts';
 import type { Vitals } from './vitals.ts';
@@ -17,11 +17,8 @@ const RECOVERED_AFTER = 1_500;
 /** Milliseconds that fetched deliveries wait for a slow handler before they go back, for other consumers. */
 const GIVE_BACK_AFTER = 50;
 
-/** Deliveries that may wait in this process for their next delivery; past it nothing is read. */
+/** Deliveries that may wait in this process for their next delivery; past it nothing new is read. */
 const MAX_WAITING = 1_000;
-
-/** Milliseconds between two looks at how many still wait. */
-const LOOK_AGAIN = 100;
 
 /** Deliveries fetched for a trial, of which the one that was tried least is handled. */
 const TRIAL = 32;
@@ -177,10 +174,13 @@ export class Subscription {
   async #run(): Promise<void> {
     while (!this.#isOver()) {
       // What an early read brings while nothing may begin goes back.
-      if (this.#early === undefined && (await this.#mayNotRead())) continue;
+      if (this.#early === undefined && this.#isHeld()) {
+        await this.#untilReleased();
+        continue;
+      }
       try {
         this.#reading = monotonicTime();
-        const read = this.#early ?? this.#source.read(this.#demand());
+        const read = this.#early ?? this.#source.read(this.#demand(), this.#isCrowded);
         this.#early = undefined;
         this.#waiting = await read;
         this.#failures.over();
@@ -199,21 +199,20 @@ export class Subscription {
     }
   }
 
-  /** Waits while nothing may begin, and while too much waits for its next delivery. */
-  async #mayNotRead(): Promise<boolean> {
-    if (this.#isHeld()) {
-      this.#quiet?.resolve();
-      this.#quiet = undefined;
-      this.#released ??= deferred();
-      await this.#released.promise;
-      this.#released = undefined;
-      return true;
-    }
-    const waiting = this.#source.held - this.#running.size * this.#options.batch;
-    if (waiting < Math.max(MAX_WAITING, 2 * this.#concurrency)) return false;
-    await pause(LOOK_AGAIN, this.#stopping.signal);
-    return true;
+  /** Waits while nothing may begin. */
+  async #untilReleased(): Promise<void> {
+    this.#quiet?.resolve();
+    this.#quiet = undefined;
+    this.#released ??= deferred();
+    await this.#released.promise;
+    this.#released = undefined;
   }
+
+  /** Whether too much waits for its next delivery for something new to be read. */
+  readonly #isCrowded = (): boolean => {
+    const waiting = this.#source.held - this.#running.size * this.#options.batch;
+    return waiting >= Math.max(MAX_WAITING, 2 * this.#concurrency);
+  };
 
   /** Starts what is fetched, as places become free. */
   async #startAll(): Promise<void> {
@@ -259,7 +258,7 @@ export class Subscription {
   /** What has failed comes before what was never tried: reads on until that is there, or nothing more is. */
   async #readToUntried(): Promise<void> {
     while (this.#waiting.length < MAX_WAITING && this.#waiting.every(({ count }) => count > 1)) {
-      const read = this.#source.read(TRIAL);
+      const read = this.#source.read(TRIAL, this.#isCrowded);
       this.#early = read;
       let more: Delivery[] = [];
       read.then(

@@ -1,7 +1,7 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Gate, Subscription } from '../transport/memory/gate.ts';
-import type { Backlog, Delivery, Source } from '../transport/source.ts';
+import type { Backlog, Delivery, IsFull, Source } from '../transport/source.ts';
 
 /**
  * The connection of a broker under test, which tests can break. While it is down, commands wait, as
@@ -81,9 +81,9 @@ class LinkedSource implements Source {
     return this.#inner.held;
   }
 
-  async read(max: number): Promise<Delivery[]> {
+  async read(max: number, isFull?: IsFull): Promise<Delivery[]> {
     await this.#untilUp();
-    const deliveries = await this.#inner.read(max);
+    const deliveries = await this.#inner.read(max, isFull);
     await this.#untilUp();
     return deliveries;
   }

@@ -1,4 +1,8 @@
-import type { Delivery } from './source.ts';
+import { pause } from '../internal/deferred.ts';
+import type { Delivery, IsFull } from './source.ts';
+
+/** Milliseconds between two looks at whether there is room again for something new. */
+const LOOK_AGAIN = 100;
 
 export interface FeedOptions {
   /**
@@ -81,9 +85,10 @@ export class Feed {
 
   /**
    * Waits for the first delivery, and resolves with at least one and at most `max`; with none once
-   * ended. Rejects with what `fetch` rejected with, and may then be called again.
+   * ended. Rejects with what `fetch` rejected with, and may then be called again. Nothing is fetched while
+   * `isFull` says so; what is pushed is still handed over.
    */
-  async next(max: number): Promise<Delivery[]> {
+  async next(max: number, isFull?: IsFull): Promise<Delivery[]> {
     for (;;) {
       if (this.#ready.length > 0) return this.#take(max);
       if (this.#hasEnded && this.#fetching === undefined) {
@@ -96,13 +101,15 @@ export class Feed {
         throw error;
       }
       // A fetch stays under way while other deliveries are pushed past it.
-      if (this.#fetching === undefined)
-        this.#fetching = this.#fetch?.(max)?.then(this.#settle, this.#fail);
+      const mayFetch = this.#fetching === undefined && isFull?.() !== true;
+      if (mayFetch) this.#fetching = this.#fetch?.(max)?.then(this.#settle, this.#fail);
       // It has fetched at once.
       if (this.#fetching === undefined && this.#ready.length > 0) continue;
-      await new Promise<void>((resolve) => {
+      const woken = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      if (mayFetch || this.#fetching !== undefined) await woken;
+      else await Promise.race([woken, pause(LOOK_AGAIN)]);
       this.#wake = undefined;
     }
   }

@@ -1,6 +1,6 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { Feed } from './feed.ts';
-import type { Backlog, Delivery, Report, Source } from './source.ts';
+import type { Backlog, Delivery, IsFull, Report, Source } from './source.ts';
 
 /**
  * How many messages, and bytes, may wait for a channel subscriber that is busy. Redis disconnects slow
@@ -70,8 +70,8 @@ export class PushSource implements Source {
     this.#feed.push({ frame, name, id: undefined, count: 1 });
   }
 
-  read(max: number): Promise<Delivery[]> {
-    return this.#feed.next(max);
+  read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    return this.#feed.next(max, isFull);
   }
 
   /** What has arrived can still be read. */

@@ -35,9 +35,10 @@ export interface Source {
   readonly held: number;
   /**
    * Waits for the first delivery, and returns at least one and at most `max`; none once the source is
-   * stopped. Throws what it cannot wait out, and may then be called again.
+   * stopped. Throws what it cannot wait out, and may then be called again. While `isFull` says so, only
+   * deliveries that come again are returned, and nothing new is fetched.
    */
-  read(max: number): Promise<Delivery[]>;
+  read(max: number, isFull?: IsFull): Promise<Delivery[]>;
   /** Ends a waiting `read`; nothing more is fetched. */
   stop(): Promise<void>;
   /** Stops and releases everything; the deliveries in `unstarted` go back to where they came from. */
@@ -67,6 +68,9 @@ export interface Source {
   /** Forgets a delivery in this process, and leaves it pending on the server. */
   abandon(delivery: Delivery): void;
 }
+
+/** Whether so much waits in this process that nothing new is to be fetched. */
+export type IsFull = () => boolean;
 
 /** Deliveries of one source that wait in its process for their next delivery; those beyond wait on the server. */
 export const MAX_WAITING = 1_000;

@@ -1,6 +1,6 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
-import type { Delivery, Source } from '../source.ts';
+import type { Delivery, IsFull, Source } from '../source.ts';
 
 /** Longer timers end at once. */
 const MAX_DELAY = 2 ** 31 - 1;
@@ -79,8 +79,8 @@ export class MemoryListSource implements Source {
     this.#feed = new Feed({ fetch: (max) => this.#take(max) });
   }
 
-  read(max: number): Promise<Delivery[]> {
-    return this.#feed.next(max);
+  read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    return this.#feed.next(max, isFull);
   }
 
   async stop(): Promise<void> {

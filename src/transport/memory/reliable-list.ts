@@ -2,7 +2,7 @@ import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
 import { Held, refused } from '../held.ts';
 import { Pauses } from '../pauses.ts';
-import { MAX_WAITING, SOON, type Delivery, type Source } from '../source.ts';
+import { MAX_WAITING, SOON, type Delivery, type IsFull, type Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import type { MemoryList } from './list.ts';
 
@@ -39,8 +39,8 @@ export class MemoryReliableListSource implements Source {
     return this.#held.size;
   }
 
-  read(max: number): Promise<Delivery[]> {
-    return this.#feed.next(max);
+  read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    return this.#feed.next(max, isFull);
   }
 
   async stop(): Promise<void> {

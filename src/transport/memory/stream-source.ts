@@ -6,6 +6,7 @@ import {
   idBefore,
   longestPause,
   type Delivery,
+  type IsFull,
   type Report,
   type Source,
   type StreamSourceOptions,
@@ -58,8 +59,8 @@ export class MemoryStreamSource implements Source {
       .map(([id]) => id);
   }
 
-  read(max: number): Promise<Delivery[]> {
-    return this.#feed.next(max);
+  read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    return this.#feed.next(max, isFull);
   }
 
   get held(): number {
@@ -99,7 +100,8 @@ export class MemoryStreamSource implements Source {
       if (first !== undefined) this.#cursor = idBefore(first.id as string);
       return;
     }
-    for (const { id } of deliveries as readonly { id: string }[]) {
+    const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
+    for (const { id } of [...deliveries, ...unread] as readonly { id: string }[]) {
       const pending = group.pending.get(id);
       if (pending === undefined || !this.#held.delete(id)) continue;
       // What was not started counts as not delivered, and any consumer may take it at once.
@@ -133,10 +135,7 @@ export class MemoryStreamSource implements Source {
       this.#stream.park(group, id, delay);
       return;
     }
-    this.#pauses.add(id, delay, () => {
-      this.#again.push(id);
-      this.#feed.wake();
-    });
+    this.#pauses.add(id, delay, () => this.#deliverAgain(group, id));
   }
 
   abandon(delivery: Delivery): void {
@@ -144,6 +143,11 @@ export class MemoryStreamSource implements Source {
     this.#pauses.delete(id);
     this.#held.delete(id);
     if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, monotonicTime());
+  }
+
+  #deliverAgain(group: MemoryGroup, id: string): void {
+    const again = this.#takeAgain(group, id);
+    if (again !== undefined) this.#feed.pushPast(again);
   }
 
   #fetch(max: number): undefined {
@@ -193,16 +197,8 @@ export class MemoryStreamSource implements Source {
     while (again.length < max) {
       const id = this.#again.shift();
       if (id === undefined) break;
-      const pending = group.pending.get(id);
-      const entry = this.#stream.entry(id);
-      // Trimmed or deleted meanwhile: there is nothing left to deliver.
-      if (entry === undefined) {
-        this.#forget(group, id);
-        this.#held.delete(id);
-      }
-      if (pending === undefined || entry === undefined) continue;
-      this.#hold(group, id, pending.count + 1);
-      again.push(this.#delivery(entry, pending.count + 1));
+      const one = this.#takeAgain(group, id);
+      if (one !== undefined) again.push(one);
     }
     if (again.length > 0) return again;
     const entries = this.#stream.after(group.lastId, max);
@@ -211,6 +207,19 @@ export class MemoryStreamSource implements Source {
       for (const { id } of entries) this.#hold(group, id, 1);
     }
     return entries.map((entry) => this.#delivery(entry, 1));
+  }
+
+  /** The next delivery of a pending entry; undefined where it is settled, trimmed or deleted: there is nothing left to deliver. */
+  #takeAgain(group: MemoryGroup, id: string): Delivery | undefined {
+    const pending = group.pending.get(id);
+    const entry = this.#stream.entry(id);
+    if (entry === undefined) {
+      this.#forget(group, id);
+      this.#held.delete(id);
+    }
+    if (pending === undefined || entry === undefined) return undefined;
+    this.#hold(group, id, pending.count + 1);
+    return this.#delivery(entry, pending.count + 1);
   }
 
   #hold(group: MemoryGroup, id: string, count: number): void {

@@ -7,6 +7,7 @@ import {
   PARKED,
   idAfter,
   type Delivery,
+  type IsFull,
   type Listener,
   type Report,
   type Source,
@@ -121,8 +122,8 @@ export class GroupSource implements Source {
     return this.#entries.size;
   }
 
-  read(max: number): Promise<Delivery[]> {
-    return this.#feed.next(max);
+  read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    return this.#feed.next(max, isFull);
   }
 
   async stop(): Promise<void> {

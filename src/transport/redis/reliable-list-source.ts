@@ -8,7 +8,7 @@ import { Feed } from '../feed.ts';
 import { Held, refused } from '../held.ts';
 import { Pauses } from '../pauses.ts';
 import { MAX_WAITING, NOT_ACKNOWLEDGED, SOON, reporting } from '../source.ts';
-import type { Delivery, Report, Source } from '../source.ts';
+import type { Delivery, IsFull, Report, Source } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { BlockingReader } from './blocking-reader.ts';
 import type { Connections } from './connections.ts';
@@ -119,8 +119,8 @@ export class ReliableListSource implements Source {
     return this.#held.size;
   }
 
-  read(max: number): Promise<Delivery[]> {
-    return this.#feed.next(max);
+  read(max: number, isFull?: IsFull): Promise<Delivery[]> {
+    return this.#feed.next(max, isFull);
   }
 
   async stop(): Promise<void> {
