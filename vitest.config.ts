@@ -5,6 +5,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const alias = {
   'redstart/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
+  'redstart/asyncapi': fileURLToPath(
+    new URL('src/integrations/asyncapi/index.ts', import.meta.url),
+  ),
   'redstart/metrics': fileURLToPath(new URL('src/integrations/metrics/index.ts', import.meta.url)),
   'redstart/otel': fileURLToPath(new URL('src/integrations/otel/index.ts', import.meta.url)),
   redstart: fileURLToPath(new URL('src/index.ts', import.meta.url)),

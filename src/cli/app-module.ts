@@ -5,32 +5,34 @@ import { pathToFileURL } from 'node:url';
 import type { App, RedisBroker } from '../index.ts';
 import { UsageError } from './failure.ts';
 
-/** `dist/app.js` or `dist/app.js:exportName`, as given to `redstart run`. */
+/** `dist/app.js` or `dist/app.js:exportName`, as given to `redstart run` and its like. */
 export interface ModuleTarget {
+  /** The command, for errors. */
+  readonly command: string;
   readonly file: string;
   readonly path: string;
   readonly exportName: string;
 }
 
 /** Parses a target. Throws `UsageError` if there is no such file. */
-export function moduleTarget(text: string): ModuleTarget {
+export function moduleTarget(text: string, command: string): ModuleTarget {
   const [, file = text, exportName = 'default'] = /^(.+):([\w$]+)$/.exec(text) ?? [];
   const path = resolve(file);
-  if (existsSync(path)) return { file, path, exportName };
+  if (existsSync(path)) return { command, file, path, exportName };
   const hint = /\.[cm]?js$/.test(file) ? '; has it been compiled?' : '';
-  throw new UsageError(`run: there is no file ${path}${hint}`);
+  throw new UsageError(`${command}: there is no file ${path}${hint}`);
 }
 
 /** Imports a module and returns the app that it exports; of an exported broker it makes an app. */
-export async function loadApp({ file, path, exportName }: ModuleTarget): Promise<App> {
-  if (/\.[cm]?tsx?$/.test(path)) await compileTypeScript(file);
+export async function loadApp({ command, file, path, exportName }: ModuleTarget): Promise<App> {
+  if (/\.[cm]?tsx?$/.test(path)) await compileTypeScript(file, command);
   const { createApp } = await import('../index.ts');
   const exported = exportsOf(await import(pathToFileURL(path).href));
   const value = exported[exportName];
   if (isApp(value)) {
     if (!value.hasRun) return value;
     throw new UsageError(
-      `run: ${file} calls run() on its app: leave that to 'redstart run', or start it by 'node ${file}'`,
+      `${command}: ${file} calls run() on its app: leave that to 'redstart run', or start it by 'node ${file}'`,
     );
   }
   if (isBroker(value)) return createApp(value);
@@ -46,7 +48,7 @@ export async function loadApp({ file, path, exportName }: ModuleTarget): Promise
     usable.length === 0
       ? 'export what createApp() returned, or a RedisBroker'
       : `did you mean ${usable.map((name) => (name === 'default' ? file : `${file}:${name}`)).join(' or ')}?`;
-  throw new UsageError(`run: ${found}; ${hint}`);
+  throw new UsageError(`${command}: ${found}; ${hint}`);
 }
 
 /** The exports of a module. A compiled CommonJS module has them in its default export. */
@@ -57,14 +59,14 @@ function exportsOf(namespace: unknown): Readonly<Record<string, unknown>> {
 }
 
 /** Imports the project's tsx, which from then on compiles TypeScript on import. Node.js itself does not support decorators. */
-async function compileTypeScript(file: string): Promise<void> {
+async function compileTypeScript(file: string, command: string): Promise<void> {
   const project = createRequire(join(process.cwd(), 'package.json'));
   let tsx: string;
   try {
     tsx = project.resolve('tsx');
   } catch (error) {
     throw new UsageError(
-      `run: ${file} is TypeScript, and tsx is not installed in ${process.cwd()}: npm install --save-dev tsx, or run the compiled JavaScript`,
+      `${command}: ${file} is TypeScript, and tsx is not installed in ${process.cwd()}: npm install --save-dev tsx, or run the compiled JavaScript`,
       { cause: error },
     );
   }

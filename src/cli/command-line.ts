@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { asyncapi } from './asyncapi.ts';
 import { suggestion, type Command } from './command.ts';
 import { dlq } from './dlq.ts';
 import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
@@ -9,7 +10,7 @@ import { publish } from './publish.ts';
 import { request } from './request.ts';
 import { run } from './run.ts';
 
-const COMMANDS: readonly Command[] = [run, publish, request, ...dlq, ping];
+const COMMANDS: readonly Command[] = [run, publish, request, ...dlq, ping, asyncapi];
 
 /**
  * Runs the command that `args` name, and resolves with the exit code. Help and errors are written to

@@ -23,7 +23,7 @@ each finds its number, from 0, in REDSTART_WORKER.
   },
   async run([file = ''], { workers, watch = false, url }) {
     const count = wholeNumber(workers, 'workers');
-    const target = moduleTarget(file);
+    const target = moduleTarget(file, 'run');
     if (url !== undefined) process.env['REDIS_URL'] = url;
     if (count !== undefined || watch) return supervise({ target, workers: count ?? 1, watch });
     process.env['REDSTART_WORKER'] ??= '0';

@@ -15,7 +15,7 @@ async function main(target: string): Promise<number> {
   // Ctrl+C sends SIGINT to the whole process group. Ignored here: the supervisor stops its workers.
   process.on('SIGINT', () => undefined);
   try {
-    const app = await loadApp(moduleTarget(target));
+    const app = await loadApp(moduleTarget(target, 'run'));
     // The supervisor has ended: it could not stop this process.
     if (!process.connected) return EXIT.failed;
     process.once('disconnect', () => void app.stop().catch(() => undefined));

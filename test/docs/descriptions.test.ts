@@ -1,6 +1,9 @@
-// What `describe()` says of each example, before it starts and afterwards, is written down in descriptions.json.
+// What `describe()` says of each example, before it starts and afterwards, is written down in descriptions.json,
+// and its AsyncAPI document in asyncapi/.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { AsyncApiDocument } from 'redstart/asyncapi';
+import { expectGolden, goldenNames, rulesBroken } from '../integrations/asyncapi-rules.ts';
 import { compile, repository, run, workFolder, type Dialect } from './program.ts';
 
 const golden = JSON.parse(
@@ -13,11 +16,12 @@ const names = readdirSync(repository('examples'))
 /** Runs an example, and prints what its broker says of itself before and after its start. */
 const program = (name: string): string => `
 import { RedisBroker } from 'redstart';
+import { asyncapi } from 'redstart/asyncapi';
 const { start } = RedisBroker.prototype;
 RedisBroker.prototype.start = async function () {
   const before = this.describe();
   await start.call(this);
-  console.error(JSON.stringify([before, this.describe()]));
+  console.error(JSON.stringify([before, this.describe(), asyncapi(this)]));
 };
 await import(${JSON.stringify(repository(`examples/${name}.ts`))});
 `;
@@ -37,19 +41,28 @@ beforeAll(async () => {
   }
 });
 
-it('descriptions.json has every example', () => {
+it('descriptions.json and asyncapi/ have every example', () => {
   expect(Object.keys(golden).toSorted()).toEqual(names.toSorted());
+  expect(goldenNames()).toEqual([...names, 'everything'].toSorted());
 });
 
-it.each(names)('describe() of %s is complete before start, and is what it was', async (name) => {
-  const { code, stderr } = await run(`${folder.path}/${dialectOf(name)}/${name}.mjs`, 'memory://');
-  expect(code).toBe(0);
-  const starts = stderr
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as [unknown, unknown]);
-  expect(starts).toHaveLength(1);
-  const [before, after] = starts[0] as [unknown, unknown];
-  expect(after).toEqual(before);
-  expect(before).toEqual(golden[name]);
-});
+it.each(names)(
+  'describe() of %s is complete before start; it and the AsyncAPI document are what they were',
+  async (name) => {
+    const { code, stderr } = await run(
+      `${folder.path}/${dialectOf(name)}/${name}.mjs`,
+      'memory://',
+    );
+    expect(code).toBe(0);
+    const starts = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as [unknown, unknown, AsyncApiDocument]);
+    expect(starts).toHaveLength(1);
+    const [before, after, document] = starts[0] as [unknown, unknown, AsyncApiDocument];
+    expect(after).toEqual(before);
+    expect(before).toEqual(golden[name]);
+    expect(rulesBroken(document)).toEqual([]);
+    await expectGolden(document, name);
+  },
+);

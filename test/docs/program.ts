@@ -40,6 +40,7 @@ export async function compile(
     target: 'node20',
     alias: {
       'redstart/testing': repository('src/testing/index.ts'),
+      'redstart/asyncapi': repository('src/integrations/asyncapi/index.ts'),
       'redstart/metrics': repository('src/integrations/metrics/index.ts'),
       'redstart/otel': repository('src/integrations/otel/index.ts'),
       redstart: repository('src/index.ts'),
