@@ -195,7 +195,7 @@ export class RedisBroker extends Router implements Publishing {
     return this.stop();
   }
 
-  /** The first half of `stop`: no handler runs any more, and the connection stays for handlers of other brokers. @internal */
+  /** The first half of `stop`: resolves when no handler runs any more. Whatever publishes and calls still can. Never rejects. */
   async drain(): Promise<void> {
     this.#logTrouble(await this.#runner.stop());
   }
@@ -235,7 +235,7 @@ export class RedisBroker extends Router implements Publishing {
     const plans = () => plan(this.declarations());
     const vitalsOf = this.#runner.vitalsOf.bind(this.#runner);
     const { session } = this.#connection;
-    return healthOf(session?.transport, this.#lifecycle.isStarted, plans, vitalsOf, asks);
+    return healthOf(session?.transport, this.#runner.isTaking, plans, vitalsOf, asks);
   }
 
   /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */

@@ -140,7 +140,7 @@ interface Depth {
  */
 export async function healthOf(
   transport: Transport | undefined,
-  isStarted: boolean,
+  isRunning: boolean,
   plans: () => readonly Plan[],
   vitalsOf: (info: SubscriberInfo) => SubscriberVitals,
   asks = true,
@@ -187,7 +187,7 @@ export async function healthOf(
   const status = isRed ? 'red' : problems.length > 0 ? 'yellow' : 'green';
   const live = subscribers.every(({ state }) => state !== 'failed');
   const isTaking = subscribers.every(({ state }) => state !== 'starting');
-  const ready = connected && live && isTaking && isStarted;
+  const ready = connected && live && isTaking && isRunning;
   return { live, ready, status, connected, subscribers, problems };
 }
 

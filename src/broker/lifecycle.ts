@@ -34,11 +34,6 @@ export class Lifecycle {
     return this.#stops;
   }
 
-  /** Whether the last word was start, and it has not failed. */
-  get isStarted(): boolean {
-    return this.#starting !== undefined;
-  }
-
   /** Whether a stop is under way, or waits for its turn. */
   get isStopping(): boolean {
     return this.#stopping !== undefined;

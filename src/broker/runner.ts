@@ -81,6 +81,11 @@ export class Runner {
     this.#options = options;
   }
 
+  /** Whether handlers run, or are about to: not before a start, nor after a stop. */
+  get isTaking(): boolean {
+    return this.#session !== undefined;
+  }
+
   vitalsOf(info: SubscriberInfo): SubscriberVitals {
     const reader = this.#handlers.get(info)?.reader;
     if (reader === undefined) return { state: 'stopped' };

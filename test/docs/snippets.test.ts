@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { redisUrl, unique } from '../support/redis.ts';
 import { compile, repository, run, start, workFolder, type Ended } from './program.ts';
 
-const CONNECTION = "new RedisBroker('redis://localhost:6379')";
+/** How a program says where Redis is: one of these is in each. */
+const BROKER = "new RedisBroker('redis://localhost:6379')";
+const OPTION = "connection: 'redis://localhost:6379'";
 
 interface Snippet {
   readonly name: string;
@@ -28,12 +30,13 @@ afterAll(folder.remove);
 beforeAll(async () => {
   const sources: Record<string, string> = {};
   for (const { name, code } of snippets) {
-    expect(code).toContain(CONNECTION);
+    expect(code.includes(BROKER) || code.includes(OPTION)).toBe(true);
     writeFileSync(`${folder.path}/${name}.ts`, code);
     // With the run's URL in the place of the one shown, and names of its own.
     const own = `new RedisBroker(process.env.REDIS_URL, { prefix: '${prefix}' })`;
     sources[name] = `${folder.path}/${name}.run.ts`;
-    writeFileSync(sources[name], code.replaceAll(CONNECTION, own));
+    const ownOption = `connection: process.env.REDIS_URL, prefix: '${prefix}'`;
+    writeFileSync(sources[name], code.replaceAll(BROKER, own).replaceAll(OPTION, ownOption));
   }
   await compile(sources, folder.path, 'legacy');
 });
