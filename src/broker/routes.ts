@@ -51,7 +51,7 @@ function route(
   const { address, errorPolicy, replies, name } = planned;
   const { options } = subscriber.spec;
   const { filter, schema, reply, inject, onError = [] } = options;
-  const { transport, inbox, answerLog, keptAnswers } = session;
+  const { transport, inbox, answerLog, answerBundles, keptAnswers } = session;
   const middlewares = middlewaresOf(member);
   const consumers = consumersIn(middlewares);
   const innermost = senders.innermost === undefined ? [] : consumersIn([senders.innermost]);
@@ -71,6 +71,7 @@ function route(
       transport,
       inbox,
       answerLog,
+      answerBundles,
       keptAnswers,
       middlewares: senders.publishing(middlewares),
       observers,

@@ -2,6 +2,7 @@ import { ConnectionError } from '../errors.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { pause } from '../internal/deferred.ts';
 import { Sparing } from '../internal/sparing.ts';
+import { isBundle, openBundle } from '../message/bundle.ts';
 import { encodeFrame, isFrame, pair, type Frame } from '../message/envelope.ts';
 import { binaryFormat, openFrame, type MessageFormat } from '../message/format.ts';
 import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
@@ -50,7 +51,13 @@ const OPEN_PATIENCE = 1_000;
 
 const OPEN_PAUSE = 50;
 
-/** The longest name of an inbox without its prefix, in characters. Those that are made here have 24. */
+/**
+ * The end of an inbox's name that tells responders: several answers may come as one message. Of an
+ * earlier version, and of a call's own channel, the name ends otherwise.
+ */
+const TAKES_BUNDLES = '+}';
+
+/** The longest name of an inbox without its prefix, in characters. Those that are made here have 25. */
 const MAX_INBOX = 64;
 
 /** This broker's channel for answers, and for the notices that the two sides of a call send each other. */
@@ -82,7 +89,7 @@ export class Inbox {
     this.#transport = transport;
     this.#prefix = `${prefix}{`;
     // In braces, a hash tag: on a cluster all keys and channels of one inbox are on one node.
-    this.address = { name: `${this.#prefix}${id}}`, kind: 'channel' };
+    this.address = { name: `${this.#prefix}${id}${TAKES_BUNDLES}`, kind: 'channel' };
     this.#formats = new Set([format]);
     this.#report = report;
   }
@@ -112,6 +119,11 @@ export class Inbox {
     const isInbox = end > start && end - start <= MAX_INBOX && name.startsWith(this.#prefix);
     this.#lastName = name;
     return (this.#lastHome = isInbox ? name.slice(0, end + 1) : undefined);
+  }
+
+  /** Whether several answers may be sent to this reply channel as one message. */
+  takesBundles(name: string): boolean {
+    return name.endsWith(TAKES_BUNDLES);
   }
 
   /** Undefined when the subscription is confirmed on the current connection, else a promise for when it is. */
@@ -145,6 +157,15 @@ export class Inbox {
   /** The same for the reply channel of one call: `answer` takes an answer that has no call's id. */
   receiveFor(bytes: Buffer, answer: Receive): void {
     try {
+      if (isBundle(bytes)) openBundle(bytes, (frame) => this.#receive(frame, answer));
+      else this.#receive(bytes, answer);
+    } catch (error) {
+      this.#notRead(error);
+    }
+  }
+
+  #receive(bytes: Buffer, answer: Receive): void {
+    try {
       const message = this.#open(bytes);
       const status = message.header(STATUS_KEY);
       // A status that is not known is no answer: a later version may have it.
@@ -152,9 +173,13 @@ export class Inbox {
       else if (message.header(CALL_KEY) === undefined) answer(message);
       else this.#answer(message);
     } catch (error) {
-      const times = this.#unreadable.next();
-      if (times !== undefined) this.#report(`an answer could not be read${times}`, error);
+      this.#notRead(error);
     }
+  }
+
+  #notRead(error: unknown): void {
+    const times = this.#unreadable.next();
+    if (times !== undefined) this.#report(`an answer could not be read${times}`, error);
   }
 
   async close(): Promise<void> {

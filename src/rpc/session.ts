@@ -9,6 +9,7 @@ import { MultiCalls } from './caller/multi-calls.ts';
 import { Recovery } from './caller/recovery.ts';
 import { GapChannel } from './gap-channel.ts';
 import { Inbox } from './inbox.ts';
+import { AnswerBundles } from './responder/answer-bundles.ts';
 import { AnswerLog } from './responder/answer-log.ts';
 import { Cancellations } from './responder/cancellations.ts';
 import { KeptAnswers } from './responder/kept-answers.ts';
@@ -22,6 +23,7 @@ export interface Session {
   readonly inbox: Inbox;
   readonly cancellations: Cancellations;
   readonly answerLog: AnswerLog;
+  readonly answerBundles: AnswerBundles;
   readonly keptAnswers: KeptAnswers;
   readonly streamAnswers: StreamAnswers;
   /** Ends all calls with a `BrokerClosedError` and leaves the inbox. The transport stays open. */
@@ -44,6 +46,7 @@ export function openSession(
   const recovery = new Recovery(transport, table, calls, inbox, gapChannel, report);
 
   const answerLog = new AnswerLog(transport, inbox, gapChannel, report);
+  const answerBundles = new AnswerBundles(transport, inbox);
   const keptAnswers = new KeptAnswers(transport, inbox);
   const cancellations = new Cancellations(transport, inbox, report);
   const streamAnswers = new StreamAnswers(inbox, report);
@@ -91,6 +94,7 @@ export function openSession(
     inbox,
     cancellations,
     answerLog,
+    answerBundles,
     keptAnswers,
     streamAnswers,
     close,

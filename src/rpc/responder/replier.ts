@@ -18,6 +18,7 @@ import {
 import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { Report } from '../../transport/source.ts';
+import type { AnswerBundles } from './answer-bundles.ts';
 import { KEPT, type AnswerLog } from './answer-log.ts';
 import { LARGE, type KeptAnswers } from './kept-answers.ts';
 import type { Inbox, Status } from '../inbox.ts';
@@ -41,6 +42,7 @@ export interface ReplierOptions {
   readonly transport: Transport;
   readonly inbox: Inbox;
   readonly answerLog: AnswerLog;
+  readonly answerBundles: AnswerBundles;
   readonly keptAnswers: KeptAnswers;
   readonly middlewares: readonly PublishMiddleware[];
   readonly observers: Observers;
@@ -205,7 +207,7 @@ export class Replier {
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    const { transport, inbox, answerLog, keptAnswers } = this.#options;
+    const { transport, inbox, answerLog, answerBundles, keptAnswers } = this.#options;
     const { to, extra, request } = command;
     const frame = command.encoder.encode(command, undefined, extra);
     const isCall = extra !== undefined && to.kind === 'channel';
@@ -215,7 +217,7 @@ export class Replier {
       answerLog.remember(to.name, call, KEPT);
       return keptAnswers.send(request, frame);
     }
-    const sent = transport.send(to, frame);
+    const sent = answerBundles.send(to.name, frame);
     answerLog.remember(to.name, call, frame);
     return sent;
   }

@@ -11,6 +11,7 @@ import type { GroupState } from '../store.ts';
 import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
 import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
+import { ListPushes } from './list-pushes.ts';
 import { ListSource } from './list-source.ts';
 import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
@@ -33,6 +34,14 @@ export class RedisTransport implements Transport {
   readonly #commands: CommandClass;
   readonly #sendCommands: SendCommands;
   readonly #sendOnce: SendOnce;
+  readonly #listPushes = new ListPushes((name, frames, receipt) => {
+    const [frame] = frames as [Buffer];
+    const command =
+      frames.length === 1
+        ? this.#sendCommands.make({ kind: 'list', name }, frame, receipt)
+        : this.#sendCommands.makePush(name, frames, receipt);
+    void this.#client.sendCommand(command);
+  });
   readonly #pubsub: PubSub;
   /** On a cluster: connections for sharded channels, which must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
@@ -97,6 +106,7 @@ export class RedisTransport implements Transport {
   }
 
   sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string> {
+    this.#listPushes.flush();
     return this.#sendOnce.send(to, frame as Buffer, once);
   }
 
@@ -109,6 +119,8 @@ export class RedisTransport implements Transport {
       );
       return;
     }
+    if (to.kind === 'list') return this.#listPushes.add(to.name, frame as Buffer, receipt);
+    this.#listPushes.flush();
     void this.#client.sendCommand(
       this.#placed(this.#sendCommands.make(to, frame as Buffer, receipt)),
     );
@@ -134,6 +146,7 @@ export class RedisTransport implements Transport {
           once === undefined ? this.send(to, frame) : this.sendOnce(to, frame, once),
         ),
       );
+    this.#listPushes.flush();
     const multi = this.#client.multi();
     for (const { to, frame, once } of outbound) {
       if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
@@ -257,6 +270,7 @@ export class RedisTransport implements Transport {
 
   /** Replies come in order: once PING is answered, so is everything that was sent before it. */
   flush(): Promise<void> {
+    this.#listPushes.flush();
     return this.#connections.flush();
   }
 
@@ -271,12 +285,14 @@ export class RedisTransport implements Transport {
   }
 
   async close(): Promise<void> {
+    this.#listPushes.flush();
     for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
       pubsub.close();
     this.#connections.close();
   }
 
   #run<T>(name: string, args: (string | number | Buffer)[]): Promise<T> {
+    this.#listPushes.flush();
     const command = this.#placed(new this.#commands(name, args, { replyEncoding: 'utf8' }));
     return this.#client.sendCommand(command) as Promise<T>;
   }

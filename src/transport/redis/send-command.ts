@@ -23,7 +23,15 @@ export class SendCommands {
   /** PUBLISH, SPUBLISH, RPUSH or XADD of one frame. */
   make(to: Target, frame: Buffer, receipt: Receipt): Command {
     const Made = this.#made;
-    return new Made(to, frame, receipt, this.#headOf(to)) as unknown as Command;
+    const args = argumentsOf(to, frame);
+    return new Made(nameOf(to), args, receipt, this.#headOf(to), frame) as unknown as Command;
+  }
+
+  /** RPUSH of several frames. */
+  makePush(list: string, frames: readonly Buffer[], receipt: Receipt): Command {
+    const Made = this.#made;
+    const args = [list, ...frames];
+    return new Made('rpush', args, receipt, undefined, frames) as unknown as Command;
   }
 
   /** The bytes of a command up to the frame's length. They are nearly always those of the command before. */
@@ -83,31 +91,28 @@ function sendCommandClass() {
     protocol: unknown = 2;
     replyMapping: unknown = undefined;
     slot: number | undefined = undefined;
-    readonly #head: Buffer;
-    readonly #frame: Buffer;
     readonly #receipt: Receipt;
+    readonly #head: Buffer | undefined;
+    readonly #frames: Buffer | readonly Buffer[];
 
-    constructor(to: Target, frame: Buffer, receipt: Receipt, head: Buffer) {
-      this.name = nameOf(to);
-      this.args = argumentsOf(to, frame);
-      this.#head = head;
-      this.#frame = frame;
+    /** One frame after its head, or an RPUSH of several. */
+    constructor(
+      name: string,
+      args: (string | number | Buffer)[],
+      receipt: Receipt,
+      head: Buffer | undefined,
+      frames: Buffer | readonly Buffer[],
+    ) {
+      this.name = name;
+      this.args = args;
       this.#receipt = receipt;
+      this.#head = head;
+      this.#frames = frames;
     }
 
     toWritable(): Buffer {
-      const head = this.#head;
-      const frame = this.#frame;
-      const length = `${frame.length}\r\n`;
-      const start = head.length + length.length;
-      const end = start + frame.length;
-      const bytes = Buffer.allocUnsafe(end + 2);
-      bytes.set(head, 0);
-      bytes.write(length, head.length, 'latin1');
-      bytes.set(frame, start);
-      bytes[end] = 0x0d;
-      bytes[end + 1] = 0x0a;
-      return bytes;
+      if (this.#head !== undefined) return frameBytes(this.#head, this.#frames as Buffer);
+      return pushBytes(this.args[0] as string, this.#frames as readonly Buffer[]);
     }
 
     resolve(reply: number | Buffer): void {
@@ -148,6 +153,41 @@ function classFor(commands: CommandClass): SendCommandClass {
     classes.set(commands, made);
   }
   return made;
+}
+
+/** The bytes of a command with one frame. */
+function frameBytes(head: Buffer, frame: Buffer): Buffer {
+  const length = `${frame.length}\r\n`;
+  const start = head.length + length.length;
+  const end = start + frame.length;
+  const bytes = Buffer.allocUnsafe(end + 2);
+  bytes.set(head, 0);
+  bytes.write(length, head.length, 'latin1');
+  bytes.set(frame, start);
+  bytes[end] = 0x0d;
+  bytes[end + 1] = 0x0a;
+  return bytes;
+}
+
+/** The bytes of an RPUSH of several frames. */
+function pushBytes(list: string, frames: readonly Buffer[]): Buffer {
+  const name = `$${Buffer.byteLength(list)}\r\n${list}\r\n`;
+  const head = `*${frames.length + 2}\r\n$5\r\nrpush\r\n${name}`;
+  const lengths = frames.map(({ length }) => `$${length}\r\n`);
+  let size = Buffer.byteLength(head);
+  for (const [i, frame] of frames.entries())
+    size += (lengths[i] as string).length + frame.length + 2;
+  const bytes = Buffer.allocUnsafe(size);
+  let at = bytes.write(head, 0);
+  for (let i = 0; i < frames.length; i++) {
+    const frame = frames[i] as Buffer;
+    at += bytes.write(lengths[i] as string, at, 'latin1');
+    bytes.set(frame, at);
+    at += frame.length;
+    bytes[at++] = 0x0d;
+    bytes[at++] = 0x0a;
+  }
+  return bytes;
 }
 
 export function nameOf(to: Target): string {
