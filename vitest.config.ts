@@ -9,6 +9,9 @@ const alias = {
     new URL('src/integrations/asyncapi/index.ts', import.meta.url),
   ),
   'redstart/fastify': fileURLToPath(new URL('src/integrations/fastify/index.ts', import.meta.url)),
+  'redstart/dashboard': fileURLToPath(
+    new URL('src/integrations/dashboard/index.ts', import.meta.url),
+  ),
   'redstart/metrics': fileURLToPath(new URL('src/integrations/metrics/index.ts', import.meta.url)),
   'redstart/nestjs': fileURLToPath(new URL('src/integrations/nestjs/index.ts', import.meta.url)),
   'redstart/otel': fileURLToPath(new URL('src/integrations/otel/index.ts', import.meta.url)),

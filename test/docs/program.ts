@@ -42,6 +42,7 @@ export async function compile(
       'redstart/testing': repository('src/testing/index.ts'),
       'redstart/asyncapi': repository('src/integrations/asyncapi/index.ts'),
       'redstart/fastify': repository('src/integrations/fastify/index.ts'),
+      'redstart/dashboard': repository('src/integrations/dashboard/index.ts'),
       'redstart/metrics': repository('src/integrations/metrics/index.ts'),
       'redstart/nestjs': repository('src/integrations/nestjs/index.ts'),
       'redstart/otel': repository('src/integrations/otel/index.ts'),
