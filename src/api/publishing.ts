@@ -5,6 +5,7 @@ import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract
 import type { CallIdOptions, IdOfEach, IdOptions, NoChannelId, NoManyId } from './identity.ts';
 import type { Destination, MeantDestination, ReplyDestination } from './destination.ts';
 import type { Message } from './message.ts';
+import type { NeverLater, TimeOptions } from './time.ts';
 
 export interface MessageOptions {
   /** Strings, numbers and booleans; sent as text of at most 65 535 bytes each. */
@@ -23,7 +24,7 @@ export interface KeyedOptions extends MessageOptions {
 }
 
 /** Options of a publish that waits for no answer. */
-export interface PublishOptions extends KeyedOptions, IdOptions {
+export interface PublishOptions extends KeyedOptions, IdOptions, TimeOptions {
   /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
@@ -34,7 +35,8 @@ export interface PublishOptions extends KeyedOptions, IdOptions {
 }
 
 /** Options of a call. */
-export interface CallOptions<R extends Schema = Schema> extends KeyedOptions, CallIdOptions {
+export interface CallOptions<R extends Schema = Schema>
+  extends KeyedOptions, CallIdOptions, NeverLater {
   /** Milliseconds to wait for the answer; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
   timeout?: number | null;
   /** Cancels the call when it aborts: the call rejects with its reason, and the handler's `ctx.signal` aborts. */
@@ -60,10 +62,15 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
 export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
 
 /** Options of an event that its contract does not set. */
-export interface EventOptions<Id extends string = string> extends KeyedOptions, IdOptions<Id> {}
+export interface EventOptions<
+  Id extends string = string,
+  When extends number | Date = number | Date,
+>
+  extends KeyedOptions, IdOptions<Id>, TimeOptions<When> {}
 
 /** Options of a call that is answered with a stream. */
-export interface RequestManyOptions<R extends Schema = Schema> extends KeyedOptions, NoManyId {
+export interface RequestManyOptions<R extends Schema = Schema>
+  extends KeyedOptions, NoManyId, NeverLater {
   /** Milliseconds for the whole stream; `null`: no limit. Default: `null`. */
   timeout?: number | null;
   /** Milliseconds to wait for each item; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
@@ -79,7 +86,8 @@ export interface RequestManyOptions<R extends Schema = Schema> extends KeyedOpti
 }
 
 /** Options of a request to all subscribers of a channel. */
-export interface GatherOptions<R extends Schema = Schema> extends MessageOptions, NoManyId {
+export interface GatherOptions<R extends Schema = Schema>
+  extends MessageOptions, NoManyId, NeverLater {
   channel: string;
   /** SPUBLISH, for subscribers with `sharded`. Needs Redis 7. Default false. */
   sharded?: boolean;
@@ -106,11 +114,15 @@ export interface GatherResult<T = unknown> {
   readonly missing: readonly string[];
 }
 
+type KeyedEventOptions = Omit<KeyedOptions & IdOptions, 'id' | 'key'>;
+
 /** Options of the messages of a batch that their contract does not set. */
-export interface BatchedEventOptions<Body = unknown, Id extends string = string> extends Omit<
-  EventOptions,
-  'id' | 'key'
-> {
+export interface BatchedEventOptions<
+  Body = unknown,
+  Id extends string = string,
+  When extends number | Date = number | Date,
+>
+  extends KeyedEventOptions, TimeOptions<When> {
   id?: (body: Body, index: number) => Id;
   /** The same for all, or a function that makes that of each. Default: none. */
   key?: string | ((body: Body, index: number) => string);
@@ -242,20 +254,27 @@ type OfContract<To, Options> = To extends { readonly kind: 'channel' }
 
 /**
  * What sending to `To` resolves with: the id of a stream's entry, the length of a list, or a channel's
- * receivers. Where an id was given, `Id`, a list's is that.
+ * receivers. Where an id was given, a list's is that; where a time was given, it is a handle. `Named` is
+ * what was given of these beside a contract.
  */
-export type Sent<To, Id = never> = To extends
-  | { readonly stream: string }
-  | { readonly kind: 'stream' }
-  | { readonly list: string; readonly id: unknown }
-  ? string
-  : [Id] extends [never]
-    ? To extends string | { readonly channel: string } | { readonly list: string }
-      ? number
-      : To extends { readonly kind: 'channel' | 'list' }
-        ? number
+export type Sent<To, Named = never> = To extends string
+  ? number
+  : To extends
+        | { readonly stream: string }
+        | { readonly kind: 'stream' }
+        | { readonly list: string; readonly id: unknown }
+        | { readonly delay: number }
+        | { readonly at: number | Date }
+    ? string
+    : [Named] extends [never]
+      ? Extract<keyof To, 'delay' | 'at'> extends never
+        ? To extends { readonly channel: string } | { readonly list: string }
+          ? number
+          : To extends { readonly kind: 'channel' | 'list' }
+            ? number
+            : number | string
         : number | string
-    : string;
+      : string;
 
 /** The value of an answer: that of its schema, else `T`. */
 export type AnswerOf<To, T> = To extends RpcContract
@@ -265,38 +284,47 @@ export type AnswerOf<To, T> = To extends RpcContract
     : T;
 
 /** What `publish` resolves with. */
-export type PublishResult<To, T, Id = never> = To extends RpcContract | { readonly rpc: true }
+export type PublishResult<To, T, Named = never> = To extends RpcContract | { readonly rpc: true }
   ? AnswerOf<To, T>
-  : Sent<To, Id>;
+  : Sent<To, Named>;
 
 /**
  * What `publishBatch` resolves with: the length of the list, the ids in the stream, or the receivers of
- * each; with ids, also of a list, the result of each.
+ * each; with ids or a time, also of a list, the result of each.
  */
-export type BatchResult<To, Id = never> = To extends { readonly list: string; readonly id: unknown }
+export type BatchResult<To, Named = never> = To extends {
+  readonly list: string;
+  readonly id: unknown;
+}
   ? string[]
   : To extends { readonly list: string } | { readonly kind: 'list' }
-    ? [Id] extends [never]
-      ? number
-      : string[]
-    : Sent<To>[];
+    ? Sent<To, Named> extends string
+      ? string[]
+      : number
+    : Sent<To, Named>[];
 
 /** The methods that send messages and make calls, which brokers have. */
 export interface Publishing {
   /**
    * Sends a message (PUBLISH, RPUSH or XADD; a string is a channel's name). Resolves with the number of
-   * receivers, the length of the list, or the id of the entry. Rejects with `SendError`.
+   * receivers, the length of the list, or the id of the entry. Rejects with `SendError`. With `delay` or
+   * `at` it is kept on the server until then (EVALSHA), and this resolves with a handle for `cancel`.
    *
    * With `rpc: true`, or by the contract of a call: resolves with the value that the handler returned.
    * Rejects with `RemoteError` if the handler failed, else with `RpcError`, `RpcTimeoutError`,
    * `NoRespondersError`, `OverloadedError`, `SendError` or `BrokerClosedError`. By a contract, also
    * with `InvalidMessageError` if the body or the answer does not fit.
    */
-  publish<T = unknown, const To = Destination & RpcOptions, Id extends string = never>(
+  publish<
+    T = unknown,
+    const To = Destination & RpcOptions,
+    Id extends string = never,
+    When extends number | Date = never,
+  >(
     body: BodyFor<To>,
     to: PublishTo<To>,
-    ...options: OptionsBeside<To, ContractCallOptions, EventOptions<Id>>
-  ): Promise<PublishResult<To, T, Id>>;
+    ...options: OptionsBeside<To, ContractCallOptions, EventOptions<Id, When>>
+  ): Promise<PublishResult<To, T, Id | When>>;
 
   /** Like `publish` with `rpc: true` or by a contract, but resolves with the whole answering message. */
   request<T = unknown, const To = string | (Destination & CallOptions)>(
@@ -330,11 +358,11 @@ export interface Publishing {
    * Sends many messages in one round trip. Resolves with the length of the list, the ids in the
    * stream, or the receivers of each. Rejects with `SendError`.
    */
-  publishBatch<const To, Id extends string = never>(
+  publishBatch<const To, Id extends string = never, When extends number | Date = never>(
     bodies: readonly BodyFor<To>[],
     to: BatchTo<To>,
-    ...options: OptionsBeside<To, never, BatchedEventOptions<BodyFor<To>, Id>>
-  ): Promise<BatchResult<To, Id>>;
+    ...options: OptionsBeside<To, never, BatchedEventOptions<BodyFor<To>, Id, When>>
+  ): Promise<BatchResult<To, Id | When>>;
 }
 
 /** One function for each contract, typed by it. */
@@ -350,7 +378,10 @@ export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> 
           options?: ContractCallOptions,
         ) => Promise<OutputOf<Contracts[Name]['reply']>>
     : Contracts[Name] extends EventContract
-      ? (body: BodyFor<Contracts[Name]>, options?: EventOptions) => Promise<Sent<Contracts[Name]>>
+      ? <Id extends string = never, When extends number | Date = never>(
+          body: BodyFor<Contracts[Name]>,
+          options?: EventOptions<Id, When>,
+        ) => Promise<Sent<Contracts[Name], Id | When>>
       : never;
 };
 

@@ -8,7 +8,7 @@ import type { ErrorClass } from '../api/error-handlers.ts';
 import type { Middleware } from '../api/middleware.ts';
 import type { BrokerOptions } from '../api/options.ts';
 import { Observers, type Observer } from '../api/observer.ts';
-import type { ContractClient, Publishing } from '../api/publishing.ts';
+import type { ContractClient } from '../api/publishing.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import { DeadLetterBox } from '../consume/dead-letter-box.ts';
@@ -18,7 +18,6 @@ import { settledWithin } from '../internal/deferred.ts';
 import { guardedLogger, silentLogger, stderrLogger, type Logger } from '../internal/logger.ts';
 import type { OutputOf, Schema } from '../message/schema.ts';
 import { clientFor } from '../publish/contracts.ts';
-import type { PublishPipelineOptions, PublishPipeline } from '../publish/pipeline.ts';
 import type { Sender } from '../publish/sender.ts';
 import { openSession } from '../rpc/session.ts';
 import { openTransport } from '../transport/open.ts';
@@ -34,10 +33,11 @@ import { Fleet } from './fleet.ts';
 import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { codecAt, plan, type Plan } from './plan.ts';
-import { Router, type Place } from './router.ts';
+import type { Place } from './router.ts';
 import { reporter } from './reporter.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import { Senders } from './senders.ts';
+import { SendingBroker } from './sending-broker.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
 /** Milliseconds that `ping` waits. */
@@ -50,13 +50,14 @@ const PING_PATIENCE = 3_000;
  * ioredis options, `{ cluster: nodes }`, or the caller's ioredis client, never closed here. Throws
  * `SetupError` for options that make no sense; connecting is for `connect` and `start`.
  */
-export class RedisBroker extends Router implements Publishing {
+export class RedisBroker extends SendingBroker {
   readonly #logger: Logger;
   readonly #connection: Connection;
   readonly #observers: Observers;
   readonly #senders: Senders;
   readonly #runner: Runner;
-  readonly #sender: Sender;
+  /** @internal */
+  protected readonly sender: Sender;
   /** Before every name; of a router's subscribers the router's follows. */
   readonly prefix: string;
   /** The processes that share this broker's prefix: their state, to be asked for, and pauses. */
@@ -70,6 +71,7 @@ export class RedisBroker extends Router implements Publishing {
     stop: (starting) => this.#stop(starting),
   });
   #expired = 0;
+  #refused = 0;
   /** Makes another transport than the given connection's: for tests. */
   #elsewhere: (() => Transport) | undefined;
 
@@ -104,7 +106,11 @@ export class RedisBroker extends Router implements Publishing {
     });
     this.#connection = new Connection({
       transport: () =>
-        this.#elsewhere?.() ?? openTransport(connection, this.#reportFor('subscriptions'), timings),
+        this.#elsewhere?.() ??
+        openTransport(connection, this.#reportFor('subscriptions'), timings, {
+          prefix,
+          onRefused: (count) => (this.#refused += count),
+        }),
       session: (transport) => {
         transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));
         this.fleet.listen(transport);
@@ -123,7 +129,7 @@ export class RedisBroker extends Router implements Publishing {
       onExpired: () => this.#expired++,
       session: () => this.#connection.session,
     });
-    this.#sender = this.#senders.sender(prefix, () => this.middlewares);
+    this.sender = this.#senders.sender(prefix, () => this.middlewares);
     this.fleet = new Fleet({
       broker: this,
       control,
@@ -148,6 +154,7 @@ export class RedisBroker extends Router implements Publishing {
       pendingCalls: calls?.pending ?? 0,
       lateAnswers: calls?.lateAnswers ?? 0,
       expiredRequests: this.#expired,
+      refusedDelayed: this.#refused,
     };
   }
 
@@ -270,28 +277,6 @@ export class RedisBroker extends Router implements Publishing {
     return replaceIn(this.#overrides, dependency, replacement);
   }
 
-  readonly publish: Publishing['publish'] = (body: unknown, to: unknown, more?: object) =>
-    this.#sender.publish(body, to, more);
-
-  readonly request: Publishing['request'] = (body: unknown, to: unknown, more?: object) =>
-    this.#sender.request(body, to, more);
-
-  readonly publishBatch: Publishing['publishBatch'] = (
-    bodies: readonly unknown[],
-    to: unknown,
-    more?: object,
-  ) => this.#sender.publishBatch(bodies, to, more);
-
-  readonly requestMany: Publishing['requestMany'] = (body: unknown, to: unknown, more?: object) =>
-    this.#sender.requestMany(body, to, more);
-
-  readonly gather: Publishing['gather'] = (body: unknown, to: unknown, more?: object) =>
-    this.#sender.gather(body, to, more);
-
-  /** Collects messages for any addresses, to be sent in one round trip by its `send()`. */
-  readonly pipeline = (options?: PublishPipelineOptions): PublishPipeline =>
-    this.#sender.pipeline(options);
-
   /** One typed function for each contract; `client`, without contracts, is the raw ioredis client. */
   clientFor<Contracts extends Readonly<Record<string, Contract>>>(
     contracts: Contracts,
@@ -360,6 +345,7 @@ export class RedisBroker extends Router implements Publishing {
       await this.#runner.start(this.declarations(), async () => {
         const session = await this.#connection.open();
         if (!isWanted()) throw new BrokerClosedError('the broker was stopped while it started');
+        session.transport.timed.attend();
         return session;
       });
     } catch (error) {

@@ -14,8 +14,10 @@ export interface BrokerStats {
   readonly pendingCalls: number;
   /** Answers that no call waited for: they were late, or the call already had one. */
   readonly lateAnswers: number;
-  /** Requests that were not handled, because their caller no longer waits. */
+  /** Messages that were not handled: requests whose caller no longer waits, and those past their `expires`. */
   readonly expiredRequests: number;
+  /** How often this broker found that the server refuses a delayed message that is due. It is tried again every minute. */
+  readonly refusedDelayed: number;
 }
 
 /** Milliseconds to wait for answers of the server. */

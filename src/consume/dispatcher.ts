@@ -68,6 +68,8 @@ export interface DispatcherOptions {
   readonly format: MessageFormat;
   readonly routes: Routes;
   readonly host: ContextHost;
+  /** The server's Unix milliseconds. */
+  readonly serverTime: () => number;
 }
 
 /** One delivery on its way through: what it became, and how it ended. */
@@ -125,11 +127,13 @@ export class Dispatcher {
     const path = match?.(delivery.name);
     // Only callers wait, so only their messages can come too late.
     const deadline = message.replyTo === undefined ? undefined : message.deadline;
+    const { expires } = message;
     const context = new HandlerContext(host, [message], [delivery], path, deadline);
     let outcome: Outcome | undefined;
     if ((match !== undefined && path === undefined) || this.#isForAnother(message))
       outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
+    else if (expires !== undefined && expires < this.#options.serverTime()) outcome = EXPIRED;
     else if (problem !== undefined) outcome = badInput(problem, 'decode');
     return {
       delivery,

@@ -84,6 +84,7 @@ export class RunningSubscriber implements ContextHost {
       format,
       routes,
       host: this,
+      serverTime: () => session.transport.timed.clock.now(),
     });
   }
 

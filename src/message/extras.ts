@@ -6,6 +6,14 @@ export interface Extras {
   readonly id?: string | undefined;
   /** Milliseconds in which the id is known; undefined for the broker's. */
   readonly idWindow?: number | undefined;
+  /** Sent later: the name by which it can be cancelled until then. */
+  readonly handle?: string | undefined;
+  /** Milliseconds until it is sent. */
+  readonly delay?: number | undefined;
+  /** When it is sent, in the server's Unix milliseconds. */
+  readonly at?: number | undefined;
+  /** Milliseconds from when it is sent until it is dropped unhandled. */
+  readonly expires?: number | undefined;
 }
 
 /** The headers by which a message carries its extras. */

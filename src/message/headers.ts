@@ -19,6 +19,8 @@ export const CALL = 'redstart-call';
 export const STATUS = 'redstart-status';
 /** The time until which the caller waits, in Unix milliseconds. */
 export const DEADLINE = 'redstart-deadline';
+/** The time after which a message is dropped unhandled, in the server's Unix milliseconds. */
+export const EXPIRES = 'redstart-expires';
 /** Marks a request that is sent again because it may have been lost; it must not be handled twice. */
 export const AGAIN = 'redstart-again';
 /** The number of items that the caller can take; a request with this header asks for a stream. */

@@ -6,6 +6,7 @@ import {
   CONTENT_TYPE,
   CORRELATION_ID,
   DEADLINE,
+  EXPIRES,
   FOR,
   FROM,
   GATHER,
@@ -99,6 +100,11 @@ export class ReceivedMessage<Body = unknown> {
     return time > 0 && time < Infinity ? time : undefined;
   }
 
+  /** The time after which nobody is to handle it, in the server's Unix milliseconds; undefined if it has none. @internal */
+  get expires(): number | undefined {
+    return this.count(EXPIRES_KEY);
+  }
+
   /** A header that holds a whole number, 0 or more; undefined where it holds anything else. @internal */
   count(key: HeaderKey): number | undefined {
     const text = this.header(key) ?? '';
@@ -165,3 +171,4 @@ export const NAME_KEY: HeaderKey = key(NAME, MAX_NAME);
 export const FOR_KEY: HeaderKey = key(FOR, MAX_NAME);
 const KEY_KEY: HeaderKey = key(KEY, MAX_NAME);
 export const MESSAGE_ID_KEY: HeaderKey = key(MESSAGE_ID, MAX_NAME);
+const EXPIRES_KEY: HeaderKey = key(EXPIRES, MAX_WORD);

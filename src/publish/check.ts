@@ -8,6 +8,7 @@ import type {
   PublishOptions,
   RequestManyOptions,
 } from '../api/publishing.ts';
+import { NEVER_LATER, TIME } from '../api/time.ts';
 import { SetupError } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import {
@@ -49,6 +50,9 @@ export interface AnyOptions {
   max?: number;
   id?: string | ((body: unknown, index: number) => string);
   idWindow?: number;
+  delay?: number;
+  at?: Date | number;
+  expires?: number;
 }
 
 /** `targetOf` checks the names. The sender refuses `maxlen` for a channel or a list. */
@@ -77,6 +81,7 @@ const PUBLISH = {
   rpc: flag,
   id,
   idWindow,
+  ...TIME,
 } satisfies Checks<Destination & (PublishOptions | RpcOptions)>;
 
 /** No responder sends more items ahead than this. */
@@ -94,6 +99,7 @@ const STREAM = {
   itemTimeout: millisecondsOrNull,
   window,
   ...NO_ID,
+  ...NEVER_LATER,
 } satisfies Checks<Destination & RequestManyOptions>;
 
 const { key: _, ...UNKEYED } = CALL;
@@ -104,6 +110,7 @@ const GATHER = {
   sharded: checkedByReader,
   max: count,
   ...NO_ID,
+  ...NEVER_LATER,
 } satisfies Checks<GatherOptions>;
 
 /** The checks of one kind of message. A Map: the lookup runs for every message. */

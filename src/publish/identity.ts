@@ -6,21 +6,19 @@ import type { Extras } from '../message/extras.ts';
 import type { MessageFormat } from '../message/format.ts';
 import { describe, type Target } from '../transport/address.ts';
 import type { Once } from '../transport/marks.ts';
-import type { Outbound, Transport } from '../transport/transport.ts';
 import type { AnyOptions } from './check.ts';
 import type { Verb } from './contracts.ts';
 
-/** What a message has beside body and headers; undefined for nearly all messages. */
-export function extrasOf(
-  { id, idWindow }: AnyOptions,
+/** The id of one message of these options. */
+export function idOf(
+  id: NonNullable<AnyOptions['id']>,
   body: unknown,
   index: number,
   verb: Verb,
-): Extras | undefined {
-  if (id === undefined) return undefined;
-  if (typeof id !== 'function') return { id, idWindow };
+): string {
+  if (typeof id !== 'function') return id;
   const made: unknown = id(body, index);
-  if (isId(made)) return { id: made, idWindow };
+  if (isId(made)) return made;
   throw new SetupError(
     `${verb}: 'id' must return a string of 1 to 1024 bytes for each message, got ${got(made)} for the message at ${index}`,
   );
@@ -41,12 +39,4 @@ export function onceOf(
       `'id' needs a list or a stream: publish middleware sends the message to ${describe(to)}`,
     );
   return { id, digest: digestOfFrame(frame, format), window: idWindow ?? window };
-}
-
-/** Sends one message that has extras. */
-export function sendOutbound(
-  transport: Transport,
-  { to, frame, once }: Outbound,
-): Promise<number | string> {
-  return once === undefined ? transport.send(to, frame) : transport.sendOnce(to, frame, once);
 }

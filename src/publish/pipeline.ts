@@ -176,7 +176,7 @@ export async function sendFrames(
   }
 }
 
-/** Sends a batch in one round trip: where none has an id and all of it still goes to the list that was given, with one RPUSH. */
+/** Sends a batch in one round trip: where plain commands send all and all of it still goes to the list that was given, with one RPUSH. */
 export async function sendBatchFrames(
   transport: Transport,
   target: Target,
@@ -185,7 +185,10 @@ export async function sendBatchFrames(
   const { kind, name } = target;
   if (
     kind !== 'list' ||
-    outbound.some(({ to, once }) => to.name !== name || to.kind !== kind || once !== undefined)
+    outbound.some(
+      ({ to, once, later }) =>
+        to.name !== name || to.kind !== kind || once !== undefined || later !== undefined,
+    )
   ) {
     return sendFrames(transport, outbound, false);
   }

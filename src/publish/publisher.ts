@@ -12,6 +12,7 @@ import type {
   PublishOptions,
   PublishResult,
 } from '../api/publishing.ts';
+import type { TimeOptions } from '../api/time.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import { keyBeside, keyIn } from './keys.ts';
 import type { Sender } from './sender.ts';
@@ -33,18 +34,20 @@ export class Publisher<S extends Schema, To> {
   }
 
   /**
-   * Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id; by the contract
-   * of a call, with the answer's value. Rejects with `InvalidMessageError` if the body does not fit the
-   * publisher's schema.
+   * Sends one message (PUBLISH, RPUSH or XADD). Resolves with receivers, length or id; with `delay` or
+   * `at`, with a handle; by the contract of a call, with the answer's value. Rejects with
+   * `InvalidMessageError` if the body does not fit the publisher's schema.
    */
-  async publish<Id extends string = never>(
+  async publish<Id extends string = never, When extends number | Date = never>(
     body: InputOf<S>,
-    options: To extends RpcContract ? ContractCallOptions : PublishOptions & IdOptions<Id> = {},
-  ): Promise<PublishResult<To, unknown, Id>> {
+    options: To extends RpcContract
+      ? ContractCallOptions
+      : Omit<PublishOptions, keyof TimeOptions> & IdOptions<Id> & TimeOptions<When> = {},
+  ): Promise<PublishResult<To, unknown, Id | When>> {
     const { contract } = this.#spec;
     const call = contract !== undefined && isRpc(contract) ? contract : undefined;
     if (call !== undefined) return this.#sender.publish(body, call, this.#withDefaults(options));
-    return this.send(body, options) as Promise<PublishResult<To, unknown, Id>>;
+    return this.send(body, options) as Promise<PublishResult<To, unknown, Id | When>>;
   }
 
   /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
@@ -60,10 +63,11 @@ export class Publisher<S extends Schema, To> {
   }
 
   /** Sends many messages in one round trip. Resolves as `broker.publishBatch` does. */
-  async publishBatch<Id extends string = never>(
+  async publishBatch<Id extends string = never, When extends number | Date = never>(
     bodies: readonly InputOf<S>[],
-    options: Omit<PublishOptions, 'id'> & BatchedEventOptions<InputOf<S>, Id> = {},
-  ): Promise<BatchResult<To, Id>> {
+    options: Omit<PublishOptions, 'id' | keyof TimeOptions> &
+      BatchedEventOptions<InputOf<S>, Id, When> = {},
+  ): Promise<BatchResult<To, Id | When>> {
     const { contract, destination } = this.#spec;
     const all = this.#withDefaults(options);
     if (contract !== undefined) return this.#sender.publishBatch(bodies, contract, all);

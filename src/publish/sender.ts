@@ -1,12 +1,8 @@
 import { declaredError, isContract, type Contract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { Observers } from '../api/observer.ts';
 import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { uniqueId } from '../internal/ids.ts';
-import { extraHeaders } from '../message/extras.ts';
-import type { Encoder } from '../message/encoder.ts';
-import { ReceivedMessage } from '../message/message.ts';
 import { validator } from '../message/schema.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
@@ -14,7 +10,7 @@ import type { StreamCommand } from '../rpc/caller/stream-call.ts';
 import { observed, observedStream } from '../rpc/observed.ts';
 import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
-import type { Outbound, Transport } from '../transport/transport.ts';
+import { sendOutbound, type Outbound, type Transport } from '../transport/transport.ts';
 import {
   GATHER_CHECKS,
   STREAM_CHECKS,
@@ -33,10 +29,12 @@ import {
   withDeclaredErrors,
   type Verb,
 } from './contracts.ts';
-import { extrasOf, onceOf, sendOutbound } from './identity.ts';
+import { asDeclared, bodyOf, type Command, type SenderOptions } from './command.ts';
+import { onceOf } from './identity.ts';
 import { forbidKeyFunction, keyIn, keyed } from './keys.ts';
 import { LazyStream } from './lazy-stream.ts';
 import { replyAddressIn, targetIn } from './places.ts';
+import { cancelTarget, extrasOf, headersOf, knowTime, laterOf } from './schedule.ts';
 import {
   PublishPipeline,
   asSendError,
@@ -47,23 +45,6 @@ import {
   type PublishPipelineOptions,
   type Results,
 } from './pipeline.ts';
-
-export interface SenderOptions {
-  /** The open session, or a promise of it while it opens. Throws or rejects if the broker is stopped or cannot connect. */
-  readonly session: () => Session | Promise<Session>;
-  readonly encoder: Encoder;
-  readonly prefix: string;
-  /** The publish middleware, the outermost first. Called once, at the first message. */
-  readonly middlewares: () => readonly PublishMiddleware[];
-  /** The default of a call's `timeout`, in milliseconds; `null` is none. */
-  readonly timeout: number | null;
-  /** The default of `idWindow`, in milliseconds. */
-  readonly idWindow: number;
-  readonly observers: Observers;
-}
-
-/** One message or call to send. Only a call has `call`, only a stream `window`, only a gather `max`. */
-type Command = PublishCommand | CallCommand | StreamCommand | GatherCommand;
 
 /** Makes commands of values and options, runs the publish middleware and sends them. */
 export class Sender implements Publishing {
@@ -111,6 +92,13 @@ export class Sender implements Publishing {
   /** Sends a request to all subscribers of a channel, and collects their answers. */
   gather(body: unknown, to: unknown, more?: object): Promise<GatherResult<never>> {
     return asDeclared(this.#gather(body, to, more, parentMessage()));
+  }
+
+  /** Removes a message that is not sent yet. */
+  async cancel(to: unknown, handle: unknown): Promise<boolean> {
+    const target = cancelTarget(to, handle, this.#options.prefix);
+    const { transport } = await this.#options.session();
+    return transport.timed.cancel(target, handle as string);
   }
 
   /** Makes a pipeline, which sends its messages in one round trip. */
@@ -179,16 +167,17 @@ export class Sender implements Publishing {
     if (isContract(to)) await Promise.all(bodies.map((body) => checkBody(to, body)));
     const { transport } = await this.#options.session();
     const commands = bodies.map((body, i) => this.#command(verb, body, options, parent, i));
+    await knowTime(commands, transport.timed.clock);
     const target = targetIn(options, verb, this.#options.prefix);
     if (commands.length === 0) return target.kind === 'list' ? 0 : [];
-    const isPlain = options.id === undefined;
+    const isPlain = options.id === undefined && commands[0]?.extras?.handle === undefined;
     if (isPlain && this.#middlewares.length === 0 && this.#options.observers.active === undefined) {
-      const frames = commands.map((command) => this.#encode(command));
+      const frames = commands.map((command) => this.#encode(command, transport));
       return transport.sendBatch(target, frames).catch((error: unknown) => {
         throw asSendError(target, error);
       });
     }
-    const results = await this.#sendTogether(commands, (outbound) =>
+    const results = await this.#sendTogether(commands, transport, (outbound) =>
       sendBatchFrames(transport, target, outbound),
     );
     const sent = results.map((result) => {
@@ -214,18 +203,27 @@ export class Sender implements Publishing {
     );
     const { transport } = await this.#options.session();
     const commands = plain.map((one, i) => this.#command(verb, one.body, one.options, parent, i));
-    return this.#sendTogether(commands, (outbound) => sendFrames(transport, outbound, transaction));
+    await knowTime(commands, transport.timed.clock);
+    return this.#sendTogether(commands, transport, (outbound) =>
+      sendFrames(transport, outbound, transaction),
+    );
   }
 
   #sendTogether(
     commands: readonly PublishCommand[],
+    transport: Transport,
     send: Parameters<typeof sendTogether>[3],
   ): Promise<Results> {
     const middlewares =
       this.#options.observers.active === undefined
         ? this.#middlewares
         : [...this.#middlewares, this.#observe];
-    return sendTogether(commands, middlewares, (command) => this.#prepare(command), send);
+    return sendTogether(
+      commands,
+      middlewares,
+      (command) => this.#prepare(command, transport),
+      send,
+    );
   }
 
   #requestMany(
@@ -362,38 +360,37 @@ export class Sender implements Publishing {
     const { extras, to } = command;
     const sent =
       extras === undefined
-        ? transport.send(to, this.#encode(command))
-        : sendOutbound(transport, this.#prepare(command));
+        ? transport.send(to, this.#encode(command, transport))
+        : this.#transmitWithExtras(transport, command);
     return sent.catch((error: unknown) => {
       throw asSendError(to, error);
     });
   }
 
+  async #transmitWithExtras(
+    transport: Transport,
+    command: PublishCommand,
+  ): Promise<number | string> {
+    await knowTime([command], transport.timed.clock);
+    return sendOutbound(transport, this.#prepare(command, transport));
+  }
+
   /** A message as the transport sends it, with its extras. */
-  #prepare(command: PublishCommand): Outbound {
-    const frame = this.#encode(command);
+  #prepare(command: PublishCommand, transport: Transport): Outbound {
+    const frame = this.#encode(command, transport);
     const { to, extras } = command;
     if (extras === undefined) return { to, frame };
     const { encoder, idWindow } = this.#options;
-    return { to, frame, once: onceOf(extras, to, frame, encoder.format, idWindow) };
+    const once = onceOf(extras, to, frame, encoder.format, idWindow);
+    return { to, frame, once, later: laterOf(extras) };
   }
 
-  #encode(command: PublishCommand): Uint8Array {
+  #encode(command: PublishCommand, { timed }: Transport): Uint8Array {
     const { extras, replyTo } = command;
-    return this.#options.encoder.encode(command, replyTo, extras && extraHeaders(extras));
+    return this.#options.encoder.encode(command, replyTo, extras && headersOf(extras, timed.clock));
   }
 
   get #middlewares(): readonly PublishMiddleware[] {
     return (this.#cachedMiddlewares ??= this.#options.middlewares());
   }
-}
-
-/** The overloads of `Publishing` derive the result's type from the options; the compiler cannot check this here. */
-function asDeclared(result: unknown): never {
-  return result as never;
-}
-
-/** The answer's body. Middleware may have replaced the message with another value. */
-function bodyOf(answer: unknown): unknown {
-  return answer instanceof ReceivedMessage ? answer.body : answer;
 }

@@ -1,6 +1,7 @@
 import { SetupError } from '../errors.ts';
 import { MemoryTransport } from './memory/memory-transport.ts';
 import type { Report } from './source.ts';
+import type { TimedOptions } from './timed.ts';
 import type { Transport } from './transport.ts';
 import { TIMINGS, type Timings } from './timings.ts';
 import type { RedisConnection } from './redis/connections.ts';
@@ -12,14 +13,17 @@ export function openTransport(
   connection: RedisConnection,
   report: Report,
   timings: Timings = TIMINGS,
+  timed: TimedOptions = {},
 ): Transport {
   if (typeof connection === 'string') {
-    if (connection.startsWith('memory://')) return new MemoryTransport(connection, { timings });
+    if (connection.startsWith('memory://')) {
+      return new MemoryTransport(connection, { timings, report, ...timed });
+    }
     if (!/^rediss?:\/\//i.test(connection)) throw unknownScheme(connection);
   } else if (typeof connection !== 'object' || connection === null) {
     throw new SetupError(
       `RedisBroker: expected a URL, ioredis options, { cluster: nodes } or an ioredis client, got ${typeof connection}`,
     );
   }
-  return new RedisTransport(connection, report, timings);
+  return new RedisTransport(connection, report, timings, timed);
 }

@@ -99,6 +99,17 @@ export interface Timings {
   /** How long keys that hold no message outlive the last consumer. */
   readonly keyLife: number;
 
+  // Delayed messages
+
+  /** Longest time between two looks for what is due, where new messages are heard of. */
+  readonly delayedLook: number;
+  /** The same where they are not. */
+  readonly delayedPoll: number;
+  /** How long a mover has the messages of one target in hand before others look at them. */
+  readonly storeLease: number;
+  /** How long a message is put off that the server refuses to send. */
+  readonly refusedPause: number;
+
   // What the server has refused
 
   /** Shortest pause before a command about a delivery (acknowledgement, retry, parking) is sent again. */
@@ -143,6 +154,10 @@ export const TIMINGS: Timings = {
   parkedLook: 18_000,
   fullPoll: 500,
   keyLife: 86_400_000,
+  delayedLook: 30_000,
+  delayedPoll: 5_000,
+  storeLease: 1_000,
+  refusedPause: 60_000,
   insistMin: 100,
   insistMax: 3_000,
 };

@@ -2,9 +2,11 @@ import type { Target } from './address.ts';
 import type { Once } from './marks.ts';
 import type { Sources } from './source.ts';
 import type { Store } from './store.ts';
+import type { Later, Timed } from './timed.ts';
 
 /** What a transport does: it moves bytes, and knows no message. Redis and memory both implement it. */
 export interface Transport extends Sources, Store {
+  readonly timed: Timed;
   /** Milliseconds since the connection was lost; 0 while it is up, as far as is known. */
   readonly downFor: number;
   /** False where a channel's receivers cannot be counted: a cluster's PUBLISH counts one node's. See {@link counts}. */
@@ -51,6 +53,8 @@ export interface Outbound {
   readonly frame: Uint8Array;
   /** Sent once under its id; see {@link Transport.sendOnce}. */
   readonly once?: Once | undefined;
+  /** Kept on the server until it is due. */
+  readonly later?: Later | undefined;
 }
 
 /** Takes the server's answer to one frame. */
@@ -66,4 +70,13 @@ export type StreamFields = readonly Uint8Array[];
 /** Whether `send` resolves with all receivers of a channel; those of a sharded channel are all on one node. */
 export function counts(transport: Transport, to: Target): boolean {
   return transport.countsReceivers || to.sharded === true;
+}
+
+/** Sends one frame as it says: at once, once, or later. */
+export function sendOutbound(
+  transport: Pick<Transport, 'send' | 'sendOnce' | 'timed'>,
+  { to, frame, once, later }: Outbound,
+): Promise<number | string> {
+  if (later !== undefined) return transport.timed.sendLater(to, frame, later);
+  return once === undefined ? transport.send(to, frame) : transport.sendOnce(to, frame, once);
 }

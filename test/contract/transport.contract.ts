@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { channelContract } from './channels.ts';
 import { claimsContract } from './claims.ts';
+import { delayedContract } from './delayed.ts';
 import { groupContract } from './groups.ts';
 import { benchOf, type Backend } from './harness.ts';
 import { listContract } from './lists.ts';
@@ -40,6 +41,9 @@ export function transportContract(title: string, start: () => Backend): void {
     });
     describe('what is given back, and what waits', () => {
       returningContract(bench);
+    });
+    describe('frames that are sent later', () => {
+      delayedContract(bench);
     });
     describe('pending entries of a group', () => {
       pendingContract(bench);

@@ -163,6 +163,15 @@ async function everything(): Promise<void> {
   // It counts as dead when it has given no sign of life for nine seconds.
   await eventually(() => expect(heard).toContain('left behind'), 20_000);
   await caller.publish('x', { stream: 'doomed' });
+  expect(
+    await caller.cancel(
+      { list: 'later' },
+      await caller.publish('x', { list: 'later', delay: 60_000 }),
+    ),
+  ).toBe(true);
+  for (const to of [{ stream: 'all' }, { list: 'safe' }])
+    await caller.publish('delayed', { ...to, delay: 10, expires: 60_000 } as never);
+  await eventually(() => expect(heard.filter((body) => body === 'delayed')).toHaveLength(2));
   await lettersAreSeenTo(service, deadLetter);
   await lettersAreSeenTo(service, { list: 'buried' });
   await itemsArePutBack(caller);

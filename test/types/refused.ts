@@ -379,3 +379,41 @@ export class Forwards {
     return { sku: 'a', quantity: 1 };
   }
 }
+
+export async function refusedTimes(): Promise<void> {
+  const client = broker.clientFor({ place, placed });
+  // @ts-expect-error: a call is not sent later
+  await broker.publish('a', { list: 'a', rpc: true, delay: 5 });
+  // @ts-expect-error: nor is a request
+  await broker.request('a', { list: 'a', at: new Date() });
+  // @ts-expect-error: nor one that is answered with a stream
+  broker.requestMany('a', { list: 'a', delay: 5 });
+  // @ts-expect-error: nor a question to all
+  await broker.gather('a', { channel: 'a', delay: 5 });
+  // @ts-expect-error: its request expires with its timeout
+  await broker.request('a', { list: 'a', expires: 5 });
+  // @ts-expect-error: nor a call by its contract
+  await broker.publish({ sku: 'a', quantity: 1 }, place, { delay: 5 });
+  // @ts-expect-error: nor by a client
+  await client.place({ sku: 'a', quantity: 1 }, { delay: 5 });
+  // @ts-expect-error: a delay is a number
+  await broker.publish('a', { list: 'a', delay: '5' });
+  // @ts-expect-error: a date, or a number
+  await broker.publish('a', { list: 'a', at: '2026-01-01' });
+  // @ts-expect-error: there is no such option
+  await client.placed({ sku: 'a', quantity: 1 }, { dealy: 5 });
+  // @ts-expect-error: what is sent later has a handle, and no length yet
+  const length: number = await broker.publish('a', { list: 'a', delay: 5 });
+  // @ts-expect-error: by a contract, too
+  const id: number = await broker.publish({ sku: 'a', quantity: 1 }, placed, { delay: 5 });
+  // @ts-expect-error: each of a batch has one
+  const all: number = await broker.publishBatch(['a'], { list: 'a', delay: 5 });
+  const right: [string, number, string[]] = [
+    await client.placed({ sku: 'a', quantity: 1 }, { delay: 5 }),
+    await broker.publish('a', { list: 'a', expires: 5 }),
+    await broker.publishBatch(['a'], { list: 'a', at: 5 }),
+  ];
+  // @ts-expect-error: a handle is a text
+  await broker.cancel({ list: 'a' }, 5);
+  void [length, id, all, right];
+}

@@ -19,8 +19,17 @@ import type {
   StreamSourceOptions,
 } from '../source.ts';
 import type { GroupState } from '../store.ts';
+import { ServerClock } from '../server-clock.ts';
+import type { Timed, TimedOptions } from '../timed.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
-import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
+import {
+  sendOutbound,
+  type Outbound,
+  type Receipt,
+  type StreamFields,
+  type Transport,
+} from '../transport.ts';
+import type { Refused } from './delayed.ts';
 import type { Gate } from './gate.ts';
 import { MemoryListSource } from './list.ts';
 import { MemoryReliableListSource } from './reliable-list.ts';
@@ -31,8 +40,25 @@ import { MemoryStreamSource } from './stream-source.ts';
 /** Receives what is published to a channel: the frame and the concrete channel. */
 type Sink = (frame: Buffer, channel: string) => void;
 
+export interface MemoryOptions extends TimedOptions {
+  readonly timings?: Timings;
+  readonly gate?: Gate;
+  /** Takes the trouble with delayed messages. */
+  readonly report?: Report;
+}
+
 export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
+  readonly timed: Timed = {
+    clock: new ServerClock(),
+    sendLater: (to, frame, later) =>
+      this.#run((server) => server.delayed.keep(to, Buffer.from(frame), later)),
+    cancel: (to, handle) => this.#run((server) => server.delayed.cancel(to, handle)),
+    delayed: (to, skip, max) => this.#run((server) => server.delayed.list(to, skip, max)),
+    // The data sends what is due by itself.
+    attend: () => undefined,
+  };
+  readonly #refused: Refused;
   readonly #name: string;
   readonly #timings: Timings;
   readonly #gate: Gate | undefined;
@@ -44,10 +70,14 @@ export class MemoryTransport implements Transport {
   readonly #sources = new Set<MemoryReliableListSource | MemoryStreamSource>();
 
   /** Transports of one name in one process share their data, for as long as one of them is open. */
-  constructor(name: string, { timings = TIMINGS, gate }: { timings?: Timings; gate?: Gate } = {}) {
+  constructor(name: string, { timings = TIMINGS, gate, report, onRefused }: MemoryOptions = {}) {
     this.#name = name;
     this.#timings = timings;
     this.#gate = gate;
+    this.#refused = (problem, error) => {
+      onRefused?.(1);
+      report?.(problem, error);
+    };
   }
 
   get downFor(): number {
@@ -60,6 +90,7 @@ export class MemoryTransport implements Transport {
 
   connect(): Promise<void> {
     this.#server ??= MemoryServer.attach(this.#name);
+    this.#server.delayed.refused.add(this.#refused);
     return Promise.resolve();
   }
 
@@ -76,20 +107,13 @@ export class MemoryTransport implements Transport {
     if (!(frame instanceof Uint8Array))
       return this.server.stream(to.name).add(frame.map((part) => Buffer.from(part)));
     // A copy, as over a network: the sender may keep the frame, to send it again.
-    const bytes = Buffer.from(frame);
-    if (to.kind === 'channel') return this.server.publish(to.name, bytes, to.sharded);
-    if (to.kind === 'list') return this.server.list(to.name).push(bytes);
-    return this.server.stream(to.name).add(bytes, to.maxlen);
+    return this.server.send(to, Buffer.from(frame));
   }
 
   sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string> {
-    const { kind, name, maxlen } = to;
-    return this.#run((server) => {
-      const bytes = Buffer.from(frame);
-      return server.marks.sendOnce(to, once, () =>
-        kind === 'list' ? server.list(name).push(bytes) : server.stream(name).add(bytes, maxlen),
-      );
-    });
+    return this.#run((server) =>
+      server.marks.sendOnce(to, once, () => server.send(to, Buffer.from(frame))),
+    );
   }
 
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
@@ -110,11 +134,7 @@ export class MemoryTransport implements Transport {
 
   // All are carried out in one tick: no other command runs between them, transaction or not.
   sendAll(outbound: readonly Outbound[]): Promise<PromiseSettledResult<number | string>[]> {
-    return Promise.allSettled(
-      outbound.map(({ to, frame, once }) =>
-        once === undefined ? this.send(to, frame) : this.sendOnce(to, frame, once),
-      ),
-    );
+    return Promise.allSettled(outbound.map((one) => sendOutbound(this, one)));
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
@@ -214,6 +234,7 @@ export class MemoryTransport implements Transport {
       const listeners = this.#of(manner);
       for (const name of listeners.names()) this.server.unsubscribe(listeners, name, manner);
     }
+    this.server.delayed.refused.delete(this.#refused);
     this.server.detach();
     this.#server = undefined;
   }

@@ -1,5 +1,8 @@
 import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { globMatcher } from '../glob.ts';
+import type { Target } from '../address.ts';
+import { TIMINGS } from '../timings.ts';
+import { MemoryDelayed } from './delayed.ts';
 import { MemoryList } from './list.ts';
 import { MemoryMarks } from './marks.ts';
 import { MemoryStream } from './stream.ts';
@@ -22,6 +25,11 @@ export class MemoryServer {
     return server;
   }
 
+  /** Frames that are not due yet. */
+  readonly delayed = new MemoryDelayed(
+    (to, frame) => void this.send(to, frame),
+    TIMINGS.refusedPause,
+  );
   readonly #name: string;
   readonly #lists = new Map<string, MemoryList>();
   readonly #streams = new Map<string, MemoryStream>();
@@ -41,7 +49,16 @@ export class MemoryServer {
   }
 
   detach(): void {
-    if (--this.#attached === 0) MemoryServer.#servers.delete(this.#name);
+    if (--this.#attached > 0) return;
+    MemoryServer.#servers.delete(this.#name);
+    this.delayed.close();
+  }
+
+  /** PUBLISH, SPUBLISH, RPUSH or XADD. */
+  send(to: Target, frame: Buffer): number | string {
+    if (to.kind === 'channel') return this.publish(to.name, frame, to.sharded);
+    if (to.kind === 'list') return this.list(to.name).push(frame);
+    return this.stream(to.name).add(frame, to.maxlen);
   }
 
   list(key: string): MemoryList {

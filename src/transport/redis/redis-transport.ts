@@ -4,11 +4,18 @@ import { RedstartError, SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
+import type { TimedOptions } from '../timed.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
 import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
 import type { GroupState } from '../store.ts';
-import type { Outbound, Receipt, StreamFields, Transport } from '../transport.ts';
+import {
+  sendOutbound,
+  type Outbound,
+  type Receipt,
+  type StreamFields,
+  type Transport,
+} from '../transport.ts';
 import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { ListPushes } from './list-pushes.ts';
@@ -21,6 +28,7 @@ import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { SendOnce, sentOnce } from './send-once.ts';
 import { StreamSource } from './stream-source.ts';
 import { adviceOn } from './advice.ts';
+import { RedisTimed } from './timed.ts';
 
 /** The channel on which ioredis publishes the commands that it sends. */
 const COMMANDS = tracingChannel('ioredis:command');
@@ -28,6 +36,7 @@ const COMMANDS = tracingChannel('ioredis:command');
 /** The transport over a Redis server. */
 export class RedisTransport implements Transport {
   readonly countsReceivers: boolean;
+  readonly timed: RedisTimed;
   readonly #connections: Connections;
   readonly #client: Redis;
   readonly #report: Report;
@@ -54,7 +63,12 @@ export class RedisTransport implements Transport {
   #downSince: number | undefined;
   #onConnection: (state: 'up' | 'down') => void = () => {};
 
-  constructor(connection: RedisConnection, report: Report, timings: Timings = TIMINGS) {
+  constructor(
+    connection: RedisConnection,
+    report: Report,
+    timings: Timings = TIMINGS,
+    timed: TimedOptions = {},
+  ) {
     this.#connections = new Connections(connection, timings);
     this.#client = this.#connections.client;
     this.#commands = commandClassOf(this.#client);
@@ -65,6 +79,7 @@ export class RedisTransport implements Transport {
     this.#pubsub.onRestored(this.#channelsRestored);
     this.countsReceivers = !this.#connections.isCluster;
     const { listening } = this.#connections;
+    this.timed = new RedisTimed(this.#connections, report, this.listen.bind(this), timed);
     listening.on('close', () => {
       if (this.#downSince !== undefined) return;
       this.#downSince = monotonicTime();
@@ -73,6 +88,7 @@ export class RedisTransport implements Transport {
     listening.on('ready', () => {
       if (this.#downSince === undefined) return;
       this.#downSince = undefined;
+      this.timed.wake();
       this.#onConnection('up');
     });
   }
@@ -94,8 +110,9 @@ export class RedisTransport implements Transport {
     this.#onConnection = listener;
   }
 
-  connect(): Promise<void> {
-    return this.#connections.connect();
+  async connect(): Promise<void> {
+    await this.#connections.connect();
+    this.timed.begin();
   }
 
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */
@@ -140,29 +157,33 @@ export class RedisTransport implements Transport {
     outbound: readonly Outbound[],
     transaction: boolean,
   ): Promise<PromiseSettledResult<number | string>[]> {
-    if (!transaction)
-      return Promise.allSettled(
-        outbound.map(({ to, frame, once }) =>
-          once === undefined ? this.send(to, frame) : this.sendOnce(to, frame, once),
-        ),
+    if (!transaction) return Promise.allSettled(outbound.map((one) => sendOutbound(this, one)));
+    if (!this.countsReceivers && outbound.some(({ later }) => later !== undefined)) {
+      throw new SetupError(
+        "pipeline: on a cluster a transaction cannot have messages with 'delay' or 'at': send them by themselves, or leave 'transaction' out",
       );
+    }
     this.#listPushes.flush();
     const multi = this.#client.multi();
-    for (const { to, frame, once } of outbound) {
-      if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
+    for (const { to, frame, once, later } of outbound) {
+      if (later !== undefined) multi.call('eval', ...this.timed.inFull(to, frame, later));
+      else if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
       else this.#sendOnce.addTo(multi, to, frame as Buffer, once);
     }
     const replies = (await multi.exec()) ?? [];
     return Promise.allSettled(
       replies.map(async ([error, value], i) => {
         if (error !== null) throw error;
-        const { to, once } = outbound[i] as Outbound;
+        const { to, once, later } = outbound[i] as Outbound;
+        if (later !== undefined) return later.handle;
         return once === undefined ? (value as number | string) : sentOnce(to, once, value);
       }),
     );
   }
 
   async open(options: SourceOptions, report: Report): Promise<Source> {
+    // Whether a message has expired is told by the server's clock. A user without the right to ask goes by its own.
+    this.timed.clock.ready()?.catch(() => undefined);
     if (options.kind === 'list') {
       if (options.reliable) return ReliableListSource.open(this.#connections, options.name, report);
       return ListSource.open(this.#connections, options.name);
@@ -286,6 +307,7 @@ export class RedisTransport implements Transport {
 
   async close(): Promise<void> {
     this.#listPushes.flush();
+    this.timed.close();
     for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
       pubsub.close();
     this.#connections.close();

@@ -1,0 +1,68 @@
+// Messages that are sent later, and messages that expire.
+import { destinationOf, isContract } from '../api/contract.ts';
+import type { PublishCommand } from '../api/middleware.ts';
+import { address } from '../api/option-checks.ts';
+import { SetupError } from '../errors.ts';
+import { nonEmptyText } from '../internal/checks.ts';
+import { uniqueId } from '../internal/ids.ts';
+import { extraHeaders, type Extras } from '../message/extras.ts';
+import { EXPIRES } from '../message/headers.ts';
+import { targetOf, type Target } from '../transport/address.ts';
+import type { ServerClock } from '../transport/server-clock.ts';
+import type { Later } from '../transport/timed.ts';
+import type { AnyOptions } from './check.ts';
+import type { Verb } from './contracts.ts';
+import { idOf } from './identity.ts';
+
+/** What a message has beside body and headers; undefined for nearly all messages. */
+export function extrasOf(
+  options: AnyOptions,
+  body: unknown,
+  index: number,
+  verb: Verb,
+): Extras | undefined {
+  const { id, idWindow, delay, at, expires } = options;
+  if (id === undefined && delay === undefined && at === undefined && expires === undefined)
+    return undefined;
+  const made = id === undefined ? undefined : idOf(id, body, index, verb);
+  if (delay === undefined && at === undefined) return { id: made, idWindow, expires };
+  if (made !== undefined)
+    throw new SetupError(`${verb}: 'id' cannot be given together with 'delay' or 'at' yet`);
+  const time = at instanceof Date ? at.getTime() : at;
+  return { id: made, idWindow, handle: uniqueId(), delay, at: time, expires };
+}
+
+/** When a message is sent; undefined for one that is sent at once. */
+export function laterOf({ handle, delay, at }: Extras): Later | undefined {
+  return handle === undefined ? undefined : { handle, delay, at };
+}
+
+/** Waits until the server's time is known, where one of these messages holds it. */
+export async function knowTime(
+  commands: readonly PublishCommand[],
+  clock: ServerClock,
+): Promise<void> {
+  if (commands.some(({ extras }) => extras?.expires !== undefined)) await clock.ready();
+}
+
+/** The headers by which a message carries its extras. */
+export function headersOf(extras: Extras, clock: ServerClock): Record<string, string> {
+  const headers = extraHeaders(extras);
+  const { delay = 0, at, expires } = extras;
+  if (expires === undefined) return headers;
+  const due = at ?? clock.now() + delay;
+  return { ...headers, [EXPIRES]: String(Math.ceil(due + expires)) };
+}
+
+/** The target of a message that is to be cancelled, with the broker's prefix. Throws {@link SetupError} for what is no address or no handle. */
+export function cancelTarget(to: unknown, handle: unknown, prefix: string): Target {
+  const where = 'cancel';
+  nonEmptyText(handle, 'the handle', where);
+  const given: unknown = isContract(to) ? destinationOf(to) : to;
+  address(given, 'the address', where, {});
+  const target = targetOf(
+    typeof given === 'string' ? { channel: given } : (given as object),
+    where,
+  );
+  return { ...target, name: prefix + target.name };
+}

@@ -1,0 +1,201 @@
+import type { Redis } from 'ioredis';
+import { messageOf } from '../../errors.ts';
+import { monotonicTime } from '../../internal/clock.ts';
+import { describe } from '../address.ts';
+import type { ServerClock } from '../server-clock.ts';
+import type { Report, Sources } from '../source.ts';
+import type { Timings } from '../timings.ts';
+import { DelayedKeys, targetOfStore } from './delayed-keys.ts';
+import { MOVE, PUT_OFF, TAKE_STORES } from './delayed-scripts.ts';
+
+/** Stores that one look takes in hand. */
+const STORES = 32;
+
+/** Frames that one script sends: it must not hold up the server. */
+const FRAMES = 100;
+
+export interface MoverOptions {
+  readonly client: Redis;
+  /** The key of the index, and the channel on which new frames are told of. */
+  readonly index: string;
+  readonly clock: ServerClock;
+  readonly timings: Timings;
+  readonly report: Report;
+  /** Takes the count of frames that the server refused to send. */
+  readonly onRefused: (count: number) => void;
+  readonly listen: Sources['listen'];
+}
+
+/**
+ * Sends frames that are due. Every connected broker has a mover. All of them wait for the earliest store;
+ * the one that is first takes it in hand for a moment, so that the others need not look at it. A mover
+ * that dies then delays that store by `storeLease`. Each step is one script, so it loses nothing.
+ */
+export class Mover {
+  readonly #options: MoverOptions;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer ends, on the steady clock. */
+  #due = Infinity;
+  #isLooking = false;
+  /** The timer has ended during a look. */
+  #isMissed = false;
+  /** When each target was last reported: once in `refusedPause` is enough. */
+  readonly #reported = new Map<string, number>();
+  #isAttending = false;
+  #isListening = false;
+  #isClosed = false;
+  /** The server refuses this user what a mover does. */
+  #isRefused = false;
+
+  constructor(options: MoverOptions) {
+    this.#options = options;
+  }
+
+  /** Looks now, and then whenever something is due. */
+  wake(): void {
+    this.#isRefused = false;
+    this.#lookIn(0);
+  }
+
+  /** Something is due in so many milliseconds; `Infinity` where nothing is known of. */
+  expect(wait: number): void {
+    this.#lookIn(wait);
+  }
+
+  /** Hears of what others delay from now on; before that it looks every few seconds. */
+  attend(): void {
+    if (this.#isAttending || this.#isClosed) return;
+    this.#isAttending = true;
+    this.wake();
+    void this.#listen();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #listen(): Promise<void> {
+    const { index, listen } = this.#options;
+    const heard = (frame: Buffer): void => this.#lookIn(Number(frame.toString()) || 0);
+    try {
+      await listen(index, heard, () => this.wake());
+      this.#isListening = true;
+      this.#lookIn(0);
+    } catch (error) {
+      this.#isAttending = false;
+      if (this.#isClosed) return;
+      this.#report('new delayed messages are not heard of, they are looked for', error, 'info');
+    }
+  }
+
+  /** Never later than it is set for already. */
+  #lookIn(wait: number): void {
+    if (this.#isClosed || this.#isRefused) return;
+    const { delayedLook, delayedPoll } = this.#options.timings;
+    const due = monotonicTime() + Math.min(wait, this.#isListening ? delayedLook : delayedPoll);
+    if (due >= this.#due) return;
+    this.#due = due;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#lookNow(), Math.ceil(due - monotonicTime())).unref();
+  }
+
+  async #lookNow(): Promise<void> {
+    this.#due = Infinity;
+    if (this.#isLooking) {
+      this.#isMissed = true;
+      return;
+    }
+    this.#isLooking = true;
+    let wait = Infinity;
+    try {
+      wait = await this.#look();
+    } catch (error) {
+      this.#failed(error);
+    }
+    this.#isLooking = false;
+    this.#lookIn(this.#isMissed ? 0 : wait);
+    this.#isMissed = false;
+  }
+
+  /** Sends what is due. Resolves with the milliseconds until something is. */
+  async #look(): Promise<number> {
+    const { client, index, clock, timings } = this.#options;
+    // `wake` is called when it is ready.
+    if (client.status !== 'ready') return Infinity;
+    for (;;) {
+      const args = [STORES, timings.storeLease];
+      const reply = TAKE_STORES.run(client, [index], args) as Promise<
+        [number, number, ...Buffer[]]
+      >;
+      const [time, next, ...stores] = await clock.hear(reply, ([heard]) => heard);
+      const mark = String(time + timings.storeLease + 0.5);
+      const waits = await Promise.all(stores.map((store) => this.#empty(String(store), mark)));
+      if (stores.length === 0) return next < 0 ? Infinity : next;
+      const soonest = Math.min(...waits);
+      if (soonest > 0) return soonest;
+    }
+  }
+
+  /** Sends what is due of one store. Resolves with the milliseconds until the next store is to be looked at. */
+  async #empty(store: string, mark: string): Promise<number> {
+    const { client, index, timings, onRefused } = this.#options;
+    const to = targetOfStore(store);
+    let wait = -1;
+    if (to !== undefined) {
+      const keys = new DelayedKeys(to);
+      const kind = to.sharded === true ? 'sharded' : to.kind;
+      const args = [kind, to.name, FRAMES, timings.refusedPause];
+      const where = to.kind === 'channel' ? [] : [to.name];
+      do {
+        let reply: unknown;
+        try {
+          reply = await MOVE.run(client, [keys.dues, keys.frames, ...where], args);
+        } catch (error) {
+          // It is tried again when the mark has run out, perhaps by another process.
+          this.#reportOnce(store, `what is due for ${describe(to)} cannot be sent`, error);
+          return timings.storeLease;
+        }
+        const [, refused, problem, next] = reply as [number, number, Buffer, number];
+        if (refused > 0) {
+          onRefused(refused);
+          this.#reportOnce(
+            store,
+            `delayed messages for ${describe(to)} are refused, they are tried again every ${timings.refusedPause / 1_000} s`,
+            new Error(String(problem)),
+          );
+        }
+        wait = next;
+      } while (wait === 0 && !this.#isClosed);
+    }
+    const next = Number(await PUT_OFF.run(client, [index], [store, mark, wait]));
+    return next < 0 ? Infinity : next;
+  }
+
+  #failed(error: unknown): void {
+    const { client } = this.#options;
+    if (this.#isClosed || client.status !== 'ready') return;
+    if (messageOf(error).startsWith('NOPERM')) {
+      // One that only sends or reads may lack the rights; whoever delays messages has them.
+      this.#isRefused = true;
+      this.#report('this user may not send delayed messages when they are due', error, 'info');
+      return;
+    }
+    this.#reportOnce('', 'delayed messages that are due cannot be looked for', error);
+  }
+
+  #reportOnce(key: string, problem: string, error: unknown): void {
+    const { client, timings } = this.#options;
+    if (this.#isClosed || client.status !== 'ready') return;
+    const now = monotonicTime();
+    for (const [other, at] of this.#reported)
+      if (now - at >= timings.refusedPause / 2) this.#reported.delete(other);
+    if (this.#reported.has(key)) return;
+    this.#reported.set(key, now);
+    this.#report(problem, error, 'warn');
+  }
+
+  #report(problem: string, error: unknown, level: 'info' | 'warn'): void {
+    this.#options.report(problem, error, level);
+  }
+}

@@ -1,0 +1,129 @@
+import type { Redis } from 'ioredis';
+import type { Target } from '../address.ts';
+import { ServerClock } from '../server-clock.ts';
+import type { Report, Sources } from '../source.ts';
+import type { DelayedFrame, Later, Timed, TimedOptions } from '../timed.ts';
+import type { Connections } from './connections.ts';
+import { DelayedKeys, indexKey } from './delayed-keys.ts';
+import { CANCEL, HINT, KEEP, LIST, SCHEDULE } from './delayed-scripts.ts';
+import { Mover } from './mover.ts';
+
+/** What one server or cluster sends later, and its time. */
+export class RedisTimed implements Timed {
+  readonly clock: ServerClock;
+  readonly #client: Redis;
+  readonly #index: string;
+  readonly #isCluster: boolean;
+  readonly #mover: Mover;
+
+  constructor(
+    { client, isCluster, timings }: Connections,
+    report: Report,
+    listen: Sources['listen'],
+    { prefix = '', onRefused = () => {} }: TimedOptions,
+  ) {
+    this.clock = new ServerClock(async () => milliseconds(await client.time()));
+    this.#client = client;
+    this.#index = indexKey(prefix);
+    this.#isCluster = isCluster;
+    const { clock } = this;
+    const index = this.#index;
+    this.#mover = new Mover({ client, index, clock, timings, report, onRefused, listen });
+  }
+
+  /** The connection is up for the first time. */
+  begin(): void {
+    this.#mover.expect(Infinity);
+  }
+
+  /** The connection is up again. */
+  wake(): void {
+    this.#mover.wake();
+  }
+
+  attend(): void {
+    this.#mover.attend();
+  }
+
+  close(): void {
+    this.#mover.close();
+  }
+
+  /**
+   * Keeps a frame until it is due. Resolves with its handle. On a cluster, the index is on another node:
+   * the store is announced there before, so that it is found whatever happens to this process, and after,
+   * because a mover that looked in between has found nothing.
+   */
+  async sendLater(to: Target, frame: Uint8Array, later: Later): Promise<string> {
+    this.#mover.attend();
+    const keys = new DelayedKeys(to);
+    const due = dueOf(later);
+    if (!this.#isCluster) {
+      const { keys: all, args } = this.#schedule(to, frame, later);
+      this.#mover.expect(Number(await SCHEDULE.run(this.#client, all, args)));
+      return later.handle;
+    }
+    const isFirst = Number(await this.#hint(keys, due, 0));
+    const args = [...due, later.handle, valueOf(to, frame)];
+    const wait = await KEEP.run(this.#client, [keys.dues, keys.frames], args);
+    await this.#hint(keys, due, isFirst === 1 ? 2 : 1);
+    this.#mover.expect(Number(wait));
+    return later.handle;
+  }
+
+  /** The arguments of an EVAL that keeps a frame, for a transaction on a single server. */
+  inFull(to: Target, frame: Uint8Array, later: Later): (string | number | Buffer)[] {
+    this.#mover.attend();
+    this.#mover.expect(later.delay ?? 0);
+    const { keys, args } = this.#schedule(to, frame, later);
+    return SCHEDULE.inFull(keys, args);
+  }
+
+  async cancel(to: Target, handle: string): Promise<boolean> {
+    const { dues, frames } = new DelayedKeys(to);
+    return Number(await CANCEL.run(this.#client, [dues, frames], [handle])) === 1;
+  }
+
+  async delayed(to: Target, skip: number, max: number): Promise<DelayedFrame[]> {
+    const { dues, frames } = new DelayedKeys(to);
+    const reply = await LIST.run(this.#client, [dues, frames], [skip, skip + max - 1]);
+    const rows = reply as Buffer[];
+    const found: DelayedFrame[] = [];
+    for (let i = 0; i + 2 < rows.length; i += 3) {
+      const value = rows[i + 2] as Buffer;
+      const frame = value.subarray(value.indexOf(':') + 1);
+      found.push({ handle: String(rows[i]), due: Number(rows[i + 1]), frame });
+    }
+    return found;
+  }
+
+  #hint(keys: DelayedKeys, due: [string, number], notify: 0 | 1 | 2): Promise<unknown> {
+    return HINT.run(this.#client, [this.#index], [keys.store, ...due, notify]);
+  }
+
+  #schedule(
+    to: Target,
+    frame: Uint8Array,
+    later: Later,
+  ): { keys: string[]; args: (string | number | Buffer)[] } {
+    const { store, dues, frames } = new DelayedKeys(to);
+    return {
+      keys: [this.#index, dues, frames],
+      args: [store, ...dueOf(later), later.handle, valueOf(to, frame)],
+    };
+  }
+}
+
+function dueOf({ delay, at }: Later): [how: 'delay' | 'at', ms: number] {
+  return delay === undefined ? ['at', Math.ceil(at ?? 0)] : ['delay', Math.ceil(delay)];
+}
+
+/** What is needed to send a frame is before the first colon: for a stream, its `maxlen`. */
+function valueOf({ maxlen }: Target, frame: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`${maxlen ?? ''}:`), frame]);
+}
+
+/** The reply of TIME, in milliseconds. */
+function milliseconds([seconds, micros]: readonly unknown[]): number {
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}

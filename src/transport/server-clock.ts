@@ -1,0 +1,64 @@
+import { monotonicTime, unixTime } from '../internal/clock.ts';
+
+/** After this many milliseconds what is known of the server's clock is asked for again. */
+const STALE = 60_000;
+
+interface Sample {
+  /** The server's Unix milliseconds minus this process's steady ones. */
+  readonly offset: number;
+  /** The offset is wrong by this at most. */
+  readonly error: number;
+  /** When it was taken, on the steady clock. */
+  readonly at: number;
+}
+
+/**
+ * The server's clock, as far as this process knows it. It follows from answers that hold the server's
+ * time and from this process's steady clock: the date of this machine does not matter.
+ */
+export class ServerClock {
+  readonly #ask: (() => Promise<number>) | undefined;
+  #sample: Sample | undefined;
+  #asking: Promise<void> | undefined;
+
+  /** `ask` asks the server for its Unix milliseconds. Without it, the server is this process. */
+  constructor(ask?: () => Promise<number>) {
+    this.#ask = ask;
+  }
+
+  /** The server's Unix milliseconds; this machine's own until the server has said its time once. */
+  now(): number {
+    return this.#sample === undefined ? unixTime() : monotonicTime() + this.#sample.offset;
+  }
+
+  /** Resolves when the server's time is known; undefined where it is. Rejects where the server does not tell it. */
+  ready(): Promise<void> | undefined {
+    const sample = this.#sample;
+    if (this.#ask === undefined) return undefined;
+    if (sample !== undefined && monotonicTime() - sample.at < STALE) return undefined;
+    return (this.#asking ??= this.hear(this.#ask(), (time) => time)
+      .then(() => undefined)
+      .finally(() => (this.#asking = undefined)));
+  }
+
+  /** Learns from an answer that holds the server's time, and passes it on. */
+  async hear<T>(answer: Promise<T>, timeIn: (answer: T) => number): Promise<T> {
+    const sent = monotonicTime();
+    const value = await answer;
+    const received = monotonicTime();
+    const error = (received - sent) / 2;
+    this.#learn({ offset: timeIn(value) - (sent + received) / 2, error, at: received });
+    return value;
+  }
+
+  /** The sample with the smaller error counts, unless the two contradict each other: then one of the clocks was set. */
+  #learn(sample: Sample): void {
+    const known = this.#sample;
+    const isBetter =
+      known === undefined ||
+      sample.error <= known.error ||
+      sample.at - known.at >= STALE ||
+      Math.abs(sample.offset - known.offset) > sample.error + known.error + 1;
+    if (isBetter) this.#sample = sample;
+  }
+}
