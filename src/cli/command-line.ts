@@ -5,12 +5,13 @@ import { dlq } from './dlq.ts';
 import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
 import { helpOf, helpOfOne } from './help.ts';
 import { writeLine, type Output } from './output.ts';
+import { create } from './new.ts';
 import { ping } from './ping.ts';
 import { publish } from './publish.ts';
 import { request } from './request.ts';
 import { run } from './run.ts';
 
-const COMMANDS: readonly Command[] = [run, publish, request, ...dlq, ping, asyncapi];
+const COMMANDS: readonly Command[] = [create, run, publish, request, ...dlq, ping, asyncapi];
 
 /**
  * Runs the command that `args` name, and resolves with the exit code. Help and errors are written to
