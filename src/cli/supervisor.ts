@@ -8,7 +8,9 @@ import { Timers } from '../internal/timers.ts';
 import type { ModuleTarget } from './app-module.ts';
 import { changes } from './changes.ts';
 import { EXIT } from './failure.ts';
+import { serveMetrics, type MetricsAddress } from './metrics-server.ts';
 import { logLine } from './output.ts';
+import { WorkerPages } from './worker-pages.ts';
 import type { WorkerMessage } from './worker.ts';
 
 /** A worker that lived this many milliseconds is restarted after the shortest pause again. */
@@ -28,6 +30,8 @@ export interface Supervision {
   readonly target: ModuleTarget;
   readonly workers: number;
   readonly watch: boolean;
+  /** Where to serve one page of metrics of all workers. */
+  readonly metrics: MetricsAddress | undefined;
 }
 
 /** Runs workers until SIGINT or SIGTERM, and resolves with the exit code when all have ended. */
@@ -43,12 +47,15 @@ export async function supervise(supervision: Supervision): Promise<number> {
     void supervisor.stop();
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  const { metrics } = supervision;
+  if (metrics !== undefined) await serveMetrics(metrics, () => supervisor.page());
   return supervisor.run();
 }
 
 class Supervisor {
   readonly #supervision: Supervision;
   readonly #slots: readonly Slot[];
+  readonly #pages: WorkerPages;
   readonly #restarts = new Timers();
   /** Resolves with the exit code when all workers have ended. */
   readonly #ended = deferred<number>();
@@ -61,6 +68,7 @@ class Supervisor {
   constructor(supervision: Supervision) {
     this.#supervision = supervision;
     const indices = Array.from({ length: supervision.workers }, (_, index) => index);
+    this.#pages = new WorkerPages(supervision.workers);
     this.#slots = indices.map((index) => ({ index, child: undefined, deaths: 0 }));
   }
 
@@ -79,16 +87,22 @@ class Supervisor {
     this.#ended.resolve(this.#code);
   }
 
+  /** One page of the metrics of all workers. */
+  page(): Promise<string> {
+    return this.#pages.page(this.#slots.flatMap(({ child }) => child ?? []));
+  }
+
   /** Kills all workers and does not wait for them. */
   kill(): void {
     for (const { child } of this.#slots) child?.kill('SIGKILL');
   }
 
   #start(slot: Slot): void {
-    const { file, exportName } = this.#supervision.target;
+    const { target, metrics } = this.#supervision;
+    const { file, exportName } = target;
     const child = fork(
       fileURLToPath(new URL('./worker.js', import.meta.url)),
-      [`${file}:${exportName}`],
+      [`${file}:${exportName}`, ...(metrics === undefined ? [] : ['metrics'])],
       {
         env: { ...process.env, REDSTART_WORKER: String(slot.index) },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -97,13 +111,15 @@ class Supervisor {
     slot.child = child;
     const began = performance.now();
     child.on('message', (message: WorkerMessage) => {
-      if (message === 'ready') logLine(`worker ${slot.index} runs, process ${child.pid}`);
+      if (typeof message === 'object') this.#pages.received(child, message);
+      else if (message === 'ready') logLine(`worker ${slot.index} runs, process ${child.pid}`);
       else if (!this.#supervision.watch) this.#giveUp();
     });
     child.once('error', (error) => logLine(`worker ${slot.index}: ${error.message}`));
     // Not `exit`: the worker's last message may arrive after it.
     child.once('close', (code, signal) => {
       slot.child = undefined;
+      this.#pages.ended(child);
       this.#onEnd(slot, code, signal, performance.now() - began);
     });
   }

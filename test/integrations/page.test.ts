@@ -6,6 +6,7 @@ import { metrics } from 'redstart/metrics';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { DEFINITIONS } from '../../src/integrations/metrics/definitions.ts';
+import { MergedPages } from '../../src/integrations/metrics/merge.ts';
 import { repository } from '../docs/program.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -136,6 +137,59 @@ describe('a page of metrics', () => {
     const make = (): unknown => metrics(...(given as unknown as [RedisBroker]));
     expect(make).toThrow(SetupError);
     expect(make).toThrow(text);
+  });
+});
+
+describe('the pages of several processes', () => {
+  const page = (sum: number): string => `# HELP redstart_handled_total x
+# TYPE redstart_handled_total counter
+redstart_handled_total{handler="a b"} ${sum}
+# HELP redstart_handler_duration_seconds x
+# TYPE redstart_handler_duration_seconds histogram
+redstart_handler_duration_seconds_bucket{le="1"} ${sum}
+redstart_handler_duration_seconds_bucket{le="+Inf"} ${sum + 1}
+redstart_handler_duration_seconds_sum 0.5
+redstart_handler_duration_seconds_count ${sum + 1}
+# HELP redstart_running x
+# TYPE redstart_running gauge
+redstart_running ${sum}
+# HELP redstart_group_lag x
+# TYPE redstart_group_lag gauge
+redstart_group_lag{group="g"} ${sum}
+# HELP redstart_connection_up x
+# TYPE redstart_connection_up gauge
+redstart_connection_up ${sum % 2}
+`;
+
+  it('become one: added up, the greatest, or the least', () => {
+    const merged = new MergedPages().add(page(1)).add(page(2));
+    const families = parse(merged.toString());
+    expect(valueOf(families, 'redstart_handled_total', { handler: 'a b' })).toBe(3);
+    const buckets = samplesOf(families, 'redstart_handler_duration_seconds_bucket');
+    expect(buckets.map(({ value }) => value)).toEqual([3, 5]);
+    expect(valueOf(families, 'redstart_handler_duration_seconds_sum')).toBe(1);
+    expect(valueOf(families, 'redstart_running')).toBe(3);
+    expect(valueOf(families, 'redstart_group_lag')).toBe(2);
+    expect(valueOf(families, 'redstart_connection_up')).toBe(0);
+  });
+
+  it('keep the counters of a process that has ended, and not its gauges', () => {
+    const merged = new MergedPages().add(page(1), true).add(page(1), true);
+    const families = parse(merged.toString());
+    expect(valueOf(families, 'redstart_handled_total')).toBe(2);
+    expect(samplesOf(families, 'redstart_running')).toEqual([]);
+    expect(samplesOf(families, 'redstart_group_lag')).toEqual([]);
+  });
+
+  it('are as strict as those that they are made of', async () => {
+    const one = await fullPage(`memory://${unique()}`);
+    const merged = new MergedPages().add(one).add(one).toString();
+    const [before, after] = [parse(one), parse(merged)];
+    expect([...after.keys()]).toEqual([...before.keys()]);
+    for (const { name, samples } of before.values()) {
+      const again = after.get(name)?.samples ?? [];
+      expect(again.map(({ labels }) => labels)).toEqual(samples.map(({ labels }) => labels));
+    }
   });
 });
 

@@ -123,6 +123,60 @@ export class Service {
   }
 }
 
+/** A message as a handler of telemetry.py got it. */
+export interface Traced {
+  readonly seen: string;
+  readonly body: unknown;
+  /** The trace that the handler runs in, and the span that its own is a child of. */
+  readonly trace: string;
+  readonly parent: string | null;
+  readonly baggage: Readonly<Record<string, string>>;
+}
+
+/** FastStream handlers and a publisher with FastStream's middleware for traces (telemetry.py). */
+export class TracedService {
+  readonly #prefix = unique('py');
+  readonly #answers = new Map<number, (line: Line) => void>();
+  #program: Program | undefined;
+  #last = 0;
+  #seen: Traced[] = [];
+
+  /** To be made once, outside of tests. */
+  constructor(python: string) {
+    beforeAll(async () => {
+      this.#program = await start(python, 'telemetry', [redisUrl(), this.#prefix], (line) => {
+        if (line.seen === undefined) this.#answers.get(line.id ?? 0)?.(line);
+        else this.#seen.push(line as unknown as Traced);
+      });
+    });
+    afterAll(() => this.#program?.stop());
+  }
+
+  at(kind: Kind, what: 'python' | 'typescript'): { channel: string } {
+    return place(kind, `${this.#prefix}:${kind}:${what}`);
+  }
+
+  /** What the handler of a kind has got since it was last asked for. */
+  take(kind: Kind): Traced[] {
+    const taken = this.#seen.filter(({ seen }) => seen === kind);
+    this.#seen = this.#seen.filter(({ seen }) => seen !== kind);
+    return taken;
+  }
+
+  /** Publishes to `typescript` inside a span of Python's; resolves with its trace. */
+  publish(args: {
+    readonly kind: Kind;
+    readonly body: string;
+    readonly baggage: Readonly<Record<string, string>>;
+  }): Promise<{ readonly trace: string }> {
+    const id = ++this.#last;
+    return new Promise((resolve) => {
+      this.#answers.set(id, ({ result }) => resolve(result as { trace: string }));
+      this.#program?.say({ id, arguments: args });
+    });
+  }
+}
+
 /** Keyword arguments of FastStream's functions. */
 export interface CallArguments {
   readonly channel?: string;

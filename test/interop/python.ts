@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const PACKAGE = 'faststream[redis]==0.7.4';
+const PACKAGES = ['faststream[redis,otel,prometheus]==0.7.4', 'opentelemetry-sdk'];
 /** Milliseconds for making the environment and filling it. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 const FOLDER = fileURLToPath(new URL('.venv', import.meta.url));
-const READY = join(FOLDER, `ready-${PACKAGE.split('==')[1]}`);
+const READY = join(FOLDER, 'ready-0.7.4-telemetry');
 /** Held by the one that installs: test files run in several processes. */
 const LOCK = join(FOLDER, 'installing');
 /** Why it did not work, for the other files of the same run. */
@@ -34,6 +34,23 @@ export async function findPython(): Promise<string | undefined> {
     return undefined;
   } finally {
     rmSync(LOCK, { force: true });
+  }
+}
+
+/** The interpreter where it has these modules, too; undefined where it has not, which is said on stderr. */
+export async function withModules(
+  python: string | undefined,
+  modules: readonly string[],
+): Promise<string | undefined> {
+  if (python === undefined) return undefined;
+  try {
+    await run(python, ['-c', `import ${modules.join(', ')}`], { timeout: PATIENCE });
+    return python;
+  } catch (error) {
+    process.stderr.write(
+      `interop: skipped, ${python} cannot import ${modules.join(', ')}: ${why(error)}\n`,
+    );
+    return undefined;
   }
 }
 
@@ -68,10 +85,12 @@ async function install(): Promise<Found> {
   try {
     const quiet = ['--quiet', '--disable-pip-version-check', '--no-input'];
     const brief = ['--retries', '1', '--timeout', '10'];
-    const pip = ['-m', 'pip', 'install', ...quiet, ...brief, PACKAGE];
+    const pip = ['-m', 'pip', 'install', ...quiet, ...brief, ...PACKAGES];
     await run(interpreter(), pip, { signal });
   } catch (error) {
-    return { reason: `pip cannot install ${PACKAGE} from PyPI: ${late() || why(error)}` };
+    return {
+      reason: `pip cannot install ${PACKAGES.join(' and ')} from PyPI: ${late() || why(error)}`,
+    };
   }
   writeFileSync(READY, '');
   return { python: interpreter() };

@@ -101,7 +101,7 @@ export const DEFINITIONS = {
     help: 'Answers that no call waited for any more.',
   },
   up: {
-    ...{ name: 'redstart_connection_up', type: 'gauge', labels: [] },
+    ...{ name: 'redstart_connection_up', type: 'gauge', labels: [], across: 'min' },
     help: '1 where Redis answered for this page, else 0.',
   },
   lost: {
@@ -113,11 +113,11 @@ export const DEFINITIONS = {
     help: 'Times that it was there again.',
   },
   live: {
-    ...{ name: 'redstart_live', type: 'gauge', labels: [] },
+    ...{ name: 'redstart_live', type: 'gauge', labels: [], across: 'min' },
     help: '0 where a subscriber has failed for good, else 1.',
   },
   ready: {
-    ...{ name: 'redstart_ready', type: 'gauge', labels: [] },
+    ...{ name: 'redstart_ready', type: 'gauge', labels: [], across: 'min' },
     help: '1 where the broker takes work, else 0.',
   },
   trouble: {
@@ -133,7 +133,7 @@ export const DEFINITIONS = {
     help: 'Handlers that run now.',
   },
   longest: {
-    ...{ name: 'redstart_longest_seconds', type: 'gauge', labels: HANDLER },
+    ...{ name: 'redstart_longest_seconds', type: 'gauge', labels: HANDLER, across: 'max' },
     help: 'How long the oldest of them has run.',
   },
   waiting: {
@@ -149,31 +149,31 @@ export const DEFINITIONS = {
     help: 'Messages in this process that are not acknowledged, those that wait for a retry included.',
   },
   listLength: {
-    ...{ name: 'redstart_list_length', type: 'gauge', labels: ADDRESS },
+    ...{ name: 'redstart_list_length', type: 'gauge', labels: ADDRESS, across: 'max' },
     help: 'Items in a list (LLEN). The same from every process: use max by (address).',
   },
   lag: {
-    ...{ name: 'redstart_group_lag', type: 'gauge', labels: GROUP },
+    ...{ name: 'redstart_group_lag', type: 'gauge', labels: GROUP, across: 'max' },
     help: 'Entries not delivered to the group yet; missing where Redis does not know. The same from every process.',
   },
   pending: {
-    ...{ name: 'redstart_group_pending', type: 'gauge', labels: GROUP },
+    ...{ name: 'redstart_group_pending', type: 'gauge', labels: GROUP, across: 'max' },
     help: 'Entries delivered to the group and not acknowledged. The same from every process.',
   },
   consumers: {
-    ...{ name: 'redstart_group_consumers', type: 'gauge', labels: GROUP },
+    ...{ name: 'redstart_group_consumers', type: 'gauge', labels: GROUP, across: 'max' },
     help: 'Consumers of the group, dead ones included. The same from every process.',
   },
   oldest: {
-    ...{ name: 'redstart_group_oldest_seconds', type: 'gauge', labels: GROUP },
+    ...{ name: 'redstart_group_oldest_seconds', type: 'gauge', labels: GROUP, across: 'max' },
     help: 'Age of the oldest entry that is not acknowledged or not delivered; 0 where there is none. The same from every process.',
   },
   deadLetters: {
-    ...{ name: 'redstart_dead_letters', type: 'gauge', labels: ADDRESS },
+    ...{ name: 'redstart_dead_letters', type: 'gauge', labels: ADDRESS, across: 'max' },
     help: 'Dead letters in a place. The same from every process.',
   },
   deadLettersMax: {
-    ...{ name: 'redstart_dead_letters_max', type: 'gauge', labels: ADDRESS },
+    ...{ name: 'redstart_dead_letters_max', type: 'gauge', labels: ADDRESS, across: 'max' },
     help: 'How many of them are kept at most.',
   },
 } satisfies Record<string, Definition>;

@@ -8,6 +8,8 @@ export interface Definition {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
+  /** How the values of several processes become one; without it they are added up. */
+  readonly across?: 'max' | 'min';
   /** Upper bounds, ascending, without +Inf. Only of histograms. */
   readonly buckets?: readonly number[];
 }
