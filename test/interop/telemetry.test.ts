@@ -43,15 +43,6 @@ describe.skipIf(python === undefined)('one trace', () => {
     );
   });
 
-  /** What a handler of ours finds in the active context. */
-  const here = (): { trace: string | undefined; baggage: Record<string, string> } => {
-    const entries = propagation.getActiveBaggage()?.getAllEntries() ?? [];
-    return {
-      trace: trace.getActiveSpan()?.spanContext().traceId,
-      baggage: Object.fromEntries(entries.map(([name, { value }]) => [name, value])),
-    };
-  };
-
   it.each(KINDS)(
     'goes from Python through TypeScript to Python, with baggage, over a %s',
     async (kind) => {
@@ -125,8 +116,6 @@ describe.skipIf(python === undefined)('the metrics of FastStream', () => {
     );
     expect([...theirs.keys()]).toEqual([...recorded.keys()]);
     expect(theirs.size).toBe(9);
-    const known = (all: readonly Sample[] = []): string[] =>
-      all.map((one) => JSON.stringify([one.name, one.labels, countIn(one)])).sort();
     for (const [name, { help, type, samples }] of recorded) {
       expect(theirs.get(name)).toMatchObject({ help, type });
       expect(known(theirs.get(name)?.samples)).toEqual(known(samples));
@@ -142,4 +131,17 @@ function withoutCreated(page: string): string {
 /** Times differ from run to run; counts do not. */
 function countIn({ name, value }: Sample): number | undefined {
   return /seconds_(bucket|sum)$/.test(name) ? undefined : value;
+}
+
+/** What a handler of ours finds in the active context. */
+function here(): { trace: string | undefined; baggage: Record<string, string> } {
+  const entries = propagation.getActiveBaggage()?.getAllEntries() ?? [];
+  return {
+    trace: trace.getActiveSpan()?.spanContext().traceId,
+    baggage: Object.fromEntries(entries.map(([name, { value }]) => [name, value])),
+  };
+}
+
+function known(all: readonly Sample[] = []): string[] {
+  return all.map((one) => JSON.stringify([one.name, one.labels, countIn(one)])).sort();
 }
