@@ -3,6 +3,9 @@ import { transform } from 'esbuild';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
+/** Another OpenTelemetry than that of package.json: `npm run full` gives test/otel3/node_modules. */
+const otel = process.env['REDSTART_OTEL'];
+
 const alias = {
   'redstart/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
   'redstart/asyncapi': fileURLToPath(
@@ -16,6 +19,7 @@ const alias = {
   'redstart/nestjs': fileURLToPath(new URL('src/integrations/nestjs/index.ts', import.meta.url)),
   'redstart/otel': fileURLToPath(new URL('src/integrations/otel/index.ts', import.meta.url)),
   redstart: fileURLToPath(new URL('src/index.ts', import.meta.url)),
+  ...(otel === undefined ? {} : { '@opentelemetry': `${otel}/@opentelemetry` }),
 };
 
 /** Vitest's own compiler knows the older decorator dialect alone; esbuild lowers the standard one. */

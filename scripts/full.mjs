@@ -1,7 +1,9 @@
 // `npm run full`: everything that takes too long for CI. The tests with their long counts and the long
 // soak, then those that depend on the server once more on every other server that is found: the
 // redis-server and valkey-server on PATH, and the paths that REDIS_SERVERS lists, as PATH does; and once
-// more with each release of ioredis 5 that is installed under a name of its own.
+// more with each release of ioredis 5 that is installed under a name of its own. Then redstart/otel with
+// OpenTelemetry 1.10 and SDK 3 on Node 22 (test/otel3), and Prometheus' own word on the page of metrics
+// and the alerts (`promtool`, of Debian's package prometheus).
 // The output of each step goes to build/full; of a step that failed, its end is printed.
 import { spawn, spawnSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
@@ -42,18 +44,42 @@ function nameOf(server) {
 }
 
 /** Runs Vitest with its output in a file, and resolves with whether it passed. */
-function test(log, args, env) {
-  return new Promise((resolve) => {
+function test(log, { args, env, node = process.execPath }) {
+  return new Promise((done) => {
     const vitest = join('node_modules', 'vitest', 'vitest.mjs');
-    const child = spawn(process.execPath, [vitest, 'run', ...args], {
+    const child = spawn(node, [vitest, 'run', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', ...env },
     });
     const file = createWriteStream(log);
     child.stdout.pipe(file, { end: false });
     child.stderr.pipe(file, { end: false });
-    child.once('close', (code) => file.end(() => resolve(code === 0)));
+    child.once('close', (code) => file.end(() => done(code === 0)));
   });
+}
+
+/** The tests of redstart/otel with the packages of test/otel3, which are installed first. */
+function otel3() {
+  const name = 'redstart/otel with OpenTelemetry 1.10 and SDK 3 on Node 22';
+  const modules = resolve('test', 'otel3', 'node_modules');
+  const node = join(modules, '.bin', 'node');
+  if (!existsSync(node)) {
+    const options = { cwd: 'test/otel3', encoding: 'utf8', shell: process.platform === 'win32' };
+    const { status, stderr } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], options);
+    if (status !== 0) return { name, skipped: `npm ci in test/otel3 failed: ${stderr?.trim()}` };
+    if (!existsSync(node)) return { name, skipped: `npm has not installed ${node}` };
+  }
+  const args = ['test/integrations/otel.test.ts', 'test/interop/telemetry.test.ts'];
+  return { name, args, env: { REDSTART_OTEL: modules, ...own }, node };
+}
+
+/** `promtool check metrics` and `promtool check rules`. */
+function promtool() {
+  const name = 'the page of metrics and the alerts, checked by promtool';
+  const tool = process.env.PROMTOOL ?? 'promtool';
+  if (spawnSync(tool, ['--version']).status !== 0)
+    return { name, skipped: `there is no ${tool}: apt-get install prometheus, or set PROMTOOL` };
+  return { name, args: ['test/integrations/page.test.ts', '-t', 'promtool'], env: own };
 }
 
 mkdirSync(LOGS, { recursive: true });
@@ -76,13 +102,20 @@ const steps = [
     args: excluded,
     env: { NODE_OPTIONS: `--import ${HOOK}`, REDSTART_IOREDIS: name, ...own },
   })),
+  otel3(),
+  promtool(),
 ];
 
 const failed = [];
-for (const [index, { name, args, env }] of steps.entries()) {
+for (const [index, step] of steps.entries()) {
+  const { name, skipped } = step;
+  if (skipped !== undefined) {
+    console.log(`SKIPPED ${name}: ${skipped}`);
+    continue;
+  }
   const log = join(LOGS, `${index + 1}.log`);
   const began = performance.now();
-  const passed = await test(log, args, env);
+  const passed = await test(log, step);
   const minutes = ((performance.now() - began) / 60_000).toFixed(1);
   console.log(`${passed ? 'ok    ' : 'FAILED'} ${name} (${minutes} min, ${log})`);
   if (passed) continue;

@@ -112,6 +112,14 @@ describe('with an SDK', () => {
   beforeAll(installSdk);
   afterEach(() => exporter.reset());
 
+  it('is the SDK that was asked for', async () => {
+    trace.getTracer('x').startSpan('x').end();
+    const { attributes } = spanNamed('x').resource;
+    // `npm run full` runs these tests with SDK 3, too: see test/otel3.
+    const major = process.env['REDSTART_OTEL'] === undefined ? '2.' : '3.';
+    expect(attributes['telemetry.sdk.version']).toMatch(new RegExp(`^${major}`));
+  });
+
   onBothBackends('one trace', (bench) => {
     it('goes from a gateway through a call, an event, a batch, retries and dead letters', async () => {
       const { broker, name } = bench();
