@@ -10,7 +10,7 @@ import { channelPattern, type ChannelPattern, type Target } from '../transport/a
 import { globMatcher } from '../transport/glob.ts';
 import type { SourceOptions } from '../transport/source.ts';
 import { failurePlan, over } from './failure-plan.ts';
-import type { Declaration, Subscriber } from './subscriber.ts';
+import type { Declaration, Inherited, Subscriber } from './subscriber.ts';
 
 /** Messages in one batch where the subscriber does not say. */
 const DEFAULT_BATCH = 100;
@@ -46,7 +46,7 @@ export function plan(declarations: readonly Declaration[]): Plan[] {
     else there.push(one);
   }
   const plans = [...places.values()].flatMap(combine);
-  for (const one of plans) refuseCircle(one, plans);
+  refuseCircles(plans, plans);
   return plans;
 }
 
@@ -71,26 +71,46 @@ export function combine(handlers: readonly Plan[]): Plan[] {
 /**
  * Throws `SetupError` for dead letters that come back to the source that they are from, directly or
  * through the dead letters of other subscribers: a message that always fails would go round for ever.
+ * `plans` are all that run.
  */
-export function refuseCircle(start: Plan, plans: readonly Plan[]): void {
+export function refuseCircles(starts: readonly Plan[], plans: readonly Plan[]): void {
+  if (starts.every(({ deadLetter }) => deadLetter === undefined)) return;
+  const readers = new Map<string, Plan[]>();
+  for (const one of plans) {
+    const place = placeText(one.source);
+    const there = readers.get(place);
+    if (there === undefined) readers.set(place, [one]);
+    else there.push(one);
+  }
+  for (const start of starts) refuseCircle(start, readers);
+}
+
+/** `readers`: who reads a list or stream, by {@link placeText}. */
+function refuseCircle(start: Plan, readers: ReadonlyMap<string, readonly Plan[]>): void {
   const seen = new Set<string>();
   const follow = (from: Plan): void => {
     const { deadLetter } = from;
     if (deadLetter === undefined) return;
-    const isRead = ({ source }: Plan): boolean =>
-      source.kind === deadLetter.kind && source.name === deadLetter.name;
-    if (isRead(start)) {
+    const place = placeText(deadLetter);
+    if (place === placeText(start.source)) {
       const through = from === start ? 'are sent to' : `come back, by ${from.name}, to`;
       throw new SetupError(
         `the dead letters of ${start.name} ${through} the ${deadLetter.kind} that it reads: name another address in 'deadLetter', or say false`,
       );
     }
-    if (seen.has(`${deadLetter.kind} ${deadLetter.name}`)) return;
-    seen.add(`${deadLetter.kind} ${deadLetter.name}`);
-    for (const next of plans) if (isRead(next)) follow(next);
+    if (seen.has(place)) return;
+    seen.add(place);
+    for (const next of readers.get(place) ?? []) follow(next);
   };
   follow(start);
 }
+
+function placeText({ kind, name }: Target | SourceOptions): string {
+  return `${kind} ${name}`;
+}
+
+/** Plans that were made before, by what the subscriber inherits there. */
+const made = new WeakMap<Subscriber, WeakMap<Inherited, Plan>>();
 
 /** The codec that a subscriber at an address was given; undefined where none was. */
 export function codecAt(
@@ -104,8 +124,20 @@ export function codecAt(
   return reader?.subscriber.spec.options.codec;
 }
 
-/** The plan for one handler alone. Throws for a name that cannot be. */
+/** The plan for one handler alone, made once. Throws for a name that cannot be. */
 export function planOne(declaration: Declaration): Plan {
+  const { subscriber, inherited } = declaration;
+  const known = made.get(subscriber) ?? new WeakMap<Inherited, Plan>();
+  made.set(subscriber, known);
+  let planned = known.get(inherited);
+  if (planned === undefined) {
+    planned = makePlan(declaration);
+    known.set(inherited, planned);
+  }
+  return planned;
+}
+
+function makePlan(declaration: Declaration): Plan {
   const { subscriber, inherited } = declaration;
   const { spec, title } = subscriber;
   const { options } = spec;

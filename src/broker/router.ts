@@ -67,6 +67,8 @@ export abstract class Router {
   readonly #publishers: PublisherSpec[] = [];
   /** How many subscribers of each registered instance have not been stopped. */
   readonly #instances = new Map<object, number>();
+  /** What was handed down last, by what came from outside. */
+  readonly #handedDown = new WeakMap<Inherited, Inherited>();
   readonly #included: Router[] = [];
   /** Methods under this router's own decorators, until an instance of their class is registered. */
   readonly #unclaimed = new Set<Intent>();
@@ -285,6 +287,19 @@ export abstract class Router {
 
   /** What subscribers here inherit: this router's own settings over those from outside. @internal */
   handedDown(outer: Inherited = NOTHING_INHERITED): Inherited {
+    const known = this.#handedDown.get(outer);
+    const { middlewares: around, errorHandlers: handling } = this;
+    // Both only grow. The same object as before lets plans be made once.
+    const isAsBefore =
+      known?.middlewares.length === outer.middlewares.length + around.length &&
+      known.errorHandlers.length === outer.errorHandlers.length + handling.length;
+    if (known !== undefined && isAsBefore) return known;
+    const made = this.#handDown(outer);
+    this.#handedDown.set(outer, made);
+    return made;
+  }
+
+  #handDown(outer: Inherited): Inherited {
     const { prefix: own = '', concurrency, errorPolicy, replies } = this.shared;
     const { defaults } = outer;
     const prefix = outer.prefix + own;

@@ -11,7 +11,7 @@ import type { Logger } from '../internal/logger.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
-import { combine, plan, planOne, refuseCircle, type Member, type Plan } from './plan.ts';
+import { combine, plan, planOne, refuseCircles, type Member, type Plan } from './plan.ts';
 import { routesOf, type RouteEnvironment } from './routes.ts';
 import type { Declaration, Run } from './subscriber.ts';
 
@@ -126,8 +126,8 @@ export class Runner {
     for (const one of added) {
       const here = added.filter(({ place }) => place === one.place);
       combine([...this.#at(one.place), ...here]);
-      if (one.deadLetter !== undefined) refuseCircle(one, [...this.#plans(), ...added]);
     }
+    refuseCircles(added, [...this.#plans(), ...added]);
     return () => {
       if (this.#session !== undefined) this.#add(added);
     };

@@ -80,7 +80,7 @@ export class Gauges {
       ...[this.listLength, this.lag, this.pending, this.consumers, this.oldest],
       ...[this.deadLetters, this.deadLettersMax],
     ])
-      family.clear();
+      family.reset();
     for (const { health, infos, ages } of answers) {
       for (const [i, one] of health.subscribers.entries()) {
         const info = infoOf(infos, one, i);

@@ -16,7 +16,8 @@ export interface Definition {
 
 interface Family {
   readonly definition: Definition;
-  write(parts: string[]): void;
+  /** All lines, as they are now. */
+  lines(): string;
 }
 
 /** The text between the braces: `address="orders",handler="Orders.place"`. */
@@ -27,23 +28,30 @@ export function pairs(names: readonly string[], values: readonly string[]): stri
 /** A counter's or gauge's value for one set of labels. */
 export class Series {
   value: number;
+  /** Whether it has a line: false for a gauge that nothing was found out about this time. */
+  isThere: boolean;
   readonly #head: string;
   #line: string;
+  /** The value in the line; undefined where there is none. */
   #written: number | undefined;
 
   constructor(head: string) {
     this.value = 0;
+    this.isThere = true;
     this.#head = head;
     this.#line = '';
     this.#written = undefined;
   }
 
+  /** Whether the line is as it was when it was last read. */
+  get isAsWritten(): boolean {
+    return this.#written === (this.isThere ? this.value : undefined);
+  }
+
   get line(): string {
-    if (this.#written !== this.value) {
-      this.#line = `${this.#head} ${text(this.value)}\n`;
-      this.#written = this.value;
-    }
-    return this.#line;
+    if (this.isAsWritten) return this.#line;
+    this.#written = this.isThere ? this.value : undefined;
+    return (this.#line = this.isThere ? `${this.#head} ${text(this.value)}\n` : '');
   }
 }
 
@@ -51,6 +59,9 @@ export class Series {
 export class Values implements Family {
   readonly definition: Definition;
   readonly #series = new Map<string, Series>();
+  #lines = '';
+  /** How many series were there when the lines were written. */
+  #count = 0;
 
   constructor(definition: Definition) {
     this.definition = definition;
@@ -67,17 +78,27 @@ export class Values implements Family {
     if (series === undefined) {
       series = new Series(this.definition.name + (labels && `{${labels}}`));
       this.#series.set(labels, series);
+    } else if (!series.isThere) {
+      series.isThere = true;
+      series.value = 0;
     }
     return series;
   }
 
-  /** Forgets all series: of a gauge that is asked for at each scrape. */
-  clear(): void {
-    this.#series.clear();
+  /** Begins a new round of a gauge that is asked for at each scrape: only what is asked for again is there. */
+  reset(): void {
+    for (const [labels, series] of this.#series) {
+      if (series.isThere) series.isThere = false;
+      else this.#series.delete(labels); // gone for a whole round, as its subscriber is
+    }
   }
 
-  write(parts: string[]): void {
-    for (const series of this.#series.values()) parts.push(series.line);
+  lines(): string {
+    const all = [...this.#series.values()];
+    if (all.length === this.#count && all.every(({ isAsWritten }) => isAsWritten))
+      return this.#lines;
+    this.#count = all.length;
+    return (this.#lines = all.map(({ line }) => line).join(''));
   }
 }
 
@@ -116,6 +137,10 @@ export class Distribution {
     this.#lines = undefined;
   }
 
+  get isAsWritten(): boolean {
+    return this.#lines !== undefined;
+  }
+
   get lines(): string {
     return (this.#lines ??= this.#write());
   }
@@ -140,6 +165,8 @@ export class Distributions implements Family {
   readonly definition: Definition;
   readonly #shape: Shape;
   readonly #series = new Map<string, Distribution>();
+  #lines = '';
+  #count = 0;
 
   constructor(definition: Definition, le: (bound: number) => string = text) {
     const { name, buckets = [] } = definition;
@@ -161,19 +188,21 @@ export class Distributions implements Family {
     return series;
   }
 
-  write(parts: string[]): void {
-    for (const series of this.#series.values()) parts.push(series.lines);
+  lines(): string {
+    const all = [...this.#series.values()];
+    if (all.length === this.#count && all.every(({ isAsWritten }) => isAsWritten))
+      return this.#lines;
+    this.#count = all.length;
+    return (this.#lines = all.map(({ lines }) => lines).join(''));
   }
 }
 
 /** The page: HELP and TYPE once for each family, then its lines. */
 export function render(families: readonly Family[]): string {
-  const parts: string[] = [];
-  for (const family of families) {
+  const parts = families.map((family) => {
     const { name, type, help } = family.definition;
-    parts.push(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`);
-    family.write(parts);
-  }
+    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${family.lines()}`;
+  });
   return parts.join('');
 }
 
