@@ -146,8 +146,12 @@ export const claim = settling(claimOptions, "a stream with 'group'");
 function settling(check: Check, needed: string): Check {
   return (value, key, where, all) => {
     check(value, key, where, all);
+    if (all['group'] !== undefined && all['noAck'] === true)
+      throw new SetupError(
+        `${where}: '${key}' cannot be combined with 'noAck', with which Redis keeps nothing to deliver again: leave one of them out`,
+      );
     const isAcknowledged = all['group'] !== undefined || all['reliable'] === true;
-    if (isAcknowledged && all['noAck'] !== true) return;
+    if (isAcknowledged) return;
     throw new SetupError(`${where}: '${key}' needs deliveries that are acknowledged: ${needed}`);
   };
 }

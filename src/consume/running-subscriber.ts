@@ -25,7 +25,7 @@ import { rescue } from './rescue.ts';
 import { emitBreaker, messageLog, sourceReport } from './reports.ts';
 import { Settler, type Log, type Settlement } from './settlement.ts';
 import { Subscription } from './subscription.ts';
-import { withinTime } from './time-limit.ts';
+import { itemsWithinTime, stageOf, withinTime, type TimeLimit } from './time-limit.ts';
 import type { Vitals } from './vitals.ts';
 
 /** Milliseconds that handlers have after their signal was aborted. */
@@ -49,6 +49,7 @@ export class RunningSubscriber implements ContextHost {
   /** Channels that were paused and whose handlers still run. */
   readonly #ending = new Set<Promise<unknown>>();
   readonly #isChannel: boolean;
+  readonly #limit: TimeLimit | undefined;
   readonly #log: Log;
   #concurrency: number;
   #isPaused = false;
@@ -66,7 +67,9 @@ export class RunningSubscriber implements ContextHost {
     this.#environment = environment;
     this.#log = messageLog(environment.logger, environment.name);
     this.#cancellation = new Cancellation(session.cancellations);
-    const { source, pattern, address, pause } = plan;
+    const { source, pattern, address, pause, timeout } = plan;
+    const grace = Math.min(environment.gracefulTimeout, timeout ?? 0);
+    this.#limit = timeout === undefined ? undefined : { timeout, grace };
     this.#breaker =
       pause &&
       new Breaker(pause, environment.report, (state) => {
@@ -311,12 +314,8 @@ export class RunningSubscriber implements ContextHost {
   #runNow(attempt: Attempt): Promise<void> | undefined {
     const outcome = this.#dispatcher.handle(attempt);
     if (!(outcome instanceof Promise)) return this.#conclude(attempt, outcome);
-    const { timeout } = this.#plan;
-    const { gracefulTimeout } = this.#environment;
-    const ended =
-      timeout === undefined
-        ? outcome
-        : withinTime(attempt.context, outcome, timeout, Math.min(gracefulTimeout, timeout));
+    const limit = this.#limit;
+    const ended = limit === undefined ? outcome : withinTime(attempt.context, outcome, limit);
     return ended.then(
       (later) => this.#conclude(attempt, later),
       (error: unknown) => this.#finish(attempt, failed(error)),
@@ -328,13 +327,17 @@ export class RunningSubscriber implements ContextHost {
     if (outcome.kind !== 'ok' || !isAsyncIterable(outcome.result))
       return this.#finish(attempt, outcome);
     attempt.isAnswered = true;
-    const { context, route } = attempt;
-    return this.session.streamAnswers
-      .answer(context, outcome.result, attempt.replier, route?.validateReply)
-      .then(
-        () => this.#finish(attempt, ok(undefined)),
-        (error: unknown) => this.#finish(attempt, failed(error)),
-      );
+    const { context, route, replier } = attempt;
+    const { result } = outcome;
+    const limit = this.#limit;
+    const items = limit === undefined ? result : itemsWithinTime(context, result, limit);
+    const answered = this.session.streamAnswers.answer(
+      ...([context, items, replier, route?.validateReply] as const),
+    );
+    return answered.then(
+      () => this.#finish(attempt, ok(undefined)),
+      (error: unknown) => this.#finish(attempt, failed(error, stageOf(error))),
+    );
   }
 
   #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {

@@ -3,25 +3,68 @@ import { clearTimer, setTimer } from '../internal/clock.ts';
 import type { HandlerContext } from './context.ts';
 import { failed, type Outcome } from './outcome.ts';
 
-/**
- * The outcome, or a failure where the handler takes too long: its signal aborts after `timeout`
- * milliseconds, and `grace` milliseconds later its place is free. A late result is ignored.
- */
+/** How long a handler may take. */
+export interface TimeLimit {
+  /** Milliseconds until its signal aborts. */
+  readonly timeout: number;
+  /** Milliseconds from then on until its place is free. */
+  readonly grace: number;
+}
+
+/** The outcome, or a failure where the handler takes too long. A late result is ignored. */
 export function withinTime(
   context: HandlerContext,
   outcome: Promise<Outcome>,
-  timeout: number,
-  grace: number,
+  limit: TimeLimit,
 ): Promise<Outcome> {
-  return new Promise((resolve) => {
+  return within(context, outcome, limit).catch((error: unknown) => failed(error, stageOf(error)));
+}
+
+/** Where a streamed answer failed. */
+export function stageOf(error: unknown): 'handler' | 'timeout' {
+  return error instanceof HandlerTimeoutError ? 'timeout' : 'handler';
+}
+
+/** A streamed answer in which each item has this time, counted while its generator works. */
+export function itemsWithinTime(
+  context: HandlerContext,
+  items: AsyncIterable<unknown>,
+  limit: TimeLimit,
+): AsyncIterable<unknown> {
+  const iterator = items[Symbol.asyncIterator]();
+  let isLate = false;
+  const limited: AsyncIterator<unknown, unknown> = {
+    next: async () =>
+      within(context, Promise.resolve(iterator.next()), limit, () => {
+        isLate = true;
+      }),
+    return: async () => {
+      const ended = iterator.return?.();
+      // It may never get there: a generator that hangs is left behind.
+      if (isLate) void ended?.then(undefined, () => undefined);
+      else await ended;
+      return { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => limited };
+}
+
+/** What `work` resolves with, or a `HandlerTimeoutError` where it does not within the limit. */
+function within<T>(
+  context: HandlerContext,
+  work: Promise<T>,
+  { timeout, grace }: TimeLimit,
+  onLate?: () => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
     const error = new HandlerTimeoutError(timeout);
     let timer = setTimer(() => {
       context.abort(error);
-      timer = setTimer(() => resolve(failed(error, 'timeout')), grace);
+      timer = setTimer(() => {
+        onLate?.();
+        reject(error);
+      }, grace);
     }, timeout);
-    void outcome.then((ended) => {
-      clearTimer(timer);
-      resolve(ended);
-    });
+    void work.then(resolve, reject).then(() => clearTimer(timer));
   });
 }

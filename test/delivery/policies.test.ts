@@ -390,6 +390,67 @@ onBothBackends('the table of policies', (bench) => {
   });
 });
 
+/** What is done with a message that was taken by hand, and what becomes of it. One that is left alone stays pending. */
+const BY_HAND = [
+  ['ack', {}, 'valid', undefined, false],
+  ['nack', {}, 'valid', undefined, true],
+  [
+    'nack',
+    { retry: { maxDeliveries: 1 }, deadLetter: { stream: 'dead' } },
+    'valid',
+    'Exhausted',
+    false,
+  ],
+  ['reject', {}, 'valid', undefined, false],
+  ['reject', { deadLetter: { stream: 'dead' } }, 'valid', 'RejectedError', false],
+  ['not given', {}, 'invalid', undefined, false],
+  ['not given', { deadLetter: { stream: 'dead' } }, 'invalid', 'InvalidMessageError', false],
+] as const;
+
+onBothBackends('the table of policies, taken by hand', (bench) => {
+  describe.each(STRUCTURES)('from a %s', (structure) => {
+    it.concurrent.for(BY_HAND)('%s, with %j, of a message that is %s', async (row, { own }) => {
+      const [does, options, what, letter, comesAgain] = row;
+      const { url, name } = bench();
+      const prefix = name('by-hand:');
+      const place =
+        structure === 'group' ? { stream: 'work', group: 'g' } : { list: 'work', reliable: true };
+      const address = { ...place, ...options, schema: z.string() } as unknown as { list: string };
+      const to = (structure === 'group' ? { stream: 'work' } : { list: 'work' }) as {
+        list: string;
+      };
+      const broker = own.broker(url, { prefix });
+      const consumer = await broker.subscribe(address);
+      const first = consumer.next({ timeout: 10_000 });
+      await broker.publish(what === 'valid' ? 'work' : 7, to);
+      if (what === 'invalid') await broker.publish('end', to);
+      const taken = await first;
+      expect(taken?.body).toBe(what === 'valid' ? 'work' : 'end');
+      if (does === 'ack' || does === 'nack' || does === 'reject') await taken?.[does]();
+      const letters = await eventually(async () => {
+        const found = await broker.deadLetters({ stream: 'dead' }).list();
+        expect(found).toHaveLength(letter === undefined ? 0 : 1);
+        return found;
+      });
+      expect(letters[0]?.error ?? '').toContain(letter ?? '');
+      await consumer.close();
+      own.takeLogs();
+
+      const left: unknown[] = [];
+      const next = own.broker(url, { prefix });
+      next.subscriber(
+        place as { list: string },
+        { ackPolicy: 'ack' },
+        (body) => void left.push(body),
+      );
+      await next.start();
+      await next.publish('last', to);
+      await eventually(() => expect(left).toContain('last'));
+      await eventually(() => expect(left.includes('work')).toBe(comesAgain));
+    });
+  });
+});
+
 function codeOf(error: unknown): string {
   const { remoteCode, code } = error as { remoteCode?: string; code: string };
   return remoteCode ?? code;

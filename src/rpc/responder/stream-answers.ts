@@ -1,4 +1,10 @@
-import { CancelledError, RpcError, StreamBrokenError, messageOf } from '../../errors.ts';
+import {
+  CancelledError,
+  HandlerTimeoutError,
+  RpcError,
+  StreamBrokenError,
+  messageOf,
+} from '../../errors.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
 import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
@@ -88,7 +94,9 @@ export class StreamAnswers {
     const { signal } = request;
     const onAbort = (): void => {
       // At once, and not at the generator's next yield, which may be far away.
-      if (!(signal.reason instanceof CancelledError))
+      const { reason } = signal as { reason: unknown };
+      if (reason instanceof HandlerTimeoutError) this.#fail(stream, reason);
+      else if (!(reason instanceof CancelledError))
         this.#fail(stream, new StreamBrokenError('the responder was stopped in the middle'));
       stream.wake?.();
     };
