@@ -67,7 +67,7 @@ export default defineConfig({
           globalSetup: [common.globalSetup, 'test/support/build.ts'],
           name: 'redstart',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/standard/**', 'test/faults/**'],
+          exclude: ['**/node_modules/**', 'test/standard/**', 'test/faults/**'],
         },
       },
       {

@@ -4,6 +4,7 @@
 // more with each release of ioredis 5 that is installed under a name of its own. Then redstart/otel with
 // OpenTelemetry 1.10 and SDK 3 on Node 22 (test/otel3), and Prometheus' own word on the page of metrics
 // and the alerts (`promtool`, of Debian's package prometheus).
+// Tools of others are installed in test/foreign first; where that fails, their tests say that they are skipped.
 // The output of each step goes to build/full; of a step that failed, its end is printed.
 import { spawn, spawnSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
@@ -17,7 +18,17 @@ const LOGS = 'build/full';
 const HOOK = pathToFileURL(resolve('scripts/ioredis5.mjs')).href;
 
 /** Tests whose outcome does not depend on the server. */
-const WITHOUT_SERVER = ['cli', 'docs', 'internal', 'message', 'package', 'standard', 'types'];
+const WITHOUT_SERVER = [
+  'browser',
+  'cli',
+  'docs',
+  'foreign',
+  'internal',
+  'message',
+  'package',
+  'standard',
+  'types',
+];
 
 /** Other releases of ioredis, by the names that package.json gives them. */
 const IOREDIS = ['ioredis5', 'ioredis5-oldest'];
@@ -83,6 +94,9 @@ function promtool() {
 }
 
 mkdirSync(LOGS, { recursive: true });
+const install = ['ci', '--prefix', 'test/foreign', '--no-audit', '--no-fund'];
+if (spawnSync('npm', install, { stdio: 'ignore' }).status !== 0)
+  console.log('       test/foreign could not be installed: its tests are skipped');
 const [first, ...others] = servers();
 const excluded = WITHOUT_SERVER.flatMap((folder) => ['--exclude', `test/${folder}/**`]);
 const own = first === undefined ? {} : { REDIS_SERVER: first };

@@ -1,7 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { App } from '../index.ts';
-import type { AsyncApiDocument, AsyncApiInfo } from '../integrations/asyncapi/index.ts';
+import type {
+  AsyncApiDocument,
+  AsyncApiInfo,
+  AsyncApiVersion,
+} from '../integrations/asyncapi/index.ts';
 import { messageOf } from '../errors.ts';
 import { loadApp, moduleTarget, type ModuleTarget } from './app-module.ts';
 import { command } from './command.ts';
@@ -26,14 +30,15 @@ nearest package.json. With --check the exit code is 1 where the file says someth
   options: {
     output: { type: 'string', short: 'o', value: 'file', text: 'write it there' },
     check: { type: 'string', value: 'file', text: 'compare it with what is written there' },
+    spec: { type: 'string', value: 'version', text: 'of AsyncAPI: 3.1.0 (default) or 3.0.0' },
   },
-  async run([file = ''], { output, check }) {
+  async run([file = ''], { output, check, spec }) {
     if (output !== undefined && check !== undefined)
       throw new UsageError('asyncapi: give --output or --check, not both');
     const target = moduleTarget(file, 'asyncapi');
     const written = check === undefined ? undefined : documentIn(check);
     try {
-      const document = await documentOf(await loadApp(target), target);
+      const document = await documentOf(await loadApp(target), target, spec);
       if (check !== undefined) return compare(document, written, check, file);
       const text = `${JSON.stringify(document, null, 2)}\n`;
       if (output === undefined) process.stdout.write(text);
@@ -46,11 +51,18 @@ nearest package.json. With --check the exit code is 1 where the file says someth
 });
 
 /** The document of all brokers of an app, named as its package. */
-async function documentOf({ brokers }: App, target: ModuleTarget): Promise<AsyncApiDocument> {
+async function documentOf(
+  { brokers }: App,
+  target: ModuleTarget,
+  spec: string | undefined,
+): Promise<AsyncApiDocument> {
   const { asyncapi: make } = await import('../integrations/asyncapi/index.ts');
   const info = infoOf(target);
   const [first, ...others] = brokers as [App['brokers'][number], ...App['brokers'][number][]];
-  return make(first, ...others, { ...(info !== undefined && { info }) });
+  return make(first, ...others, {
+    ...(info !== undefined && { info }),
+    ...(spec !== undefined && { version: spec as AsyncApiVersion }), // it is checked there
+  });
 }
 
 /** Title, version and description of the package that a module is in; undefined where there is none. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { asyncapi } from './asyncapi.ts';
 import { suggestion, type Command } from './command.ts';
 import { dlq } from './dlq.ts';
+import { docsServe } from './docs.ts';
 import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
 import { helpOf, helpOfOne } from './help.ts';
 import { writeLine, type Output } from './output.ts';
@@ -11,7 +12,11 @@ import { publish } from './publish.ts';
 import { request } from './request.ts';
 import { run } from './run.ts';
 
-const COMMANDS: readonly Command[] = [create, run, publish, request, ...dlq, ping, asyncapi];
+const COMMANDS: readonly Command[] = [
+  ...[create, run, publish, request],
+  ...dlq,
+  ...[ping, asyncapi, docsServe],
+];
 
 /**
  * Runs the command that `args` name, and resolves with the exit code. Help and errors are written to

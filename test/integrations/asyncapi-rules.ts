@@ -32,7 +32,7 @@ export function rulesBroken(document: AsyncApiDocument): string[] {
     if (!isKept) broken.push(text);
   };
   const { channels, operations, components, info } = document;
-  rule(document.asyncapi === '3.1.0', 'asyncapi is 3.1.0');
+  rule(document.asyncapi === '3.1.0', 'the version is 3.1.0');
   rule(info.title !== '' && info.version !== '', 'info has a title and a version');
   rule(isDeepStrictJson(document), 'the document is plain JSON');
 

@@ -180,9 +180,13 @@ it('what is no broker and no option is refused with what was expected', () => {
   );
   expect(refused(() => asyncapi({} as never))).toContain('one or more brokers');
   expect(wrong(null)).toContain('options must be an object, got null');
-  expect(wrong({ title: 'x' })).toContain("no option 'title', only info, servers");
+  expect(wrong({ title: 'x' })).toContain("no option 'title', only info, servers, version");
   expect(wrong({ info: { title: 'x' } })).toContain("'info' needs a version that is text");
   expect(wrong({ info: { title: '', version: '1' } })).toContain("'info' needs a title");
+  expect(wrong({ version: '2.6.0' })).toContain(
+    "'version' must be '3.1.0' or '3.0.0', got '2.6.0'",
+  );
+  expect(asyncapi(one, { version: '3.0.0' })).toEqual({ ...asyncapi(one), asyncapi: '3.0.0' });
   expect(wrong({ servers: { 'a b': {} } })).toContain("got 'a b'");
   expect(wrong({ servers: { a: { host: 'x' } } })).toContain('needs a host and a protocol');
 });

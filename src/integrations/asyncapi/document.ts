@@ -57,15 +57,25 @@ export interface AsyncApiOperation {
   readonly 'x-redstart'?: Extension;
 }
 
-/** An AsyncAPI 3.1 document as plain data. */
+/** The specification that a document names: it is the same in both. Some tools refuse 3.1. */
+export type AsyncApiVersion = '3.0.0' | '3.1.0';
+
+/** An AsyncAPI document as plain data. */
 export interface AsyncApiDocument {
-  readonly asyncapi: '3.1.0';
+  readonly asyncapi: AsyncApiVersion;
   readonly info: AsyncApiInfo;
   readonly defaultContentType: string;
   readonly servers?: Readonly<Record<string, object>>;
   readonly channels: Readonly<Record<string, AsyncApiChannel>>;
   readonly operations: Readonly<Record<string, AsyncApiOperation>>;
   readonly components: { readonly schemas: Readonly<Record<string, JsonSchema>> };
+}
+
+/** What no broker says. */
+export interface Fields {
+  readonly version: AsyncApiVersion;
+  readonly info: AsyncApiInfo;
+  readonly servers: AsyncApiDocument['servers'];
 }
 
 type Receiver = SubscriberDescription;
@@ -120,6 +130,7 @@ class Channel {
 
 /** Writes one document: what receives first, so that what is sent there has its messages. */
 class Writer {
+  readonly receivers = new Map<string, Receiver>();
   readonly #schemas = new Schemas();
   readonly #headers = new Headers(this.#schemas);
   /** By what makes a place another one, such as its kind and name. */
@@ -144,6 +155,7 @@ class Writer {
         headers: one.answers ? this.#headers.request : this.#headers.message,
         ...this.#payload(one.schema, one.live.schema, `${key}.body`),
       });
+      this.receivers.set(key, one);
       this.#operations.set(key, {
         action: 'receive',
         channel: place.reference,
@@ -191,12 +203,14 @@ class Writer {
     return [place.add(name, { headers, ...body })];
   }
 
-  document(info: AsyncApiInfo, servers: AsyncApiDocument['servers']): AsyncApiDocument {
+  document(fields: Fields): AsyncApiDocument {
+    const { version, info, servers } = fields;
     const channels = [...this.#channels].map(([key, { fields, messages }]) => {
-      return [key, { ...fields, messages: sorted(messages) }] as const;
+      const titled = [...messages].map(([name, one]) => [name, withTitle(one, name)] as const);
+      return [key, { ...fields, messages: sorted(titled) }] as const;
     });
     return {
-      asyncapi: '3.1.0',
+      asyncapi: version,
       info,
       defaultContentType: 'application/json',
       ...(servers !== undefined && { servers }),
@@ -316,11 +330,13 @@ class Writer {
   }
 }
 
-export function documentOf(
-  descriptions: readonly Description[],
-  info: AsyncApiInfo,
-  servers: AsyncApiDocument['servers'],
-): AsyncApiDocument {
+/** A document, and what its operations that receive were made of, by their keys. */
+export interface Written {
+  readonly document: AsyncApiDocument;
+  readonly receivers: ReadonlyMap<string, SubscriberDescription>;
+}
+
+export function write(descriptions: readonly Description[], fields: Fields): Written {
   const receivers = descriptions.flatMap(({ subscribers }) => subscribers);
   const writer = new Writer();
   writer.receive(receivers);
@@ -328,7 +344,14 @@ export function documentOf(
     ...receivers.flatMap(({ publishes }) => publishes),
     ...descriptions.flatMap(({ publishers }) => publishers),
   ]);
-  return writer.document(info, servers);
+  return { document: writer.document(fields), receivers: writer.receivers };
+}
+
+/** A body's schema without a name of its own has its message's: generators of code name types by it. */
+function withTitle(message: AsyncApiMessage, name: string): AsyncApiMessage {
+  const { payload } = message;
+  if (payload['type'] !== 'object' || 'title' in payload) return message;
+  return { ...message, payload: { title: name, ...payload } };
 }
 
 /** What AsyncAPI has no word for. */
