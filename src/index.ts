@@ -1,6 +1,7 @@
 // Broker
 export { RedisBroker } from './broker/broker.ts';
 export { RedisRouter } from './broker/router.ts';
+export type { SeekTarget, StreamGroup, StreamGroups } from './broker/stream-groups.ts';
 export type { Subscriber } from './broker/subscriber.ts';
 export type { BrokerStats, Health, SubscriberHealth } from './broker/health.ts';
 export type {

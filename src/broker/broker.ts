@@ -38,10 +38,8 @@ import { reporter } from './reporter.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import { Senders } from './senders.ts';
 import { SendingBroker } from './sending-broker.ts';
+import { StreamGroups, streamNamed } from './stream-groups.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
-
-/** Milliseconds that `ping` waits. */
-const PING_PATIENCE = 3_000;
 
 /**
  * Connects handler classes to Redis channels, lists and streams, and publishes to them.
@@ -135,11 +133,13 @@ export class RedisBroker extends SendingBroker {
       control,
       report: this.#reportFor('control'),
       watch: new FailureWatch(this.#observers),
-      transport: async () => (await this.#connection.get()).transport,
+      transport: this.#transport,
       health: () => this.#health(false),
     });
     void this.#connection.transport; // a mistake in `connection` is found here
   }
+
+  readonly #transport = async () => (await this.#connection.get()).transport;
 
   /** The ioredis client that commands go over, as a way out. Throws `SetupError` on `memory://`. */
   get client(): RedisClient {
@@ -221,13 +221,8 @@ export class RedisBroker extends SendingBroker {
   }
 
   /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
-  async ping(): Promise<boolean> {
-    try {
-      const { transport } = await this.#connection.get();
-      return await settledWithin(transport.ping(), PING_PATIENCE);
-    } catch {
-      return false; // it cannot even be connected to, which is the answer
-    }
+  ping(): Promise<boolean> {
+    return this.#connection.ping();
   }
 
   /**
@@ -299,10 +294,15 @@ export class RedisBroker extends SendingBroker {
   /** The dead letters that lie in a stream or list: to list, redrive and remove. */
   deadLetters(address: DeadLetterAddress): DeadLetterBox {
     return new DeadLetterBox(deadLetterTarget(address, this.prefix, 'deadLetters'), {
-      transport: async () => (await this.#connection.get()).transport,
+      transport: this.#transport,
       codecAt: (origin) => codecAt(origin, this.declarations()) ?? this.#senders.codec,
       owns: ({ name }) => name.startsWith(this.prefix),
     });
+  }
+
+  /** The groups of a stream: to list, to move to other entries, to remove. */
+  groups(stream: string): StreamGroups {
+    return new StreamGroups(streamNamed(stream, this.prefix), this.#transport);
   }
 
   /**

@@ -7,6 +7,9 @@ import type { Transport } from '../transport/transport.ts';
 /** Milliseconds that `close` waits for the server to confirm what was sent last. */
 const FLUSH_PATIENCE = 1_000;
 
+/** Milliseconds that `ping` waits. */
+const PING_PATIENCE = 3_000;
+
 export interface ConnectionOptions {
   /** Makes a transport. Opens no socket. */
   readonly transport: () => Transport;
@@ -49,6 +52,16 @@ export class Connection {
     if (this.#session !== undefined) return this.#session;
     if (this.#isClosed) throw new BrokerClosedError();
     return this.open();
+  }
+
+  /** Whether the server answers PING within {@link PING_PATIENCE}. Connects where nothing is connected. */
+  async ping(): Promise<boolean> {
+    try {
+      const { transport } = await this.get();
+      return await settledWithin(transport.ping(), PING_PATIENCE);
+    } catch {
+      return false; // it cannot even be connected to, which is the answer
+    }
   }
 
   /** Allows connecting again after `close`. */

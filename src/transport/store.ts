@@ -20,6 +20,18 @@ export interface Store {
   hasGroups(stream: string): Promise<boolean>;
   /** How far a group has come; rejects where the stream has no such group. */
   groupState(stream: string, group: string): Promise<GroupState>;
+  /** All groups of a stream, by name; none where there is no such stream. */
+  groups(stream: string): Promise<GroupSummary[]>;
+  /** Has a group go on after this id, `$` for the last one; false where there is no such group. */
+  seekGroup(stream: string, group: string, id: string): Promise<boolean>;
+  /** Removes a group, with what is pending in it; false where there is no such group. */
+  removeGroup(stream: string, group: string): Promise<boolean>;
+}
+
+export interface GroupSummary extends GroupState {
+  readonly name: string;
+  /** The id of the last entry that was delivered to it. */
+  readonly lastId: string;
 }
 
 export interface GroupState {

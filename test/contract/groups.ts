@@ -152,4 +152,35 @@ export function groupContract(bench: () => Bench): void {
     expect(kept.length).toBeLessThan(300);
     expect(kept).toEqual(texts.slice(-kept.length));
   });
+
+  it('groups are listed, moved and removed; there are none where there is no stream', async () => {
+    const { name: newName, connect, open } = bench();
+    const name = newName();
+    const store = await connect();
+    expect(await store.groups(name)).toEqual([]);
+    expect(await store.seekGroup(name, 'g', '0-0')).toBe(false);
+    expect(await store.removeGroup(name, 'g')).toBe(false);
+    const ids = (await store.sendBatch(to(name), frames('a', 'b', 'c'))) as string[];
+    const source = await open(stream(name, { group: 'g', consumer: 'c1' }));
+    const taken = await take(source, 3);
+    for (const delivery of taken.slice(0, 2)) await source.ack(delivery);
+    await store.flush();
+    const [b, c] = [ids[1] as string, ids[2] as string];
+    const group = { name: 'g', lastId: c, pending: 1, lag: 0, consumers: 1 };
+    expect(await store.groups(name)).toEqual([group]);
+
+    // What is pending stays so.
+    expect(await store.seekGroup(name, 'g', ids[0] as string)).toBe(true);
+    expect(await store.groups(name)).toMatchObject([{ lastId: ids[0], pending: 1 }]);
+    expect(textsOf(await take(source, 2))).toEqual(['b', 'c']);
+    expect(await store.seekGroup(name, 'g', b)).toBe(true);
+    expect(await store.seekGroup(name, 'g', '$')).toBe(true);
+    expect(await store.groups(name)).toMatchObject([{ lastId: c }]);
+    await source.close([]);
+
+    expect(await store.removeGroup(name, 'other')).toBe(false);
+    expect(await store.removeGroup(name, 'g')).toBe(true);
+    expect(await store.groups(name)).toEqual([]);
+    expect(await store.count(to(name))).toBe(3);
+  });
 }

@@ -18,7 +18,7 @@ import type {
   SourceOptions,
   StreamSourceOptions,
 } from '../source.ts';
-import type { GroupState } from '../store.ts';
+import type { GroupState, GroupSummary } from '../store.ts';
 import { ServerClock } from '../server-clock.ts';
 import type { Timed, TimedOptions } from '../timed.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
@@ -207,13 +207,22 @@ export class MemoryTransport implements Transport {
     return this.#run((server) => server.stream(stream).groups.size > 0);
   }
 
-  groupState(stream: string, name: string): Promise<GroupState> {
-    return this.#run((server) => {
-      const group = server.stream(stream).groups.get(name);
-      if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
-      const lag = server.stream(stream).after(group.lastId, Infinity).length;
-      return { pending: group.pending.size, lag, consumers: undefined };
-    });
+  async groupState(stream: string, name: string): Promise<GroupState> {
+    const group = (await this.groups(stream)).find((one) => one.name === name);
+    if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
+    return { pending: group.pending, lag: group.lag, consumers: undefined };
+  }
+
+  groups(stream: string): Promise<GroupSummary[]> {
+    return this.#run((server) => server.stream(stream).summaries());
+  }
+
+  seekGroup(stream: string, group: string, id: string): Promise<boolean> {
+    return this.#run((server) => server.stream(stream).seek(group, id));
+  }
+
+  removeGroup(stream: string, group: string): Promise<boolean> {
+    return this.#run((server) => server.stream(stream).groups.delete(group));
   }
 
   // Nothing here can be refused once it is open.

@@ -1,5 +1,6 @@
 import { setTimer, unixTime } from '../../internal/clock.ts';
 import { PARKED } from '../source.ts';
+import type { GroupSummary } from '../store.ts';
 
 /** Longer timers end at once. */
 const MAX_DELAY = 2 ** 31 - 1;
@@ -116,6 +117,26 @@ export class MemoryStream {
       this.groups.set(name, group);
     }
     return group;
+  }
+
+  /** As XINFO GROUPS. */
+  summaries(): GroupSummary[] {
+    const all = [...this.groups].map(([name, { lastId, pending, names }]) => {
+      const lag = this.after(lastId, Infinity).length;
+      const owners = [...pending.values()].map(({ consumer }) => consumer);
+      const consumers = new Set([...names, ...owners]).size;
+      return { name, lastId, pending: pending.size, lag, consumers };
+    });
+    return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** As XGROUP SETID; false where there is no such group. */
+  seek(name: string, id: string): boolean {
+    const group = this.groups.get(name);
+    if (group === undefined) return false;
+    group.lastId = id === '$' ? this.lastId : id;
+    this.wake();
+    return true;
   }
 
   /** Has the entry wait for its next delivery, which any consumer may get in `delay` milliseconds. */

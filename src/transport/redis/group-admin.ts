@@ -3,8 +3,10 @@ import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
 import { missingStream, type StreamSourceOptions } from '../source.ts';
+import type { GroupSummary } from '../store.ts';
 import { REMOVE } from './group-scripts.ts';
-import { consumerRows, type ConsumerRow } from './replies.ts';
+import { besideKey } from './list-keys.ts';
+import { consumerRows, groupRows, type ConsumerRow } from './replies.ts';
 import { evenWithoutMemory } from './script.ts';
 
 /** XGROUP CREATE; an existing group stays as it is. */
@@ -48,4 +50,45 @@ export async function removeGone(
     await REMOVE.run(client, [key], [group, name]);
   }
   return rows;
+}
+
+/** XINFO GROUPS, which knows the lag since Redis 7. */
+export async function groupsOf(client: Redis, stream: string): Promise<GroupSummary[]> {
+  const rows = groupRows(await ofStream(client.xinfo('GROUPS', stream), []));
+  return rows
+    .map(({ lastDeliveredId, ...row }) => ({ ...row, lastId: lastDeliveredId }))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** XGROUP SETID */
+export async function seekGroup(
+  client: Redis,
+  stream: string,
+  group: string,
+  id: string,
+): Promise<boolean> {
+  return (await ofStream(client.xgroup('SETID', stream, group, id), undefined)) !== undefined;
+}
+
+/** XGROUP DESTROY, and DEL of the due times of its parked entries. */
+export async function removeGroup(client: Redis, stream: string, group: string): Promise<boolean> {
+  const removed = await ofStream(client.xgroup('DESTROY', stream, group), 0);
+  if (Number(removed) > 0) await client.del(parkedKey(stream, group));
+  return Number(removed) > 0;
+}
+
+/** The key of the due times of a group's parked entries. */
+export function parkedKey(stream: string, group: string): string {
+  return `${besideKey('group', stream)}:${group}:parked`;
+}
+
+/** The reply to a command about a stream or a group, or `otherwise` where there is none. */
+async function ofStream<T, O>(reply: Promise<T>, otherwise: O): Promise<T | O> {
+  try {
+    return await reply;
+  } catch (error) {
+    const reason = messageOf(error);
+    if (/no such key|NOGROUP|requires the key to exist/.test(reason)) return otherwise;
+    throw error;
+  }
 }

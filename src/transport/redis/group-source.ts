@@ -19,7 +19,7 @@ import { Claims, readNothing } from './claims.ts';
 import type { Connections } from './connections.ts';
 import { ConsumerName } from './consumer-name.ts';
 import { GroupEntries } from './group-entries.ts';
-import { createGroup, makeUpName } from './group-admin.ts';
+import { createGroup, makeUpName, parkedKey } from './group-admin.ts';
 import { DELIVER_AGAIN, FIND_PARKED, REMOVE, UNPARK } from './group-scripts.ts';
 import { besideKey } from './list-keys.ts';
 import {
@@ -90,7 +90,7 @@ export class GroupSource implements Source {
     this.#key = options.name;
     this.#group = options.group as string;
     this.#base = `${besideKey('group', options.name)}:${this.#group}`;
-    this.#parkedKey = `${this.#base}:parked`;
+    this.#parkedKey = parkedKey(options.name, this.#group);
     this.#madeUp = options.consumer ?? makeUpName();
     this.#report = report;
     this.#reader = reader;

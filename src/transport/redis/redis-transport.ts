@@ -8,7 +8,8 @@ import type { TimedOptions } from '../timed.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
 import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
-import type { GroupState } from '../store.ts';
+import type { GroupState, GroupSummary } from '../store.ts';
+import { groupsOf, removeGroup, seekGroup } from './group-admin.ts';
 import {
   sendOutbound,
   type Outbound,
@@ -277,12 +278,22 @@ export class RedisTransport implements Transport {
     return groupRows(await this.#client.xinfo('GROUPS', stream)).length > 0;
   }
 
-  /** XINFO GROUPS, which knows the lag since Redis 7. */
   async groupState(stream: string, name: string): Promise<GroupState> {
-    const rows = groupRows(await this.#client.xinfo('GROUPS', stream));
-    const row = rows.find((group) => group.name === name);
-    if (row === undefined) throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
-    return { pending: row.pending, lag: row.lag, consumers: row.consumers };
+    const group = (await this.groups(stream)).find((one) => one.name === name);
+    if (group === undefined) throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
+    return { pending: group.pending, lag: group.lag, consumers: group.consumers };
+  }
+
+  groups(stream: string): Promise<GroupSummary[]> {
+    return groupsOf(this.#client, stream);
+  }
+
+  seekGroup(stream: string, group: string, id: string): Promise<boolean> {
+    return seekGroup(this.#client, stream, group, id);
+  }
+
+  removeGroup(stream: string, group: string): Promise<boolean> {
+    return removeGroup(this.#client, stream, group);
   }
 
   adviceOn(error: unknown): string | undefined {

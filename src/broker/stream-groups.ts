@@ -1,0 +1,82 @@
+import { SetupError } from '../errors.ts';
+import { checkKeys, got, isObject, nonEmptyText } from '../internal/checks.ts';
+import { idBefore } from '../transport/source.ts';
+import type { Transport } from '../transport/transport.ts';
+
+/** A group of a stream, as Redis knows it. */
+export interface StreamGroup {
+  readonly name: string;
+  /** The id of the last entry that was delivered to it. */
+  readonly lastId: string;
+  /** Entries that are delivered and not acknowledged. */
+  readonly pending: number;
+  /** Entries that are not delivered yet; undefined where Redis does not know (before Redis 7, after deletions, after a seek into the middle). */
+  readonly lag: number | undefined;
+  /** Consumers, those included that are gone and not removed yet. */
+  readonly consumers: number;
+}
+
+/**
+ * Where a group is to go on: `'start'` for the oldest entry, `'end'` for the next one that is sent, a
+ * Date for the first entry that was sent then or later, or an id, after which it goes on.
+ */
+export type SeekTarget = 'start' | 'end' | Date | (string & {});
+
+/** The groups of one stream: to look at, to move, to remove. Made by `broker.groups`. */
+export class StreamGroups {
+  readonly #stream: string;
+  readonly #transport: () => Promise<Transport>;
+
+  /** @internal */
+  constructor(stream: string, transport: () => Promise<Transport>) {
+    this.#stream = stream;
+    this.#transport = transport;
+  }
+
+  /** All groups, by name (XINFO GROUPS); none where there is no such stream. */
+  async list(): Promise<StreamGroup[]> {
+    const groups = await (await this.#transport()).groups(this.#stream);
+    return groups.map(({ consumers = 0, ...group }) => ({ ...group, consumers }));
+  }
+
+  /**
+   * Has a group go on elsewhere (XGROUP SETID): to skip what waits, or to handle old entries again.
+   * What is pending stays pending. Consumers need not be stopped. Rejects with `SetupError` where there
+   * is no such group, and for what is no place in a stream.
+   */
+  async seek(group: string, options: { to: SeekTarget }): Promise<void> {
+    const id = idIn(options);
+    if (await (await this.#transport()).seekGroup(this.#stream, group, id)) return;
+    throw new SetupError(`seek: stream '${this.#stream}' has no group '${group}'`);
+  }
+
+  /**
+   * Removes a group, and forgets what is pending in it (XGROUP DESTROY). The entries stay in the
+   * stream. Stop its subscribers first: one that runs makes the group anew. Resolves with whether
+   * there was such a group.
+   */
+  async remove(group: string): Promise<boolean> {
+    return (await this.#transport()).removeGroup(this.#stream, group);
+  }
+}
+
+/** The full name of a stream. Throws `SetupError` for what is no name. */
+export function streamNamed(stream: unknown, prefix: string): string {
+  nonEmptyText(stream, 'stream', 'groups');
+  return `${prefix}${String(stream)}`;
+}
+
+function idIn(options: unknown): string {
+  const expected = "'start', 'end', a Date or the id of an entry, such as '1700000000000-0'";
+  if (!isObject(options))
+    throw new SetupError(`seek: expected { to }, got ${got(options)}; 'to' is ${expected}`);
+  checkKeys(options, ['to'], 'seek', 'seek');
+  const { to } = options as { to?: unknown };
+  if (to === 'start') return '0-0';
+  if (to === 'end' || to === '$') return '$';
+  if (to instanceof Date && to.getTime() >= 0)
+    return to.getTime() === 0 ? '0-0' : idBefore(`${to.getTime()}-0`);
+  const [, time, sequence = '0'] = /^(\d{1,20})(?:-(\d{1,20}))?$/.exec(String(to)) ?? [];
+  if (typeof to === 'string' && time !== undefined) return `${time}-${sequence}`;
+  throw new SetupError(`seek: 'to' must be ${expected}, got ${got(to)}`);
+}
