@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { asyncapi } from './asyncapi.ts';
 import { suggestion, type Command } from './command.ts';
+import { dashboard } from './dashboard.ts';
 import { dlq } from './dlq.ts';
 import { docsServe } from './docs.ts';
 import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
@@ -15,6 +16,7 @@ import { run } from './run.ts';
 const COMMANDS: readonly Command[] = [
   ...[create, run, publish, request],
   ...dlq,
+  dashboard,
   ...[ping, asyncapi, docsServe],
 ];
 

@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../errors.ts';
 import { withoutCredentials } from '../internal/urls.ts';
-import type { RedisBroker } from '../index.ts';
+import type { BrokerOptions, RedisBroker } from '../index.ts';
 import type { Options } from './command.ts';
 import { UsageError } from './failure.ts';
 
@@ -34,6 +34,7 @@ export function shownUrl(url: string | undefined): string {
 export async function withBroker<T>(
   url: string | undefined,
   use: (broker: RedisBroker) => Promise<T>,
+  options: BrokerOptions = {},
 ): Promise<T> {
   const connection = urlOf(url);
   if (connection.startsWith('memory://')) {
@@ -43,7 +44,7 @@ export async function withBroker<T>(
   }
   // Imported here, so that --help and usage errors work without ioredis.
   const { RedisBroker } = await import('../index.ts');
-  const broker = new RedisBroker(connection);
+  const broker = new RedisBroker(connection, options);
   try {
     return await use(broker);
   } finally {

@@ -107,7 +107,7 @@ export class Browser {
       await ended;
     }
     // Its helpers may still be writing there.
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    await eventually(() => rmSync(this.#folder, { recursive: true, force: true }), PATIENCE);
   }
 
   get #pipe(): Writable {
