@@ -175,11 +175,10 @@ export class RpcTimeoutError extends RedstartError {
   readonly timeout: number;
   readonly correlationId: string;
 
-  constructor(address: string, timeout: number, correlationId: string) {
-    super(
-      'RPC_TIMEOUT',
-      `no answer from ${address} within ${timeout} ms (correlation id ${correlationId})`,
-    );
+  /** `known`: what is known of the reason, after a colon. */
+  constructor(address: string, timeout: number, correlationId: string, known?: string) {
+    const text = `no answer from ${address} within ${timeout} ms (correlation id ${correlationId})`;
+    super('RPC_TIMEOUT', known === undefined ? text : `${text}: ${known}`);
     this.address = address;
     this.timeout = timeout;
     this.correlationId = correlationId;
@@ -193,6 +192,13 @@ export class NoRespondersError extends RedstartError {
   constructor(address: string) {
     super('NO_RESPONDERS', `nobody is subscribed to ${address}`);
     this.address = address;
+  }
+}
+
+/** The request reached its handler after its deadline, and was not handled (code `EXPIRED`). It is safe to call again. */
+export class ExpiredError extends RedstartError {
+  constructor(message: string) {
+    super('EXPIRED', message);
   }
 }
 
@@ -367,6 +373,7 @@ const CLASSES = {
   IdConflictError,
   UnknownIdError,
   EncodeError,
+  ExpiredError,
   DecodeError,
   InvalidMessageError,
   RpcTimeoutError,

@@ -197,6 +197,7 @@ export {
   ConnectionError,
   DecodeError,
   EncodeError,
+  ExpiredError,
   ExhaustedError,
   HandlerTimeoutError,
   IdConflictError,

@@ -135,6 +135,9 @@ interface Depth {
   readonly letters?: number;
 }
 
+/** Milliseconds that the clocks of this machine and of the server may differ without a word. */
+const MAX_SKEW = 1_000;
+
 /**
  * The health of a broker. `transport` is undefined if the broker is not connected. `plans` may throw
  * if a registration is invalid. Takes at most 3 s, and never rejects. Without `asks` the server is
@@ -176,6 +179,7 @@ export async function healthOf(
         : `the server did not answer within ${ANSWER_TIMEOUT} ms`,
     );
   }
+  problems.push(...clockProblems(transport));
   const subscribers = all.flatMap((reader) =>
     reader.handlers.map(({ title, vitals }): SubscriberHealth => {
       const about = { address: reader.address, title };
@@ -191,6 +195,19 @@ export async function healthOf(
   const isTaking = subscribers.every(({ state }) => state !== 'starting');
   const ready = connected && live && isTaking && isRunning;
   return { live, ready, status, connected, subscribers, problems };
+}
+
+/** What is wrong with the times that this process and the server go by. */
+function clockProblems(transport: Transport | undefined): string[] {
+  if (transport === undefined) return [];
+  const { skew = 0, refusal } = transport.timed.clock;
+  if (refusal !== undefined && transport.downFor === 0) {
+    const reason = messageOf(refusal);
+    return [`Redis does not tell its time (${reason}): deadlines go by this machine's clock`];
+  }
+  if (Math.abs(skew) <= MAX_SKEW) return [];
+  const seconds = (Math.abs(skew) / 1_000).toFixed(1);
+  return [`this machine's clock is ${seconds} s ${skew > 0 ? 'ahead of' : 'behind'} Redis's`];
 }
 
 function readerOf(
@@ -222,7 +239,7 @@ async function ask(
   });
   const [isAnswered] = await Promise.all([
     answered,
-    settledWithin(Promise.all(lookups), ANSWER_TIMEOUT),
+    settledWithin(Promise.all([...lookups, transport.timed.clock.update()]), ANSWER_TIMEOUT),
   ]);
   return isAnswered && transport.downFor === 0;
 }

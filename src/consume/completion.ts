@@ -1,5 +1,11 @@
 import type { FailureStage, Observers } from '../api/observer.ts';
-import { EncodeError, NoMatchingHandlerError, NoReplyError, RpcError } from '../errors.ts';
+import {
+  EncodeError,
+  ExpiredError,
+  NoMatchingHandlerError,
+  NoReplyError,
+  RpcError,
+} from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import { bodyOf, isResponse } from '../message/response.ts';
 import { Replier } from '../rpc/responder/replier.ts';
@@ -135,12 +141,22 @@ export class Completion {
     try {
       if (answer.kind === 'ok') return [outcome, replier.answer(message, answer.result)];
       if (answer.kind === 'failed') return [outcome, replier.refuse(message, answer.error)];
+      if (answer.kind === 'expired') this.#tellExpired(attempt);
       return [outcome, undefined];
     } catch (error) {
       // The caller is told why the result cannot be sent.
       log('error', message, error, WHAT_FAILED.handler);
       return [failed(error), this.#refuse(attempt, error)];
     }
+  }
+
+  /** Tells a caller that its request came too late. Its clock may say otherwise, and then it still listens. */
+  #tellExpired(attempt: Attempt): void {
+    const { message } = attempt;
+    const late = new ExpiredError(`${this.#options.name()} got the request after its deadline`);
+    this.#refuse(attempt, late)?.catch((error: unknown) => {
+      this.#options.log('warn', message, error, 'a caller could not be told that it was too late');
+    });
   }
 
   /** Sends the caller an error; where that cannot even be encoded, there is nobody to tell but the log. */

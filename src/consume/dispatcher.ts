@@ -126,7 +126,7 @@ export class Dispatcher {
     const [message, problem] = this.#message(delivery);
     const path = match?.(delivery.name);
     // Only callers wait, so only their messages can come too late.
-    const deadline = message.replyTo === undefined ? undefined : message.deadline;
+    const deadline = message.replyTo === undefined ? undefined : this.#here(message.deadline);
     const { expires } = message;
     const context = new HandlerContext(host, [message], [delivery], path, deadline);
     let outcome: Outcome | undefined;
@@ -145,6 +145,11 @@ export class Dispatcher {
       startedAt: 0,
       outcome,
     };
+  }
+
+  /** A time of the server's clock, on that of this machine. */
+  #here(time: number | undefined): number | undefined {
+    return time === undefined ? undefined : time - this.#options.serverTime() + unixTime();
   }
 
   /** Checks an opened message against its schema, for messages that are taken by hand and for batches. */

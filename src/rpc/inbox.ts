@@ -16,6 +16,8 @@ export type Status =
   | 'error'
   /** This subscriber will not answer: the caller gives up once every receiver has said so. */
   | 'declined'
+  /** The same, since the request came too late. Nobody else need hear of it: the call has ended, as far as is known. */
+  | 'expired'
   /** A handler runs and can be cancelled at the inbox in `redstart-from`. */
   | 'taken'
   /** The caller of a call that was taken has given up. */

@@ -4,6 +4,7 @@ import type { RedstartError } from '../errors.ts';
 import {
   DecodeError,
   EncodeError,
+  ExpiredError,
   IdConflictError,
   InvalidMessageError,
   NoMatchingHandlerError,
@@ -40,6 +41,7 @@ const REBUILT = new Map<string, { readonly prototype: object }>([
   ['NO_REPLY', NoReplyError],
   ['DECODE', DecodeError],
   ['ENCODE', EncodeError],
+  ['EXPIRED', ExpiredError],
   ['STREAM_BROKEN', StreamBrokenError],
   ['ID_CONFLICT', IdConflictError],
 ]);

@@ -56,6 +56,7 @@ export function openSession(
     answer: (message) => calls.find(message)?.value(message),
     error: (message) => calls.find(message)?.error(message),
     declined: (message) => calls.find(message)?.declined(message),
+    expired: (message) => table.find(message)?.declined(message),
     item: (message) => table.find(message)?.item(message),
     end: (message) => table.find(message)?.end(message),
     taken: (message) => calls.taken(message),

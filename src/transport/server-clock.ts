@@ -20,6 +20,7 @@ export class ServerClock {
   readonly #ask: (() => Promise<number>) | undefined;
   #sample: Sample | undefined;
   #asking: Promise<void> | undefined;
+  #refusal: unknown;
 
   /** `ask` asks the server for its Unix milliseconds. Without it, the server is this process. */
   constructor(ask?: () => Promise<number>) {
@@ -29,6 +30,27 @@ export class ServerClock {
   /** The server's Unix milliseconds; this machine's own until the server has said its time once. */
   now(): number {
     return this.#sample === undefined ? unixTime() : monotonicTime() + this.#sample.offset;
+  }
+
+  /** Why the server did not tell its time when it was last asked; undefined where it did. */
+  get refusal(): unknown {
+    return this.#refusal;
+  }
+
+  /** Milliseconds that this machine's clock is ahead of the server's; undefined where that is not known. */
+  get skew(): number | undefined {
+    return this.#sample === undefined ? undefined : unixTime() - this.now();
+  }
+
+  /** Asks the server again. Never rejects: what is known stays. */
+  async update(): Promise<void> {
+    if (this.#ask === undefined) return;
+    try {
+      await this.hear(this.#ask(), (time) => time);
+      this.#refusal = undefined;
+    } catch (error) {
+      this.#refusal = error;
+    }
   }
 
   /** Resolves when the server's time is known; undefined where it is. Rejects where the server does not tell it. */

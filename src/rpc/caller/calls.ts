@@ -1,5 +1,10 @@
-import { NoRespondersError, RpcTimeoutError, type RedstartError } from '../../errors.ts';
-import { monotonicTime, unixTime } from '../../internal/clock.ts';
+import {
+  ExpiredError,
+  NoRespondersError,
+  RpcTimeoutError,
+  type RedstartError,
+} from '../../errors.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import { Deadlines } from '../../internal/deadlines.ts';
 import { offAbort, onAbort } from '../../internal/signals.ts';
 import { extraHeaders } from '../../message/extras.ts';
@@ -11,6 +16,7 @@ import { describe } from '../../transport/address.ts';
 import type { Report } from '../../transport/source.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
 import type { GapChannel } from '../gap-channel.ts';
+import { Readership } from './readership.ts';
 import type { Inbox } from '../inbox.ts';
 import { errorIn } from '../remote-error.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
@@ -29,6 +35,7 @@ export class Calls implements CallOwner {
   readonly #inbox: Inbox;
   readonly #gapChannel: GapChannel;
   readonly #report: Report;
+  readonly #readership: Readership;
   readonly #deadlines = new Deadlines<PendingCall>((call) => this.#expire(call));
 
   constructor(
@@ -43,6 +50,7 @@ export class Calls implements CallOwner {
     this.#inbox = inbox;
     this.#gapChannel = gapChannel;
     this.#report = report;
+    this.#readership = new Readership(transport);
   }
 
   /** Calls that wait, those with several answers included. */
@@ -138,7 +146,7 @@ export class Calls implements CallOwner {
     const { command } = call;
     extra[CALL] = command.call;
     if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
-    if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(deadlineOf(call)));
+    if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(this.#deadlineOf(call)));
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 
@@ -173,6 +181,8 @@ export class Calls implements CallOwner {
 
   /** Fails the call when every receiver has declined; PUBLISH's count may arrive after that. */
   #decline(call: PendingCall, refusal: RedstartError): void {
+    // By this clock, too, the time is over: the call's own timer says so, and says more.
+    if (refusal instanceof ExpiredError && monotonicTime() >= call.expiresAt) return;
     call.declines++;
     call.refusal = refusal;
     if (call.declines >= (call.receivers ?? Infinity)) this.fail(call, refusal);
@@ -191,9 +201,19 @@ export class Calls implements CallOwner {
     }
   }
 
+  /** When the call expires, on the server's clock. */
+  #deadlineOf(call: PendingCall): number {
+    return this.#transport.timed.clock.now() + (call.expiresAt - monotonicTime());
+  }
+
+  /** Says why no answer has come, as far as that is known. Takes {@link Readership}'s patience longer where Redis is asked. */
   #expire(call: PendingCall): void {
     const { to, correlationId } = call.command;
-    this.fail(call, new RpcTimeoutError(describe(to), call.timeout, correlationId));
+    const fail = (known?: string): void =>
+      this.fail(call, new RpcTimeoutError(describe(to), call.timeout, correlationId, known));
+    const known = this.#readership.of(call);
+    if (typeof known === 'string') fail(known);
+    else void known.then(fail);
   }
 
   #forget(call: PendingCall): void {
@@ -216,9 +236,4 @@ export class Calls implements CallOwner {
   close(): void {
     this.#deadlines.clear();
   }
-}
-
-/** Unix milliseconds at which the call expires. */
-function deadlineOf(call: PendingCall): number {
-  return unixTime() + (call.expiresAt - monotonicTime());
 }

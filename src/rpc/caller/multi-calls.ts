@@ -1,4 +1,3 @@
-import { unixTime } from '../../internal/clock.ts';
 import { NoRespondersError, SendError } from '../../errors.ts';
 import { CALL, DEADLINE, GATHER, WINDOW } from '../../message/headers.ts';
 import { binaryFormat } from '../../message/format.ts';
@@ -63,7 +62,8 @@ export class MultiCalls {
     if (this.#table.isNamed(command)) this.#table.name(call);
     await this.#inbox.ready();
     extra[CALL] = command.call;
-    if (timeout !== null) extra[DEADLINE] = String(unixTime() + Math.ceil(timeout));
+    if (timeout !== null)
+      extra[DEADLINE] = String(this.#transport.timed.clock.now() + Math.ceil(timeout));
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
       throw new SendError(describe(to), error);

@@ -1,5 +1,5 @@
 import { EncodeError, messageOf } from '../../errors.ts';
-import { monotonicTime, unixTime } from '../../internal/clock.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import { CALL_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Transport } from '../../transport/transport.ts';
 import { keptAnswersKey, type Inbox } from '../inbox.ts';
@@ -61,7 +61,10 @@ export class KeptAnswers {
     const { replyTo = '', deadline } = message;
     const call = message.header(CALL_KEY);
     const home = this.#inbox.homeOf(replyTo);
-    const life = deadline === undefined ? MAX_LIFE : Math.min(deadline - unixTime(), MAX_LIFE);
+    const life =
+      deadline === undefined
+        ? MAX_LIFE
+        : Math.min(deadline - this.#transport.timed.clock.now(), MAX_LIFE);
     // Nothing is written beside any other name: it might be a key of somebody else's.
     if (home === undefined || call === undefined || life <= 0) return 0;
     await this.#transport.keep(keptAnswersKey(home), frame, Math.ceil(life));

@@ -1,6 +1,6 @@
 import type { Observers } from '../../api/observer.ts';
 import { Sparing } from '../../internal/sparing.ts';
-import { NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
+import { ExpiredError, NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
 import { logFields } from '../../message/log-fields.ts';
 import {
@@ -98,7 +98,8 @@ export class Replier {
     if (replyTo === undefined || call === undefined) return undefined;
     if (!this.mayAnswer(message, replyTo)) return undefined;
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
-    const status: Status = declined ? 'declined' : 'error';
+    const late = error instanceof ExpiredError;
+    const status: Status = late ? 'expired' : declined ? 'declined' : 'error';
     const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
     const extra = { ...this.#mark(message, call), [STATUS]: status };
     return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder);

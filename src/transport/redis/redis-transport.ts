@@ -113,7 +113,7 @@ export class RedisTransport implements Transport {
 
   async connect(): Promise<void> {
     await this.#connections.connect();
-    this.timed.begin();
+    await this.timed.begin();
   }
 
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */

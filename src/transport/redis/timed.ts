@@ -1,12 +1,20 @@
 import type { Redis } from 'ioredis';
+import { settledWithin } from '../../internal/deferred.ts';
 import type { Target } from '../address.ts';
 import { ServerClock } from '../server-clock.ts';
 import type { Report, Sources } from '../source.ts';
 import type { DelayedFrame, Later, Timed, TimedOptions } from '../timed.ts';
+import { commandClassOf } from './commands.ts';
 import type { Connections } from './connections.ts';
 import { DelayedKeys, indexKey } from './delayed-keys.ts';
 import { CANCEL, HINT, KEEP, LIST, SCHEDULE } from './delayed-scripts.ts';
 import { Mover } from './mover.ts';
+
+/** Milliseconds between two questions for the server's time: somebody may set its clock. */
+const UPDATE = 60_000;
+
+/** Milliseconds that a start waits for the server's time. */
+const PATIENCE = 1_000;
 
 /** What one server or cluster sends later, and its time. */
 export class RedisTimed implements Timed {
@@ -15,6 +23,7 @@ export class RedisTimed implements Timed {
   readonly #index: string;
   readonly #isCluster: boolean;
   readonly #mover: Mover;
+  #updates: NodeJS.Timeout | undefined;
 
   constructor(
     { client, isCluster, timings }: Connections,
@@ -22,7 +31,7 @@ export class RedisTimed implements Timed {
     listen: Sources['listen'],
     { prefix = '', onRefused = () => {} }: TimedOptions,
   ) {
-    this.clock = new ServerClock(async () => milliseconds(await client.time()));
+    this.clock = new ServerClock(async () => milliseconds(await timeOf(client, isCluster)));
     this.#client = client;
     this.#index = indexKey(prefix);
     this.#isCluster = isCluster;
@@ -31,13 +40,16 @@ export class RedisTimed implements Timed {
     this.#mover = new Mover({ client, index, clock, timings, report, onRefused, listen });
   }
 
-  /** The connection is up for the first time. */
-  begin(): void {
+  /** The connection is up for the first time. Resolves when the server has told its time, in 1 s at most. */
+  async begin(): Promise<void> {
     this.#mover.expect(Infinity);
+    this.#updates ??= setInterval(() => void this.clock.update(), UPDATE).unref();
+    await settledWithin(this.clock.update(), PATIENCE);
   }
 
   /** The connection is up again. */
   wake(): void {
+    void this.clock.update();
     this.#mover.wake();
   }
 
@@ -46,6 +58,7 @@ export class RedisTimed implements Timed {
   }
 
   close(): void {
+    clearInterval(this.#updates);
     this.#mover.close();
   }
 
@@ -123,7 +136,17 @@ function valueOf({ maxlen }: Target, frame: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${maxlen ?? ''}:`), frame]);
 }
 
+/** TIME; on a cluster that of the master of the first slot, so that all processes ask the same one. */
+function timeOf(client: Redis, isCluster: boolean): Promise<unknown> {
+  if (!isCluster) return client.time();
+  const Command = commandClassOf(client);
+  return client.sendCommand(
+    Object.assign(new Command('time', []), { slot: 0 }),
+  ) as Promise<unknown>;
+}
+
 /** The reply of TIME, in milliseconds. */
-function milliseconds([seconds, micros]: readonly unknown[]): number {
+function milliseconds(reply: unknown): number {
+  const [seconds, micros] = reply as [unknown, unknown];
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }
