@@ -173,6 +173,12 @@ export type {
   Sent,
 } from './api/publishing.ts';
 export type {
+  GatherBody,
+  PublisherGatherOptions,
+  PublisherRequestManyOptions,
+  RequestManyBody,
+} from './api/publisher-calls.ts';
+export type {
   CallIdOptions,
   IdOfEach,
   IdOptions,

@@ -8,13 +8,21 @@ import type {
   BatchResult,
   CallOptions,
   ContractCallOptions,
+  GatherResult,
   MessageOptions,
   PublishOptions,
   PublishResult,
 } from '../api/publishing.ts';
 import type { TimeOptions } from '../api/time.ts';
+import type {
+  GatherBody,
+  PublisherGatherOptions,
+  PublisherRequestManyOptions,
+  RequestManyBody,
+} from '../api/publisher-calls.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import { keyBeside, keyIn } from './keys.ts';
+import { LazyStream } from './lazy-stream.ts';
 import type { Sender } from './sender.ts';
 
 /** Sends to one address with its own default options: `broker.publisher(address, options)`. */
@@ -60,6 +68,45 @@ export class Publisher<S extends Schema, To> {
     if (contract !== undefined) return this.#sender.request(body, contract, call);
     await this.#check(body);
     return this.#sender.request(body, { ...call, ...destination });
+  }
+
+  /**
+   * Calls a handler that answers with a stream, and reads its items, as `broker.requestMany` does. A body
+   * that does not fit the publisher's schema is found when the first item is read.
+   */
+  requestMany<T = unknown>(
+    body: RequestManyBody<To, S>,
+    options: PublisherRequestManyOptions<To> = {},
+  ): AsyncIterableIterator<AnswerOf<To, T>, undefined> {
+    const { contract, destination, validate } = this.#spec;
+    const { replyTo: _, ...call } = this.#withDefaults(options);
+    const items: AsyncIterableIterator<unknown, undefined> =
+      contract === undefined
+        ? this.#sender.requestMany(body, { ...call, ...destination })
+        : this.#sender.requestMany(body, contract, call);
+    const checked =
+      validate === undefined || contract !== undefined
+        ? items
+        : new LazyStream(async () => {
+            await validate(body);
+            return items;
+          });
+    return checked as AsyncIterableIterator<AnswerOf<To, T>, undefined>;
+  }
+
+  /**
+   * Asks all subscribers of the channel, and resolves with their answers, their errors, and who did not
+   * answer in time, as `broker.gather` does.
+   */
+  async gather<T = unknown>(
+    body: GatherBody<To, S>,
+    options: PublisherGatherOptions<To> = {} as PublisherGatherOptions<To>,
+  ): Promise<GatherResult<AnswerOf<To, T>>> {
+    const { contract, destination } = this.#spec;
+    const { replyTo: _, ...call } = this.#withDefaults(options);
+    if (contract !== undefined) return this.#sender.gather(body, contract, call);
+    await this.#check(body);
+    return this.#sender.gather(body, { ...call, ...destination });
   }
 
   /** Sends many messages in one round trip. Resolves as `broker.publishBatch` does. */

@@ -1,5 +1,6 @@
-import { Response, publisher, subscriber } from 'redstart';
+import { Response, SetupError, publisher, rpc, subscriber } from 'redstart';
 import { expect, it } from 'vitest';
+import { z } from 'zod';
 import { onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -8,6 +9,12 @@ interface Received {
   readonly body: unknown;
   readonly correlationId: string;
   readonly tenant: string | undefined;
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
 }
 
 onBothBackends('publishers', (bench) => {
@@ -42,6 +49,50 @@ onBothBackends('publishers', (bench) => {
       { place: 'first', ...expected },
       { place: 'second', ...expected },
     ]);
+  });
+
+  it('read streamed answers, with their own headers, and check what they send', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const tenants: (string | undefined)[] = [];
+    const to = { list: name('rows') };
+    service.subscriber(to, async function* rows(count, { message }) {
+      tenants.push(message.headers['tenant']);
+      for (let i = 1; i <= (count as number); i++) yield await Promise.resolve(i);
+    });
+    await service.start();
+    const rows = service.publisher(to, { schema: z.number(), headers: { tenant: 'acme' } });
+    expect(await collect(rows.requestMany<number>(3, { window: 1 }))).toEqual([1, 2, 3]);
+    const wrong = rows.requestMany('three' as unknown as number);
+    await expect(collect(wrong)).rejects.toMatchObject({ code: 'INVALID_MESSAGE' });
+    expect(tenants).toEqual(['acme']);
+    const contract = rpc(to, { request: z.number(), reply: z.number(), many: true });
+    const plain = service.publisher(contract);
+    expect(await collect(plain.requestMany(2))).toEqual([1, 2]);
+    expect(() => rows.requestMany(1, { windwo: 5 } as object)).toThrow(SetupError);
+    await expect(rows.gather(1 as never)).rejects.toThrow(SetupError);
+  });
+
+  it('ask all subscribers of their channel', async () => {
+    const { broker, name } = bench();
+    const [a, b] = [broker(), broker()];
+    for (const one of [a, b])
+      one.subscriber(name('who'), (body, { message }) => [body, message.headers['tenant']]);
+    await Promise.all([a.start(), b.start()]);
+    const headers = { tenant: 'acme' };
+    const who = a.publisher({ channel: name('who') }, { schema: z.string(), headers });
+    const { answers, errors, missing } = await who.gather('x', { timeout: 10_000 });
+    expect(answers.map(({ body }) => body)).toEqual([
+      ['x', 'acme'],
+      ['x', 'acme'],
+    ]);
+    expect([errors, missing]).toEqual([[], []]);
+    expect((await who.gather('x', { timeout: 10_000, max: 1 })).answers).toHaveLength(1);
+    await expect(who.gather(7 as unknown as string)).rejects.toMatchObject({
+      code: 'INVALID_MESSAGE',
+    });
+    const contract = rpc(name('who'), { request: z.string(), reply: z.array(z.unknown()) });
+    expect((await a.publisher(contract).gather('y')).answers).toHaveLength(2);
   });
 
   it('cap their stream at maxlen', async () => {

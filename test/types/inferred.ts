@@ -91,6 +91,15 @@ export async function contracts(): Promise<void> {
   expectTypeOf(await broker.publisher(placed).publish(order)).toEqualTypeOf<string>();
   expectTypeOf(await broker.publisher(place).publish(order)).toEqualTypeOf<Parsed>();
   expectTypeOf(await broker.publisher(place).request(order)).toEqualTypeOf<Message<Parsed>>();
+  const everywhere = broker.publisher({ channel: 'a' }, { schema: Order });
+  expectTypeOf(broker.publisher(many).requestMany()).toEqualTypeOf<
+    AsyncIterableIterator<number, undefined>
+  >();
+  const rows = broker.publisher({ list: 'a' }).requestMany<number>(1, { window: 5 });
+  expectTypeOf(rows).toEqualTypeOf<AsyncIterableIterator<number, undefined>>();
+  expectTypeOf(await everywhere.gather<string>({ sku: 'a', at: '' })).toEqualTypeOf<
+    GatherResult<string>
+  >();
   const [taken] = [await (await broker.subscribe(queued)).next()];
   expectTypeOf(taken?.body).toEqualTypeOf<Parsed | undefined>();
 

@@ -359,6 +359,16 @@ export async function contracts(): Promise<void> {
   await broker.publish({ sku: 'a', quantity: 1 }, placed, { id: 'x', hedaers: {} });
   // @ts-expect-error: a publisher's body fits its contract
   await broker.publisher(placed).publish({ sku: 1 });
+  // @ts-expect-error: an event is not answered
+  await broker.publisher(placed).gather({ sku: 'a', quantity: 1 });
+  // @ts-expect-error: an event is not answered with a stream either
+  broker.publisher(placed).requestMany({ sku: 'a', quantity: 1 });
+  // @ts-expect-error: a list has no several subscribers to ask
+  await broker.publisher({ list: 'a' }).gather(1);
+  // @ts-expect-error: the publisher has its destination
+  await broker.publisher('a').gather(1, { channel: 'b' });
+  // @ts-expect-error: a publisher's body fits its schema
+  broker.publisher('a', { schema: Order }).requestMany({ sku: 1 });
   // @ts-expect-error: its schema is the contract's
   broker.publisher(placed, { schema: Order });
   // @ts-expect-error: a publisher has one destination
