@@ -165,8 +165,8 @@ export interface TroubleEvent {
 
 /**
  * Sees the whole life of messages: give it to a broker by `observers: [observer]` or
- * `broker.observe(observer)`. Every method is optional. An observer changes no message: what it
- * throws is logged once and has no effect.
+ * `broker.observe(observer)`. Every method is optional, and looked for when the observer is given. An
+ * observer changes no message: what it throws is logged once and has no effect.
  */
 export interface Observer {
   /**
@@ -216,9 +216,22 @@ interface Events {
 /** Every event goes to this channel of `node:diagnostics_channel`, too, as `{ name, event }`. */
 const diagnostics = channel('redstart');
 
-/** The observers of one broker. */
+/** The methods of an observer, and a row for each. */
+const METHODS: Readonly<Record<keyof Events | 'handle' | 'send', true>> = {
+  ...{ received: true, handle: true, handled: true, settled: true, retried: true, buried: true },
+  ...{ answered: true, forwarded: true, breaker: true, unacknowledged: true },
+  ...{ send: true, published: true, called: true, connection: true, trouble: true },
+};
+
+type Method = keyof typeof METHODS;
+
+/** The observers of one broker. What none of them has a method for costs next to nothing. */
 export class Observers {
   #observers: readonly Observer[] = [];
+  /** Those that have a method, by its name; undefined where none has it. */
+  #having: Readonly<Partial<Record<Method, readonly Observer[]>>> = {};
+  /** Whether all observers are enabled for ever, so that none has to be asked. */
+  #areOn = true;
   readonly #onError: (method: string, error: unknown) => void;
   /** Methods whose error was reported: each is reported once. */
   readonly #reported = new Map<Observer, Set<string>>();
@@ -227,30 +240,38 @@ export class Observers {
     this.#onError = onError;
   }
 
-  /** Adds an observer. The result removes it. */
+  /** Adds an observer. The result removes it. Its methods are looked for now. */
   add(observer: Observer): () => void {
-    // A list is replaced, never changed: one may be removed while an event is passed on.
-    this.#observers = [...this.#observers, observer];
+    this.#set([...this.#observers, observer]);
     return () => {
       const at = this.#observers.lastIndexOf(observer);
-      if (at >= 0) this.#observers = this.#observers.toSpliced(at, 1);
+      if (at >= 0) this.#set(this.#observers.toSpliced(at, 1));
     };
   }
 
-  /** This, while an enabled observer or the diagnostics channel listens; undefined otherwise. Asked before an event is made. */
+  /** This, while somebody listens to one method: an enabled observer that has it, or the diagnostics channel. Asked before an event is made. */
+  for(method: Method): Observers | undefined {
+    const having = this.#having[method];
+    if (having !== undefined && (this.#areOn || having.some(isEnabled))) return this;
+    return diagnostics.hasSubscribers ? this : undefined;
+  }
+
+  /** {@link for} all methods together. */
   get active(): Observers | undefined {
-    for (const observer of this.#observers) if (isEnabled(observer)) return this;
+    if (this.#observers.some(isEnabled)) return this;
     return diagnostics.hasSubscribers ? this : undefined;
   }
 
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const observer of this.#observers) {
-      try {
-        (observer[name] as ((event: Events[Name]) => void) | undefined)?.call(observer, event);
-      } catch (error) {
-        this.#report(observer, name, error);
+    const having = this.#having[name];
+    if (having !== undefined)
+      for (const observer of having) {
+        try {
+          (observer[name] as ((event: Events[Name]) => void) | undefined)?.call(observer, event);
+        } catch (error) {
+          this.#report(observer, name, error);
+        }
       }
-    }
     if (diagnostics.hasSubscribers) diagnostics.publish({ name, event });
   }
 
@@ -264,6 +285,8 @@ export class Observers {
 
   /** Runs `next` inside all observers, exactly once whatever they do, and returns or throws what it does. */
   #around<T>(method: 'handle' | 'send', event: HandleEvent | SendEvent, next: () => T): T {
+    const having = this.#having[method];
+    if (having === undefined) return next();
     let ended: { readonly value: T } | { readonly error: unknown } | undefined;
     const once = (): T => {
       if (ended === undefined) {
@@ -277,7 +300,7 @@ export class Observers {
       return ended.value;
     };
     let run = once;
-    for (const observer of this.#observers.toReversed()) {
+    for (const observer of having.toReversed()) {
       const around = observer[method] as ((event: unknown, next: () => T) => T) | undefined;
       if (around === undefined) continue;
       const inner = run;
@@ -296,6 +319,18 @@ export class Observers {
       };
     }
     return run();
+  }
+
+  /** A list is replaced, never changed: an observer may be removed while an event is passed on. */
+  #set(observers: readonly Observer[]): void {
+    this.#observers = observers;
+    this.#areOn = observers.every((observer) => !('enabled' in observer));
+    const having: Partial<Record<Method, readonly Observer[]>> = {};
+    for (const method of Object.keys(METHODS) as Method[]) {
+      const all = observers.filter((observer) => observer[method] !== undefined);
+      if (all.length > 0) having[method] = all;
+    }
+    this.#having = having;
   }
 
   #report(observer: Observer, method: string, error: unknown): void {

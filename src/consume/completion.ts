@@ -202,7 +202,7 @@ export class Completion {
         unsendable = error;
         receivers = await replier.refuse(message, error);
       }
-      observers.active?.emit('answered', {
+      observers.for('answered')?.emit('answered', {
         subscriber: context.subscriber,
         message,
         receivers: typeof receivers === 'number' ? receivers : undefined,

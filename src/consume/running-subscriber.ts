@@ -287,7 +287,7 @@ export class RunningSubscriber implements ContextHost {
     const attempt = this.#dispatcher.open(delivery);
     attempt.outcome ??= this.#settler.exhausted(delivery);
     const { subscriber } = attempt.context;
-    this.#observers.active?.emit('received', { subscriber, message: attempt.message });
+    this.#observers.for('received')?.emit('received', { subscriber, message: attempt.message });
     if (attempt.outcome?.kind === 'skipped')
       this.#completion.decline(attempt, new NoMatchingHandlerError(this.#plan.address));
     else if (noReply)
@@ -303,9 +303,9 @@ export class RunningSubscriber implements ContextHost {
   }
 
   #run(attempt: Attempt): Promise<void> | undefined {
-    const observers = this.#observers.active;
+    if (this.#observers.for('handled') !== undefined) attempt.startedAt = monotonicTime();
+    const observers = this.#observers.for('handle');
     if (observers === undefined) return this.#runNow(attempt);
-    attempt.startedAt = monotonicTime();
     const { subscriber } = attempt.context;
     const event = { subscriber, messages: [attempt.message] };
     return observers.handle(event, () => this.#runNow(attempt));
@@ -342,7 +342,7 @@ export class RunningSubscriber implements ContextHost {
 
   #finish(attempt: Attempt, outcome: Outcome): Promise<void> | undefined {
     this.#cancellation.release(attempt.context);
-    const observers = this.#observers.active;
+    const observers = this.#observers.for('handled');
     if (observers !== undefined) emitHandled(observers, attempt, outcome);
     return this.#completion.finish(attempt, outcome);
   }

@@ -4,20 +4,32 @@ import { monotonicTime } from '../internal/clock.ts';
 import type { Headers } from '../message/headers.ts';
 
 /** Sends one message, call or answer while somebody observes: observers may add headers, and see how it ended. */
-export async function observed<T>(
+export function observed<T>(
   observers: Observers,
   command: PublishCommand,
   send: () => Promise<T>,
 ): Promise<T> {
   const end = endOf(observers, command);
+  let sent: Promise<T>;
   try {
-    const reply = await observers.send(eventOf(command), send);
-    end(undefined);
-    return reply;
+    const around = observers.for('send');
+    sent = around === undefined ? send() : around.send(eventOf(command), send);
   } catch (error) {
-    end(error);
+    end?.emit(error);
     throw error;
   }
+  // Not `async`, to save promises: this runs for every message.
+  if (end === undefined) return sent;
+  return sent.then(
+    (reply) => {
+      end.emit(undefined);
+      return reply;
+    },
+    (error: unknown) => {
+      end.emit(error);
+      throw error;
+    },
+  );
 }
 
 /** The same for a call with a stream of answers: it has ended when the stream has. */
@@ -32,15 +44,15 @@ export async function observedStream(
     next: async () => {
       try {
         const result = await items.next();
-        if (result.done === true) end(undefined);
+        if (result.done === true) end?.emit(undefined);
         return result;
       } catch (error) {
-        end(error);
+        end?.emit(error);
         throw error;
       }
     },
     return: async () => {
-      end(undefined);
+      end?.emit(undefined);
       return (await items.return?.()) ?? { done: true, value: undefined };
     },
   };
@@ -59,17 +71,33 @@ function eventOf(command: PublishCommand): SendEvent {
   };
 }
 
+/** Undefined where nobody wants to know how the message or call ends. */
+function endOf(observers: Observers, command: PublishCommand): End | undefined {
+  const listening = observers.for(command.type === 'request' ? 'called' : 'published');
+  return listening && new End(listening, command);
+}
+
 /** Emits the end of a message or a call, once. */
-function endOf(observers: Observers, command: PublishCommand): (error: unknown) => void {
-  const start = monotonicTime();
-  let isEnded = false;
-  return (error) => {
-    if (isEnded) return;
-    isEnded = true;
-    const { type, to, body, correlationId, headers } = command;
-    const milliseconds = monotonicTime() - start;
-    const about = { to, body, correlationId, headers, error, milliseconds };
-    if (type === 'request') observers.emit('called', about);
-    else observers.emit('published', { type, ...about });
-  };
+class End {
+  readonly #observers: Observers;
+  readonly #command: PublishCommand;
+  readonly #start = monotonicTime();
+  #isEnded = false;
+
+  constructor(observers: Observers, command: PublishCommand) {
+    this.#observers = observers;
+    this.#command = command;
+  }
+
+  emit(error: unknown): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const { type, to, body, correlationId, headers } = this.#command;
+    const milliseconds = monotonicTime() - this.#start;
+    const observers = this.#observers;
+    if (type === 'request')
+      observers.emit('called', { to, body, correlationId, headers, error, milliseconds });
+    else
+      observers.emit('published', { type, to, body, correlationId, headers, error, milliseconds });
+  }
 }

@@ -204,7 +204,7 @@ export class Replier {
   #send(command: ReplyCommand): Promise<unknown> {
     const observers = this.#options.observers.active;
     if (observers === undefined) return this.#transmit(command);
-    return observed(observers, command, async () => this.#transmit(command));
+    return observed(observers, command, () => this.#transmit(command));
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {

@@ -41,7 +41,7 @@ export class PubSub {
   readonly #refusals = new Map<ChannelSink, (error: unknown) => void>();
   /** Counts connections, so that restoring on an earlier one can stop. */
   #generation = 0;
-  /** When the server last answered on the connection that was lost. */
+  /** Until when all that was published is known to have arrived on the connection that was lost. */
   #lostAt = 0;
 
   /** `what` arrives here: for the log. */
@@ -145,8 +145,8 @@ export class PubSub {
       // The node ended sharded subscriptions because their slot has left it.
       client.on('moved', () => client.stream.destroy());
       client.on('close', () => {
-        // A process that was busy hears late that it was cut off, so the loss began after the last answer.
-        if (this.#restoring === undefined) this.#lostAt = monotonicTime() - watched.silence;
+        // A process that was busy hears late that it was cut off, so the loss may have begun long before.
+        if (this.#restoring === undefined) this.#lostAt = monotonicTime() - watched.unheard;
         if (!this.#closed) this.#restoring ??= deferred();
       });
       client.on('ready', () => void this.#restore(client));
@@ -192,13 +192,16 @@ export class PubSub {
       this.#restoring = undefined;
       restoring.resolve();
       const gap = Math.round(monotonicTime() - this.#lostAt);
-      this.#report(
-        this.#what === 'channels'
-          ? `channels are heard again; what was published in the ${gap} ms before may be lost`
-          : `answers are heard again; those of the ${gap} ms before are asked for`,
-        undefined,
-        'info',
-      );
+      if (this.#what === 'answers')
+        this.#report(
+          `answers are heard again; those of the ${gap} ms before are asked for`,
+          ...([undefined, 'info'] as const),
+        );
+      else if (MANNERS.some((manner) => this.#sinks[manner].names().length > 0))
+        this.#report(
+          `channels are heard again; what was published in the ${gap} ms before may be lost`,
+          undefined,
+        );
       for (const restored of this.#listeners) restored();
     }
   }

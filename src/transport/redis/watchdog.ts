@@ -13,6 +13,8 @@ const BYTES_PER_MS = 1_000;
 class Watchdog implements Watched {
   /** When the server last answered on this connection. */
   #answered = monotonicTime();
+  /** When what it last answered was sent: a busy process reads an answer late. */
+  #asked = monotonicTime();
   #deadline: NodeJS.Timeout | undefined;
   /** Bytes written on this connection when the server last answered. */
   #written = 0;
@@ -28,7 +30,10 @@ class Watchdog implements Watched {
       this.#written = 0;
       this.#expectAnswer();
     });
-    client.on('ready', () => this.#answeredNow());
+    client.on('ready', () => {
+      this.#answeredNow();
+      this.#asked = monotonicTime();
+    });
     client.on('close', () => this.#clearDeadline());
     client.on('end', () => clearInterval(this.#interval));
   }
@@ -43,16 +48,22 @@ class Watchdog implements Watched {
     return monotonicTime() - this.#answered;
   }
 
+  get unheard(): number {
+    return monotonicTime() - this.#asked;
+  }
+
   #ping(): void {
     if (this.#client.status !== 'ready' || this.#deadline !== undefined) return;
     this.#expectAnswer();
-    this.#client.ping().then(
-      () => this.#answeredNow(),
-      () => {
-        // An error reply (LOADING, BUSY, NOPERM) is an answer. A broken connection has emitted `close`.
-        if (this.#client.status === 'ready') this.#answeredNow();
-      },
-    );
+    const asked = monotonicTime();
+    const answered = (): void => {
+      this.#answeredNow();
+      this.#asked = asked;
+    };
+    this.#client.ping().then(answered, () => {
+      // An error reply (LOADING, BUSY, NOPERM) is an answer. A broken connection has emitted `close`.
+      if (this.#client.status === 'ready') answered();
+    });
   }
 
   #expectAnswer(): void {
@@ -87,6 +98,8 @@ export interface Watched {
   readonly isAlive: boolean;
   /** Milliseconds since the server last answered. */
   readonly silence: number;
+  /** Milliseconds for which it is not known that all that the server had sent was read: since the PING that it last answered. */
+  readonly unheard: number;
 }
 
 /** Watches a connection until it ends. */
