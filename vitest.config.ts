@@ -67,7 +67,8 @@ export default defineConfig({
           globalSetup: [common.globalSetup, 'test/support/build.ts'],
           name: 'redstart',
           include: ['test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', 'test/standard/**', 'test/faults/**'],
+          // Those of test/nest have packages of their own: see test/nest/run.mjs.
+          exclude: ['**/node_modules/**', 'test/standard/**', 'test/faults/**', 'test/nest/**'],
         },
       },
       {

@@ -2,8 +2,8 @@
 // soak, then those that depend on the server once more on every other server that is found: the
 // redis-server and valkey-server on PATH, and the paths that REDIS_SERVERS lists, as PATH does; and once
 // more with each release of ioredis 5 that is installed under a name of its own. Then redstart/otel with
-// OpenTelemetry 1.10 and SDK 3 on Node 22 (test/otel3), and Prometheus' own word on the page of metrics
-// and the alerts (`promtool`, of Debian's package prometheus).
+// OpenTelemetry 1.10 and SDK 3 on Node 22 (test/otel3), redstart/nestjs on Nest 11.1 and 12 (test/nest), and
+// Prometheus' own word on the page of metrics and the alerts (`promtool`, of Debian's package prometheus).
 // Tools of others are installed in test/foreign first; where that fails, their tests say that they are skipped.
 // The output of each step goes to build/full; of a step that failed, its end is printed.
 import { spawn, spawnSync } from 'node:child_process';
@@ -54,11 +54,11 @@ function nameOf(server) {
   return name === undefined ? server : `${name} ${version}`;
 }
 
-/** Runs Vitest with its output in a file, and resolves with whether it passed. */
-function test(log, { args, env, node = process.execPath }) {
+/** Runs Vitest, or a script, with its output in a file, and resolves with whether it passed. */
+function test(log, { script, args = [], env, node = process.execPath }) {
   return new Promise((done) => {
     const vitest = join('node_modules', 'vitest', 'vitest.mjs');
-    const child = spawn(node, [vitest, 'run', ...args], {
+    const child = spawn(node, script === undefined ? [vitest, 'run', ...args] : [script], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', ...env },
     });
@@ -117,6 +117,7 @@ const steps = [
     env: { NODE_OPTIONS: `--import ${HOOK}`, REDSTART_IOREDIS: name, ...own },
   })),
   otel3(),
+  { name: 'redstart/nestjs on Nest 11.1 and 12', script: 'test/nest/run.mjs', env: own },
   promtool(),
 ];
 

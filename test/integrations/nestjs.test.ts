@@ -30,7 +30,7 @@ import {
   type INestApplicationContext,
   type Type,
 } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, NestFactory, REQUEST } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, ExternalContextCreator, NestFactory, REQUEST } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { map, type Observable } from 'rxjs';
 import {
@@ -96,8 +96,17 @@ async function appOf(
     logger: nestLog,
     abortOnError: false,
   });
-  onTestFinished(() => app.close());
+  onTestFinished(() => close(app));
   return app;
+}
+
+const closed = new WeakSet<INestApplicationContext>();
+
+/** Nest 11 would run the hooks of the end a second time. */
+async function close(app: INestApplicationContext): Promise<void> {
+  if (closed.has(app)) return;
+  closed.add(app);
+  await app.close();
 }
 
 function call(app: INestApplicationContext, body: unknown, channel: string): Promise<unknown> {
@@ -269,6 +278,75 @@ describe('enhancers', () => {
     });
   });
 
+  it('guards, interceptors and filters of controllers run as those of providers do', async () => {
+    class ControllerHandlers extends Handlers {}
+    Controller()(ControllerHandlers);
+    const app = await appOf([Allowed], undefined, [ControllerHandlers]);
+    await expect(call(app, 1, 'guarded')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(await call(app, 3, 'intercepted')).toEqual({ value: 3 });
+    expect(await call(app, 'range', 'filtered')).toBe('redstart: too far');
+  });
+
+  describe('a transient guard', () => {
+    const isNest12 = 'getHostModuleKey' in ExternalContextCreator.prototype;
+    @Injectable({ scope: Scope.TRANSIENT })
+    class OnlyAda implements CanActivate {
+      readonly #name = 'ada';
+      constructor(readonly allowed: Allowed) {}
+      canActivate(host: ExecutionContext): boolean {
+        return this.allowed.names.includes(this.#name) && host.getArgByIndex(0) === this.#name;
+      }
+    }
+    @Injectable()
+    class Greeting {
+      @UseGuards(OnlyAda)
+      @subscriber('greet')
+      greet(name: string) {
+        return `hello ${name}`;
+      }
+    }
+    @Controller()
+    class Web {
+      @UseGuards(OnlyAda)
+      @subscriber('web')
+      greet(name: string) {
+        return `hello ${name}`;
+      }
+    }
+
+    it.runIf(isNest12)('is made for the class that it guards', async () => {
+      const app = await appOf([Allowed, Greeting], undefined, [Web]);
+      for (const channel of ['greet', 'web']) {
+        expect(await call(app, 'ada', channel)).toBe('hello ada');
+        await expect(call(app, 'eve', channel)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+      }
+    });
+
+    it.skipIf(isNest12)('is refused in Nest 11, which would not make it whole', async () => {
+      await expect(appOf([Allowed, Greeting])).rejects.toThrow(/is transient, which needs Nest 12/);
+      await expect(appOf([Allowed], undefined, [Web])).rejects.toThrow(/is transient/);
+    });
+  });
+
+  it('a guard that Nest does not find keeps the app from starting', async () => {
+    @Injectable()
+    class Unknown implements CanActivate {
+      canActivate(): boolean {
+        return false;
+      }
+    }
+    class Late extends Handlers {}
+    // Nest reads the guards of classes: of a value it never saw the class.
+    UseGuards(Unknown)(Late);
+    const late = { provide: 'LATE', useValue: new Late() };
+    await expect(appOf([Allowed, late])).rejects.toThrow(/Nest has not found every guard of Late/);
+    // Also where an enhancer of the whole app is made for each message, and so every handler is.
+    @Injectable({ scope: Scope.REQUEST })
+    class Each extends Unknown {}
+    const each = { provide: APP_GUARD, useClass: Each };
+    await expect(appOf([Allowed, late, each])).rejects.toThrow(/has not found every guard of Late/);
+  });
+
   it('interceptors change the answer', async () => {
     const app = await appOf([Allowed, Handlers]);
     expect(await call(app, 3, 'intercepted')).toEqual({ value: 3 });
@@ -423,7 +501,7 @@ describe('brokers', () => {
     const two = await appOf([Rates]);
     expect(one.get(RedisBroker)).not.toBe(two.get(RedisBroker));
     expect(two.get(RedisBroker).subscribers).toEqual([]);
-    await two.close();
+    await close(two);
     expect(await call(one, 'A-1', 'prices')).toEqual({ sku: 'A-1', cents: 1999 });
   });
 
@@ -462,6 +540,8 @@ describe('brokers', () => {
       /forRoot was called twice for the broker 'default'/,
     );
     expect(() => RedstartModule.forRoot({ name: '' })).toThrow(SetupError);
+    const nothing = RedstartModule.forRootAsync({ useFactory: () => undefined as never });
+    await expect(appOf([], [nothing])).rejects.toThrow(/'useFactory' must return the options/);
   });
 
   it('keep an app from starting that cannot reach Redis', async () => {
@@ -540,7 +620,7 @@ describe('start and end', () => {
     const app = await appOf([Orders], [redstart(), DatabaseModule]);
     const broker = app.get(RedisBroker);
     await handling.promise;
-    const closing = app.close();
+    const closing = close(app);
     await expect.poll(async () => (await broker.health()).ready).toBe(false);
     release.resolve();
     await closing;

@@ -3,11 +3,11 @@ import 'reflect-metadata';
 import { Logger, type ArgumentsHost } from '@nestjs/common';
 import {
   ContextIdFactory,
+  ExternalContextCreator,
   ModuleRef,
   type ApplicationConfig,
-  type ExternalContextCreator,
 } from '@nestjs/core';
-import type { MessageContext } from '../../index.ts';
+import { SetupError, type MessageContext } from '../../index.ts';
 import type { Found, Wrapper } from './discovery.ts';
 import { PARAMETERS_KEY, completeParameters, hasParameters, parameters } from './parameters.ts';
 
@@ -26,6 +26,8 @@ const REFUSED = 'Forbidden resource';
 type Method = (this: object, body: unknown, ctx: MessageContext) => unknown;
 type Handler = (body: unknown, ctx: MessageContext) => unknown;
 type ContextId = ReturnType<typeof ContextIdFactory.create>;
+/** Makes a handler of an instance, which may be there for one message alone. */
+type Enhance = (instance: object, contextId?: ContextId) => Handler;
 
 /** Whether a guard, interceptor, pipe or filter runs for a message, and not for an HTTP request or another transport. */
 export function isRedstartContext(host: ArgumentsHost): boolean {
@@ -36,6 +38,15 @@ export function isRedstartContext(host: ArgumentsHost): boolean {
 export function getMessageContext(host: ArgumentsHost): MessageContext {
   return host.getArgByIndex<MessageContext>(1);
 }
+
+/** What is used of Nest's creator beside its public method: test/nest holds it to each version. */
+type Creator = Pick<ExternalContextCreator, 'create'> & {
+  getContextModuleKey(): string;
+  getHostModuleKey(): string;
+  readonly guardsContextCreator: {
+    create(...args: [object, unknown, string, undefined, string]): readonly unknown[];
+  };
+};
 
 /** Makes the handlers of one app. */
 export class Enhancers {
@@ -61,6 +72,7 @@ export class Enhancers {
   /** What is to be registered of a provider: its instance where Nest does nothing around its methods. */
   register(found: Found): object {
     const { wrapper, type, methods } = found;
+    refuseTransient(found);
     const isScoped = this.#scoped.length > 0 || !wrapper.isDependencyTreeStatic();
     const plain = methods.filter((method) => !isScoped && !this.#enhances(found, method));
     const instance = wrapper.instance as object;
@@ -80,9 +92,10 @@ export class Enhancers {
 
   #handler(found: Found, method: string | symbol, isScoped: boolean): Handler {
     const { wrapper, type } = found;
-    const enhances = this.#enhances(found, method);
-    if (!isScoped)
-      return this.#explaining(found, this.#enhance(wrapper.instance as object, found, method));
+    const enhance: Enhance = this.#enhances(found, method)
+      ? this.#enhancing(found, method)
+      : (instance) => bound(instance, method);
+    if (!isScoped) return this.#explaining(found, enhance(wrapper.instance as object));
     const moduleRef = moduleRefOf(wrapper);
     const scoped = this.#scoped.map((one) => ({ token: one.token, moduleRef: moduleRefOf(one) }));
     const isStatic = wrapper.isDependencyTreeStatic();
@@ -99,34 +112,60 @@ export class Enhancers {
         : await moduleRef.resolve<object>(wrapper.token as typeof type, contextId, {
             strict: true,
           });
-      if (!enhances) return methodOf(instance, method).call(instance, body, ctx);
-      return this.#enhance(instance, found, method, contextId)(body, ctx);
+      return enhance(instance, contextId)(body, ctx);
     };
     return this.#explaining(found, handle);
   }
 
-  /** The method with everything that Nest runs around it. */
-  #enhance(
-    instance: object,
-    found: Found,
-    method: string | symbol,
-    contextId?: ContextId,
-  ): Handler {
-    const { wrapper } = found;
+  /** Gives the method of an instance with everything that Nest runs around it. */
+  #enhancing(found: Found, method: string | symbol): Enhance {
+    const { wrapper, type } = found;
+    const creator = this.#creatorIn(wrapper);
+    this.#checkGuards(creator, found, method);
     const takesParameters = this.#pipes(found, method);
-    const callback = methodOf(instance, method);
-    if (takesParameters) completeParameters(found.type, method, callback.length);
-    return this.#creator.create(
-      instance,
-      callback as (...args: unknown[]) => unknown,
-      method as string,
-      takesParameters ? PARAMETERS_KEY : undefined,
-      takesParameters ? parameters : undefined,
-      contextId,
-      contextId === undefined ? undefined : wrapper.id,
-      // Without filters Nest would only log what redstart logs, too.
-      { guards: true, interceptors: true, filters: this.#filters(found, method) },
-      CONTEXT_TYPE,
+    const { length } = methodOf(type.prototype as object, method);
+    if (takesParameters) completeParameters(type, method, length);
+    const filters = this.#filters(found, method);
+    return (instance, contextId) =>
+      creator.create(
+        instance,
+        methodOf(instance, method) as (...args: unknown[]) => unknown,
+        method as string,
+        takesParameters ? PARAMETERS_KEY : undefined,
+        takesParameters ? parameters : undefined,
+        contextId,
+        // A transient guard has an instance for each class that it guards.
+        wrapper.id,
+        // Without filters Nest would only log what redstart logs, too.
+        { guards: true, interceptors: true, filters },
+        CONTEXT_TYPE,
+      );
+  }
+
+  /**
+   * The creator for handlers of one provider or controller. Nest looks for the enhancers in the module that has the
+   * class as a provider. It finds none for a controller, and then skips its guards without a word.
+   */
+  #creatorIn({ host }: Wrapper): Creator {
+    const creator = Object.create(this.#creator) as Creator;
+    creator.getContextModuleKey = creator.getHostModuleKey = () => host?.token ?? '';
+    return creator;
+  }
+
+  /** A guard that Nest does not find must not let everything pass. */
+  #checkGuards(creator: Creator, found: Found, method: string | symbol): void {
+    const prototype = found.type.prototype as object;
+    const callback = methodOf(prototype, method);
+    const key = creator.getContextModuleKey();
+    const guards = creator.guardsContextCreator.create(
+      ...[prototype, callback, key, undefined, found.wrapper.id],
+    );
+    const own = [found.type, callback].map(
+      (target) => (Reflect.getMetadata(GUARDS, target) as unknown[] | undefined) ?? [],
+    );
+    if (guards.length >= own.flat().length + this.#config.getGlobalGuards().length) return;
+    throw new SetupError(
+      `redstart/nestjs: Nest has not found every guard of ${found.type.name}.${String(method)}: this version of Nest is not supported`,
     );
   }
 
@@ -185,6 +224,16 @@ export class Enhancers {
   }
 }
 
+/** Nest 11 gives a transient guard and its like nothing that they inject. */
+function refuseTransient({ wrapper, type }: Found): void {
+  if ('getHostModuleKey' in ExternalContextCreator.prototype) return; // Nest 12
+  const enhancers = wrapper.getEnhancersMetadata() as readonly Wrapper[] | undefined;
+  if (enhancers?.some(({ isTransient }) => isTransient) !== true) return;
+  throw new SetupError(
+    `redstart/nestjs: a guard, interceptor, pipe or filter of ${type.name} is transient, which needs Nest 12: give it another scope`,
+  );
+}
+
 function has(key: string, { type }: Found, method: string | symbol): boolean {
   const handler = (type.prototype as Readonly<Record<string | symbol, object>>)[method] as object;
   return Reflect.hasMetadata(key, type) || Reflect.hasMetadata(key, handler);
@@ -194,7 +243,7 @@ function methodOf(instance: object, method: string | symbol): Method {
   return (instance as Readonly<Record<string | symbol, Method>>)[method] as Method;
 }
 
-function bound(instance: object, method: string | symbol): Method {
+function bound(instance: object, method: string | symbol): Handler {
   return methodOf(instance, method).bind(instance);
 }
 

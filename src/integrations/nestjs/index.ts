@@ -12,3 +12,4 @@ export { getMessageContext, isRedstartContext } from './enhancers.ts';
 export { RpcErrorFilter, nestErrors, toHttpException, toRpcError } from './errors.ts';
 export { RedstartHealthIndicator, type HealthOptions, type RedstartHealth } from './health.ts';
 export { nestLogger } from './logger.ts';
+export { nestClient, nestFormat, type NestClient } from './bridge.ts';

@@ -132,6 +132,10 @@ function build(options: RedstartAsyncOptions): DynamicModule {
 }
 
 function brokerOf(all: RedstartBrokerOptions): RedisBroker {
+  if (typeof (all as unknown) !== 'object' || all === null)
+    throw new SetupError(
+      `redstart/nestjs: 'useFactory' must return the options of a broker, got ${String(all)}`,
+    );
   const { connection, autoStart: _, ...options } = all;
   const { onError = [], logger = nestLogger() } = options;
   // A handler of the app's own for every error sees Nest's exceptions itself.

@@ -13,7 +13,7 @@ import { subscriber, type MessageContext } from '../../index.ts';
 const PARAMETERS = '__routeArguments__';
 const CUSTOM = '__customRouteArgs__';
 const BODY = 3;
-const CONTEXT = 4;
+const CONTEXT = 6;
 
 /** Where the parameters of a handler are that redstart gives Nest. */
 export const PARAMETERS_KEY = 'redstart:parameters';
