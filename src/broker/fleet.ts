@@ -35,7 +35,10 @@ type FleetPlace =
     };
 
 export interface FleetOptions {
-  /** Milliseconds to wait for the processes that have not answered. Default 1 000; of `pause` and `resume` 5 000. */
+  /**
+   * Milliseconds to wait for the processes that have not answered. Default 1 000; of `pause` and
+   * `resume` 5 000. On a cluster nobody knows how many there are, so it always waits so long.
+   */
   timeout?: number;
 }
 

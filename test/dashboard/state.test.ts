@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { commandRate } from '../support/commands.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
+import { isLong } from '../support/long.ts';
 import { takeLogs } from '../support/logs.ts';
 import { ownServer, rawClient, unique } from '../support/redis.ts';
 import { board, fleet } from './setup.ts';
@@ -233,7 +234,8 @@ describe('pause and resume', () => {
   });
 });
 
-describe('while Redis is away', () => {
+// In CI, the command's test says the same.
+describe.runIf(isLong)('while Redis is away', () => {
   it('says so, and goes on when it is there', { timeout: 60_000 }, async () => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);

@@ -5,6 +5,7 @@ import { freePort } from '../../scripts/find-redis.mjs';
 import { deferred } from '../../src/internal/deferred.ts';
 import { slotOf } from '../../src/transport/redis/cluster.ts';
 import { STRUCTURES, everywhere, type Structure } from '../faults/echo.ts';
+import { dashboard } from 'redstart/dashboard';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
@@ -31,6 +32,28 @@ async function spread(prefix: string): Promise<string[]> {
 }
 
 describe('on a cluster', () => {
+  it('the processes answer each other, and the dashboard finds places on every node', async () => {
+    const prefix = `${unique('cluster')}:`;
+    const [worker, own] = [broker({ prefix, control: true }), broker({ prefix })];
+    worker.subscriber({ list: 'jobs' }, () => undefined);
+    await worker.start();
+    const names = await spread(`${prefix}found`);
+    for (const name of names) await own.publish(1, { list: name.slice(prefix.length) });
+    const page = dashboard(own, { logger: false });
+    await eventually(async () => {
+      const response = await page(new Request('http://localhost/?view=state'));
+      const { rows } = (await response.json()) as { rows: { name: string; waiting: number }[] };
+      const waiting = rows.filter((row) => row.waiting === 1).map(({ name }) => name);
+      expect(waiting.toSorted()).toEqual(names.toSorted());
+    }, 20_000);
+    expect(await own.fleet.pause({ list: 'jobs' }, { timeout: 1_000 })).toMatchObject({
+      processes: 1,
+      problems: [],
+    });
+    const states = await own.fleet.status();
+    expect(states.flatMap(({ subscribers }) => subscribers)).toMatchObject([{ state: 'paused' }]);
+  });
+
   it.each(STRUCTURES)(
     'a call over a %s is answered, whichever node it goes to',
     async (structure) => {
