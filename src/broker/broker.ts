@@ -202,7 +202,7 @@ export class RedisBroker extends SendingBroker {
     return this.stop();
   }
 
-  /** The first half of `stop`: resolves when no handler runs any more. Whatever publishes and calls still can. Never rejects. */
+  /** The first half of `stop`: resolves when no handler runs any more. Publishing and calls still work. Never rejects. To take work again, call `stop` and `start`. */
   async drain(): Promise<void> {
     this.#logTrouble(await this.#runner.stop());
   }
