@@ -67,8 +67,8 @@ describe('redstart --help', () => {
 describe('a mistake on the command line ends with 2 and says what was expected', () => {
   it.each<[args: string[], told: string]>([
     [['pulbish', 'x', '1'], "got 'pulbish', did you mean 'publish'?"],
-    [['frobnicate'], 'expected a command (run, publish, request, dlq, '],
-    [['--url', 'x', 'ping'], 'expected a command (run'],
+    [['frobnicate'], 'expected a command (new, run, publish, request, dlq, '],
+    [['--url', 'x', 'ping'], 'expected a command (new, run'],
     [['dlq'], 'dlq: expected ls, show, redrive, remove, got nothing more'],
     [['dlq', 'redirve', 'x'], "got 'redirve', did you mean 'redrive'?"],
     [['publish', 'x', '1', '--hedaer', 'a=b'], "unknown option --hedaer, did you mean '--header'?"],
