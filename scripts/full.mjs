@@ -1,7 +1,7 @@
 // `npm run full`: everything that takes too long for CI. The tests with their long counts and the long
 // soak, then those that depend on the server once more on every other server that is found: the
 // redis-server and valkey-server on PATH, and the paths that REDIS_SERVERS lists, as PATH does; and once
-// more with each release of ioredis 5 that is installed under a name of its own. Then redstart/otel with
+// more with each release of ioredis 5 that is installed under a name of its own, and an older FastStream. Then redstart/otel with
 // OpenTelemetry 1.10 and SDK 3 on Node 22 (test/otel3), redstart/nestjs on Nest 11.1 and 12 (test/nest), and
 // Prometheus' own word on the page of metrics and the alerts (`promtool`, of Debian's package prometheus).
 // Tools of others are installed in test/foreign first; where that fails, their tests say that they are skipped.
@@ -32,6 +32,9 @@ const WITHOUT_SERVER = [
 
 /** Other releases of ioredis, by the names that package.json gives them. */
 const IOREDIS = ['ioredis5', 'ioredis5-oldest'];
+
+/** Releases of FastStream beside the newest, which the first step has. */
+const FASTSTREAM = ['0.6.7'];
 
 function releaseOf(name) {
   return JSON.parse(readFileSync(join('node_modules', name, 'package.json'), 'utf8')).version;
@@ -110,6 +113,11 @@ const steps = [
     name: `tests on ${nameOf(server)} (${server})`,
     args: excluded,
     env: { REDIS_SERVER: server, REDIS_URL: '' },
+  })),
+  ...FASTSTREAM.map((version) => ({
+    name: `tests with FastStream ${version}`,
+    args: ['test/interop'],
+    env: { REDSTART_FASTSTREAM: version, ...own },
   })),
   ...IOREDIS.map((name) => ({
     name: `tests with ioredis ${releaseOf(name)}`,

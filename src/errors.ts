@@ -216,13 +216,11 @@ export class CancelledError extends RedstartError {
   }
 }
 
-/** `rpc.maxPending` calls already wait for an answer (code `OVERLOADED`). Nothing was sent. */
+/** `rpc.maxPending` calls wait for an answer, or 65 536 messages for the connection (code `OVERLOADED`). Nothing was sent. */
 export class OverloadedError extends RedstartError {
-  constructor(maxPending: number) {
-    super(
-      'OVERLOADED',
-      `${maxPending} calls are waiting for an answer already: nothing was sent (rpc.maxPending)`,
-    );
+  constructor(maxPending: number, message?: string) {
+    const calls = `${maxPending} calls are waiting for an answer already: nothing was sent (rpc.maxPending)`;
+    super('OVERLOADED', message ?? calls);
   }
 }
 

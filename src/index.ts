@@ -133,6 +133,7 @@ export type {
   PublishOptions,
   RequestManyOptions,
 } from './api/publishing.ts';
+export type { SendLimits } from './api/limits.ts';
 export type { ClusterConnection } from './transport/redis/cluster.ts';
 export type { RedisClient, RedisConnection } from './transport/redis/connections.ts';
 export type { Logger } from './internal/logger.ts';

@@ -2,6 +2,7 @@
 import { SetupError } from '../errors.ts';
 import { checkOptions, got, isObject, type Keys } from '../internal/checks.ts';
 import { validator, type Schema, type Validate } from '../message/schema.ts';
+import { templateParts } from '../transport/template.ts';
 import { describe, targetOf, type Kind, type Target } from '../transport/address.ts';
 import { destinationOf, isContract, type Contract } from './contract.ts';
 import { isFromType } from './from-type.ts';
@@ -41,6 +42,8 @@ export interface PublisherSpec {
   readonly destination: Destination;
   readonly options: PublisherOptions;
   readonly validate: Validate | undefined;
+  /** Literal parts and parameters of the channel's name in turn, where it is a template. */
+  readonly template: readonly string[] | undefined;
   /** The contract that it was made by, if it was by one. */
   readonly contract?: Contract;
 }
@@ -107,8 +110,11 @@ export function publisherSpec(address: unknown, more: unknown, where: string): P
   const target = targetOf(given, where);
   checkOptions(given, PUBLISHER, where, 'a publisher');
   const options: PublisherOptions = given;
-  const { schema } = options;
+  const { schema, pattern } = options;
+  const isTemplate = target.kind === 'channel' && target.sharded !== true && pattern !== false;
+  const parts = isTemplate ? templateParts(target.name, where) : [];
   return {
+    template: parts.length > 1 ? parts : undefined,
     destination: destinationFrom({ ...target, maxlen: given['maxlen'] as number | undefined }),
     options,
     validate:

@@ -6,6 +6,7 @@ import type { NoInjections } from './context.ts';
 import type { DestinationFor } from './publishing.ts';
 import type {
   AddressFor,
+  AnyPublisher,
   AnySchema,
   Handler,
   OptionsFor,
@@ -71,24 +72,32 @@ export function subscriber<
 }
 
 /** A method whose result `@publisher` can send. */
-export type PublishedFunction<S extends Schema> = (
+export type PublishedFunction<S extends Schema, B extends boolean = false> = (
   // oxlint-disable-next-line typescript/no-explicit-any -- @subscriber checks the parameters
   ...args: any[]
-) =>
-  | InputOf<S>
-  | Response<InputOf<S>>
-  | undefined
-  | void
-  | Promise<InputOf<S> | Response<InputOf<S>> | undefined | void>;
+) => MaybePromise<Published<B extends true ? readonly InputOf<S>[] : InputOf<S>>>;
+
+type MaybePromise<T> = T | Promise<T>;
+
+type Published<T> = T | Response<T> | undefined | void;
+
+/** What `@publisher` takes: a place, a contract or a publisher. */
+type PublishedTo<To, S extends Schema> =
+  To extends AnyPublisher<Schema> ? To : DestinationFor<To, S>;
+
+/** The schema of what is sent: the one given beside the place, or that of the publisher. */
+type SchemaAt<To, S extends Schema> = To extends AnyPublisher<infer Own extends Schema> ? Own : S;
 
 /**
- * Sends the result of a handler method to an address or a contract, too, and waits for no answer;
- * `undefined` is not sent. A method can have several. Throws as {@link subscriber} does.
+ * Sends the result of a handler method to an address or a contract, too, or by a publisher, which may
+ * be another broker's; waits for no answer. `undefined` is not sent. With `batch: true` each item of
+ * the array that the method returns is a message. A method can have several. Throws as
+ * {@link subscriber} does.
  */
-export function publisher<const To, S extends Schema = AnySchema>(
-  address: DestinationFor<To, S>,
-  options?: PublisherOptionsFor<To, S>,
-): HandlerDecorator<PublishedFunction<S>> {
+export function publisher<const To, S extends Schema = AnySchema, const B extends boolean = false>(
+  address: PublishedTo<To, S>,
+  options?: PublisherOptionsFor<To, S> & { batch?: B },
+): HandlerDecorator<PublishedFunction<SchemaAt<To, S>, B>> {
   return (...args: unknown[]): void => {
     const intent = { type: 'publisher', address, options, owner: undefined } as const;
     record(intent, 'publisher', args as DecoratorArguments);

@@ -179,3 +179,9 @@ export type ContractSubscriberOptions<
 export type PublisherOptionsFor<To, S extends Schema> = To extends Contract
   ? PublisherOptions<S> & { schema?: Mistake<"'schema' is set by the contract"> }
   : PublisherOptions<S>;
+
+/** A publisher of any broker, by its schema: what `broker.publisher` returns. */
+export interface AnyPublisher<S extends Schema> {
+  readonly schema: S | undefined;
+  publishBatch(...args: never): unknown;
+}

@@ -286,6 +286,13 @@ export interface PublisherOptions<S extends Schema = Schema> {
   replyTo?: ReplyDestination;
   codec?: Codec;
   format?: MessageFormat;
+  /**
+   * Of `@publisher`: the handler returns an array, and each item is sent as a message of its own, all in
+   * one round trip. Default false: the array is one message.
+   */
+  batch?: boolean;
+  /** `false`: braces in a channel's name are part of it. Default: `logs.{level}` is a template, filled by `path`. */
+  pattern?: false;
   title?: string;
   description?: string;
 }
@@ -302,6 +309,8 @@ export const PUBLISHER = {
   replyTo: destination,
   codec,
   format: codec,
+  batch: flag,
+  pattern: needs('channel', flag),
   title: nonEmptyText,
   description: nonEmptyText,
 } satisfies Checks<Destination & PublisherOptions>;

@@ -4,6 +4,7 @@ import type { Mistake } from '../internal/mistake.ts';
 import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
 import type { CallIdOptions, IdOfEach, IdOptions, NoChannelId, NoManyId } from './identity.ts';
 import type { Destination, MeantDestination, ReplyDestination } from './destination.ts';
+import type { NoLimits, SendLimits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { NeverLater, TimeOptions } from './time.ts';
 
@@ -24,12 +25,10 @@ export interface KeyedOptions extends MessageOptions {
 }
 
 /** Options of a publish that waits for no answer. */
-export interface PublishOptions extends KeyedOptions, IdOptions, TimeOptions {
+export interface PublishOptions extends KeyedOptions, IdOptions, TimeOptions, SendLimits {
   /** The handler sends its answer there. Default: no answer. */
   replyTo?: ReplyDestination;
   rpc?: false;
-  timeout?: Mistake<"'timeout' is an option of calls, with 'rpc: true'">;
-  signal?: Mistake<"'signal' is an option of calls, with 'rpc: true'">;
   reply?: Mistake<"'reply' is an option of calls, with 'rpc: true'">;
   replyChannel?: Mistake<"'replyChannel' is an option of calls, with 'rpc: true'">;
 }
@@ -66,7 +65,7 @@ export interface EventOptions<
   Id extends string = string,
   When extends number | Date = number | Date,
 >
-  extends KeyedOptions, IdOptions<Id>, TimeOptions<When> {}
+  extends KeyedOptions, IdOptions<Id>, TimeOptions<When>, SendLimits {}
 
 /** Options of a call that is answered with a stream. */
 export interface RequestManyOptions<R extends Schema = Schema>
@@ -205,7 +204,8 @@ type Together<To, Options> = To extends string
       : MeantDestination<To> & Remembered<To, Options>;
 
 /** Options of each message of a batch: they wait for no answer. */
-export interface BatchedOptions extends Omit<PublishOptions, 'rpc' | 'key' | 'id'> {
+export interface BatchedOptions
+  extends Omit<PublishOptions, 'rpc' | 'key' | 'id' | keyof SendLimits>, NoLimits {
   /** The same for all, or a function that makes that of each. Default: none. */
   key?: string | KeyOfEach;
   rpc?: false | Mistake<'the messages of a batch or a pipeline are not answered'>;

@@ -1,12 +1,17 @@
 import { constants } from 'node:os';
 import { AppError, BrokerClosedError, SetupError, messageOf, type Failure } from '../errors.ts';
-import { checkKeys, isObject } from '../internal/checks.ts';
+import {
+  checkKeys,
+  checkOptions,
+  isObject,
+  millisecondsOrNull,
+  type Check,
+} from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
+import type { Report } from '../transport/source.ts';
 import type { RedisBroker } from './broker.ts';
 import { Lifecycle } from './lifecycle.ts';
-
-/** Runs before or after the brokers run. A returned promise is awaited; its value is ignored. */
-type Hook = () => unknown;
+import { attempt, type Hook, type Step } from './steps.ts';
 
 /** The hooks of an app, each optional, in the order in which they run. */
 export interface AppOptions {
@@ -18,6 +23,17 @@ export interface AppOptions {
   beforeShutdown?: Hook;
   /** Undoes `onStartup`, after the brokers have stopped and all handlers have ended. Does not run if `onStartup` failed. */
   onShutdown?: Hook;
+  /**
+   * Milliseconds for `onStartup` and for `afterStartup`, each; `null`: no limit. After it the start
+   * fails, and what was done is undone. Default 60 000.
+   */
+  startTimeout?: number | null;
+  /**
+   * Milliseconds for `beforeShutdown` and for `onShutdown`, each; `null`: no limit. After it the stop
+   * goes on without the hook, and fails at its end. Default 5 000: with the brokers' `gracefulTimeout` all
+   * is done within the 30 s that Kubernetes gives.
+   */
+  stopTimeout?: number | null;
 }
 
 export interface RunOptions {
@@ -25,14 +41,20 @@ export interface RunOptions {
   signals?: readonly NodeJS.Signals[];
 }
 
-const HOOKS = ['onStartup', 'afterStartup', 'beforeShutdown', 'onShutdown'] as const;
-const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
+const hook: Check = (value, key, where) => {
+  if (typeof value === 'function') return;
+  throw new SetupError(`${where}: '${key}' must be a function, got ${typeof value}`);
+};
 
-/** A function, and its name for error messages. */
-interface Step {
-  readonly name: string;
-  readonly run: Hook | undefined;
-}
+const OPTIONS: Readonly<Record<keyof AppOptions, Check>> = {
+  onStartup: hook,
+  afterStartup: hook,
+  beforeShutdown: hook,
+  onShutdown: hook,
+  startTimeout: millisecondsOrNull,
+  stopTimeout: millisecondsOrNull,
+};
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
 
 /** One step of the start, and the step that undoes it. A step that fails undoes its own work. */
 interface Stage {
@@ -58,18 +80,19 @@ export class App {
   constructor(brokers: readonly RedisBroker[], hooks: AppOptions) {
     this.brokers = brokers;
     const { onStartup, afterStartup, beforeShutdown, onShutdown } = hooks;
+    const { startTimeout = 60_000, stopTimeout = 5_000 } = hooks;
     this.#stages = [
       {
-        enter: { name: 'onStartup', run: onStartup },
-        leave: { name: 'onShutdown', run: onShutdown },
+        enter: { name: 'onStartup', run: onStartup, limit: startTimeout },
+        leave: { name: 'onShutdown', run: onShutdown, limit: stopTimeout },
       },
       {
-        enter: { name: 'start', run: () => this.#startBrokers() },
-        leave: { name: 'stop', run: () => this.#drainAndStopBrokers() },
+        enter: { name: 'start', run: () => this.#startBrokers(), limit: null },
+        leave: { name: 'stop', run: () => this.#drainAndStopBrokers(), limit: null },
       },
       {
-        enter: { name: 'afterStartup', run: afterStartup },
-        leave: { name: 'beforeShutdown', run: beforeShutdown },
+        enter: { name: 'afterStartup', run: afterStartup, limit: startTimeout },
+        leave: { name: 'beforeShutdown', run: beforeShutdown, limit: stopTimeout },
       },
     ];
   }
@@ -153,7 +176,7 @@ export class App {
   async #start(isWanted: () => boolean): Promise<void> {
     const failures: Failure[] = [];
     for (const stage of this.#stages) {
-      await attempt(stage.enter, failures);
+      await attempt(stage.enter, failures, this.#report);
       if (failures.length > 0) break;
       this.#entered.push(stage);
       if (!isWanted()) break;
@@ -173,8 +196,13 @@ export class App {
 
   /** Runs `leave` of the entered stages, the last one first. */
   async #leave(failures: Failure[]): Promise<void> {
-    for (const { leave } of this.#entered.splice(0).reverse()) await attempt(leave, failures);
+    for (const { leave } of this.#entered.splice(0).reverse())
+      await attempt(leave, failures, this.#report);
   }
+
+  /** To the log of the first broker; one of another copy of this package may have none for us. */
+  readonly #report: Report = (...line) =>
+    (this.brokers[0] as Partial<RedisBroker>).reportFor?.('app')(...line);
 
   async #startBrokers(): Promise<void> {
     const results = await Promise.allSettled(this.brokers.map((broker) => broker.start()));
@@ -219,12 +247,7 @@ export function createApp(
     throw new SetupError('createApp: one broker was given twice; each is started once');
   if (!isObject(options))
     throw new SetupError(`createApp: expected an object of hooks, got ${typeof options}`);
-  checkKeys(options, HOOKS, 'createApp', 'an app');
-  for (const name of HOOKS) {
-    const hook: unknown = options[name];
-    if (hook !== undefined && typeof hook !== 'function')
-      throw new SetupError(`createApp: '${name}' must be a function, got ${typeof hook}`);
-  }
+  checkOptions(options, OPTIONS, 'createApp', 'an app');
   return new App(all, options);
 }
 
@@ -237,14 +260,6 @@ function signalsIn(options: RunOptions): readonly NodeJS.Signals[] {
     throw new SetupError(`run: '${signal}' is not a signal that a process can handle`);
   }
   return signals;
-}
-
-async function attempt({ name, run }: Step, failures: Failure[]): Promise<void> {
-  try {
-    await run?.();
-  } catch (error) {
-    failures.push({ step: name, error });
-  }
 }
 
 function isBroker(value: object | null): boolean {

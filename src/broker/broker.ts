@@ -33,7 +33,7 @@ import { Fleet } from './fleet.ts';
 import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { codecAt, plan, type Plan } from './plan.ts';
-import type { Place } from './router.ts';
+import type { Place } from './place.ts';
 import { reporter } from './reporter.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import { Senders } from './senders.ts';
@@ -105,14 +105,14 @@ export class RedisBroker extends SendingBroker {
     this.#connection = new Connection({
       transport: () =>
         this.#elsewhere?.() ??
-        openTransport(connection, this.#reportFor('subscriptions'), timings, {
+        openTransport(connection, this.reportFor('subscriptions'), timings, {
           prefix,
           onRefused: (count) => (this.#refused += count),
         }),
       session: (transport) => {
         transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));
         this.fleet.listen(transport);
-        return openSession(transport, rpc, this.#senders.format, this.#reportFor('calls'));
+        return openSession(transport, rpc, this.#senders.format, this.reportFor('calls'));
       },
     });
     this.#runner = new Runner({
@@ -123,7 +123,7 @@ export class RedisBroker extends SendingBroker {
       senders: this.#senders,
       prefix,
       patience: gracefulTimeout,
-      reportFor: (name) => this.#reportFor(name),
+      reportFor: (name) => this.reportFor(name),
       onExpired: () => this.#expired++,
       session: () => this.#connection.session,
     });
@@ -131,7 +131,7 @@ export class RedisBroker extends SendingBroker {
     this.fleet = new Fleet({
       broker: this,
       control,
-      report: this.#reportFor('control'),
+      report: this.reportFor('control'),
       watch: new FailureWatch(this.#observers),
       transport: this.#transport,
       health: () => this.#health(false),
@@ -378,7 +378,8 @@ export class RedisBroker extends SendingBroker {
     }
   }
 
-  #reportFor(name: string): Report {
+  /** @internal */
+  reportFor(name: string): Report {
     return reporter(this.#observers, this.#logger, name);
   }
 }

@@ -145,7 +145,7 @@ function describeSubscriber(planned: Plan, member: Member): SubscriberDescriptio
           ? null
           : { kind: deadLetter.kind, name: deadLetter.name, maxlen: deadLetter.maxlen ?? null },
       publishes: subscriber.publishers.map((spec) =>
-        describePublisher({ spec, prefix: inherited.prefix }),
+        describePublisher({ spec, prefix: spec.through?.prefix ?? inherited.prefix }),
       ),
     },
     { schema: options.schema, reply: options.reply, errors: contract?.errors ?? {} },

@@ -2,8 +2,11 @@ import { publisherSpec, subscriberSpec, type SubscriberSpec } from '../api/check
 import { schemaFromType } from '../api/from-type.ts';
 import { everyIntentOf, intentsOf, type FoundIntent, type Intent } from '../api/metadata.ts';
 import type { HandlerFunction } from '../api/middleware.ts';
-import { SetupError } from '../errors.ts';
-import { Subscriber } from './subscriber.ts';
+import type { PublisherOptions } from '../api/options.ts';
+import { SetupError, brandOf } from '../errors.ts';
+import type { Schema } from '../message/schema.ts';
+import type { Publisher } from '../publish/publisher.ts';
+import { Subscriber, type ForwardSpec } from './subscriber.ts';
 
 /** The handler methods of an instance that is registered at `owner`, a broker or router, and the decorators that they have. */
 export function handlersOf(
@@ -24,7 +27,7 @@ export function handlersOf(
     const method = (instance as Record<string | symbol, HandlerFunction>)[one.method];
     const publishers = intents
       .filter((other) => other.type === 'publisher' && other.method === one.method)
-      .map((other) => publisherSpec(other.address, other.options, `@publisher on ${name}`));
+      .map((other) => forwardSpec(other, `@publisher on ${name}`));
     return new Subscriber(
       withSchema(one, name),
       name,
@@ -34,6 +37,20 @@ export function handlersOf(
     );
   });
   return { subscribers, claimed: everyIntentOf(instance) };
+}
+
+function forwardSpec({ address, options }: Intent, where: string): ForwardSpec {
+  if (brandOf(address) !== 'Publisher') return publisherSpec(address, options, where);
+  const through = address as Publisher<Schema, unknown>;
+  if (options !== undefined && Object.keys(options as object).some((key) => key !== 'batch'))
+    throw new SetupError(`${where}: the publisher has options of its own: leave others out`);
+  const { batch } = (options ?? {}) as PublisherOptions;
+  const spec = through.spec;
+  return {
+    ...spec,
+    options: { ...spec.options, batch: batch ?? spec.options.batch ?? false },
+    through,
+  };
 }
 
 /** An instance of a class that needs no arguments. */

@@ -34,18 +34,8 @@ import type { Kind } from '../transport/address.ts';
 import type { DeclaredPublisher } from './description.ts';
 import { over } from './failure-plan.ts';
 import { handlersOf, instantiate } from './handlers-of.ts';
-import type { Senders } from './senders.ts';
+import { onlyPlace, type Place } from './place.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
-
-/** One way from a broker down to a router: a router that is included twice has two. */
-export interface Place {
-  /** The broker's. */
-  readonly senders: Senders;
-  /** All prefixes on the way, the broker's first. */
-  readonly prefix: string;
-  /** All middleware on the way, the broker's first. */
-  readonly middlewares: readonly Middleware[];
-}
 
 const NOTHING_INHERITED: Inherited = {
   prefix: '',
@@ -70,6 +60,8 @@ export abstract class Router {
   /** What was handed down last, by what came from outside. */
   readonly #handedDown = new WeakMap<Inherited, Inherited>();
   readonly #included: Router[] = [];
+  /** The router that this one was made for by `include(router, options)`. */
+  #around: Router | undefined;
   /** Methods under this router's own decorators, until an instance of their class is registered. */
   readonly #unclaimed = new Set<Intent>();
 
@@ -174,8 +166,30 @@ export abstract class Router {
     return added;
   }
 
-  /** Includes a router's subscribers under this one's prefix and defaults. A second time changes nothing. */
-  include(router: RedisRouter): void {
+  /**
+   * Includes a router's subscribers under this one's prefix and defaults. `options` come between the
+   * two: a prefix before the router's own, middleware around it, defaults. A second time under the same
+   * prefix changes nothing.
+   */
+  include(router: RedisRouter, options?: RouterOptions): void {
+    if (options !== undefined) {
+      const { prefix = '' } = options;
+      const isThere = this.#included.some(
+        (one) => one.#around === router && (one.shared.prefix ?? '') === prefix,
+      );
+      if (isThere) return;
+      const between = new RedisRouter(options);
+      between.include(router);
+      between.#around = router;
+      try {
+        this.include(between);
+      } catch (error) {
+        // The router is as it was, so that another attempt may be made.
+        router.parents.splice(router.parents.indexOf(between), 1);
+        throw error;
+      }
+      return;
+    }
     if (brandOf(router) !== 'RedisRouter') {
       throw new SetupError(`include: expected a RedisRouter, got ${got(router)}`);
     }
@@ -223,14 +237,8 @@ export abstract class Router {
   publisher(address: unknown, options?: PublisherOptions): unknown {
     const spec = publisherSpec(address, options, 'publisher');
     this.#publishers.push(spec);
-    return new Publisher(() => {
-      const [place, ...others] = this.placesOf();
-      if (place !== undefined && others.length === 0)
-        return place.senders.sender(place.prefix, () => place.middlewares, spec.options);
-      throw new SetupError(
-        `publisher: its router is included in ${others.length === 0 ? 'no broker' : `${others.length + 1} brokers`}: include it in one, or use the publisher of a broker`,
-      );
-    }, spec);
+    const findPrefix = (): string => this.placesOf()[0]?.prefix ?? '';
+    return new Publisher(() => onlyPlace(this.placesOf(), spec.options), spec, findPrefix);
   }
 
   /**

@@ -11,6 +11,7 @@ import { injecting } from '../consume/inject.ts';
 import { defaultCodec } from '../message/codec.ts';
 import { validator } from '../message/schema.ts';
 import { Publisher } from '../publish/publisher.ts';
+import type { Sender } from '../publish/sender.ts';
 import { isAsyncFunction } from '../rpc/parent.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Session } from '../rpc/session.ts';
@@ -86,13 +87,13 @@ function route(
     invoke: composeConsume(consumers, injecting(inject, handler)),
     isAsync:
       subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction) || undefined,
-    forwards: subscriber.publishers.map(
-      (spec) =>
-        new Publisher(
-          () => senders.sender(inherited.prefix, () => middlewares, spec.options),
-          spec,
-        ),
-    ),
+    forwards: subscriber.publishers.map((spec) => {
+      const { through, options: own } = spec;
+      if (through !== undefined)
+        return { forward: (result, more) => through.forward(result, more, own.batch) };
+      const make = (): Sender => senders.sender(inherited.prefix, () => middlewares, own);
+      return new Publisher(make, spec, () => inherited.prefix);
+    }),
     errorHandlers: errorHandlersBy([...onError, ...inherited.errorHandlers]),
   };
 }

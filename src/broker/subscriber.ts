@@ -9,6 +9,8 @@ import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError } from '../errors.ts';
 import { isAsyncIterable, promiseIn } from '../internal/promises.ts';
 import { isAsyncFunction } from '../rpc/parent.ts';
+import type { Schema } from '../message/schema.ts';
+import type { Publisher } from '../publish/publisher.ts';
 import { describe } from '../transport/address.ts';
 
 /** A subscription that is confirmed, or is being made, on one broker. */
@@ -28,6 +30,11 @@ interface Origin {
   readonly original?: unknown;
 }
 
+/** Where results are sent on to; `through` is the publisher that was given, which may be another broker's. */
+export interface ForwardSpec extends PublisherSpec {
+  readonly through?: Publisher<Schema, unknown>;
+}
+
 /** One handler that was registered: where it listens and what runs. */
 export class Subscriber {
   /** @internal */
@@ -41,7 +48,7 @@ export class Subscriber {
   /** Whether the handler is declared `async`. @internal */
   readonly isAsync: boolean;
   /** Where its results are sent on to. @internal */
-  readonly publishers: readonly PublisherSpec[];
+  readonly publishers: readonly ForwardSpec[];
   /** @internal */
   readonly origin: Origin;
   /** One for each broker that has started it. @internal */
@@ -62,7 +69,7 @@ export class Subscriber {
     spec: SubscriberSpec,
     name: string,
     handler: HandlerFunction,
-    publishers: readonly PublisherSpec[],
+    publishers: readonly ForwardSpec[],
     origin: Origin = {},
   ) {
     this.spec = spec;
@@ -150,6 +157,11 @@ export class Subscriber {
       this.onStop();
     }
     await Promise.all([...this.runs].map((run) => run.stop()));
+  }
+
+  /** {@link stop}: `await using orders = broker.subscriber({ list: 'orders' }, handler)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 }
 

@@ -1,6 +1,7 @@
 import { loadApp, moduleTarget } from './app-module.ts';
 import { command, wholeNumber } from './command.ts';
 import { metricsAddress, pageOf, serveMetrics } from './metrics-server.ts';
+import { mindLauncher } from './launcher.ts';
 import { logLine } from './output.ts';
 import { leaveSoon, serve } from './service.ts';
 import { supervise } from './supervisor.ts';
@@ -32,6 +33,7 @@ With --metrics, http://host:port/metrics has one page of all workers for Prometh
     const metrics = metricsAddress(address);
     const target = moduleTarget(file, 'run');
     if (url !== undefined) process.env['REDIS_URL'] = url;
+    mindLauncher();
     if (count !== undefined || watch)
       return supervise({ target, workers: count ?? 1, watch, metrics });
     process.env['REDSTART_WORKER'] ??= '0';

@@ -237,11 +237,12 @@ export class Completion {
     const options = {
       correlationId: response?.correlationId ?? message.correlationId,
       ...(response?.headers === undefined ? {} : { headers: response.headers }),
+      path: context.path,
     };
     const { subscriber } = context;
     const { observers } = this.#options;
     try {
-      for (const forward of route?.forwards ?? []) await forward.send(bodyOf(result), options);
+      for (const forward of route?.forwards ?? []) await forward.forward(bodyOf(result), options);
       observers.active?.emit('forwarded', { subscriber, message, error: undefined });
       return outcome;
     } catch (error) {

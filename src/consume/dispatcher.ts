@@ -22,7 +22,11 @@ import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.
 
 /** Where a result is sent on to: a method's `@publisher`. */
 export interface Forward {
-  send(body: unknown, options: MessageOptions): Promise<unknown>;
+  /** `path`: of the handled message. */
+  forward(
+    result: unknown,
+    options: MessageOptions & { path: Readonly<Record<string, string>> },
+  ): Promise<unknown>;
 }
 
 /** One handler of an address, ready to run. */

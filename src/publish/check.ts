@@ -158,12 +158,16 @@ export function forbidCall(options: AnyOptions, where: string): void {
       `${where}: a batch waits for no answers: leave 'rpc' out, and call one by one with publish`,
     );
   }
-  const key = (['timeout', 'signal', 'reply', 'replyChannel'] as const).find(
-    (name) => options[name] !== undefined,
-  );
+  const key = (['reply', 'replyChannel'] as const).find((name) => options[name] !== undefined);
   if (key !== undefined) {
     throw new SetupError(
       `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
+    );
+  }
+  const limit = (['timeout', 'signal'] as const).find((name) => options[name] !== undefined);
+  if (limit !== undefined && where !== 'publish') {
+    throw new SetupError(
+      `${where}: '${limit}' is not an option of messages that are sent together: publish one by one, or leave it out`,
     );
   }
 }

@@ -1,11 +1,12 @@
 // What a sender is made with, and what it sends.
-import type { PublishCommand, PublishMiddleware } from '../api/middleware.ts';
+import type { PublishMiddleware } from '../api/middleware.ts';
 import type { Observers } from '../api/observer.ts';
 import type { Encoder } from '../message/encoder.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
 import type { StreamCommand } from '../rpc/caller/stream-call.ts';
+import type { PlainCommand } from './patience.ts';
 import type { Session } from '../rpc/session.ts';
 
 export interface SenderOptions {
@@ -23,7 +24,7 @@ export interface SenderOptions {
 }
 
 /** One message or call to send. Only a call has `call`, only a stream `window`, only a gather `max`. */
-export type Command = PublishCommand | CallCommand | StreamCommand | GatherCommand;
+export type Command = PlainCommand | CallCommand | StreamCommand | GatherCommand;
 
 /** The overloads of `Publishing` derive the result's type from the options; the compiler cannot check this here. */
 export function asDeclared(result: unknown): never {

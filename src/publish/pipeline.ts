@@ -1,3 +1,4 @@
+import type { AnyPublisher } from '../api/handlers.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
 import type {
   BodyFor,
@@ -5,6 +6,8 @@ import type {
   PipelineTo,
   PipelinedEventOptions,
 } from '../api/publishing.ts';
+import type { InputOf, Schema } from '../message/schema.ts';
+import type { CollectedByPublisher, CollectedMessage } from './collected.ts';
 import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';
 import { checkOptions, flag, got, isObject, type Checks } from '../internal/checks.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
@@ -25,22 +28,22 @@ const PIPELINE = { transaction: flag } satisfies Checks<PublishPipelineOptions>;
 /** The result of each message, in order: receivers, length or id, or the error if it was not sent. */
 export type Results = PromiseSettledResult<number | string>[];
 
-/** The arguments of one `publish` of a pipeline, not checked yet. */
-export interface CollectedMessage {
-  readonly body: unknown;
-  readonly to: unknown;
-  readonly more: object | undefined;
+/** What a pipeline asks of a publisher. */
+interface Collecting {
+  collected(body: unknown, options: object): CollectedByPublisher;
 }
 
 /** Collects messages for any addresses, and sends them in one round trip. */
 export class PublishPipeline {
   readonly #send: (messages: readonly CollectedMessage[], transaction: boolean) => Promise<Results>;
   readonly #transaction: boolean;
+  readonly #prefix: string;
   #messages: CollectedMessage[] = [];
 
   /** @internal */
   constructor(
     options: PublishPipelineOptions,
+    prefix: string,
     send: (messages: readonly CollectedMessage[], transaction: boolean) => Promise<Results>,
   ) {
     if (!isObject(options)) {
@@ -49,6 +52,7 @@ export class PublishPipeline {
     checkOptions(options, PIPELINE, 'pipeline', 'a pipeline');
     this.#transaction = options.transaction ?? false;
     this.#send = send;
+    this.#prefix = prefix;
   }
 
   /** The number of messages that the next `send` sends. */
@@ -64,6 +68,26 @@ export class PublishPipeline {
   ): this;
   publish(body: unknown, to: unknown, more?: object): this {
     this.#messages.push({ body, to, more });
+    return this;
+  }
+
+  /**
+   * Adds a message by a publisher of this broker: to its place, with its defaults, checked by its schema.
+   * Throws `SetupError` for a publisher whose messages are not written as those of the pipeline: a router's
+   * with a prefix, and one with a `codec` or a `format`.
+   */
+  publishBy<S extends Schema>(
+    publisher: AnyPublisher<S>,
+    body: InputOf<S>,
+    options: PipelinedEventOptions<InputOf<S>> & { path?: Readonly<Record<string, string>> } = {},
+  ): this {
+    const given = publisher as unknown as Collecting;
+    const { prefix, ...message } = given.collected(body, options);
+    if (prefix !== this.#prefix)
+      throw new SetupError(
+        `pipeline: the publisher's names begin with '${prefix}', those of the pipeline with '${this.#prefix}': give a publisher of this broker`,
+      );
+    this.#messages.push(message);
     return this;
   }
 

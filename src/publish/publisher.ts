@@ -20,21 +20,52 @@ import type {
   PublisherRequestManyOptions,
   RequestManyBody,
 } from '../api/publisher-calls.ts';
+import { SetupError, brand } from '../errors.ts';
+import { got } from '../internal/checks.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
+import { describe, targetOf } from '../transport/address.ts';
+import type { PathOf } from '../api/handlers.ts';
+import { filled } from './template.ts';
+import type { CollectedByPublisher } from './collected.ts';
 import { keyBeside, keyIn } from './keys.ts';
 import { LazyStream } from './lazy-stream.ts';
 import type { Sender } from './sender.ts';
 
+/** Options of one message, with the values of the parameters of a template. */
+interface SentOptions extends MessageOptions {
+  path?: Readonly<Record<string, string>> | undefined;
+}
+
+type BatchedPublishOptions = Omit<PublishOptions, 'id' | 'timeout' | 'signal' | keyof TimeOptions>;
+
+/** Options of one message of a publisher: with `path`, the parameters of its template. */
+type WithPath<To, Options> = Options & { path?: PathOf<To> };
+
 /** Sends to one address with its own default options: `broker.publisher(address, options)`. */
 export class Publisher<S extends Schema, To> {
+  /** What is published is checked by it. */
+  readonly schema: S | undefined;
+  /** @internal */
+  readonly spec: PublisherSpec;
   readonly #findSender: () => Sender;
-  readonly #spec: PublisherSpec;
+  readonly #findPrefix: () => string;
   #cachedSender: Sender | undefined;
 
   /** `findSender` is called at the first message. @internal */
-  constructor(findSender: () => Sender, spec: PublisherSpec) {
+  constructor(findSender: () => Sender, spec: PublisherSpec, findPrefix: () => string) {
     this.#findSender = findSender;
-    this.#spec = spec;
+    this.#findPrefix = findPrefix;
+    this.spec = spec;
+    this.schema = spec.options.schema as S | undefined;
+  }
+
+  static {
+    brand(this, 'Publisher');
+  }
+
+  /** What its names begin with, the broker's and the routers' prefixes. @internal */
+  get prefix(): string {
+    return this.#findPrefix();
   }
 
   get #sender(): Sender {
@@ -50,9 +81,12 @@ export class Publisher<S extends Schema, To> {
     body: InputOf<S>,
     options: To extends RpcContract
       ? ContractCallOptions
-      : Omit<PublishOptions, keyof TimeOptions> & IdOptions<Id> & TimeOptions<When> = {},
+      : WithPath<
+          To,
+          Omit<PublishOptions, keyof TimeOptions> & IdOptions<Id> & TimeOptions<When>
+        > = {} as never,
   ): Promise<PublishResult<To, unknown, Id | When>> {
-    const { contract } = this.#spec;
+    const { contract } = this.spec;
     const call = contract !== undefined && isRpc(contract) ? contract : undefined;
     if (call !== undefined) return this.#sender.publish(body, call, this.#withDefaults(options));
     return this.send(body, options) as Promise<PublishResult<To, unknown, Id | When>>;
@@ -61,13 +95,13 @@ export class Publisher<S extends Schema, To> {
   /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
   async request<T = unknown>(
     body: InputOf<S>,
-    options: To extends RpcContract ? ContractCallOptions : CallOptions = {},
+    options: To extends RpcContract ? ContractCallOptions : WithPath<To, CallOptions> = {} as never,
   ): Promise<Message<AnswerOf<To, T>>> {
-    const { contract, destination } = this.#spec;
+    const { contract } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
     if (contract !== undefined) return this.#sender.request(body, contract, call);
     await this.#check(body);
-    return this.#sender.request(body, { ...call, ...destination });
+    return this.#sender.request(body, { ...call, ...this.#destination(options) });
   }
 
   /**
@@ -76,13 +110,13 @@ export class Publisher<S extends Schema, To> {
    */
   requestMany<T = unknown>(
     body: RequestManyBody<To, S>,
-    options: PublisherRequestManyOptions<To> = {},
+    options: WithPath<To, PublisherRequestManyOptions<To>> = {},
   ): AsyncIterableIterator<AnswerOf<To, T>, undefined> {
-    const { contract, destination, validate } = this.#spec;
+    const { contract, validate } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
     const items: AsyncIterableIterator<unknown, undefined> =
       contract === undefined
-        ? this.#sender.requestMany(body, { ...call, ...destination })
+        ? this.#sender.requestMany(body, { ...call, ...this.#destination(options) })
         : this.#sender.requestMany(body, contract, call);
     const checked =
       validate === undefined || contract !== undefined
@@ -100,50 +134,90 @@ export class Publisher<S extends Schema, To> {
    */
   async gather<T = unknown>(
     body: GatherBody<To, S>,
-    options: PublisherGatherOptions<To> = {} as PublisherGatherOptions<To>,
+    options: WithPath<To, PublisherGatherOptions<To>> = {} as PublisherGatherOptions<To>,
   ): Promise<GatherResult<AnswerOf<To, T>>> {
-    const { contract, destination } = this.#spec;
+    const { contract } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
     if (contract !== undefined) return this.#sender.gather(body, contract, call);
     await this.#check(body);
-    return this.#sender.gather(body, { ...call, ...destination });
+    return this.#sender.gather(body, { ...call, ...this.#destination(options) });
   }
 
   /** Sends many messages in one round trip. Resolves as `broker.publishBatch` does. */
   async publishBatch<Id extends string = never, When extends number | Date = never>(
     bodies: readonly InputOf<S>[],
-    options: Omit<PublishOptions, 'id' | keyof TimeOptions> &
-      BatchedEventOptions<InputOf<S>, Id, When> = {},
+    options: WithPath<To, BatchedPublishOptions & BatchedEventOptions<InputOf<S>, Id, When>> = {},
   ): Promise<BatchResult<To, Id | When>> {
-    const { contract, destination } = this.#spec;
+    const { contract } = this.spec;
     const all = this.#withDefaults(options);
     if (contract !== undefined) return this.#sender.publishBatch(bodies, contract, all);
     await Promise.all(bodies.map((body) => this.#check(body)));
-    return this.#sender.publishBatch(bodies, { ...all, ...destination });
+    return this.#sender.publishBatch(bodies, { ...all, ...this.#destination(options) });
   }
 
-  /** {@link publish} with a body of any type and without an answer, for results of handlers. @internal */
-  async send(body: unknown, options: MessageOptions): Promise<unknown> {
+  /** {@link publish} with a body of any type and without an answer. @internal */
+  async send(body: unknown, options: SentOptions): Promise<unknown> {
     await this.#check(body);
-    const { contract, destination } = this.#spec;
+    const { contract } = this.spec;
     const key = contract && keyIn(keyBeside(contract, options, 'publish').key, body, 0, 'publish');
     return this.#sender.publish(body, {
       ...this.#withDefaults(options),
       ...(key !== undefined && { key }),
-      ...destination,
+      ...this.#destination(options),
     });
   }
 
-  async #check(body: unknown): Promise<void> {
-    await this.#spec.validate?.(body);
+  /** Sends what a handler returned: with `batch`, one message for each item. @internal */
+  async forward(
+    result: unknown,
+    options: SentOptions,
+    batch = this.spec.options.batch,
+  ): Promise<unknown> {
+    // The path of the handled message fills the template, where there is one.
+    const { path: _, ...plain } = options;
+    const given = this.spec.template === undefined ? plain : options;
+    if (batch !== true) return this.send(result, given);
+    if (!Array.isArray(result))
+      throw new SetupError(
+        `@publisher with 'batch' sends each item of an array: the handler returned ${got(result)}`,
+      );
+    return this.publishBatch(result as InputOf<S>[], given);
   }
 
-  #withDefaults<O extends MessageOptions>(options: O): O & { replyTo?: unknown } {
-    const { headers, replyTo } = this.#spec.options;
+  /** The message as a pipeline collects it. @internal */
+  collected(body: unknown, options: SentOptions = {}): CollectedByPublisher {
+    const { contract, options: own } = this.spec;
+    if (own.codec !== undefined || own.format !== undefined)
+      throw new SetupError(
+        "pipeline: a publisher with a 'codec' or a 'format' of its own writes other messages than the pipeline: send by itself",
+      );
+    const all = this.#withDefaults(options);
+    const { prefix } = this;
+    if (contract !== undefined) return { body, to: contract, more: all, prefix };
+    const to = { ...all, ...this.#destination(options) };
+    return { body, to, more: undefined, check: () => this.#check(body), prefix };
+  }
+
+  #destination({ path }: SentOptions): object {
+    const { template, destination } = this.spec;
+    if (template === undefined && path === undefined) return destination;
+    return {
+      ...destination,
+      channel: filled(template, path, describe(targetOf(destination, 'publisher'))),
+    };
+  }
+
+  async #check(body: unknown): Promise<void> {
+    await this.spec.validate?.(body);
+  }
+
+  #withDefaults<O extends SentOptions>(options: O): Omit<O, 'path'> & { replyTo?: unknown } {
+    const { headers, replyTo } = this.spec.options;
     const merged = { ...headers, ...options.headers };
+    const { path: _, ...rest } = options;
     return {
       replyTo,
-      ...options,
+      ...rest,
       headers: Object.keys(merged).length > 0 ? merged : undefined,
     };
   }

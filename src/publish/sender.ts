@@ -10,7 +10,7 @@ import type { StreamCommand } from '../rpc/caller/stream-call.ts';
 import { observed, observedStream } from '../rpc/observed.ts';
 import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
-import { sendOutbound, type Outbound, type Transport } from '../transport/transport.ts';
+import type { Outbound, Transport } from '../transport/transport.ts';
 import {
   GATHER_CHECKS,
   STREAM_CHECKS,
@@ -33,15 +33,16 @@ import { asDeclared, bodyOf, type Command, type SenderOptions } from './command.
 import { onceOf } from './identity.ts';
 import { forbidKeyFunction, keyIn, keyed } from './keys.ts';
 import { LazyStream } from './lazy-stream.ts';
+import { isLimited, limited, transmit } from './patience.ts';
 import { replyAddressIn, targetIn } from './places.ts';
 import { cancelTarget, extrasOf, headersOf, knowTime, laterOf } from './schedule.ts';
+import type { CollectedMessage } from './collected.ts';
 import {
   PublishPipeline,
   asSendError,
   sendBatchFrames,
   sendFrames,
   sendTogether,
-  type CollectedMessage,
   type PublishPipelineOptions,
   type Results,
 } from './pipeline.ts';
@@ -103,7 +104,7 @@ export class Sender implements Publishing {
 
   /** Makes a pipeline, which sends its messages in one round trip. */
   pipeline(options: PublishPipelineOptions = {}): PublishPipeline {
-    return new PublishPipeline(options, (messages, transaction) =>
+    return new PublishPipeline(options, this.#options.prefix, (messages, transaction) =>
       this.#sendCollected(messages, transaction),
     );
   }
@@ -126,7 +127,16 @@ export class Sender implements Publishing {
       const options = checked(given, verb);
       forbidKeyFunction(options.key, verb);
       if (isCall(verb, options)) checkCall(options, verb);
-      else forbidCall(options, verb);
+      else {
+        forbidCall(options, verb);
+        if (isLimited(options))
+          return limited(
+            this.#command(verb, body, options, parent),
+            options,
+            this.#options.session,
+            (session, command) => this.#send(session, command),
+          );
+      }
       const session = this.#options.session();
       if (session instanceof Promise) {
         return session.then((open) => this.#sendOn(open, verb, body, options, parent));
@@ -199,7 +209,9 @@ export class Sender implements Publishing {
       return { body, options };
     });
     await Promise.all(
-      messages.map(async ({ body, to }) => (isContract(to) ? checkBody(to, body) : undefined)),
+      messages.map(async ({ body, to, check }) =>
+        isContract(to) ? checkBody(to, body) : check?.(),
+      ),
     );
     const { transport } = await this.#options.session();
     const commands = plain.map((one, i) => this.#command(verb, one.body, one.options, parent, i));
@@ -350,29 +362,11 @@ export class Sender implements Publishing {
   };
 
   #sendNow({ transport, calls, multiCalls }: Session, command: Command): Promise<unknown> {
-    if (!('call' in command)) return this.#transmit(transport, command);
+    if (!('call' in command))
+      return transmit(transport, command, () => this.#prepare(command, transport));
     if ('window' in command) return Promise.resolve(multiCalls.stream(command));
     if ('max' in command) return multiCalls.gather(command);
     return calls.call(command);
-  }
-
-  #transmit(transport: Transport, command: PublishCommand): Promise<number | string> {
-    const { extras, to } = command;
-    const sent =
-      extras === undefined
-        ? transport.send(to, this.#encode(command, transport))
-        : this.#transmitWithExtras(transport, command);
-    return sent.catch((error: unknown) => {
-      throw asSendError(to, error);
-    });
-  }
-
-  async #transmitWithExtras(
-    transport: Transport,
-    command: PublishCommand,
-  ): Promise<number | string> {
-    await knowTime([command], transport.timed.clock);
-    return sendOutbound(transport, this.#prepare(command, transport));
   }
 
   /** A message as the transport sends it, with its extras. */

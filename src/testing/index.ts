@@ -1,4 +1,9 @@
-export { testBroker, type TestBroker } from './test-broker.ts';
+export {
+  testBroker,
+  testBrokerOnRedis,
+  type RedisTestBroker,
+  type TestBroker,
+} from './test-broker.ts';
 export type { HandledCall, PublishedMessage } from './records.ts';
 export {
   testContext,

@@ -45,10 +45,37 @@ export async function testBroker(...brokers: RedisBroker[]): Promise<TestBroker>
   return test;
 }
 
+/** What a test of brokers on their own Redis has: time and connections are Redis's. */
+export type RedisTestBroker = Pick<
+  TestBroker,
+  'handled' | 'published' | 'dropNextReply' | 'stop' | typeof Symbol.asyncDispose
+>;
+
+/**
+ * Starts brokers on their own Redis, and records what they handle and send, until the result is
+ * disposed of: for tests of what a server does, with the same `handled` and `published` as of
+ * {@link testBroker}. Rejects as that does.
+ *
+ * `await using test = await testBrokerOnRedis(broker);`
+ */
+export async function testBrokerOnRedis(...brokers: RedisBroker[]): Promise<RedisTestBroker> {
+  if (brokers.length === 0) throw new SetupError('testBrokerOnRedis: expected a broker, got none');
+  const test = new TestBroker(brokers);
+  try {
+    await test.startOnRedis();
+  } catch (error) {
+    await test.stop();
+    throw error;
+  }
+  return test;
+}
+
 /** Brokers under test: records what they handle and send, moves time forward, and causes faults. */
 export class TestBroker {
   readonly #brokers: readonly RedisBroker[];
   readonly #links = new Map<RedisBroker, Link>();
+  /** Those that are started by this test. */
+  readonly #rerouted = new Set<RedisBroker>();
   readonly #records = new Records();
   readonly #memory = `memory://redstart-testing-${randomId(12)}`;
   #releaseClock: (() => void) | undefined;
@@ -68,6 +95,16 @@ export class TestBroker {
         this.#records.middleware,
       );
       this.#links.set(broker, link);
+      this.#rerouted.add(broker);
+    }
+    for (const broker of this.#brokers) await broker.start();
+  }
+
+  /** Starts them where they are. @internal */
+  async startOnRedis(): Promise<void> {
+    for (const broker of this.#brokers) {
+      await broker.reroute(undefined, this.#records.middleware);
+      this.#rerouted.add(broker);
     }
     for (const broker of this.#brokers) await broker.start();
   }
@@ -75,10 +112,11 @@ export class TestBroker {
   /** Stops the brokers, and restores the connections that they were made with. */
   async stop(): Promise<void> {
     await this.reconnect();
-    for (const broker of this.#links.keys()) {
+    for (const broker of this.#rerouted) {
       await broker.stop();
       await broker.reroute(undefined, undefined);
     }
+    this.#rerouted.clear();
     this.#links.clear();
     this.#releaseClock?.();
     this.#releaseClock = undefined;

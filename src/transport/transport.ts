@@ -22,7 +22,7 @@ export interface Transport extends Sources, Store {
    * Resolves with the id of the first one's entry, or the id itself for a list. Rejects with
    * `IdConflictError` where the first one has another digest. One script, so it may be sent again.
    */
-  sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string>;
+  sendOnce(to: Target, frame: Uint8Array, once: Once, wish?: Wish): Promise<string>;
   /** `send` without a promise, for the hot path. `receipt` may be told before this returns. */
   post(to: Target, frame: Uint8Array, receipt: Receipt): void;
   /** Sends many frames to one target, in order and in one round trip. */
@@ -58,10 +58,18 @@ export interface Outbound {
 }
 
 /** Takes the server's answer to one frame. */
-export interface Receipt {
+export interface Receipt extends Wish {
   /** Receivers of a channel, length of a list, id of a stream's entry. */
   sent(reply: number | string): void;
   refused(error: unknown): void;
+}
+
+/** Whether somebody still waits for a message to be sent. */
+export interface Wish {
+  /** False once nobody waits: a message that still waits for the connection is not sent. */
+  isWanted?: boolean;
+  /** Set by the transport: whether the message waits for the connection, and has not been sent. */
+  isWaiting?: boolean;
 }
 
 /** Fields and values, in turn, of a stream entry that holds no frame. */

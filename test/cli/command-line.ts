@@ -69,7 +69,8 @@ export class CommandLine {
   start(args: readonly string[], { url, cwd, env, input = '' }: Options = {}): Started {
     const child = spawn(process.execPath, [join(this.path, 'dist/cli/main.js'), ...args], {
       cwd: cwd ?? this.path,
-      env: { ...process.env, REDIS_URL: url ?? redisUrl(), ...env },
+      // A user starts it without npm, which this run may have been started by.
+      env: { ...process.env, npm_command: undefined, REDIS_URL: url ?? redisUrl(), ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });

@@ -139,6 +139,21 @@ describe.skipIf(python === undefined)('a redstart caller of a FastStream handler
       expect(caller.stats).toMatchObject({ pendingCalls: 0, lateAnswers: 1 });
     });
 
+    it('gives its answer under another correlation id to a call with a channel of its own', async () => {
+      const caller = newBroker(redisUrl());
+      const dedicated = { ...call('renamed'), replyChannel: 'dedicated' } as const;
+      const bodies = Array.from({ length: 20 }, (_, n) => n);
+      const answers = bodies.map((n) => caller.publish(n, dedicated));
+      expect(await Promise.all(answers)).toEqual(bodies);
+      const { replyChannel } = dedicated;
+      const { correlationId } = await caller.request('x', {
+        ...service.at(kind, 'renamed'),
+        replyChannel,
+      });
+      expect(correlationId).toBe('another');
+      expect(caller.stats).toMatchObject({ pendingCalls: 0, lateAnswers: 0 });
+    });
+
     it('may have hundreds of calls in flight, and each gets its own answer', async () => {
       const caller = newBroker(redisUrl());
       const numbers = Array.from({ length: 200 }, (_, n) => n);

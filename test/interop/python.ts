@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const PACKAGES = ['faststream[redis,otel,prometheus]==0.7.4', 'opentelemetry-sdk'];
+/** The newest release that these tests know; `npm run full` runs them with an older one, too. */
+const VERSION = process.env['REDSTART_FASTSTREAM'] ?? '0.7.8';
+const PACKAGES = [`faststream[redis,otel,prometheus]==${VERSION}`, 'opentelemetry-sdk'];
 /** Milliseconds for making the environment and filling it. */
 const PATIENCE = 120_000;
-const FOLDER = fileURLToPath(new URL('.venv', import.meta.url));
-const READY = join(FOLDER, 'ready-0.7.4-telemetry');
+const FOLDER = fileURLToPath(new URL(`.venv/${VERSION}`, import.meta.url));
+const READY = join(FOLDER, 'ready-telemetry');
 /** Held by the one that installs: test files run in several processes. */
 const LOCK = join(FOLDER, 'installing');
 /** Why it did not work, for the other files of the same run. */
@@ -52,6 +54,13 @@ export async function withModules(
     );
     return undefined;
   }
+}
+
+/** The release of FastStream that an interpreter has, such as `[0, 7, 8]`. */
+export async function versionIn(python: string): Promise<number[]> {
+  const program = "import importlib.metadata as m; print(m.version('faststream'))";
+  const { stdout } = await run(python, ['-c', program], { timeout: PATIENCE });
+  return stdout.trim().split('.').map(Number);
 }
 
 type Found = { readonly python: string } | { readonly reason: string };

@@ -127,12 +127,12 @@ export async function calls(): Promise<void> {
   await broker.publish(1, { channel: 'a', stream: 'b', rpc: true });
   // @ts-expect-error: no destination
   await broker.publish(1, {});
-  // @ts-expect-error: a timeout is of a call
-  await broker.publish(1, { channel: 'a', timeout: 5 });
-  // @ts-expect-error: a timeout is of a call
-  await broker.publish(1, { stream: 'a', rpc: false, timeout: 5 });
-  // @ts-expect-error: a signal is of a call
-  await broker.publish(1, { list: 'a', signal: AbortSignal.timeout(5) });
+  // @ts-expect-error: milliseconds are a number
+  await broker.publish(1, { channel: 'a', timeout: '5' });
+  // @ts-expect-error: messages that are sent together have no timeout of their own
+  await broker.publishBatch([1], { list: 'a', timeout: 5 });
+  // @ts-expect-error: messages that are sent together have no signal of their own
+  await broker.publishBatch([1], { list: 'a', signal: AbortSignal.timeout(5) });
   // @ts-expect-error: only a stream has a length to cap
   await broker.publish(1, { list: 'a', maxlen: 5 });
   // @ts-expect-error: who waits for the answer does not have it sent elsewhere

@@ -48,6 +48,8 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   ownReply: OwnReply | undefined = undefined;
   readonly timeout: number;
   expiresAt = 0;
+  isWanted = true;
+  isWaiting = false;
   queue: Expiring['queue'] = undefined;
   previous: Expiring | undefined = undefined;
   next: Expiring | undefined = undefined;

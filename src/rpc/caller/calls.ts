@@ -217,6 +217,7 @@ export class Calls implements CallOwner {
   }
 
   #forget(call: PendingCall): void {
+    call.isWanted = false;
     this.#table.remove(call);
     if (call.command.timeout !== null) this.#deadlines.remove(call);
     const { signal } = call.command;

@@ -28,7 +28,9 @@ import {
   type Receipt,
   type StreamFields,
   type Transport,
+  type Wish,
 } from '../transport.ts';
+import { Outbox } from '../outbox.ts';
 import type { Refused } from './delayed.ts';
 import type { Gate } from './gate.ts';
 import { MemoryListSource } from './list.ts';
@@ -66,6 +68,7 @@ export class MemoryTransport implements Transport {
   readonly #channels = new Listeners<Sink>();
   readonly #patterns = new Listeners<Sink>();
   readonly #sharded = new Listeners<Sink>();
+  readonly #outbox = new Outbox();
   /** Those that hold something for as long as the connection stands. */
   readonly #sources = new Set<MemoryReliableListSource | MemoryStreamSource>();
 
@@ -100,27 +103,40 @@ export class MemoryTransport implements Transport {
     return this.#server;
   }
 
+  send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
+    return this.#whenUp(() => this.#sendNow(to, frame));
+  }
+
   // Async, so that a mistake (a list that is a stream) rejects as it does with a server.
-  async send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
-    const closed = this.#gate?.passed();
-    if (closed !== undefined) await closed;
+  async #sendNow(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
     if (!(frame instanceof Uint8Array))
       return this.server.stream(to.name).add(frame.map((part) => Buffer.from(part)));
     // A copy, as over a network: the sender may keep the frame, to send it again.
     return this.server.send(to, Buffer.from(frame));
   }
 
-  sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string> {
-    return this.#run((server) =>
-      server.marks.sendOnce(to, once, () => server.send(to, Buffer.from(frame))),
-    );
+  sendOnce(to: Target, frame: Uint8Array, once: Once, wish?: Wish): Promise<string> {
+    const run = async (): Promise<string> => {
+      const { server } = this;
+      return server.marks.sendOnce(to, once, () => server.send(to, Buffer.from(frame)));
+    };
+    return this.#whenUp(run, wish);
   }
 
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
-    this.send(to, frame).then(
+    this.#whenUp(() => this.#sendNow(to, frame), receipt).then(
       (reply) => receipt.sent(reply),
       (error: unknown) => receipt.refused(error),
     );
+  }
+
+  #whenUp<T>(run: () => Promise<T>, wish: Wish = {}): Promise<T> {
+    const closed = this.#gate?.passed();
+    if (closed === undefined && !this.#outbox.isHolding) return run();
+    return new Promise((sent, refused) => {
+      const send = (): void => void run().then(sent, refused);
+      this.#outbox.add({ wish, refused, count: 1, send }, () => closed ?? Promise.resolve());
+    });
   }
 
   async sendBatch(

@@ -1,6 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import type { Cluster, Command, Redis } from 'ioredis';
-import { RedstartError, SetupError, messageOf } from '../../errors.ts';
+import { SetupError } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
@@ -16,11 +16,14 @@ import {
   type Receipt,
   type StreamFields,
   type Transport,
+  type Wish,
 } from '../transport.ts';
 import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
+import { Departures } from './departures.ts';
 import { ListPushes } from './list-pushes.ts';
 import { ListSource } from './list-source.ts';
+import { orLost, subscribed } from './lost.ts';
 import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
 import { GroupSource } from './group-source.ts';
@@ -52,6 +55,7 @@ export class RedisTransport implements Transport {
         : this.#sendCommands.makePush(name, frames, receipt);
     void this.#client.sendCommand(command);
   });
+  readonly #departures: Departures;
   readonly #pubsub: PubSub;
   /** On a cluster: connections for sharded channels, which must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
@@ -72,6 +76,7 @@ export class RedisTransport implements Transport {
   ) {
     this.#connections = new Connections(connection, timings);
     this.#client = this.#connections.client;
+    this.#departures = new Departures(this.#client);
     this.#commands = commandClassOf(this.#client);
     this.#sendCommands = new SendCommands(this.#commands);
     this.#sendOnce = new SendOnce(this.#client);
@@ -119,16 +124,27 @@ export class RedisTransport implements Transport {
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */
   send(to: Target, frame: Uint8Array | StreamFields): Promise<number | string> {
     if (!(frame instanceof Uint8Array))
-      return this.#run<string>('xadd', [to.name, '*', ...(frame as Buffer[])]);
+      return this.#departures.run(1, () =>
+        this.#run('xadd', [to.name, '*', ...(frame as Buffer[])]),
+      );
     return new Promise((sent, refused) => this.post(to, frame, { sent, refused }));
   }
 
-  sendOnce(to: Target, frame: Uint8Array, once: Once): Promise<string> {
-    this.#listPushes.flush();
-    return this.#sendOnce.send(to, frame as Buffer, once);
+  sendOnce(to: Target, frame: Uint8Array, once: Once, wish?: Wish): Promise<string> {
+    const send = (): Promise<string> => {
+      this.#listPushes.flush();
+      return this.#sendOnce.send(to, frame as Buffer, once);
+    };
+    return this.#departures.run(1, send, wish);
   }
 
   post(to: Target, frame: Uint8Array, receipt: Receipt): void {
+    if (this.#departures.areOpen) return this.#postNow(to, frame, receipt);
+    const refused = (error: unknown): void => receipt.refused(error);
+    this.#departures.wait(receipt, refused, () => this.#postNow(to, frame, receipt));
+  }
+
+  #postNow(to: Target, frame: Uint8Array, receipt: Receipt): void {
     // Where somebody traces ioredis's commands, or ioredis is one that ours do not fit, its own are sent.
     if (COMMANDS.hasSubscribers || !this.#sendCommands.isUsable) {
       this.#run<number | string>(nameOf(to), argumentsOf(to, frame as Buffer)).then(
@@ -149,7 +165,10 @@ export class RedisTransport implements Transport {
     to: Target,
     frames: readonly Uint8Array[],
   ): Promise<number | number[] | string[]> {
-    if (to.kind === 'list') return this.#run<number>('rpush', [to.name, ...(frames as Buffer[])]);
+    if (to.kind === 'list')
+      return this.#departures.run(frames.length, () =>
+        this.#run<number>('rpush', [to.name, ...(frames as Buffer[])]),
+      );
     return Promise.all(frames.map((frame) => this.send(to, frame))) as Promise<number[] | string[]>;
   }
 
@@ -164,14 +183,16 @@ export class RedisTransport implements Transport {
         "pipeline: on a cluster a transaction cannot have messages with 'delay' or 'at': send them by themselves, or leave 'transaction' out",
       );
     }
-    this.#listPushes.flush();
-    const multi = this.#client.multi();
-    for (const { to, frame, once, later } of outbound) {
-      if (later !== undefined) multi.call('eval', ...this.timed.inFull(to, frame, later));
-      else if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
-      else this.#sendOnce.addTo(multi, to, frame as Buffer, once);
-    }
-    const replies = (await multi.exec()) ?? [];
+    const replies = await this.#departures.run(outbound.length, async () => {
+      this.#listPushes.flush();
+      const multi = this.#client.multi();
+      for (const { to, frame, once, later } of outbound) {
+        if (later !== undefined) multi.call('eval', ...this.timed.inFull(to, frame, later));
+        else if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
+        else this.#sendOnce.addTo(multi, to, frame as Buffer, once);
+      }
+      return (await multi.exec()) ?? [];
+    });
     return Promise.allSettled(
       replies.map(async ([error, value], i) => {
         if (error !== null) throw error;
@@ -185,6 +206,10 @@ export class RedisTransport implements Transport {
   async open(options: SourceOptions, report: Report): Promise<Source> {
     // Whether a message has expired is told by the server's clock. A user without the right to ask goes by its own.
     this.timed.clock.ready()?.catch(() => undefined);
+    return orLost(this.address, this.#open(options, report));
+  }
+
+  async #open(options: SourceOptions, report: Report): Promise<Source> {
     if (options.kind === 'list') {
       if (options.reliable) return ReliableListSource.open(this.#connections, options.name, report);
       return ListSource.open(this.#connections, options.name);
@@ -367,16 +392,4 @@ export class RedisTransport implements Transport {
   readonly #channelsRestored = (): void => {
     for (const restored of this.#onChannelsRestored) restored();
   };
-}
-
-/** Adds the channel's name to a refusal of the server, which names none. */
-async function subscribed(confirmed: Promise<void>, name: string): Promise<void> {
-  try {
-    await confirmed;
-  } catch (cause) {
-    if (cause instanceof RedstartError) throw cause;
-    throw new SetupError(`channel '${name}' cannot be subscribed to: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
 }

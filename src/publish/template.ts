@@ -1,0 +1,27 @@
+import { SetupError } from '../errors.ts';
+import { got } from '../internal/checks.ts';
+
+/**
+ * The channel's name of a publisher's template. A value is one that the template of a subscriber takes: one
+ * character or more, and no dot. Throws `SetupError` where one is missing, too many or of another form.
+ */
+export function filled(
+  template: readonly string[] | undefined,
+  path: Readonly<Record<string, unknown>> | undefined,
+  where: string,
+): string {
+  const names = (template ?? []).filter((_, i) => i % 2 === 1);
+  const odd = Object.keys(path ?? {}).find((name) => !names.includes(name));
+  if (odd !== undefined)
+    throw new SetupError(`publisher: ${where} has no parameter {${odd}}: leave it out of 'path'`);
+  return (template ?? [])
+    .map((part, i) => {
+      if (i % 2 === 0) return part;
+      const value = path !== undefined && Object.hasOwn(path, part) ? path[part] : undefined;
+      if (typeof value === 'string' && /^[^.]+$/.test(value)) return value;
+      throw new SetupError(
+        `publisher: ${where} is a template: say path: { ${part}: 'text' }, without a dot, got ${got(value)}; { pattern: false } takes the braces as part of the name`,
+      );
+    })
+    .join('');
+}
