@@ -34,6 +34,10 @@ export type { ContractHandler, ContractSubscriberOptions, Handler } from './api/
 export { fromType } from './api/from-type.ts';
 export { handlersOf, type DecoratedMethod } from './api/handlers-of.ts';
 
+// Messages that are sent later, or again and again
+export type { DelayedBox, DelayedMessage, DelayedPage } from './publish/delayed-box.ts';
+export type { EveryOptions, Repeated } from './api/every.ts';
+
 // Contracts
 export { event, rpc } from './api/contract.ts';
 export type {

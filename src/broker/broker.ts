@@ -25,6 +25,7 @@ import { timingsOption, type TimingsOption } from '../transport/timings.ts';
 import type { RedisClient, RedisConnection } from '../transport/redis/connections.ts';
 import { RedisTransport } from '../transport/redis/redis-transport.ts';
 import type { Report } from '../transport/source.ts';
+import type { TimedOptions } from '../transport/timed.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Connection } from './connection.ts';
 import { describeAll, type Description } from './description.ts';
@@ -34,12 +35,15 @@ import { healthOf, type BrokerStats, type Health } from './health.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { codecAt, plan, type Plan } from './plan.ts';
 import type { Place } from './place.ts';
+import { Repeats } from './repeats.ts';
 import { reporter } from './reporter.ts';
 import { OPEN_PATIENCE, Runner } from './runner.ts';
 import { Senders } from './senders.ts';
 import { SendingBroker } from './sending-broker.ts';
 import { StreamGroups, streamNamed } from './stream-groups.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
+
+type Elsewhere = (options: TimedOptions & { readonly report: Report }) => Transport;
 
 /**
  * Connects handler classes to Redis channels, lists and streams, and publishes to them.
@@ -56,6 +60,8 @@ export class RedisBroker extends SendingBroker {
   readonly #runner: Runner;
   /** @internal */
   protected readonly sender: Sender;
+  /** @internal */
+  protected readonly repeats: Repeats;
   /** Before every name; of a router's subscribers the router's follows. */
   readonly prefix: string;
   /** The processes that share this broker's prefix: their state, to be asked for, and pauses. */
@@ -71,7 +77,7 @@ export class RedisBroker extends SendingBroker {
   #expired = 0;
   #refused = 0;
   /** Makes another transport than the given connection's: for tests. */
-  #elsewhere: (() => Transport) | undefined;
+  #elsewhere: Elsewhere | undefined;
 
   constructor(connection: RedisConnection = 'redis://localhost:6379', options: BrokerOptions = {}) {
     checkBrokerOptions(options);
@@ -103,15 +109,16 @@ export class RedisBroker extends SendingBroker {
       session: () => this.#connection.get(),
     });
     this.#connection = new Connection({
-      transport: () =>
-        this.#elsewhere?.() ??
-        openTransport(connection, this.reportFor('subscriptions'), timings, {
-          prefix,
-          onRefused: (count) => (this.#refused += count),
-        }),
+      transport: () => {
+        const report = this.reportFor('subscriptions');
+        const timed = { prefix, onRefused: (count: number) => void (this.#refused += count) };
+        const made = this.#elsewhere?.({ report, ...timed });
+        return made ?? openTransport(connection, report, timings, timed);
+      },
       session: (transport) => {
         transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));
         this.fleet.listen(transport);
+        this.repeats.open(transport.timed);
         return openSession(transport, rpc, this.#senders.format, this.reportFor('calls'));
       },
     });
@@ -128,6 +135,12 @@ export class RedisBroker extends SendingBroker {
       session: () => this.#connection.session,
     });
     this.sender = this.#senders.sender(prefix, () => this.middlewares);
+    this.repeats = new Repeats({
+      prefix,
+      sender: () => this.sender,
+      timed: async () => (await this.#connection.get()).transport.timed,
+      report: this.reportFor('every'),
+    });
     this.fleet = new Fleet({
       broker: this,
       control,
@@ -209,7 +222,7 @@ export class RedisBroker extends SendingBroker {
 
   /** Connects elsewhere from now on, or again to the given connection: for tests. @internal */
   async reroute(
-    elsewhere: (() => Transport) | undefined,
+    elsewhere: Elsewhere | undefined,
     innermost: Middleware | undefined,
   ): Promise<void> {
     const { session, connecting } = this.#connection;
@@ -345,7 +358,6 @@ export class RedisBroker extends SendingBroker {
       await this.#runner.start(this.declarations(), async () => {
         const session = await this.#connection.open();
         if (!isWanted()) throw new BrokerClosedError('the broker was stopped while it started');
-        session.transport.timed.attend();
         return session;
       });
     } catch (error) {
@@ -366,6 +378,7 @@ export class RedisBroker extends SendingBroker {
 
   async #close(): Promise<void> {
     this.fleet.close();
+    this.repeats.close();
     const closing = [...this.#consumers].map((consumer) => consumer.close());
     const [stopped, closed] = await Promise.all([this.#runner.stop(), Promise.allSettled(closing)]);
     this.#logTrouble([...stopped, ...closed, ...(await this.#connection.close())]);

@@ -1,14 +1,19 @@
 import type { Contract } from '../api/contract.ts';
 import type { Destination } from '../api/destination.ts';
+import type { EveryOptions, Repeated } from '../api/every.ts';
 import type { Publishing } from '../api/publishing.ts';
+import type { DelayedBox } from '../publish/delayed-box.ts';
 import type { PublishPipeline, PublishPipelineOptions } from '../publish/pipeline.ts';
 import type { Sender } from '../publish/sender.ts';
+import type { Repeats } from './repeats.ts';
 import { Router } from './router.ts';
 
 /** The sending half of a broker. */
 export abstract class SendingBroker extends Router implements Publishing {
   /** @internal */
   protected abstract readonly sender: Sender;
+  /** @internal */
+  protected abstract readonly repeats: Repeats;
 
   readonly publish: Publishing['publish'] = (body: unknown, to: unknown, more?: object) =>
     this.sender.publish(body, to, more);
@@ -38,5 +43,21 @@ export abstract class SendingBroker extends Router implements Publishing {
    * or is not known. Rejects with `SetupError` for what is no address and no handle.
    */
   readonly cancel = (address: string | Destination | Contract, handle: string): Promise<boolean> =>
-    this.sender.cancel(address, handle);
+    this.sender.delayed(address, 'cancel').cancel(handle);
+
+  /** The messages to a channel, list or stream that are not sent yet: to list and to cancel. */
+  delayed(address: string | Destination | Contract): DelayedBox {
+    return this.sender.delayed(address, 'delayed');
+  }
+
+  /**
+   * Sends a message once a period, while this broker is connected: every so many milliseconds, counted
+   * from 1970, or by a cron expression (five fields, or six with seconds first; needs the package
+   * croner). All processes that call it with the same `id` and destination send one message a period
+   * together, by the server's clock. Periods in which none was up are made up by one message. Throws
+   * `SetupError` for a mistake, and for an `id` that this broker repeats there already.
+   */
+  every(when: number | string, options: EveryOptions): Repeated {
+    return this.repeats.add(when, options);
+  }
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { asyncapi } from './asyncapi.ts';
 import { suggestion, type Command } from './command.ts';
 import { dashboard } from './dashboard.ts';
+import { delayed } from './delayed.ts';
 import { dlq } from './dlq.ts';
 import { docsServe } from './docs.ts';
 import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
@@ -16,6 +17,7 @@ import { run } from './run.ts';
 const COMMANDS: readonly Command[] = [
   ...[create, run, publish, request],
   ...dlq,
+  ...delayed,
   dashboard,
   ...[ping, asyncapi, docsServe],
 ];

@@ -1,5 +1,8 @@
 import { MESSAGE_ID } from './headers.ts';
 
+/** The key of an option of ours, beside those that users have: the turn of a repeated message. */
+export const TURN: unique symbol = Symbol('turn');
+
 /** What a message has beside body and headers; undefined as a whole for most messages. */
 export interface Extras {
   /** Sent once under this id; a call is handled once. */
@@ -14,6 +17,8 @@ export interface Extras {
   readonly at?: number | undefined;
   /** Milliseconds from when it is sent until it is dropped unhandled. */
   readonly expires?: number | undefined;
+  /** Sent as one of a series. */
+  readonly turn?: { readonly id: string; readonly time: number; readonly life: number } | undefined;
 }
 
 /** The headers by which a message carries its extras. */

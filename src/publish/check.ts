@@ -26,6 +26,7 @@ import {
   type Given,
 } from '../internal/checks.ts';
 import { key, type Key } from './keys.ts';
+import type { Extras, TURN } from '../message/extras.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Schema } from '../message/schema.ts';
 
@@ -53,6 +54,7 @@ export interface AnyOptions {
   delay?: number;
   at?: Date | number;
   expires?: number;
+  [TURN]?: Extras['turn'];
 }
 
 /** `targetOf` checks the names. The sender refuses `maxlen` for a channel or a list. */

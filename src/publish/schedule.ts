@@ -1,13 +1,9 @@
 // Messages that are sent later, and messages that expire.
-import { destinationOf, isContract } from '../api/contract.ts';
 import type { PublishCommand } from '../api/middleware.ts';
-import { address } from '../api/option-checks.ts';
 import { SetupError } from '../errors.ts';
-import { nonEmptyText } from '../internal/checks.ts';
 import { uniqueId } from '../internal/ids.ts';
-import { extraHeaders, type Extras } from '../message/extras.ts';
+import { TURN, extraHeaders, type Extras } from '../message/extras.ts';
 import { EXPIRES } from '../message/headers.ts';
-import { targetOf, type Target } from '../transport/address.ts';
 import type { ServerClock } from '../transport/server-clock.ts';
 import type { Later } from '../transport/timed.ts';
 import type { AnyOptions } from './check.ts';
@@ -24,6 +20,8 @@ export function extrasOf(
   const { id, idWindow, delay, at, expires } = options;
   if (id === undefined && delay === undefined && at === undefined && expires === undefined)
     return undefined;
+  const turn = options[TURN];
+  if (turn !== undefined) return { turn };
   const made = id === undefined ? undefined : idOf(id, body, index, verb);
   if (delay === undefined && at === undefined) return { id: made, idWindow, expires };
   if (made !== undefined)
@@ -52,17 +50,4 @@ export function headersOf(extras: Extras, clock: ServerClock): Record<string, st
   if (expires === undefined) return headers;
   const due = at ?? clock.now() + delay;
   return { ...headers, [EXPIRES]: String(Math.ceil(due + expires)) };
-}
-
-/** The target of a message that is to be cancelled, with the broker's prefix. Throws {@link SetupError} for what is no address or no handle. */
-export function cancelTarget(to: unknown, handle: unknown, prefix: string): Target {
-  const where = 'cancel';
-  nonEmptyText(handle, 'the handle', where);
-  const given: unknown = isContract(to) ? destinationOf(to) : to;
-  address(given, 'the address', where, {});
-  const target = targetOf(
-    typeof given === 'string' ? { channel: given } : (given as object),
-    where,
-  );
-  return { ...target, name: prefix + target.name };
 }

@@ -30,12 +30,13 @@ import {
   type Verb,
 } from './contracts.ts';
 import { asDeclared, bodyOf, type Command, type SenderOptions } from './command.ts';
+import { DelayedBox } from './delayed-box.ts';
 import { onceOf } from './identity.ts';
 import { forbidKeyFunction, keyIn, keyed } from './keys.ts';
 import { LazyStream } from './lazy-stream.ts';
 import { isLimited, limited, transmit } from './patience.ts';
 import { replyAddressIn, targetIn } from './places.ts';
-import { cancelTarget, extrasOf, headersOf, knowTime, laterOf } from './schedule.ts';
+import { extrasOf, headersOf, knowTime, laterOf } from './schedule.ts';
 import type { CollectedMessage } from './collected.ts';
 import {
   PublishPipeline,
@@ -95,11 +96,10 @@ export class Sender implements Publishing {
     return asDeclared(this.#gather(body, to, more, parentMessage()));
   }
 
-  /** Removes a message that is not sent yet. */
-  async cancel(to: unknown, handle: unknown): Promise<boolean> {
-    const target = cancelTarget(to, handle, this.#options.prefix);
-    const { transport } = await this.#options.session();
-    return transport.timed.cancel(target, handle as string);
+  /** What is not sent yet to one place. */
+  delayed(to: unknown, where: string): DelayedBox {
+    const { prefix, encoder, session } = this.#options;
+    return new DelayedBox({ to, where, prefix, encoder, session });
   }
 
   /** Makes a pipeline, which sends its messages in one round trip. */
@@ -376,7 +376,7 @@ export class Sender implements Publishing {
     if (extras === undefined) return { to, frame };
     const { encoder, idWindow } = this.#options;
     const once = onceOf(extras, to, frame, encoder.format, idWindow);
-    return { to, frame, once, later: laterOf(extras) };
+    return { to, frame, once, later: laterOf(extras), turn: extras.turn };
   }
 
   #encode(command: PublishCommand, { timed }: Transport): Uint8Array {

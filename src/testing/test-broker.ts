@@ -91,7 +91,7 @@ export class TestBroker {
     for (const broker of this.#brokers) {
       const link = new Link();
       await broker.reroute(
-        () => new MemoryTransport(this.#memory, { gate: link }),
+        (options) => new MemoryTransport(this.#memory, { ...options, gate: link }),
         this.#records.middleware,
       );
       this.#links.set(broker, link);

@@ -146,18 +146,24 @@ function messageOf<Body>(body: Body, options: TestContextOptions): Message<Body>
 /** The same as `Publishing`, of functions that need no `this`. */
 type Recording = { readonly [K in keyof Publishing]: Publishing[K] };
 
-/** Records what is sent. Calls resolve with what `answer` returns; plain messages with 1, or an entry's id. */
+/** Records what is sent. Calls resolve with what `answer` returns; plain messages with 1, an entry's id, or a handle. */
 function recording(sent: SentMessage[], answer: TestContextOptions['answer']): Recording {
-  const record = async (body: unknown, to: unknown, isCall: boolean): Promise<unknown> => {
+  const record = async (
+    body: unknown,
+    to: unknown,
+    isCall: boolean,
+    options: object = {},
+  ): Promise<unknown> => {
     sent.push({ body, to });
     if (isCall) return answer?.(body, to);
+    if (isLater(to) || isLater(options)) return randomId(16);
     return kindOf(to) === 'stream' ? '1-0' : 1;
   };
   const whole = async (body: unknown, to: unknown): Promise<Message> =>
     messageOf(await record(body, to, true), {});
   return {
-    publish: (body: unknown, to: unknown, _options?: object) =>
-      record(body, to, isCall(to)) as never,
+    publish: (body: unknown, to: unknown, options?: object) =>
+      record(body, to, isCall(to), options) as never,
     request: (body: unknown, to: unknown, _options?: object) => whole(body, to) as never,
     requestMany: async function* requestMany(body: unknown, to: unknown) {
       yield* (await record(body, to, true)) as Iterable<unknown>;
@@ -166,11 +172,18 @@ function recording(sent: SentMessage[], answer: TestContextOptions['answer']): R
       const answers = [await whole(body, to)];
       return { answers, errors: [], expected: 1, missing: [] } as never;
     },
-    publishBatch: async (bodies: readonly unknown[], to: unknown, _options?: object) => {
-      const replies = await Promise.all(bodies.map((body) => record(body, to, false)));
-      return (kindOf(to) === 'list' ? replies.length : replies) as never;
+    publishBatch: async (bodies: readonly unknown[], to: unknown, options?: object) => {
+      const replies = await Promise.all(bodies.map((body) => record(body, to, false, options)));
+      const isLength = kindOf(to) === 'list' && !isLater(to) && !isLater(options);
+      return (isLength ? replies.length : replies) as never;
     },
   };
+}
+
+/** Whether options say that a message is sent later: it has a handle then. */
+function isLater(options: unknown): boolean {
+  const { delay, at } = (options ?? {}) as { delay?: unknown; at?: unknown };
+  return typeof options === 'object' && (delay !== undefined || at !== undefined);
 }
 
 function isCall(to: unknown): boolean {

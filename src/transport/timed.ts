@@ -8,10 +8,17 @@ export interface Timed {
   sendLater(to: Target, frame: Uint8Array, later: Later): Promise<string>;
   /** Removes a frame that is not sent yet; false where there is none with this handle. */
   cancel(to: Target, handle: string): Promise<boolean>;
+  /**
+   * Asks for a turn of a repeated message, which one of all processes gets. Resolves with 0 where it was
+   * taken before, or with milliseconds after which to ask again.
+   */
+  takeTurn(to: Target, turn: Turn): Promise<'yours' | 'removed' | number>;
+  /** Sends a frame for a turn. Resolves with false where that was done meanwhile. */
+  sendTurn(to: Target, frame: Uint8Array, turn: Turn): Promise<boolean>;
+  /** Begins a series, also one that was removed, or removes it for all processes. */
+  markTurns(to: Target, id: string, mark: 'begin' | 'remove'): Promise<void>;
   /** Frames that are not sent yet, those due first first: `max` at most, after the first `skip`. */
   delayed(to: Target, skip: number, max: number): Promise<DelayedFrame[]>;
-  /** From now on sends what is due as soon as it is, also what other processes delay. */
-  attend(): void;
 }
 
 /** When a frame is sent. */
@@ -23,6 +30,19 @@ export interface Later {
   /** Server milliseconds. Given where `delay` is not. */
   readonly at?: number | undefined;
 }
+
+/** One turn of a repeated message. */
+export interface Turn {
+  /** Of the series, at its target. */
+  readonly id: string;
+  /** When it is due, in server milliseconds. */
+  readonly time: number;
+  /** Milliseconds for which the server remembers it. */
+  readonly life: number;
+}
+
+/** Milliseconds that a process has to send the frame of a turn that it has got. */
+export const TURN_LEASE = 2_000;
 
 /** A frame that waits on the server. */
 export interface DelayedFrame {

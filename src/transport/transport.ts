@@ -2,7 +2,7 @@ import type { Target } from './address.ts';
 import type { Once } from './marks.ts';
 import type { Sources } from './source.ts';
 import type { Store } from './store.ts';
-import type { Later, Timed } from './timed.ts';
+import type { Later, Timed, Turn } from './timed.ts';
 
 /** What a transport does: it moves bytes, and knows no message. Redis and memory both implement it. */
 export interface Transport extends Sources, Store {
@@ -55,6 +55,8 @@ export interface Outbound {
   readonly once?: Once | undefined;
   /** Kept on the server until it is due. */
   readonly later?: Later | undefined;
+  /** Sent unless it was, as one of a series. */
+  readonly turn?: Turn | undefined;
 }
 
 /** Takes the server's answer to one frame. */
@@ -83,8 +85,9 @@ export function counts(transport: Transport, to: Target): boolean {
 /** Sends one frame as it says: at once, once, or later. */
 export function sendOutbound(
   transport: Pick<Transport, 'send' | 'sendOnce' | 'timed'>,
-  { to, frame, once, later }: Outbound,
+  { to, frame, once, later, turn }: Outbound,
 ): Promise<number | string> {
+  if (turn !== undefined) return transport.timed.sendTurn(to, frame, turn).then(Number);
   if (later !== undefined) return transport.timed.sendLater(to, frame, later);
   return once === undefined ? transport.send(to, frame) : transport.sendOnce(to, frame, once);
 }

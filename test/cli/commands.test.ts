@@ -16,6 +16,7 @@ afterAll(() => cli.remove());
 const COMMANDS = [
   ...['run', 'publish', 'request', 'ping'],
   ...['dlq ls', 'dlq show', 'dlq redrive', 'dlq remove'],
+  ...['delayed ls', 'delayed cancel'],
 ];
 
 /** The values on stdout. */
@@ -46,7 +47,7 @@ describe('redstart --help', () => {
   it('of a family shows all its commands', async () => {
     const { code, stdout } = await inProcess(['dlq', '--help']);
     expect(code).toBe(0);
-    for (const name of COMMANDS.slice(4)) expect(stdout).toContain(`redstart ${name} <address>`);
+    for (const name of COMMANDS.slice(4, 8)) expect(stdout).toContain(`redstart ${name} <address>`);
   });
 
   it('is what no command at all gets, as a mistake', async () => {
@@ -252,6 +253,35 @@ describe('redstart ping', () => {
     expect(stderr).toContain(`127.0.0.1:${port}: connect ECONNREFUSED`);
     expect(stderr).not.toContain('secret');
   });
+});
+
+describe('redstart delayed', () => {
+  it.each(['stream', 'list', 'channel'] as const)(
+    'lists what waits for a %s, and takes it back',
+    async (kind) => {
+      const broker = newBroker(redisUrl());
+      const to = { [kind]: unique() } as { list: string };
+      const ids = [
+        await broker.publish({ n: 2 }, { ...to, delay: 7_200_000 }),
+        await broker.publish({ n: 1 }, { ...to, delay: 3_600_000, headers: { tenant: 'a' } }),
+      ];
+      const [name = ''] = Object.values(to);
+      const flags = [`--${kind}`, '--url', redisUrl()];
+      const listed = await cli.run(['delayed', 'ls', name, ...flags]);
+      expect(listed.code).toBe(0);
+      expect(values(listed.stdout)).toEqual(
+        [ids[1], ids[0]].map((id) => ({ id, due: expect.stringMatching(/^\d{4}-.*Z$/) })),
+      );
+      const whole = await cli.run(['delayed', 'ls', name, '--all', '--count', '1', ...flags]);
+      expect(values(whole.stdout)).toMatchObject([{ body: { n: 1 }, headers: { tenant: 'a' } }]);
+      const taken = await cli.run(['delayed', 'cancel', name, ids[0] as string, 'other', ...flags]);
+      expect(taken).toMatchObject({ code: 1, stdout: '1\n' });
+      expect(taken.stderr).toContain('no message waits with the id other');
+      const rest = await cli.run(['delayed', 'ls', name, '--skip', '1', ...flags]);
+      expect(rest).toMatchObject({ code: 0, stdout: '' });
+      expect((await cli.run(['delayed', 'cancel', name, ids[1] as string, ...flags])).code).toBe(0);
+    },
+  );
 });
 
 describe.each(['stream', 'list'] as const)('redstart dlq on a %s', (kind) => {

@@ -150,7 +150,7 @@ it.runIf(canTrace)('what is sent can be traced, as all that ioredis sends', asyn
   const seen: unknown[] = [];
   const trace = (message: unknown): void => {
     const { command, args } = message as { command: string; args: string[] };
-    seen.push([command, args[0]]);
+    if (args[0] === name) seen.push([command, args[0]]);
   };
   subscribe('tracing:ioredis:command:start', trace);
   try {

@@ -55,7 +55,7 @@ export class MemoryDelayed {
     if (due >= this.#soonest) return;
     this.#soonest = due;
     clearTimer(this.#timer);
-    this.#timer = setTimer(() => this.#sendDue(), Math.max(0, due - unixTime())).unref();
+    this.#timer = setTimer(() => this.#sendDue(), Math.max(0, due - unixTime()));
   }
 
   #sendDue(): void {

@@ -56,9 +56,11 @@ export class MemoryTransport implements Transport {
     sendLater: (to, frame, later) =>
       this.#run((server) => server.delayed.keep(to, Buffer.from(frame), later)),
     cancel: (to, handle) => this.#run((server) => server.delayed.cancel(to, handle)),
+    takeTurn: (to, turn) => this.#run((server) => server.turns.take(to, turn)),
+    sendTurn: (to, frame, turn) =>
+      this.#run((server) => server.turns.send(to, turn, () => server.send(to, Buffer.from(frame)))),
+    markTurns: (to, id, mark) => this.#run((server) => server.turns.mark(to, id, mark)),
     delayed: (to, skip, max) => this.#run((server) => server.delayed.list(to, skip, max)),
-    // The data sends what is due by itself.
-    attend: () => undefined,
   };
   readonly #refused: Refused;
   readonly #name: string;

@@ -6,6 +6,7 @@ import { MemoryDelayed } from './delayed.ts';
 import { MemoryList } from './list.ts';
 import { MemoryMarks } from './marks.ts';
 import { MemoryStream } from './stream.ts';
+import { MemoryTurns } from './turns.ts';
 import type { Listeners } from '../listeners.ts';
 
 type Sinks = Listeners<(frame: Buffer, channel: string) => void>;
@@ -34,6 +35,7 @@ export class MemoryServer {
   readonly #lists = new Map<string, MemoryList>();
   readonly #streams = new Map<string, MemoryStream>();
   readonly marks = new MemoryMarks();
+  readonly turns = new MemoryTurns();
   readonly #channels = new Map<string, Set<Sinks>>();
   readonly #sharded = new Map<string, Set<Sinks>>();
   readonly #patterns = new Map<

@@ -11,7 +11,7 @@ export class DelayedKeys {
   readonly store: string;
 
   constructor(to: Target) {
-    const kind = to.sharded === true ? 'sharded' : to.kind;
+    const kind = storeKind(to);
     this.dues = `${besideKey('delayed', to.name)}:${kind}`;
     this.frames = `${this.dues}:frames`;
     this.store = `${kind}:${to.name}`;
@@ -24,6 +24,16 @@ export class DelayedKeys {
  */
 export function indexKey(prefix: string): string {
   return besideKey('delayed', prefix);
+}
+
+/** The key of a series of repeated messages, a hash in the slot of their target. */
+export function seriesKey(to: Target, id: string): string {
+  return `${besideKey('every', to.name)}:${storeKind(to)}:${id}`;
+}
+
+/** The kind of a target; sharded channels are one of their own. */
+export function storeKind({ kind, sharded }: Target): string {
+  return sharded === true ? 'sharded' : kind;
 }
 
 /** The target of a store in the index; undefined for what is no store. */

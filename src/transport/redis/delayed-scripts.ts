@@ -3,10 +3,23 @@
 // to be looked at. Its times are hints: a store that is looked at too early costs one script.
 import { Script } from './script.ts';
 
-const NOW = `local function now()
+/** Milliseconds on the server's clock. */
+export const NOW = `local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+`;
+
+/** By kind: sends a frame to a name. */
+export const SEND = `local send = {
+  stream = function(name, frame, maxlen)
+    if maxlen == '' then return redis.pcall('XADD', name, '*', '__data__', frame) end
+    return redis.pcall('XADD', name, 'MAXLEN', '~', maxlen, '*', '__data__', frame)
+  end,
+  list = function(name, frame) return redis.pcall('RPUSH', name, frame) end,
+  channel = function(name, frame) return redis.pcall('PUBLISH', name, frame) end,
+  sharded = function(name, frame) return redis.pcall('SPUBLISH', name, frame) end,
+}
 `;
 
 /**
@@ -96,17 +109,9 @@ return reply`);
  * put off. Sends what is due. Returns how many were sent, how many were refused, the first refusal, and
  * the milliseconds until the next is due (-1: none is left).
  */
-export const MOVE = new Script(`${NOW}
+export const MOVE = new Script(`${NOW}${SEND}
 local time = now()
-local send = {
-  stream = function(name, frame, maxlen)
-    if maxlen == '' then return redis.pcall('XADD', name, '*', '__data__', frame) end
-    return redis.pcall('XADD', name, 'MAXLEN', '~', maxlen, '*', '__data__', frame)
-  end,
-  list = function(name, frame) return redis.pcall('RPUSH', name, frame) end,
-  channel = function(name, frame) return redis.pcall('PUBLISH', name, frame) end,
-  sharded = function(name, frame) return redis.pcall('SPUBLISH', name, frame) end,
-}
+
 local sent, refused, problem = 0, 0, ''
 local function leave(handle)
   redis.call('ZREM', KEYS[1], handle)

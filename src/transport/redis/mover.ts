@@ -5,7 +5,7 @@ import { describe } from '../address.ts';
 import type { ServerClock } from '../server-clock.ts';
 import type { Report, Sources } from '../source.ts';
 import type { Timings } from '../timings.ts';
-import { DelayedKeys, targetOfStore } from './delayed-keys.ts';
+import { DelayedKeys, storeKind, targetOfStore } from './delayed-keys.ts';
 import { MOVE, PUT_OFF, TAKE_STORES } from './delayed-scripts.ts';
 
 /** Stores that one look takes in hand. */
@@ -41,7 +41,7 @@ export class Mover {
   #isMissed = false;
   /** When each target was last reported: once in `refusedPause` is enough. */
   readonly #reported = new Map<string, number>();
-  #isAttending = false;
+  #isSubscribing = false;
   #isListening = false;
   #isClosed = false;
   /** The server refuses this user what a mover does. */
@@ -51,23 +51,18 @@ export class Mover {
     this.#options = options;
   }
 
-  /** Looks now, and then whenever something is due. */
-  wake(): void {
+  /** Looks now, and then whenever something is due: also what others delay, of which it hears. */
+  begin(): void {
     this.#isRefused = false;
     this.#lookIn(0);
+    if (this.#isListening || this.#isSubscribing || this.#isClosed) return;
+    this.#isSubscribing = true;
+    void this.#listen();
   }
 
-  /** Something is due in so many milliseconds; `Infinity` where nothing is known of. */
+  /** Something is due in so many milliseconds. */
   expect(wait: number): void {
     this.#lookIn(wait);
-  }
-
-  /** Hears of what others delay from now on; before that it looks every few seconds. */
-  attend(): void {
-    if (this.#isAttending || this.#isClosed) return;
-    this.#isAttending = true;
-    this.wake();
-    void this.#listen();
   }
 
   close(): void {
@@ -79,14 +74,14 @@ export class Mover {
     const { index, listen } = this.#options;
     const heard = (frame: Buffer): void => this.#lookIn(Number(frame.toString()) || 0);
     try {
-      await listen(index, heard, () => this.wake());
+      await listen(index, heard, () => this.#lookIn(0));
       this.#isListening = true;
       this.#lookIn(0);
     } catch (error) {
-      this.#isAttending = false;
-      if (this.#isClosed) return;
-      this.#report('new delayed messages are not heard of, they are looked for', error, 'info');
+      if (!this.#isClosed)
+        this.#report('new delayed messages are not heard of, they are looked for', error, 'info');
     }
+    this.#isSubscribing = false;
   }
 
   /** Never later than it is set for already. */
@@ -121,7 +116,7 @@ export class Mover {
   /** Sends what is due. Resolves with the milliseconds until something is. */
   async #look(): Promise<number> {
     const { client, index, clock, timings } = this.#options;
-    // `wake` is called when it is ready.
+    // `begin` is called again when it is.
     if (client.status !== 'ready') return Infinity;
     for (;;) {
       const args = [STORES, timings.storeLease];
@@ -144,8 +139,7 @@ export class Mover {
     let wait = -1;
     if (to !== undefined) {
       const keys = new DelayedKeys(to);
-      const kind = to.sharded === true ? 'sharded' : to.kind;
-      const args = [kind, to.name, FRAMES, timings.refusedPause];
+      const args = [storeKind(to), to.name, FRAMES, timings.refusedPause];
       const where = to.kind === 'channel' ? [] : [to.name];
       do {
         let reply: unknown;

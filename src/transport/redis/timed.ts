@@ -3,12 +3,23 @@ import { settledWithin } from '../../internal/deferred.ts';
 import type { Target } from '../address.ts';
 import { ServerClock } from '../server-clock.ts';
 import type { Report, Sources } from '../source.ts';
-import type { DelayedFrame, Later, Timed, TimedOptions } from '../timed.ts';
+import {
+  TURN_LEASE,
+  type DelayedFrame,
+  type Later,
+  type Timed,
+  type TimedOptions,
+  type Turn,
+} from '../timed.ts';
 import { commandClassOf } from './commands.ts';
 import type { Connections } from './connections.ts';
-import { DelayedKeys, indexKey } from './delayed-keys.ts';
+import { DelayedKeys, indexKey, seriesKey, storeKind } from './delayed-keys.ts';
 import { CANCEL, HINT, KEEP, LIST, SCHEDULE } from './delayed-scripts.ts';
 import { Mover } from './mover.ts';
+import { MARK_TURNS, SEND_TURN, TAKE_TURN } from './turn-scripts.ts';
+
+/** Milliseconds for which the server knows that a series was removed. */
+const REMOVED_LIFE = 30 * 86_400_000;
 
 /** Milliseconds between two questions for the server's time: somebody may set its clock. */
 const UPDATE = 60_000;
@@ -42,7 +53,7 @@ export class RedisTimed implements Timed {
 
   /** The connection is up for the first time. Resolves when the server has told its time, in 1 s at most. */
   async begin(): Promise<void> {
-    this.#mover.expect(Infinity);
+    this.#mover.begin();
     this.#updates ??= setInterval(() => void this.clock.update(), UPDATE).unref();
     await settledWithin(this.clock.update(), PATIENCE);
   }
@@ -50,11 +61,7 @@ export class RedisTimed implements Timed {
   /** The connection is up again. */
   wake(): void {
     void this.clock.update();
-    this.#mover.wake();
-  }
-
-  attend(): void {
-    this.#mover.attend();
+    this.#mover.begin();
   }
 
   close(): void {
@@ -68,7 +75,6 @@ export class RedisTimed implements Timed {
    * because a mover that looked in between has found nothing.
    */
   async sendLater(to: Target, frame: Uint8Array, later: Later): Promise<string> {
-    this.#mover.attend();
     const keys = new DelayedKeys(to);
     const due = dueOf(later);
     if (!this.#isCluster) {
@@ -86,7 +92,6 @@ export class RedisTimed implements Timed {
 
   /** The arguments of an EVAL that keeps a frame, for a transaction on a single server. */
   inFull(to: Target, frame: Uint8Array, later: Later): (string | number | Buffer)[] {
-    this.#mover.attend();
     this.#mover.expect(later.delay ?? 0);
     const { keys, args } = this.#schedule(to, frame, later);
     return SCHEDULE.inFull(keys, args);
@@ -95,6 +100,24 @@ export class RedisTimed implements Timed {
   async cancel(to: Target, handle: string): Promise<boolean> {
     const { dues, frames } = new DelayedKeys(to);
     return Number(await CANCEL.run(this.#client, [dues, frames], [handle])) === 1;
+  }
+
+  async takeTurn(to: Target, { id, time, life }: Turn): Promise<'yours' | 'removed' | number> {
+    const reply = await TAKE_TURN.run(this.#client, [seriesKey(to, id)], [time, TURN_LEASE, life]);
+    const wait = Number(reply);
+    if (wait === -1) return 'yours';
+    return wait === -2 ? 'removed' : wait;
+  }
+
+  async sendTurn(to: Target, frame: Uint8Array, { id, time, life }: Turn): Promise<boolean> {
+    const where = to.kind === 'channel' ? [] : [to.name];
+    const args = [storeKind(to), to.name, to.maxlen ?? '', frame as Buffer, time, life];
+    const reply = await SEND_TURN.run(this.#client, [seriesKey(to, id), ...where], args);
+    return Number(reply) === 1;
+  }
+
+  async markTurns(to: Target, id: string, mark: 'begin' | 'remove'): Promise<void> {
+    await MARK_TURNS.run(this.#client, [seriesKey(to, id)], [mark, REMOVED_LIFE]);
   }
 
   async delayed(to: Target, skip: number, max: number): Promise<DelayedFrame[]> {

@@ -1,0 +1,85 @@
+/** Messages that are sent again and again. */
+import { SetupError } from '../errors.ts';
+import {
+  checkOptions,
+  checkedByReader,
+  count,
+  got,
+  isObject,
+  nonEmptyText,
+  wrong,
+  type Checks,
+} from '../internal/checks.ts';
+import type { HeadersInput } from '../message/headers.ts';
+import { MAX_NAME } from '../message/message.ts';
+import { targetOf, type Target } from '../transport/address.ts';
+import type { Destination } from './destination.ts';
+import { headers } from './option-checks.ts';
+
+interface Series {
+  /** Of the series, at its destination: processes that give the same one send one message a period together. */
+  id: string;
+  /** The same each time; encoded when it is sent. */
+  body: unknown;
+  /** Of a cron expression: a name of the IANA database. Default UTC. */
+  timezone?: string;
+  headers?: HeadersInput;
+}
+
+/** What is sent again and again, and where to. */
+export type EveryOptions = Destination & Series;
+
+/** A message that is sent again and again. */
+export interface Repeated {
+  /** When it is due next, by the server's clock. Resolves with `undefined` where it was removed, and where the expression never comes again. */
+  next(): Promise<Date | undefined>;
+  /**
+   * Ends the series in all processes that run now, and forgets it (EVALSHA). A process that calls
+   * `every` with its `id` and connects later begins it again.
+   */
+  remove(): Promise<void>;
+}
+
+const EVERY = {
+  id: (value: unknown, key: string, where: string) => {
+    nonEmptyText(value, key, where);
+    if (Buffer.byteLength(value as string) > MAX_NAME)
+      throw wrong(where, key, `a string of at most ${MAX_NAME} bytes`, value, 'string');
+  },
+  body: checkedByReader,
+  timezone: nonEmptyText,
+  headers,
+  channel: checkedByReader,
+  list: checkedByReader,
+  stream: checkedByReader,
+  sharded: checkedByReader,
+  maxlen: count,
+} satisfies Checks<EveryOptions>;
+
+const WHERE = 'every';
+
+/** Checks the arguments of `every`. Throws `SetupError`; the expression is checked by whoever reads it. */
+export function checkEvery(when: unknown, options: unknown): Target {
+  if (typeof when !== 'string' && !(typeof when === 'number' && when >= 1 && when < Infinity)) {
+    throw new SetupError(
+      `${WHERE}: expected milliseconds, 1 or more, or a cron expression, got ${got(when, 'number')}`,
+    );
+  }
+  if (!isObject(options)) {
+    throw new SetupError(
+      `${WHERE}: expected options such as { id, stream, body }, got ${got(options)}`,
+    );
+  }
+  checkOptions(options, EVERY, WHERE, WHERE);
+  const { id, timezone, maxlen } = options as Partial<EveryOptions>;
+  EVERY.id(id, 'id', WHERE);
+  if (timezone !== undefined && typeof when === 'number') {
+    throw new SetupError(
+      `${WHERE}: 'timezone' only means something for a cron expression: periods of milliseconds begin in 1970, UTC`,
+    );
+  }
+  const target = targetOf(options, WHERE);
+  if (maxlen !== undefined && target.kind !== 'stream')
+    throw new SetupError(`${WHERE}: 'maxlen' only means something for a stream`);
+  return target;
+}

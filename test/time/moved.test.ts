@@ -1,0 +1,135 @@
+import { expect } from 'vitest';
+import { startProgram, type Child } from '../faults/child.ts';
+import { it } from '../support/concurrent.ts';
+import { eventually } from '../support/eventually.ts';
+import { isLong } from '../support/long.ts';
+
+const TOTAL = isLong ? 10_000 : 600;
+const PERIOD = 250;
+const KINDS = ['stream', 'list', 'channel'] as const;
+
+/** The server's milliseconds in the id of an entry. */
+const timeOf = (id: string): number => Number(id.split('-')[0]);
+
+it(
+  `while one of five movers is killed every 500 ms, ${TOTAL} delayed messages come once each, and a repeated one once a period`,
+  { timeout: 180_000 },
+  async ({ own }) => {
+    const server = await own.server();
+    const [raw, ears] = [own.client(server.url), own.client(server.url)];
+    const heard: string[] = [];
+    ears.on('message', (_, frame: string) => heard.push(frame));
+    await ears.subscribe('channel');
+    const movers = new Set<Child>();
+    const start = async (): Promise<void> => {
+      const mover = await startProgram('mover', [server.url, String(PERIOD)], own.finished);
+      movers.add(mover);
+      await mover.next();
+    };
+    await Promise.all(Array.from({ length: 5 }, start));
+    const sender = own.broker(server.url);
+    const spread = isLong ? 10_000 : 2_000;
+    for (let n = 0; n < TOTAL; n += 100) {
+      await Promise.all(
+        Array.from({ length: 100 }, (_, i) => {
+          const kind = KINDS[(n + i) % 3] as (typeof KINDS)[number];
+          const to = { [kind]: kind } as { list: string };
+          const delay = 500 + Math.random() * spread;
+          return sender.publish(`${kind} ${n + i} in time`, { ...to, delay });
+        }),
+      );
+    }
+    await sender.stop(); // none but those that are killed move what is left
+    let killed = 0;
+    const killing = setInterval(() => {
+      const [mover] = movers;
+      if (mover === undefined) return;
+      killed++;
+      movers.delete(mover);
+      mover
+        .kill()
+        .then(start, () => undefined)
+        .catch(() => undefined);
+    }, 500);
+    own.finished(() => clearInterval(killing));
+    const bodies = async (): Promise<string[]> => {
+      const entries = await raw.xrange('stream', '-', '+');
+      const frames = [...entries.map(([, fields]) => String(fields[1])), ...heard];
+      frames.push(...(await raw.lrange('list', 0, -1)));
+      return frames.map((frame) => /(stream|list|channel) \d+ in time/.exec(frame)?.[0] ?? frame);
+    };
+    const all = new Set(Array.from({ length: TOTAL }, (_, n) => `${KINDS[n % 3]} ${n} in time`));
+    await eventually(async () => expect(new Set(await bodies())).toEqual(all), 90_000);
+    clearInterval(killing);
+    expect(await bodies()).toHaveLength(TOTAL);
+    expect(killed).toBeGreaterThan(1);
+    await eventually(async () => expect(await raw.keys('redstart:delayed:*')).toEqual([]), 20_000);
+
+    const [last, ...others] = movers;
+    await Promise.all(others.map((mover) => mover.kill()));
+    expect(last).toBeDefined();
+    const before = await raw.xlen('ticks');
+    await eventually(
+      async () => expect(await raw.xlen('ticks')).toBeGreaterThan(before + 2),
+      20_000,
+    );
+    const ticks = (await raw.xrange('ticks', '-', '+')).map(([id]) =>
+      Math.floor(timeOf(id) / PERIOD),
+    );
+    const periods = (ticks.at(-1) as number) - (ticks[0] as number) + 1;
+    // Those of a process that was killed are made up by one. The first may have come late.
+    expect(ticks.length).toBeLessThanOrEqual(periods + 1);
+    expect(new Set(ticks).size).toBeGreaterThanOrEqual(ticks.length - 1);
+  },
+);
+
+it('where a store’s target is of the wrong type, the others are sent in time', async ({ own }) => {
+  const server = await own.server();
+  const raw = own.client(server.url);
+  const broker = own.broker(server.url);
+  await raw.set('bad', 'a string');
+  await raw.xadd('half', '*', 'a', '1');
+  const bad = Array.from({ length: 150 }, (_, n) => broker.publish(n, { list: 'bad', delay: 20 }));
+  await Promise.all(bad);
+  await broker.publish('refused', { list: 'half', delay: 20 });
+  await broker.publish('sent', { stream: 'half', delay: 30 });
+  for (const list of ['good', 'other']) await broker.publish(1, { list, delay: 40 });
+  await eventually(async () => {
+    expect(await raw.llen('good')).toBe(1);
+    expect(await raw.llen('other')).toBe(1);
+    expect(await raw.xlen('half')).toBe(2);
+    expect(broker.stats.refusedDelayed).toBe(151);
+  });
+  // Nothing is lost: they wait for another minute.
+  expect(await raw.zcard('redstart:delayed:{bad}:list')).toBe(150);
+  const [first] = await broker.delayed({ list: 'bad' }).list({ count: 1 });
+  const wait = Number(first?.due) - Date.now();
+  expect(wait).toBeGreaterThan(50_000);
+  expect(wait).toBeLessThanOrEqual(60_000);
+  const lines = own.takeLogs().map(({ message }) => message);
+  expect(lines.filter((line) => line.includes("list 'bad' are refused"))).toHaveLength(1);
+  expect(lines.filter((line) => line.includes("list 'half' are refused"))).toHaveLength(1);
+  expect(lines).toHaveLength(2);
+});
+
+it('one that another process delays comes to movers that know of nothing', async ({ own }) => {
+  const server = await own.server();
+  const [service, sender] = [own.broker(server.url), own.broker(server.url)];
+  const late: number[] = [];
+  service.subscriber({ list: 'x' }, (due: number) => void late.push(Date.now() - due));
+  await service.start();
+  await sender.connect();
+  const total = isLong ? 500 : 100;
+  for (let n = 0; n < total; n++) {
+    const delay = 50 + Math.random() * 400;
+    await sender.publish(Date.now() + delay, { list: 'x', delay });
+  }
+  await sender.stop(); // it moves nothing any more
+  await eventually(() => late.length === total);
+  const sorted = late.toSorted((a, b) => a - b);
+  const at = (part: number): number => sorted[Math.floor(part * (total - 1))] as number;
+  process.stderr.write(`delayed: median ${at(0.5)} ms late, 99 % ${at(0.99)} ms\n`);
+  // Clocks are read in whole milliseconds.
+  expect(sorted[0]).toBeGreaterThanOrEqual(-2);
+  expect(at(0.99)).toBeLessThan(isLong ? 100 : 1_000);
+});
