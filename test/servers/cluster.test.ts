@@ -67,6 +67,48 @@ describe('on a cluster', () => {
     },
   );
 
+  it('delayed and repeated messages come on every node, once each, and can be cancelled', async () => {
+    const service = broker();
+    const got: string[] = [];
+    const names = await spread(unique());
+    const places = names.flatMap((name) => [
+      { list: `{${name}}:l` },
+      { stream: `{${name}}:s` },
+      { channel: `${name}:c` },
+      { channel: `${name}:x`, sharded: true },
+    ]);
+    for (const place of places)
+      service.subscriber(place as { list: string }, (body) => void got.push(String(body)));
+    await service.start();
+    const sender = broker();
+    const expected: string[] = [];
+    for (const [n, place] of places.entries()) {
+      const to = place as { list: string };
+      expected.push(`${n} a`, `${n} b`, `${n} c`);
+      await sender.publish(`${n} a`, { ...to, delay: 100 });
+      await sender.publishBatch([`${n} b`], { ...to, at: new Date() });
+      await sender
+        .pipeline()
+        .publish(`${n} c`, { ...to, delay: 0, expires: 60_000 })
+        .send();
+      const handle = await sender.publish(`${n} never`, { ...to, delay: 3_600_000 });
+      const waiting = await service.delayed(to).list();
+      expect(waiting.map(({ id }) => id)).toContain(handle);
+      expect(await service.cancel(to, handle)).toBe(true);
+    }
+    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()), 15_000);
+    const to = { list: `{${names[0]}}:l` };
+    const series = [service, sender].map((one) => one.every(200, { ...to, id: 'e', body: 'tick' }));
+    await eventually(
+      () => expect(got.filter((body) => body === 'tick').length).toBeGreaterThan(1),
+      15_000,
+    );
+    await series[0]?.remove();
+    const transaction = sender.pipeline({ transaction: true }).publish(1, { ...to, delay: 5 });
+    const refused = await transaction.send().catch((error: Error) => error);
+    expect(String(refused)).toContain('on a cluster a transaction cannot have messages');
+  });
+
   it('lists, streams and groups on every node hand over what is sent to them', async () => {
     const service = broker();
     const names = await spread(unique());

@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { startProgram, type Child } from '../faults/child.ts';
 import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
@@ -82,6 +82,28 @@ it(
     expect(new Set(ticks).size).toBeGreaterThanOrEqual(ticks.length - 1);
   },
 );
+
+it('a sender whose clock is an hour off changes nothing', { timeout: 30_000 }, async ({ own }) => {
+  const server = await own.server();
+  const service = own.broker(server.url);
+  const got: string[] = [];
+  service.subscriber({ list: 'x' }, (body: string) => void got.push(body));
+  await service.start();
+  for (const off of [-3_600_000, 3_600_000]) {
+    const wrong = Date.now() + off;
+    vi.useFakeTimers({ toFake: ['Date'], now: wrong });
+    own.finished(() => void vi.useRealTimers());
+    const sender = own.broker(server.url);
+    await sender.publish('soon', { list: 'x', delay: 100 });
+    await sender.publish('in time', { list: 'x', expires: 20_000 });
+    await sender.publish('both', { list: 'x', delay: 50, expires: 20_000 });
+    await sender.publish('far', { list: 'x', delay: 1_800_000 });
+    vi.useRealTimers();
+    await eventually(() => expect(got.toSorted()).toEqual(['both', 'in time', 'soon']), 15_000);
+    got.length = 0;
+  }
+  expect(service.stats.expiredRequests).toBe(0);
+});
 
 it('where a store’s target is of the wrong type, the others are sent in time', async ({ own }) => {
   const server = await own.server();

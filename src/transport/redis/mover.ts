@@ -14,6 +14,9 @@ const STORES = 32;
 /** Frames that one script sends: it must not hold up the server. */
 const FRAMES = 100;
 
+/** Looks that fail in a row before it is reported. */
+const MANY_FAILURES = 10;
+
 export interface MoverOptions {
   readonly client: Redis;
   /** The key of the index, and the channel on which new frames are told of. */
@@ -44,6 +47,8 @@ export class Mover {
   #isSubscribing = false;
   #isListening = false;
   #isClosed = false;
+  /** Looks that have failed since the last that has not. */
+  #failures = 0;
   /** The server refuses this user what a mover does. */
   #isRefused = false;
 
@@ -102,9 +107,10 @@ export class Mover {
       return;
     }
     this.#isLooking = true;
-    let wait = Infinity;
+    let wait = this.#options.timings.storeLease;
     try {
       wait = await this.#look();
+      this.#failures = 0;
     } catch (error) {
       this.#failed(error);
     }
@@ -147,7 +153,8 @@ export class Mover {
           reply = await MOVE.run(client, [keys.dues, keys.frames, ...where], args);
         } catch (error) {
           // It is tried again when the mark has run out, perhaps by another process.
-          this.#reportOnce(store, `what is due for ${describe(to)} cannot be sent`, error);
+          if (!isPassing(error))
+            this.#reportOnce(store, `what is due for ${describe(to)} cannot be sent`, error);
           return timings.storeLease;
         }
         const [, refused, problem, next] = reply as [number, number, Buffer, number];
@@ -175,7 +182,9 @@ export class Mover {
       this.#report('this user may not send delayed messages when they are due', error, 'info');
       return;
     }
-    this.#reportOnce('', 'delayed messages that are due cannot be looked for', error);
+    // A server that fails over or loads its data refuses for a while.
+    if (++this.#failures >= MANY_FAILURES)
+      this.#reportOnce('', 'delayed messages that are due cannot be looked for', error);
   }
 
   #reportOnce(key: string, problem: string, error: unknown): void {
@@ -192,4 +201,11 @@ export class Mover {
   #report(problem: string, error: unknown, level: 'info' | 'warn'): void {
     this.#options.report(problem, error, level);
   }
+}
+
+/** Whether the server refuses for a while, because it changes its role or loads its data, or the connection was lost. */
+function isPassing(error: unknown): boolean {
+  const passing =
+    /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|UNBLOCKED|Connection is closed)/;
+  return passing.test(messageOf(error));
 }
