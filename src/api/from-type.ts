@@ -47,7 +47,7 @@ export function schemaFromType(
 ): StandardSchemaV1 {
   if (types === undefined) {
     throw new SetupError(
-      `${where}: 'schema: fromType' needs the parameter's type, but none was emitted: compile with emitDecoratorMetadata and experimentalDecorators by tsc or swc, or give the schema itself`,
+      `${where}: 'schema: fromType' needs the parameter's type, but none was emitted (esbuild and tsx never do): compile with emitDecoratorMetadata and experimentalDecorators by tsc or swc, or give the schema itself`,
     );
   }
   const type = types[0] as { name?: string; schema?: unknown } | undefined;

@@ -51,7 +51,12 @@ function recordStandard(
   if (context.static) throw notAMethod(decorator, context.name, 'static');
   if (context.private) throw notAMethod(decorator, context.name, 'private');
   const full: Intent = { ...intent, method: context.name };
-  const metadata = context.metadata as Record<symbol, Intent[]>;
+  const metadata = context.metadata as Record<symbol, Intent[]> | undefined;
+  if (metadata === undefined) {
+    throw new SetupError(
+      `@${decorator} on '${String(context.name)}': the compiler gave the class no metadata: import redstart before the class is made, or compile with experimentalDecorators (docs/guide/compilers.md)`,
+    );
+  }
   if (!Object.hasOwn(metadata, KEY)) metadata[KEY] = [];
   metadata[KEY]?.push(full);
   return full;

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { hostName } from '../internal/host.ts';
 import { targetOf, type Kind } from '../transport/address.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError, messageOf } from '../errors.ts';
@@ -219,7 +219,7 @@ export class Fleet {
     if (question.ask === 'status') return this.#state();
     if (this.#host.control === 'status') {
       const has = this.#chosen(question).length;
-      const problem = `process ${process.pid} on ${hostname()} lets nobody pause it: its broker has control: 'status'`;
+      const problem = `process ${process.pid} on ${hostName()} lets nobody pause it: its broker has control: 'status'`;
       return has === 0 ? { subscribers: 0 } : { subscribers: 0, problem };
     }
     return this.#do(question);
@@ -240,7 +240,7 @@ export class Fleet {
     } catch (error) {
       return {
         subscribers: 0,
-        problem: `process ${process.pid} on ${hostname()}: ${messageOf(error)}`,
+        problem: `process ${process.pid} on ${hostName()}: ${messageOf(error)}`,
       };
     }
   }
@@ -335,7 +335,7 @@ export class Fleet {
     });
     return {
       id: this.#id,
-      host: hostname(),
+      host: hostName(),
       pid: process.pid,
       since: this.#since,
       watchedSince: watch.since ?? new Date().toISOString(),

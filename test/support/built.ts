@@ -10,7 +10,8 @@ export async function builtPackage(): Promise<string> {
   // It is not there, or not whole, before the build is over.
   const { code, output } = await eventually(
     () => JSON.parse(readFileSync(file, 'utf8')) as { code: number | null; output: string },
-    60_000,
+    // The machine may be busy with other things.
+    240_000,
   );
   if (code !== 0) throw new Error(`the build failed:\n${output}`);
   return join(folder, 'dist');

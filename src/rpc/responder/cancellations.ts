@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { hostName } from '../../internal/host.ts';
 import { CancelledError } from '../../errors.ts';
 import { setTimer } from '../../internal/clock.ts';
 import { NAME } from '../../message/headers.ts';
@@ -9,7 +9,7 @@ import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 
 /** The name of this process that a gathering caller sees in `missing`: host and process id. */
-const SELF = `${hostname()}:${process.pid}`;
+const SELF = `${hostName()}:${process.pid}`;
 
 /**
  * Milliseconds between the questions to a caller whose inbox has no receiver. Its connection may be

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { hostName } from '../../internal/host.ts';
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
@@ -33,7 +33,7 @@ const MADE_UP = /-\d+-[\w-]{6}$|~[A-Za-z0-9]{6}$/;
 
 /** A consumer's name that is unique to this reader: host, process and a random end. */
 export function makeUpName(): string {
-  return `${hostname()}-${process.pid}-${randomId(6)}`;
+  return `${hostName()}-${process.pid}-${randomId(6)}`;
 }
 
 /** Removes consumers with made-up names that have been silent for `idle` milliseconds and own nothing. Returns all that there were. */

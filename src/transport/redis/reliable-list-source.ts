@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { hostName } from '../../internal/host.ts';
 import { SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
@@ -66,7 +66,7 @@ export class ReliableListSource implements Source {
   ): Promise<ReliableListSource> {
     const keys = new ListKeys(list);
     const { client, timings } = connections;
-    const consumer = `${hostname().replaceAll(':', '-')}-${process.pid}-${randomId(8)}`;
+    const consumer = `${hostName().replaceAll(':', '-')}-${process.pid}-${randomId(8)}`;
     const moved = keys.movedFor(consumer);
     try {
       // Moves nothing, since the key is new; finds out whether the server knows LMOVE.
