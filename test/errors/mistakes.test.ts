@@ -283,7 +283,12 @@ const setup: Row[] = [
     "'timeout'",
     'milliseconds',
   ],
-  ['a timeout without rpc', () => publish({ channel: 'a', timeout: 5 }), "'timeout'", 'rpc: true'],
+  [
+    'a timeout of a plain message that is no number',
+    () => publish({ channel: 'a', timeout: '5' }),
+    "'timeout'",
+    'milliseconds',
+  ],
   [
     'a reply schema without rpc',
     () => publish({ channel: 'a', reply: z.string() }),
