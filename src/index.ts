@@ -200,6 +200,8 @@ export { binaryFormat, type MessageFormat } from './message/format.ts';
 export type { Headers, HeadersInput } from './message/headers.ts';
 export type { Schema } from './message/schema.ts';
 
+export type { RateOptions } from './api/rate.ts';
+
 // Errors
 export {
   AppError,

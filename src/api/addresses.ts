@@ -14,10 +14,12 @@ import {
   type Check,
   type Checks,
 } from '../internal/checks.ts';
+import { SetupError } from '../errors.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import type { Kind } from '../transport/address.ts';
 import { ACK_POLICIES, type AckPolicy } from './ack-policy.ts';
 import type { OneDestination } from './destination.ts';
+import { rate, type NoRatedOptions, type RatedOptions } from './rate.ts';
 import { DELIVERY, claim, type ClaimOptions, type DeliveryOptions } from './delivery.ts';
 
 export const ERROR_POLICIES = ['send', 'hide'] as const;
@@ -32,8 +34,14 @@ export type Replies = (typeof REPLIES)[number];
 
 /** How messages are handled, whatever the kind of address. */
 export interface HandlingOptions {
-  /** Messages handled at once. Default: the router's, or 1. */
+  /** Messages handled at once. Default: the router's, or 1. With 1, a message that is retried still comes after those behind it: see `ordered`. */
   concurrency?: number;
+  /**
+   * Handle the messages of one `key` in order, one at a time, and up to `concurrency` keys at once. A message
+   * that failed holds back those of its key until it is handled or given up, and no others. Those without a
+   * key are in order among themselves. It holds within a process. Not with `batch`. Default false.
+   */
+  ordered?: boolean;
   /** For stream groups and reliable lists. Default: the router's, or `nack-on-error`. */
   ackPolicy?: AckPolicy;
   /** Default: the router's, or `send`. */
@@ -46,8 +54,17 @@ export interface HandlingOptions {
   description?: string;
 }
 
+const ordered: Check = (value, key, where, all) => {
+  flag(value, key, where);
+  if (value !== true || all['batch'] !== true) return;
+  throw new SetupError(
+    `${where}: '${key}' hands over one message of a key at a time and cannot be combined with 'batch'`,
+  );
+};
+
 export const HANDLING = {
   concurrency: count,
+  ordered,
   ackPolicy: oneOf(ACK_POLICIES),
   errorPolicy: oneOf(ERROR_POLICIES),
   replies: oneOf(REPLIES),
@@ -144,7 +161,13 @@ export interface NoGroupOptions {
 }
 
 export interface ChannelAddress
-  extends ChannelOptions, NoListOptions, NoStreamOptions, NoDeliveryOptions, NoBatchOptions {
+  extends
+    ChannelOptions,
+    NoListOptions,
+    NoStreamOptions,
+    NoDeliveryOptions,
+    NoBatchOptions,
+    NoRatedOptions {
   /** A channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
   channel: string;
   list?: never;
@@ -152,7 +175,7 @@ export interface ChannelAddress
 }
 
 interface AnyListAddress<B extends boolean>
-  extends BatchOptions<B>, NoChannelOptions, NoStreamOptions {
+  extends BatchOptions<B>, RatedOptions, NoChannelOptions, NoStreamOptions {
   /** Items are taken from the left, so RPUSH makes a queue. */
   list: string;
   channel?: never;
@@ -176,11 +199,11 @@ interface AnyStreamAddress<B extends boolean>
 }
 
 export interface StreamAddress<B extends boolean = boolean>
-  extends AnyStreamAddress<B>, GroupOptions, DeliveryOptions {}
+  extends AnyStreamAddress<B>, GroupOptions, DeliveryOptions, RatedOptions {}
 
 /** A stream without a group: nothing is acknowledged. */
 export interface PlainStreamAddress<B extends boolean = boolean>
-  extends AnyStreamAddress<B>, NoGroupOptions, NoDeliveryOptions {
+  extends AnyStreamAddress<B>, NoGroupOptions, NoDeliveryOptions, NoRatedOptions {
   group?: never;
 }
 
@@ -211,7 +234,12 @@ type Retrying = 'nack-on-error';
 
 /** What the options in `A` exclude. */
 export type Excluded<A> = (A extends { readonly batch: true }
-  ? { filter?: Mistake<"'filter' chooses for one message and cannot be combined with 'batch'"> }
+  ? {
+      filter?: Mistake<"'filter' chooses for one message and cannot be combined with 'batch'">;
+      ordered?:
+        | false
+        | Mistake<"'ordered' hands over one message of a key at a time and cannot be combined with 'batch'">;
+    }
   : A extends { readonly maxWait: number }
     ? { maxWait?: Mistake<"'maxWait' needs 'batch: true'"> }
     : unknown) &
@@ -269,6 +297,7 @@ export const ADDRESSES = {
   list: {
     list: checkedByReader,
     reliable: flag,
+    rate,
     ...BATCHING,
     ...DELIVERY,
   } satisfies Checks<ListAddress>,
@@ -282,6 +311,7 @@ export const ADDRESSES = {
     declare: flag,
     claim,
     deleteOnAck: needs('group', flag),
+    rate: needs('group', rate),
     ...BATCHING,
     ...DELIVERY,
   } satisfies Checks<StreamAddress>,

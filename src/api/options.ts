@@ -62,7 +62,7 @@ export type Filter = (message: Message) => boolean | Promise<boolean>;
 
 /** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
 export interface RouterOptions extends DeliveryOptions {
-  /** Messages that one subscriber handles at once. Default 1: in order, one at a time. */
+  /** Messages that one subscriber handles at once. Default 1: one at a time, in order but for those that are retried. */
   concurrency?: number;
   /** What becomes of a message of a stream group or reliable list when its handler is done. Default `nack-on-error`. */
   ackPolicy?: AckPolicy;
@@ -236,6 +236,7 @@ const HANDLER = {
   reply: schema,
   noReply: flag,
   concurrency: HANDLING.concurrency,
+  ordered: HANDLING.ordered,
   timeout: milliseconds,
   errorPolicy: HANDLING.errorPolicy,
   replies: HANDLING.replies,

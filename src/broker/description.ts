@@ -56,6 +56,9 @@ export interface SubscriberDescription extends Place, Schemas {
   readonly reliable: boolean;
   readonly filtered: boolean;
   readonly concurrency: number;
+  /** Whether messages of one key are handled in order. */
+  readonly ordered: boolean;
+  readonly rate: { readonly limit: number; readonly per: number } | null;
   readonly ackPolicy: AckPolicy;
   readonly errorPolicy: ErrorPolicy;
   readonly retry: {
@@ -111,7 +114,8 @@ export function describeAll(
 function describeSubscriber(planned: Plan, member: Member): SubscriberDescription {
   const { subscriber, info, inherited } = member;
   const { options, contract, name, kind } = subscriber.spec;
-  const { retry, deadLetter, noReply, concurrency, ackPolicy, errorPolicy, batch } = planned;
+  const { retry, deadLetter, noReply, concurrency, ordered, ackPolicy, errorPolicy, batch } =
+    planned;
   return withSchemas(
     {
       kind,
@@ -131,6 +135,8 @@ function describeSubscriber(planned: Plan, member: Member): SubscriberDescriptio
       reliable: options.reliable ?? false,
       filtered: options.filter !== undefined,
       concurrency,
+      ordered,
+      rate: options.rate ?? null,
       ackPolicy,
       errorPolicy,
       retry:

@@ -58,7 +58,10 @@ export function plan(declarations: readonly Declaration[]): Plan[] {
 export function combine(handlers: readonly Plan[]): Plan[] {
   const [first, ...others] = handlers;
   if (first === undefined) return [];
-  if (!handlers.some(isFiltered)) return [...handlers];
+  if (!handlers.some(isFiltered)) {
+    refuseRivals(handlers);
+    return [...handlers];
+  }
   const [rest, another] = handlers.filter((one) => !isFiltered(one));
   if (another !== undefined) {
     throw new SetupError(
@@ -66,6 +69,21 @@ export function combine(handlers: readonly Plan[]): Plan[] {
     );
   }
   return [others.reduce(merge, first)];
+}
+
+/** Two readers of one process that take turns handle two messages of a key at once: throws where one is `ordered`. */
+function refuseRivals(handlers: readonly Plan[]): void {
+  const [first, second] = handlers;
+  if (first === undefined || second === undefined || !isShared(first)) return;
+  if (!handlers.some(({ ordered }) => ordered)) return;
+  throw new SetupError(
+    `${first.name} and ${second.name} take turns, so 'ordered' cannot keep the messages of a key in order: register one of them, with a higher 'concurrency', or give one a filter`,
+  );
+}
+
+/** Whether a message comes to one reader of a place alone. */
+function isShared({ source }: Plan): boolean {
+  return source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined);
 }
 
 /**
@@ -156,6 +174,8 @@ function makePlan(declaration: Declaration): Plan {
     pattern,
     hears: pattern === undefined ? (place) => place === prefix + spec.name : hearing(pattern),
     concurrency: options.concurrency ?? defaults.concurrency ?? 1,
+    ordered: options.ordered ?? false,
+    needsAck: needsAck(spec),
     ...failurePlan(
       over(inherited.failures, options, prefix, where),
       needsAck(spec),
@@ -193,12 +213,15 @@ function sourceOf(
     }
     return { kind: 'channel', name: channel, isPattern, sharded };
   }
-  if (kind === 'list') return { kind, name: prefix + name, reliable: options.reliable ?? false };
+  const { rate } = options;
+  if (kind === 'list')
+    return { kind, name: prefix + name, reliable: options.reliable ?? false, rate };
   const { group, consumer, lastId, declare = true, noAck = false, maxlen } = options;
   return {
     ...{ kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen },
     minIdle: options.claim?.minIdle ?? MIN_IDLE,
     deleteOnAck: options.deleteOnAck ?? false,
+    rate,
   };
 }
 

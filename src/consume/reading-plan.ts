@@ -28,6 +28,10 @@ export interface ReadingPlan {
   /** Milliseconds for a handler; undefined: no limit. */
   readonly timeout: number | undefined;
   readonly concurrency: number;
+  /** Whether messages of one key are handled in order, one at a time. */
+  readonly ordered: boolean;
+  /** Whether Redis keeps a message until it is acknowledged. */
+  readonly needsAck: boolean;
   /** Messages for one call of a batch handler, at most; undefined for one by one. */
   readonly batch: number | undefined;
   /** Messages fetched at once; undefined: as many as the handler's pace suggests. */

@@ -4,7 +4,7 @@ import { BrokerClosedError, NoMatchingHandlerError, NoReplyError } from '../erro
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
-import { AGAIN_KEY, CALL_KEY, GATHER_KEY, type ReceivedMessage } from '../message/message.ts';
+import { AGAIN_KEY, CALL_KEY, GATHER_KEY } from '../message/message.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Delivery, Source } from '../transport/source.ts';
 import { BatchSource } from './batch-source.ts';
@@ -18,9 +18,11 @@ import { DeadLetters } from './dead-letters.ts';
 import { isAsyncIterable } from '../internal/promises.ts';
 import { Dispatcher, type Attempt, type Routes } from './dispatcher.ts';
 import { emitHandled } from './handled-event.ts';
+import { InLanes } from './in-lanes.ts';
 import type { Overrides } from './inject.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
+import { settleByWord } from './own-word.ts';
 import { rescue } from './rescue.ts';
 import { emitBreaker, messageLog, sourceReport } from './reports.ts';
 import { Settler, type Log, type Settlement } from './settlement.ts';
@@ -46,6 +48,8 @@ export class RunningSubscriber implements ContextHost {
   #settler!: Settler;
   #completion!: Completion;
   #subscription: Subscription | undefined;
+  /** Undefined without `ordered`. */
+  #inLanes: InLanes | undefined;
   /** Channels that were paused and whose handlers still run. */
   readonly #ending = new Set<Promise<unknown>>();
   readonly #isChannel: boolean;
@@ -111,13 +115,15 @@ export class RunningSubscriber implements ContextHost {
     const { report } = this.#environment;
     const log = this.#log;
     const guard = { source, dispatcher: this.#dispatcher, settler: this.#settler, log, report };
+    const process = batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this);
     const subscription = new Subscription({
       source,
       concurrency: this.#concurrency,
       batch: batch ?? 1,
       fetch,
       isShared: from.kind === 'list' || (from.kind === 'stream' && from.group !== undefined),
-      process: batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this),
+      lanes: this.#inLanes?.lanes,
+      process: this.#inLanes?.process(process) ?? process,
       rescue: (lost, error) => rescue(lost, error, guard),
       adviceOn: (error) => transport.adviceOn(error),
       report,
@@ -192,6 +198,8 @@ export class RunningSubscriber implements ContextHost {
   async resume(): Promise<void> {
     if (!this.#isPaused) return;
     this.#isPaused = false;
+    // In lanes nothing new begins beside what is still handled since before the pause.
+    if (this.#inLanes !== undefined) await Promise.all(this.#ending);
     if (this.#isChannel) await this.#read();
     else this.#subscription?.resume();
   }
@@ -208,23 +216,7 @@ export class RunningSubscriber implements ContextHost {
   }
 
   settle(context: HandlerContext, how: Settlement, after?: number): Promise<void> | undefined {
-    if (context.settlements !== undefined) return undefined;
-    if (!this.#settler.heedsWord) {
-      // Nothing comes again here; but a caller hears that its message was refused.
-      if (how === 'reject') context.settlements = context.messages.map(() => how);
-      return undefined;
-    }
-    const settlements: Settlement[] = [];
-    let last: Promise<void> | undefined;
-    context.deliveries.forEach((delivery, i) => {
-      const message = context.messages[i] as ReceivedMessage;
-      const decision = this.#settler.decideBy(how, delivery, after);
-      // A nack of the last delivery gives the message up, and its caller is told so.
-      settlements.push(decision.how === 'bury' ? 'reject' : how);
-      last = this.#settler.settle(context.subscriber, message, delivery, decision);
-    });
-    context.settlements = settlements;
-    return last;
+    return settleByWord(this.#settler, context, how, after);
   }
 
   watch(context: HandlerContext, controller: AbortController): void {
@@ -315,6 +307,7 @@ export class RunningSubscriber implements ContextHost {
     const outcome = this.#dispatcher.handle(attempt);
     if (!(outcome instanceof Promise)) return this.#conclude(attempt, outcome);
     const limit = this.#limit;
+    if (limit !== undefined) this.#inLanes?.runs(attempt.delivery, outcome);
     const ended = limit === undefined ? outcome : withinTime(attempt.context, outcome, limit);
     return ended.then(
       (later) => this.#conclude(attempt, later),
@@ -349,7 +342,9 @@ export class RunningSubscriber implements ContextHost {
 
   #open(): Promise<Source> {
     const report = sourceReport(this.#environment, this.#dispatcher);
-    return this.session.transport.open(this.#plan.source, report);
+    const { source, ordered, needsAck } = this.#plan;
+    if (ordered) this.#inLanes = new InLanes(this.#environment.format, needsAck, report);
+    return this.session.transport.open(source, report, this.#inLanes?.lanes);
   }
 
   /** From now on messages of this source are settled and answered here. */

@@ -2,14 +2,11 @@ import type { BreakerState } from '../api/observer.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, settledWithin, type Deferred } from '../internal/deferred.ts';
 import { detached } from '../internal/detached.ts';
+import { Pace } from './pace.ts';
 import { ReadFailures, incident } from './read-failures.ts';
 import type { Vitals } from './vitals.ts';
+import type { Lanes } from '../transport/lanes.ts';
 import type { Delivery, Report, Source } from '../transport/source.ts';
-
-/** A read fetches as many deliveries as the handler finishes in this many milliseconds … */
-const AHEAD = 10;
-/** … but at most this many. */
-const MAX_AHEAD = 256;
 
 /** After this many milliseconds, a read that still waits counts as working again. */
 const RECOVERED_AFTER = 1_500;
@@ -33,6 +30,8 @@ export interface SubscriptionOptions {
   readonly fetch: number | undefined;
   /** Whether another consumer could handle what is fetched here: a list, a group. */
   readonly isShared: boolean;
+  /** With `ordered`: what the source hands over in turn. It is not given back while a handler is slow. */
+  readonly lanes: Lanes | undefined;
   /** Handles deliveries. A returned promise resolves when the next ones may start. */
   readonly process: (deliveries: Delivery[]) => Promise<void> | undefined;
   /** Takes deliveries whose `process` threw or rejected, which it should never do: logs and settles. Never throws. */
@@ -69,8 +68,7 @@ export class Subscription {
   #clock = 0;
   /** Deliveries handled so far. */
   #finished = 0;
-  /** Deliveries that the next read may fetch, adapted by {@link #pace}. */
-  #ahead: number;
+  readonly #pace: Pace;
   #slot: Deferred<void> | undefined;
   #idle: Deferred<void> | undefined;
   /** Resolves when the next call of `process` ends; undefined while nobody waits. */
@@ -86,7 +84,7 @@ export class Subscription {
     this.#source = options.source;
     this.#failures = new ReadFailures(options);
     this.#concurrency = options.concurrency;
-    this.#ahead = options.concurrency;
+    this.#pace = new Pace(options.concurrency);
   }
 
   start(): void {
@@ -192,7 +190,10 @@ export class Subscription {
         return;
       }
       this.#reading = undefined;
-      if (this.#waiting.length === 0) return; // the source has stopped
+      if (this.#waiting.length === 0) {
+        if (this.#options.lanes === undefined || this.#stopping.signal.aborted) return; // the source has stopped
+        continue; // it has given back what this read waited for
+      }
       if (this.#isTrial && !this.#isHeld()) await this.#tryOne();
       else await this.#startAll();
       if (this.#isOver()) return;
@@ -210,7 +211,8 @@ export class Subscription {
 
   /** Whether too much waits for its next delivery for something new to be read. */
   readonly #isCrowded = (): boolean => {
-    const waiting = this.#source.held - this.#running.size * this.#options.batch;
+    const { lanes, batch } = this.#options;
+    const waiting = lanes?.waiting ?? this.#source.held - this.#running.size * batch;
     return waiting >= Math.max(MAX_WAITING, 2 * this.#concurrency);
   };
 
@@ -240,8 +242,7 @@ export class Subscription {
     }
     this.#waiting = [];
     while (this.#isFull() && !this.#isOver() && !this.#isHeld()) await this.#freeSlot(fetched);
-    this.#pace(this.#finished - finished, monotonicTime() - began);
-    if (hasGone) this.#ahead = 1;
+    this.#pace.adapt(this.#finished - finished, monotonicTime() - began, hasGone);
   }
 
   /** Handles the delivery that was tried least, so that a message which always fails does not decide alone. */
@@ -276,11 +277,13 @@ export class Subscription {
   async #giveBack(from: number): Promise<void> {
     const unstarted = this.#waiting.slice(from);
     this.#waiting = [];
-    if (unstarted.length === 0) return;
+    const { lanes, report } = this.#options;
+    if (unstarted.length === 0 && lanes === undefined) return;
     try {
       await this.#source.giveBack(unstarted);
     } catch (error) {
-      this.#options.report('deliveries could not be given back, they stay here', error);
+      report('deliveries could not be given back, they stay here', error);
+      if (lanes !== undefined) return; // they are handed over again
       for (const delivery of unstarted) this.#source.abandon(delivery);
     }
   }
@@ -296,8 +299,12 @@ export class Subscription {
   async #hold(hold: Hold): Promise<void> {
     this.#holds.add(hold);
     this.#slot?.resolve();
-    // A read that waits gives back what it brings.
-    if (this.#reading !== undefined || this.#isOver()) return;
+    if (this.#isOver()) return;
+    if (this.#reading !== undefined) {
+      // A read that waits gives back what it brings. With lanes, something may be here already.
+      if (this.#options.lanes !== undefined) await this.#giveBack(0);
+      return;
+    }
     this.#quiet ??= deferred();
     await Promise.race([this.#quiet.promise, this.#loop]);
   }
@@ -358,7 +365,7 @@ export class Subscription {
    * other consumers: resolves with whether they have.
    */
   async #freeSlot(next: number): Promise<boolean> {
-    const { isShared } = this.#options;
+    const isShared = this.#options.isShared && this.#options.lanes === undefined;
     this.#slot = deferred();
     if (!isShared || next >= this.#waiting.length) await this.#slot.promise;
     else if (!(await settledWithin(this.#slot.promise, GIVE_BACK_AFTER))) {
@@ -378,19 +385,12 @@ export class Subscription {
   }
 
   #demand(): number {
-    const { fetch, batch } = this.#options;
+    const { fetch, batch, lanes } = this.#options;
     if (this.#isTrial) return TRIAL;
     if (fetch !== undefined) return fetch;
     if (batch > 1) return batch;
-    return Math.max(this.#concurrency - this.#running.size, Math.floor(this.#ahead));
-  }
-
-  /**
-   * Adapts the size of reads: large for a fast handler, small for a slow one, which leaves the rest to
-   * other consumers. `finished` deliveries took `elapsed` milliseconds.
-   */
-  #pace(finished: number, elapsed: number): void {
-    const inTime = (finished / Math.max(elapsed, 0.001)) * AHEAD;
-    this.#ahead = Math.max(1, Math.min(MAX_AHEAD, this.#ahead * 2, inTime));
+    // Of what is fetched for lanes, some must wait for theirs.
+    const places = this.#concurrency - (lanes === undefined ? this.#running.size : 0);
+    return Math.max(places, this.#pace.ahead);
   }
 }

@@ -1,4 +1,5 @@
 import { pause } from '../internal/deferred.ts';
+import type { Lanes } from './lanes.ts';
 import type { Delivery, IsFull } from './source.ts';
 
 /** Milliseconds between two looks at whether there is room again for something new. */
@@ -12,6 +13,10 @@ export interface FeedOptions {
   readonly fetch?: (max: number) => Promise<void> | undefined;
   /** Called with what a reader is about to get. */
   readonly onTaken?: (deliveries: readonly Delivery[]) => void;
+  /** Hands over one delivery of a lane at a time. */
+  readonly lanes?: Lanes | undefined;
+  /** What waits for its lane is still handed over after the end. */
+  readonly keepsAll?: boolean;
 }
 
 /** Deliveries on their way to the one reader of a source, which waits for them in {@link next}. */
@@ -34,15 +39,33 @@ export class Feed {
   };
   readonly #fetch: FeedOptions['fetch'];
   readonly #onTaken: FeedOptions['onTaken'];
+  readonly #lanes: Lanes | undefined;
+  readonly #keepsAll: boolean;
+  /** Nothing is handed over, and nothing fetched. */
+  #isHeld = false;
+  /** The reader that waits is to get nothing. */
+  #isPassed = false;
 
-  constructor({ fetch, onTaken }: FeedOptions = {}) {
+  constructor({ fetch, onTaken, lanes, keepsAll = false }: FeedOptions = {}) {
     this.#fetch = fetch;
     this.#onTaken = onTaken;
+    this.#lanes = lanes;
+    this.#keepsAll = keepsAll;
+    if (lanes === undefined) return;
+    lanes.onReady = (delivery) => {
+      this.#ready.push(delivery);
+      this.#wake?.();
+    };
   }
 
   /** Deliveries that no reader has taken yet. */
   get length(): number {
     return this.#ready.length;
+  }
+
+  /** The same, and those that wait for their lane. */
+  get waiting(): number {
+    return this.#lanes?.waiting ?? this.#ready.length;
   }
 
   /** Whether a reader waits. */
@@ -57,18 +80,28 @@ export class Feed {
 
   /** Adds a delivery. A waiting reader gets it at once, or when the fetch that is under way has ended, with all that it found. */
   push(delivery: Delivery): void {
+    if (this.#lanes !== undefined) return this.#lanes.add(delivery);
     this.#ready.push(delivery);
     if (this.#fetching === undefined) this.#wake?.();
   }
 
+  /** With lanes, where nobody else could have them: what the reader had taken waits here again. A reader that waits gets nothing. */
+  keep(taken: readonly Delivery[]): void {
+    this.#lanes?.putBack(taken);
+    this.#isPassed = this.isAwaited;
+    this.#wake?.();
+  }
+
   /** Puts deliveries before all others. */
   unshift(deliveries: readonly Delivery[]): void {
+    if (this.#lanes !== undefined) return this.keep(deliveries);
     this.#ready.unshift(...deliveries);
     this.#wake?.();
   }
 
   /** Adds a delivery that a waiting reader gets at once, though a fetch is under way. */
   pushPast(delivery: Delivery): void {
+    if (this.#lanes !== undefined) return this.#lanes.add(delivery);
     this.#ready.push(delivery);
     this.#wake?.();
   }
@@ -80,6 +113,7 @@ export class Feed {
   end(failure?: { readonly error: unknown }): void {
     this.#hasEnded = true;
     this.#lastFailure = failure;
+    this.#lanes?.stop();
     this.#wake?.();
   }
 
@@ -90,8 +124,17 @@ export class Feed {
    */
   async next(max: number, isFull?: IsFull): Promise<Delivery[]> {
     for (;;) {
+      if (this.#isPassed) {
+        this.#isPassed = false;
+        return [];
+      }
+      if (this.#isHeld) {
+        await this.#change();
+        this.#wake = undefined;
+        continue;
+      }
       if (this.#ready.length > 0) return this.#take(max);
-      if (this.#hasEnded && this.#fetching === undefined) {
+      if (this.#hasEnded && this.#fetching === undefined && !this.#mayComeYet()) {
         if (this.#lastFailure !== undefined) throw this.#lastFailure.error;
         return [];
       }
@@ -101,17 +144,49 @@ export class Feed {
         throw error;
       }
       // A fetch stays under way while other deliveries are pushed past it.
-      const mayFetch = this.#fetching === undefined && isFull?.() !== true;
+      const before = this.#lanes?.waiting ?? 0;
+      const mayFetch = this.#fetching === undefined && !this.#hasEnded && isFull?.() !== true;
       if (mayFetch) this.#fetching = this.#fetch?.(max)?.then(this.#settle, this.#fail);
       // It has fetched at once.
-      if (this.#fetching === undefined && this.#ready.length > 0) continue;
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      if (mayFetch || this.#fetching !== undefined) await woken;
-      else await Promise.race([woken, pause(LOOK_AGAIN)]);
+      const hasMore = this.#ready.length > 0 || (this.#lanes?.waiting ?? 0) > before;
+      if (this.#fetching === undefined && hasMore) continue;
+      await this.#change(mayFetch || this.#fetching !== undefined ? undefined : LOOK_AGAIN);
       this.#wake = undefined;
     }
+  }
+
+  /**
+   * With lanes: gives back everything that has not begun, with what the reader had `taken`. `interrupt` ends
+   * a fetch that is under way. A reader that waits gets nothing, and may call `next` again. What `give`
+   * cannot give back is handed over as if it came anew.
+   */
+  async giveBack(
+    taken: readonly Delivery[],
+    interrupt: () => Promise<void>,
+    give: (all: readonly Delivery[]) => Promise<void>,
+  ): Promise<void> {
+    this.#isHeld = true;
+    try {
+      await interrupt();
+      await this.#fetching?.catch(() => undefined); // its reader meets the failure
+      const all = this.takeBack(taken);
+      try {
+        if (all.length > 0) await give(all);
+      } catch (error) {
+        for (const one of all) this.push(one);
+        throw error;
+      }
+    } finally {
+      this.#isHeld = false;
+      this.#isPassed = this.isAwaited;
+      this.#wake?.();
+    }
+  }
+
+  /** Takes everything that has not begun, with what a reader had `taken`. With lanes in the order in which it came. */
+  takeBack(taken: readonly Delivery[]): Delivery[] {
+    const unread = this.drain();
+    return this.#lanes?.drain(taken) ?? [...taken, ...unread];
   }
 
   /** Takes everything that no reader has taken. */
@@ -123,7 +198,21 @@ export class Feed {
 
   #take(max: number): Delivery[] {
     const deliveries = this.#ready.length <= max ? this.drain() : this.#ready.splice(0, max);
+    this.#lanes?.taken(deliveries);
     this.#onTaken?.(deliveries);
     return deliveries;
+  }
+
+  /** Whether something that has come waits for its lane, and is to be handed over though nothing is fetched any more. */
+  #mayComeYet(): boolean {
+    return this.#keepsAll && this.waiting > 0;
+  }
+
+  /** Resolves when something may have changed, at the latest after `ms`. Whoever waits then clears `#wake`. */
+  #change(ms?: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    return ms === undefined ? woken : Promise.race([woken, pause(ms)]);
   }
 }

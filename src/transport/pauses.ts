@@ -1,3 +1,4 @@
+import type { RateGate } from './rate.ts';
 import { clearTimer, monotonicTime, setTimer } from '../internal/clock.ts';
 
 interface Pause {
@@ -8,7 +9,13 @@ interface Pause {
 /** What waits in this process for its next delivery. */
 export class Pauses<T> {
   readonly #waiting = new Map<T, Pause>();
+  readonly #gate: RateGate | undefined;
   #stopped = false;
+
+  /** With a `gate` each next delivery takes a permit, and waits for it. */
+  constructor(gate?: RateGate) {
+    this.#gate = gate;
+  }
 
   get size(): number {
     return this.#waiting.size;
@@ -21,8 +28,17 @@ export class Pauses<T> {
       this.#waiting.delete(one);
       task();
     };
-    const timer = this.#stopped ? undefined : setTimer(run, delay);
+    const gate = this.#gate;
+    const over = gate === undefined ? run : (): void => void this.#permitted(one, gate, run);
+    const timer = this.#stopped ? undefined : setTimer(over, delay);
     this.#waiting.set(one, { due: monotonicTime() + delay, timer });
+  }
+
+  async #permitted(one: T, gate: RateGate, run: () => void): Promise<void> {
+    const pause = this.#waiting.get(one);
+    if (!(await gate.one())) return;
+    if (this.#waiting.get(one) === pause && !this.#stopped) run();
+    else await gate.giveBack(1).catch(() => undefined); // a permit that is lost costs a moment
   }
 
   /** No task is called any more; what waits stays until it is taken out. */

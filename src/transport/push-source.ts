@@ -1,5 +1,6 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { Feed } from './feed.ts';
+import type { Lanes } from './lanes.ts';
 import type { Backlog, Delivery, IsFull, Report, Source } from './source.ts';
 
 /**
@@ -20,7 +21,7 @@ export class PushSource implements Source {
   #stopped = false;
   #overflowing = false;
   #droppedAt = -Infinity;
-  readonly #feed = new Feed({ onTaken: (deliveries) => this.#makeRoom(deliveries) });
+  readonly #feed: Feed;
   readonly #report: Report;
   readonly #unsubscribe: () => Promise<void>;
   readonly #problem: () => string | undefined;
@@ -30,7 +31,11 @@ export class PushSource implements Source {
     report: Report,
     unsubscribe: () => Promise<void>,
     problem: () => string | undefined = () => undefined,
+    lanes?: Lanes,
   ) {
+    const onTaken = (taken: readonly Delivery[]): void => this.#makeRoom(taken);
+    this.#feed = new Feed({ onTaken, lanes, keepsAll: true });
+
     this.#report = report;
     this.#unsubscribe = unsubscribe;
     this.#problem = problem;
@@ -42,7 +47,7 @@ export class PushSource implements Source {
 
   get backlog(): Backlog {
     return {
-      waiting: this.#feed.length,
+      waiting: this.#feed.waiting,
       dropped: this.dropped,
       droppedAgo: monotonicTime() - this.#droppedAt,
     };
@@ -55,13 +60,13 @@ export class PushSource implements Source {
 
   push(frame: Buffer, name: string): void {
     if (this.#stopped) return;
-    if (this.#feed.length >= CAPACITY || this.#bytes >= MAX_BYTES) {
+    if (this.#feed.waiting >= CAPACITY || this.#bytes >= MAX_BYTES) {
       this.dropped++;
       this.#droppedAt = monotonicTime();
       if (this.#overflowing) return;
       this.#overflowing = true;
       this.#report(
-        `the handler is ${this.#feed.length} messages behind, ${this.#bytes} bytes: further messages are dropped until it has caught up`,
+        `the handler is ${this.#feed.waiting} messages behind, ${this.#bytes} bytes: further messages are dropped until it has caught up`,
         undefined,
       );
       return;
@@ -99,7 +104,7 @@ export class PushSource implements Source {
   abandon(): void {}
 
   #makeRoom(deliveries: readonly Delivery[]): void {
-    if (this.#feed.length === 0) {
+    if (this.#feed.waiting === 0) {
       this.#bytes = 0;
       this.#overflowing = false;
       return;

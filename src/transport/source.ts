@@ -1,9 +1,19 @@
 import { SetupError } from '../errors.ts';
+import type { Delivery } from './delivery.ts';
+import type { Lanes } from './lanes.ts';
+import type { Rate } from './rate.ts';
+
+export type { Delivery } from './delivery.ts';
 
 /** The reading half of a transport: what it opens for those who wait for messages. */
 export interface Sources {
-  /** Opens a subscription; resolves when the server has confirmed it. `report` gets the errors that no caller waits for. */
-  open(source: SourceOptions, report: Report): Promise<Source>;
+  /**
+   * Opens a subscription; resolves when the server has confirmed it. `report` gets the errors that no caller
+   * waits for. With `lanes`, `read` returns one delivery of a lane at a time, pauses keep their entries
+   * pending for this consumer, and `giveBack` also gives back what waits for its lane and ends a `read`
+   * that waits, with nothing.
+   */
+  open(source: SourceOptions, report: Report, lanes?: Lanes): Promise<Source>;
   /**
    * Listens to one channel. Resolves when the server has confirmed the subscription; `onRestored` is
    * called each time that it is confirmed again after a reconnect.
@@ -86,18 +96,6 @@ export function longestPause(minIdle: number): number {
   return Math.min(minIdle, 60_000);
 }
 
-/** One message as it arrived. */
-export interface Delivery {
-  /** The frame; the fields and values, in turn, of a stream entry that holds no frame. */
-  readonly frame: Buffer | readonly Buffer[];
-  /** The concrete channel, list or stream. */
-  readonly name: string;
-  /** The id of a stream entry. */
-  readonly id: string | undefined;
-  /** How often it has been delivered, this time included. It goes with the message from consumer to consumer. */
-  readonly count: number;
-}
-
 /** Messages that were pushed to a source. */
 export interface Backlog {
   /** Arrived and not taken by `read` yet. */
@@ -160,6 +158,8 @@ export interface ListSourceOptions {
   readonly name: string;
   /** Items stay on the server until they are acknowledged, and are given back when their consumer is gone. */
   readonly reliable: boolean;
+  /** Deliveries for all readers together; undefined: no limit. */
+  readonly rate?: Rate | undefined;
 }
 
 export interface StreamSourceOptions {
@@ -180,6 +180,8 @@ export interface StreamSourceOptions {
   readonly deleteOnAck: boolean;
   /** Trim the stream to about this many entries as they are acknowledged. */
   readonly maxlen: number | undefined;
+  /** Deliveries for all consumers of the group together; undefined: no limit. */
+  readonly rate?: Rate | undefined;
 }
 
 /** What `open` rejects with where a stream does not exist and must not be created. */
@@ -188,6 +190,13 @@ export function missingStream(name: string, cause?: unknown): SetupError {
     `stream '${name}' does not exist and 'declare' is false: create it first, or leave 'declare' out`,
     { cause },
   );
+}
+
+/** The order of a stream's ids. */
+export function compareIds(a: string, b: string): number {
+  const [time = 0, sequence = 0] = a.split('-').map(Number);
+  const [otherTime = 0, otherSequence = 0] = b.split('-').map(Number);
+  return time - otherTime || sequence - otherSequence;
 }
 
 /** The highest id of a stream below `id`. */

@@ -39,6 +39,7 @@ it.each([1, 2])(
       batch: 1,
       fetch: 1,
       isShared: false,
+      lanes: undefined,
       process: ([delivery]) => {
         const { name } = delivery as Delivery;
         if (name === 'throws') throw new Error(name);

@@ -320,6 +320,18 @@ export async function contracts(): Promise<void> {
   await broker.publishBatch([{ sku: 'a', quantity: 1 }], place);
   // @ts-expect-error: no answers to a pipeline
   broker.pipeline().publish({ sku: 'a', quantity: 1 }, place);
+  // @ts-expect-error: everybody gets all messages of a channel
+  broker.subscriber({ channel: 'a', rate: { limit: 1, per: 1_000 } }, handle);
+  // @ts-expect-error: and of a stream without a group
+  broker.subscriber({ stream: 'a', rate: { limit: 1, per: 1_000 } }, handle);
+  // @ts-expect-error: in which time
+  broker.subscriber({ list: 'a', rate: { limit: 1 } }, handle);
+  // @ts-expect-error: a batch is no message of a key at a time
+  broker.subscriber({ list: 'a', batch: true, ordered: true }, (_bodies: unknown[]) => {});
+  // @ts-expect-error: by a contract, too
+  event({ list: 'a', batch: true, ordered: true }, { schema: Order });
+  // @ts-expect-error: lanes are for handlers
+  await broker.subscribe({ list: 'a', ordered: true });
   // @ts-expect-error: a key is a text
   await broker.publish(1, { stream: 'a', key: 7 });
   // @ts-expect-error: a function makes the keys of a batch, and not of one message

@@ -1,6 +1,11 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
-import type { Delivery, IsFull, Source } from '../source.ts';
+import { deferred } from '../../internal/deferred.ts';
+import type { RateGate } from '../rate.ts';
+import { NotedPauses } from './noted-pauses.ts';
+import { rateGate, type RateState } from './permits.ts';
+import type { Lanes } from '../lanes.ts';
+import type { Delivery, IsFull, ListSourceOptions, Source } from '../source.ts';
 
 /** Longer timers end at once. */
 const MAX_DELAY = 2 ** 31 - 1;
@@ -9,6 +14,10 @@ const MAX_DELAY = 2 ** 31 - 1;
 export class MemoryList {
   /** How often items were delivered before, beyond 0. */
   readonly countsOf = new WeakMap<Buffer, number>();
+  /** When the pauses of items end that are delivered in lanes. */
+  readonly pauses = new NotedPauses();
+  /** The permits of all its readers together. */
+  readonly rate: RateState = { due: 0 };
   #items: Buffer[] = [];
   readonly #blocked = new Set<() => void>();
 
@@ -54,6 +63,17 @@ export class MemoryList {
     return this.#items;
   }
 
+  /** With a rate: waits until there is an item, without taking it; `ended` resolves where nobody waits any more. */
+  async untilItem(ended: Promise<void>): Promise<boolean> {
+    const some = deferred<void>();
+    const wake = (): void => some.resolve();
+    this.block(wake);
+    this.wakeOne();
+    await Promise.race([some.promise, ended]);
+    this.unblock(wake);
+    return this.#items.length > 0;
+  }
+
   /** Calls `wake` once, when an item arrives that no earlier reader takes. */
   block(wake: () => void): void {
     this.#blocked.add(wake);
@@ -73,10 +93,16 @@ export class MemoryListSource implements Source {
   readonly #name: string;
   readonly #feed: Feed;
 
-  constructor(list: MemoryList, name: string) {
+  readonly #isOrdered: boolean;
+  readonly #gate: RateGate | undefined;
+  readonly #stopping = deferred<void>();
+
+  constructor(list: MemoryList, { name, rate }: ListSourceOptions, lanes?: Lanes) {
     this.#list = list;
     this.#name = name;
-    this.#feed = new Feed({ fetch: (max) => this.#take(max) });
+    this.#isOrdered = lanes !== undefined;
+    this.#gate = rateGate(list.rate, rate);
+    this.#feed = new Feed({ fetch: (max) => this.#fetch(max), lanes });
   }
 
   read(max: number, isFull?: IsFull): Promise<Delivery[]> {
@@ -84,16 +110,25 @@ export class MemoryListSource implements Source {
   }
 
   async stop(): Promise<void> {
+    this.#gate?.stop();
+    this.#stopping.resolve();
     this.#feed.end();
     this.#list.unblock(this.#feed.wake);
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
-    this.#list.putBack(unstarted.map((delivery) => delivery.frame as Buffer));
+    await this.#putBack(this.#feed.takeBack(unstarted));
   }
 
-  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+  giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    if (!this.#isOrdered) return this.#putBack(deliveries);
+    const interrupt = async (): Promise<void> => this.#list.unblock(this.#feed.wake);
+    return this.#feed.giveBack(deliveries, interrupt, (all) => this.#putBack(all));
+  }
+
+  async #putBack(deliveries: readonly Delivery[]): Promise<void> {
+    await this.#gate?.giveBack(deliveries.length);
     this.#list.putBack(deliveries.map((delivery) => delivery.frame as Buffer));
   }
 
@@ -103,12 +138,20 @@ export class MemoryListSource implements Source {
   nack(): void {}
   abandon(): void {}
 
-  #take(max: number): undefined {
-    const items = this.#list.take(max);
-    if (items.length === 0) this.#list.block(this.#feed.wake);
-    else this.#list.wakeOne();
-    for (const frame of items) {
-      this.#feed.push({ frame, name: this.#name, id: undefined, count: 1 });
+  #fetch(max: number): Promise<void> | undefined {
+    if (this.#gate !== undefined) {
+      const untilSome = (): Promise<boolean> => this.#list.untilItem(this.#stopping.promise);
+      return this.#gate.fetch(max, async (some) => this.#take(some), untilSome);
     }
+    if (this.#take(max) === 0) this.#list.block(this.#feed.wake);
+    else this.#list.wakeOne();
+    return undefined;
+  }
+
+  #take(max: number): number {
+    const items = this.#list.take(max);
+    for (const frame of items)
+      this.#feed.push({ frame, name: this.#name, id: undefined, count: 1 });
+    return items.length;
   }
 }

@@ -5,6 +5,7 @@
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
+import type { Lanes } from '../lanes.ts';
 import { Listeners } from '../listeners.ts';
 import { PushSource } from '../push-source.ts';
 import { missingStream } from '../source.ts';
@@ -155,11 +156,11 @@ export class MemoryTransport implements Transport {
     return Promise.allSettled(outbound.map((one) => sendOutbound(this, one)));
   }
 
-  async open(options: SourceOptions, report: Report): Promise<Source> {
+  async open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {
     const source = await this.#run((server) => {
-      if (options.kind === 'list') return this.#openList(server, options);
-      if (options.kind === 'stream') return this.#openStream(server, options, report);
-      return this.#openChannel(options, report);
+      if (options.kind === 'list') return this.#openList(server, options, lanes);
+      if (options.kind === 'stream') return this.#openStream(server, options, report, lanes);
+      return this.#openChannel(options, report, lanes);
     });
     return this.#gate?.guard(source) ?? source;
   }
@@ -273,10 +274,10 @@ export class MemoryTransport implements Transport {
     return command(this.server);
   }
 
-  #openList(server: MemoryServer, { name, reliable }: ListSourceOptions): Source {
-    const list = server.list(name);
-    if (!reliable) return new MemoryListSource(list, name);
-    const source = new MemoryReliableListSource(list, name, this.#timings);
+  #openList(server: MemoryServer, options: ListSourceOptions, lanes?: Lanes): Source {
+    const list = server.list(options.name);
+    if (!options.reliable) return new MemoryListSource(list, options, lanes);
+    const source = new MemoryReliableListSource(list, options, this.#timings, lanes);
     this.#track(source);
     return source;
   }
@@ -286,18 +287,27 @@ export class MemoryTransport implements Transport {
     this.#sources.add(source);
   }
 
-  #openStream(server: MemoryServer, options: StreamSourceOptions, report: Report): Source {
+  #openStream(
+    server: MemoryServer,
+    options: StreamSourceOptions,
+    report: Report,
+    lanes?: Lanes,
+  ): Source {
     if (!options.declare && !server.has(options.name)) throw missingStream(options.name);
-    const source = new MemoryStreamSource(server.stream(options.name), options, report);
+    const source = new MemoryStreamSource(server.stream(options.name), options, report, lanes);
     if (options.group !== undefined) this.#track(source);
     return source;
   }
 
-  #openChannel({ name, isPattern, sharded }: ChannelSourceOptions, report: Report): Source {
+  #openChannel(
+    { name, isPattern, sharded }: ChannelSourceOptions,
+    report: Report,
+    lanes?: Lanes,
+  ): Source {
     const manner = sharded === true ? 'sharded' : isPattern ? 'pattern' : 'plain';
     const sink: Sink = (frame, channel) => source.push(frame, channel);
     const close = this.#subscribe(name, manner, sink);
-    const source = new PushSource(report, async () => close());
+    const source = new PushSource(report, async () => close(), undefined, lanes);
     return source;
   }
 

@@ -1,10 +1,21 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
+import type { Lanes } from '../lanes.ts';
 import { Held, refused } from '../held.ts';
 import { Pauses } from '../pauses.ts';
-import { MAX_WAITING, SOON, type Delivery, type IsFull, type Source } from '../source.ts';
+import {
+  MAX_WAITING,
+  SOON,
+  type Delivery,
+  type IsFull,
+  type ListSourceOptions,
+  type Source,
+} from '../source.ts';
 import type { Timings } from '../timings.ts';
+import { deferred } from '../../internal/deferred.ts';
+import type { RateGate } from '../rate.ts';
 import type { MemoryList } from './list.ts';
+import { rateGate } from './permits.ts';
 
 /** A list whose items come back unless they are acknowledged. Equal items are told apart as objects. */
 export class MemoryReliableListSource implements Source {
@@ -14,19 +25,33 @@ export class MemoryReliableListSource implements Source {
   readonly #name: string;
   readonly #expiry: number;
   readonly #held = new Held();
-  readonly #pauses = new Pauses<Delivery>();
+  readonly #pauses: Pauses<Delivery>;
   readonly #feed: Feed;
   /** Items taken so far: their tokens are their numbers. */
   #taken = 0;
   #stopped = false;
 
-  constructor(list: MemoryList, name: string, { expiry }: Timings) {
+  readonly #lanes: Lanes | undefined;
+
+  readonly #gate: RateGate | undefined;
+  readonly #stopping = deferred<void>();
+
+  constructor(
+    list: MemoryList,
+    { name, rate }: ListSourceOptions,
+    { expiry }: Timings,
+    lanes?: Lanes,
+  ) {
+    this.#gate = rateGate(list.rate, rate);
+    this.#pauses = new Pauses(this.#gate);
     this.#list = list;
     this.#name = name;
     this.#expiry = expiry;
+    this.#lanes = lanes;
     this.#feed = new Feed({
-      fetch: (max) => this.#take(max),
+      fetch: (max) => this.#fetch(max),
       onTaken: (deliveries) => this.#start(deliveries),
+      lanes,
     });
   }
 
@@ -45,6 +70,8 @@ export class MemoryReliableListSource implements Source {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#gate?.stop();
+    this.#stopping.resolve();
     this.#pauses.stop();
     this.#feed.end();
     this.#list.unblock(this.#feed.wake);
@@ -52,11 +79,10 @@ export class MemoryReliableListSource implements Source {
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
-    for (const delivery of unstarted) this.abandon(delivery);
-    this.#feed.drain();
+    for (const delivery of this.#feed.takeBack(unstarted)) this.#held.abandon(delivery);
     const soon: Delivery[] = [];
     for (const [delivery, left] of this.#pauses.drain()) {
-      if (left > SOON) this.#park(delivery, left);
+      if (left > SOON && this.#lanes === undefined) this.#park(delivery, left);
       else soon.push(delivery);
     }
     this.#putBack(this.#held.idle(), soon);
@@ -66,20 +92,30 @@ export class MemoryReliableListSource implements Source {
   /** Gives back everything, as other consumers do on Redis when one is dead: what it held counts as delivered. */
   die(): void {
     void this.stop();
-    this.#feed.drain();
+    this.#feed.takeBack([]);
     this.#putBack([], [...this.#held.all()]);
   }
 
   async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    if (this.#lanes !== undefined) {
+      const interrupt = async (): Promise<void> => this.#list.unblock(this.#feed.wake);
+      return this.#feed.giveBack(deliveries, interrupt, async (all) => this.#leave(all));
+    }
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
     if (!this.#feed.isAwaited) this.#list.unblock(this.#feed.wake);
+    this.#leave([...deliveries, ...unread]);
+  }
+
+  #leave(unstarted: readonly Delivery[]): void {
+    void this.#gate?.giveBack(unstarted.length);
     this.#putBack(
-      [...deliveries, ...unread].filter((delivery) => this.#held.leave(delivery)),
+      unstarted.filter((delivery) => this.#held.leave(delivery)),
       [],
     );
   }
 
   ack(delivery: Delivery): undefined {
+    this.#lanes?.settled(delivery);
     this.#pauses.delete(delivery);
     this.#held.delete(delivery);
   }
@@ -87,24 +123,38 @@ export class MemoryReliableListSource implements Source {
   nack(delivery: Delivery, delay: number, isCounted = true): void {
     const waiting = refused(delivery, isCounted);
     if (!this.#held.pause(delivery, waiting)) return;
-    if (delay > this.#expiry || this.#pauses.size >= MAX_WAITING) this.#park(waiting, delay);
+    const isLong = delay > this.#expiry || this.#pauses.size >= MAX_WAITING;
+    if (this.#lanes !== undefined) this.#list.pauses.note(waiting.frame, delay);
+    if (isLong && this.#lanes === undefined) this.#park(waiting, delay);
     else this.#pauses.add(waiting, delay, () => this.#deliverAgain(waiting));
   }
 
   abandon(delivery: Delivery): void {
+    this.#lanes?.settled(delivery);
     this.#pauses.delete(delivery);
     this.#held.abandon(delivery);
   }
 
-  #take(max: number): undefined {
+  #fetch(max: number): Promise<void> | undefined {
+    if (this.#gate !== undefined) {
+      const untilSome = (): Promise<boolean> => this.#list.untilItem(this.#stopping.promise);
+      return this.#gate.fetch(max, async (some) => this.#take(some), untilSome);
+    }
+    if (this.#take(max) === 0) this.#list.block(this.#feed.wake);
+    return undefined;
+  }
+
+  #take(max: number): number {
     const frames = this.#list.take(max);
-    if (frames.length === 0) this.#list.block(this.#feed.wake);
     for (const frame of frames) {
       const count = this.#list.countsOf.get(frame) ?? 0;
-      const delivery = { frame, name: this.#name, id: undefined, count: count + 1 };
+      const plain = { frame, name: this.#name, id: undefined, count: count + 1 };
+      const delivery =
+        this.#lanes === undefined ? plain : { ...plain, pause: this.#list.pauses.left(frame) };
       this.#held.add(delivery, String(++this.#taken));
       this.#feed.push(delivery);
     }
+    return frames.length;
   }
 
   #start(deliveries: readonly Delivery[]): void {

@@ -1,8 +1,11 @@
 import { clearTimer, monotonicTime, setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
+import type { Lanes } from '../lanes.ts';
 import { Pauses } from '../pauses.ts';
+import type { RateGate } from '../rate.ts';
 import {
   MAX_WAITING,
+  compareIds,
   idBefore,
   longestPause,
   type Delivery,
@@ -11,6 +14,7 @@ import {
   type Source,
   type StreamSourceOptions,
 } from '../source.ts';
+import { rateGate } from './permits.ts';
 import { copyOf, parseId, type Entry, type MemoryGroup, type MemoryStream } from './stream.ts';
 
 let consumers = 0;
@@ -32,14 +36,20 @@ export class MemoryStreamSource implements Source {
   #again: string[];
   /** Ids of entries that were delivered here and are not settled. */
   readonly #held = new Set<string>();
-  readonly #pauses = new Pauses<string>();
-  readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
+  readonly #pauses: Pauses<string>;
+  readonly #lanes: Lanes | undefined;
+  readonly #gate: RateGate | undefined;
+  /** With a rate: ends the wait for something to fetch. */
+  #some: (() => void) | undefined;
+  readonly #feed: Feed;
   /** Wakes a waiting reader when the next entry becomes stale. */
   #staleTimer: NodeJS.Timeout | undefined;
   /** Whether nothing is left to give back. */
   isOver = false;
 
-  constructor(stream: MemoryStream, options: StreamSourceOptions, report: Report) {
+  constructor(stream: MemoryStream, options: StreamSourceOptions, report: Report, lanes?: Lanes) {
+    this.#lanes = lanes;
+    this.#feed = new Feed({ fetch: (max) => this.#fetchAllowed(max), lanes });
     this.needsAck = options.group !== undefined;
     this.#name = options.name;
     this.#stream = stream;
@@ -52,6 +62,8 @@ export class MemoryStreamSource implements Source {
     this.#cursor = start === '$' ? this.#stream.lastId : start;
     this.#group =
       options.group === undefined ? undefined : this.#stream.group(options.group, this.#cursor);
+    if (this.#group !== undefined) this.#gate = rateGate(this.#group.rate, options.rate);
+    this.#pauses = new Pauses(this.#gate);
     this.#consumer = nameIn(this.#group, options.consumer, report);
     this.#group?.names.add(this.#consumer);
     this.#again = [...(this.#group?.pending ?? [])]
@@ -68,16 +80,21 @@ export class MemoryStreamSource implements Source {
   }
 
   async stop(): Promise<void> {
+    this.#gate?.stop();
     this.#pauses.stop();
     this.#feed.end();
+    this.#some?.();
     this.#unwait();
   }
 
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     if (this.#group === undefined) return;
-    await this.giveBack(unstarted);
-    for (const [id, left] of this.#pauses.drain()) this.#stream.park(this.#group, id, left);
+    this.#leave(this.#group, this.#feed.takeBack(unstarted));
+    for (const [id, left] of this.#pauses.drain()) {
+      if (this.#lanes === undefined) this.#stream.park(this.#group, id, left);
+      else this.#group.idle.set(id, -Infinity);
+    }
     this.die();
   }
 
@@ -97,11 +114,25 @@ export class MemoryStreamSource implements Source {
     const group = this.#group;
     if (group === undefined) {
       const [first] = deliveries;
-      if (first !== undefined) this.#cursor = idBefore(first.id as string);
+      // Some after them may have begun: with lanes they wait here.
+      if (this.#lanes !== undefined) this.#feed.keep(deliveries);
+      else if (first !== undefined) this.#cursor = idBefore(first.id as string);
       return;
     }
+    if (this.#lanes !== undefined)
+      return this.#feed.giveBack(
+        deliveries,
+        async () => this.#some?.(),
+        async (all) => this.#leave(group, all),
+      );
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
-    for (const { id } of [...deliveries, ...unread] as readonly { id: string }[]) {
+    this.#leave(group, [...deliveries, ...unread]);
+  }
+
+  /** Leaves entries to whoever looks next. */
+  #leave(group: MemoryGroup, unstarted: readonly Delivery[]): void {
+    void this.#gate?.giveBack(unstarted.length);
+    for (const { id } of unstarted as readonly { id: string }[]) {
       const pending = group.pending.get(id);
       if (pending === undefined || !this.#held.delete(id)) continue;
       // What was not started counts as not delivered, and any consumer may take it at once.
@@ -117,6 +148,7 @@ export class MemoryStreamSource implements Source {
     const group = this.#group;
     if (group === undefined) return;
     const id = delivery.id as string;
+    this.#lanes?.settled(delivery);
     this.#held.delete(id);
     this.#pauses.delete(id);
     this.#forget(group, id);
@@ -130,7 +162,9 @@ export class MemoryStreamSource implements Source {
     const pending = group?.pending.get(id);
     if (group === undefined || pending === undefined || !this.#held.has(id)) return;
     if (!isCounted) group.pending.set(id, { ...pending, count: pending.count - 1 });
-    if (delay > longestPause(this.#minIdle) || this.#pauses.size >= MAX_WAITING) {
+    const isLong = delay > longestPause(this.#minIdle) || this.#pauses.size >= MAX_WAITING;
+    if (this.#lanes !== undefined) group.pauses.note(id, delay);
+    else if (isLong) {
       this.#held.delete(id);
       this.#stream.park(group, id, delay);
       return;
@@ -140,6 +174,7 @@ export class MemoryStreamSource implements Source {
 
   abandon(delivery: Delivery): void {
     const id = delivery.id as string;
+    this.#lanes?.settled(delivery);
     this.#pauses.delete(id);
     this.#held.delete(id);
     if (this.#group?.pending.has(id) === true) this.#group.idle.set(id, monotonicTime());
@@ -148,7 +183,33 @@ export class MemoryStreamSource implements Source {
   #deliverAgain(group: MemoryGroup, id: string): void {
     const again = this.#takeAgain(group, id);
     if (again !== undefined) this.#feed.pushPast(again);
+    else this.#lanes?.settled({ frame: [], name: this.#name, id, count: 0 });
   }
+
+  #fetchAllowed(max: number): Promise<void> | undefined {
+    if (this.#gate === undefined) return this.#fetch(max);
+    const take = async (some: number): Promise<number> => {
+      const deliveries = this.#readGroup(this.#group as MemoryGroup, some);
+      for (const delivery of deliveries) this.#feed.push(delivery);
+      return deliveries.length;
+    };
+    return this.#gate.fetch(max, take, this.#untilSome);
+  }
+
+  /** With a rate: waits until there may be something. */
+  readonly #untilSome = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const stale = setTimer(() => this.#some?.(), this.#untilStale(this.#group as MemoryGroup));
+      this.#some = (): void => {
+        clearTimer(stale);
+        this.#stream.unwait(wake);
+        this.#some = undefined;
+        resolve(true);
+      };
+      const wake = this.#some;
+      this.#stream.wait(wake);
+      stale.unref();
+    });
 
   #fetch(max: number): undefined {
     this.#unwait();
@@ -193,7 +254,9 @@ export class MemoryStreamSource implements Source {
 
   #readGroup(group: MemoryGroup, max: number): Delivery[] {
     const again: Delivery[] = [];
-    if (this.#again.length === 0 && group.idle.size > 0) this.#again = this.#stale(group);
+    if (this.#lanes !== undefined && group.idle.size > 0)
+      this.#again = [...new Set([...this.#again, ...this.#stale(group)])].sort(compareIds);
+    else if (this.#again.length === 0 && group.idle.size > 0) this.#again = this.#stale(group);
     while (again.length < max) {
       const id = this.#again.shift();
       if (id === undefined) break;
@@ -219,7 +282,8 @@ export class MemoryStreamSource implements Source {
     }
     if (pending === undefined || entry === undefined) return undefined;
     this.#hold(group, id, pending.count + 1);
-    return this.#delivery(entry, pending.count + 1);
+    const again = this.#delivery(entry, pending.count + 1);
+    return this.#lanes === undefined ? again : { ...again, pause: group.pauses.left(id) };
   }
 
   #hold(group: MemoryGroup, id: string, count: number): void {

@@ -1,6 +1,8 @@
 import { setTimer, unixTime } from '../../internal/clock.ts';
 import { PARKED } from '../source.ts';
 import type { GroupSummary } from '../store.ts';
+import { NotedPauses } from './noted-pauses.ts';
+import type { RateState } from './permits.ts';
 
 /** Longer timers end at once. */
 const MAX_DELAY = 2 ** 31 - 1;
@@ -24,6 +26,10 @@ export interface MemoryGroup {
   readonly pending: Map<string, PendingEntry>;
   /** Ids of pending entries that no handler has, and since when: after `minIdle` another consumer takes them over. */
   readonly idle: Map<string, number>;
+  /** When the pauses of entries end that are delivered in lanes. */
+  readonly pauses: NotedPauses;
+  /** The permits of all its consumers together. */
+  readonly rate: RateState;
   /** Names of consumers that read now. */
   readonly names: Set<string>;
 }
@@ -112,6 +118,8 @@ export class MemoryStream {
         lastId: lastId === '$' ? this.lastId : lastId,
         pending: new Map(),
         idle: new Map(),
+        pauses: new NotedPauses(),
+        rate: { due: 0 },
         names: new Set(),
       };
       this.groups.set(name, group);

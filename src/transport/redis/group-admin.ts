@@ -2,7 +2,7 @@ import { hostName } from '../../internal/host.ts';
 import type { Redis } from 'ioredis';
 import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
-import { missingStream, type StreamSourceOptions } from '../source.ts';
+import { missingStream, type Report, type StreamSourceOptions } from '../source.ts';
 import type { GroupSummary } from '../store.ts';
 import { REMOVE } from './group-scripts.ts';
 import { besideKey } from './list-keys.ts';
@@ -25,6 +25,25 @@ export async function createGroup(
     throw new SetupError(`group '${group}' cannot be created on stream '${name}': ${reason}`, {
       cause,
     });
+  }
+}
+
+/** Creates a group again that has disappeared (flush, fail-over, eviction), from the start of the stream. Returns whether it is there. */
+export async function recreateGroup(
+  client: Redis,
+  options: StreamSourceOptions,
+  error: unknown,
+  report: Report,
+): Promise<boolean> {
+  const { group } = options;
+  try {
+    report(`group '${group}' is gone, it is created again`, error);
+    await createGroup(client, { ...options, declare: true }, '0');
+    const again = `group '${group}' is there again, from the start of the stream`;
+    report(again, undefined, 'info');
+    return true;
+  } catch {
+    return false; // `error` is reported, and the next read tries again
   }
 }
 
@@ -70,16 +89,21 @@ export async function seekGroup(
   return (await ofStream(client.xgroup('SETID', stream, group, id), undefined)) !== undefined;
 }
 
-/** XGROUP DESTROY, and DEL of the due times of its parked entries. */
+/** XGROUP DESTROY, and DEL of the due times of entries that are parked or pause. */
 export async function removeGroup(client: Redis, stream: string, group: string): Promise<boolean> {
   const removed = await ofStream(client.xgroup('DESTROY', stream, group), 0);
-  if (Number(removed) > 0) await client.del(parkedKey(stream, group));
+  if (Number(removed) > 0) await client.del(parkedKey(stream, group), pausesKey(stream, group));
   return Number(removed) > 0;
 }
 
 /** The key of the due times of a group's parked entries. */
 export function parkedKey(stream: string, group: string): string {
   return `${besideKey('group', stream)}:${group}:parked`;
+}
+
+/** The key of the ends of the pauses of a group's entries, with `ordered`. */
+export function pausesKey(stream: string, group: string): string {
+  return `${besideKey('group', stream)}:${group}:paused`;
 }
 
 /** The reply to a command about a stream or a group, or `otherwise` where there is none. */

@@ -3,10 +3,12 @@ import { messageOf } from '../../errors.ts';
 import { Acks } from '../acks.ts';
 import { refused } from '../held.ts';
 import { Pauses } from '../pauses.ts';
+import type { RateGate } from '../rate.ts';
 import {
   MAX_WAITING,
   NOT_ACKNOWLEDGED,
   PARKED,
+  compareIds,
   longestPause,
   reporting,
   type Delivery,
@@ -15,7 +17,14 @@ import {
 } from '../source.ts';
 import { GIVEN_BACK } from './claims.ts';
 import type { Connections } from './connections.ts';
-import { ACK_AND_DELETE, DELIVER_AGAIN, GIVE_BACK, PARK } from './group-scripts.ts';
+import {
+  ACK_AND_DELETE,
+  DELIVER_AGAIN,
+  GIVE_BACK,
+  NOTE_PAUSE,
+  PARK,
+  PAUSES_LEFT,
+} from './group-scripts.ts';
 import { insist } from './insist.ts';
 import { delivery, entries } from './replies.ts';
 import { trimmer } from './trim.ts';
@@ -35,7 +44,13 @@ export interface GroupEntriesOptions {
   readonly consumer: () => string;
   /** The key of the due times of parked entries. */
   readonly parkedKey: string;
+  /** With lanes: the key of the ends of pauses. What pauses stays this consumer's, and is not parked. */
+  readonly pausesKey: string | undefined;
+  /** With a rate: what comes again takes a permit. */
+  readonly gate: RateGate | undefined;
   readonly report: Report;
+  /** Called with an entry of which nothing more comes. */
+  readonly onGone: (gone: Delivery) => void;
   /** Takes an entry whose pause is over. */
   readonly onAgain: (again: Delivery) => void;
   /** Called with the milliseconds until an entry that was parked is due. */
@@ -51,13 +66,15 @@ export class GroupEntries {
   readonly #group: string;
   readonly #consumer: () => string;
   readonly #parkedKey: string;
+  readonly #pausesKey: string | undefined;
   readonly #report: Report;
+  readonly #onGone: (gone: Delivery) => void;
   readonly #onAgain: (again: Delivery) => void;
   readonly #onParked: (delay: number) => void;
   readonly #states = new Map<string, State>();
   /** Ids that are left to whoever takes them over: they are not renewed. */
   readonly #abandoned = new Set<string>();
-  readonly #pauses = new Pauses<Delivery>();
+  readonly #pauses: Pauses<Delivery>;
   readonly #acks = new Acks<string>((batch) => this.#acknowledge(batch));
   readonly #trim: (() => Promise<void>) | undefined;
   #hasAckDelete = true;
@@ -72,7 +89,10 @@ export class GroupEntries {
     this.#group = options.group as string;
     this.#consumer = given.consumer;
     this.#parkedKey = given.parkedKey;
+    this.#pausesKey = given.pausesKey;
     this.#report = given.report;
+    this.#onGone = given.onGone;
+    this.#pauses = new Pauses(given.gate);
     this.#onAgain = given.onAgain;
     this.#onParked = given.onParked;
     const { maxlen, name } = options;
@@ -114,24 +134,29 @@ export class GroupEntries {
     return this.#acks.settled();
   }
 
-  /** Gives back those that are held and not settled. Rejects where the server refuses; they are still held then. */
-  async giveBack(deliveries: readonly Delivery[]): Promise<void> {
-    const leaving = deliveries.filter(({ id }) => this.#states.get(id as string) === 'held');
+  /**
+   * Gives back those that are held and not settled, in order of their ids: what has not begun, and `paused`,
+   * which were delivered and are to come again. Rejects where the server refuses; they are still held then.
+   */
+  async giveBack(deliveries: readonly Delivery[], paused: readonly Delivery[] = []): Promise<void> {
+    const unstarted = deliveries.filter(({ id }) => this.#states.get(id as string) === 'held');
+    const leaving = [
+      ...unstarted.map((one) => ({ id: one.id as string, count: one.count - 1 })),
+      ...paused.map((one) => ({ id: one.id as string, count: one.count })),
+    ].sort((a, b) => compareIds(a.id, b.id));
     if (leaving.length === 0) return;
-    for (const { id } of leaving) this.#states.set(id as string, 'leaving');
+    for (const { id } of leaving) this.#states.set(id, 'leaving');
     try {
       for (let i = 0; i < leaving.length; i += CHUNK) {
-        const pairs = leaving
-          .slice(i, i + CHUNK)
-          .flatMap(({ id, count }) => [id as string, count - 1]);
+        const pairs = leaving.slice(i, i + CHUNK).flatMap(({ id, count }) => [id, count]);
         const args = [this.#group, this.#consumer(), GIVEN_BACK, ...pairs];
         await GIVE_BACK.run(this.#client, [this.#key], args);
       }
     } catch (error) {
-      for (const { id } of leaving) this.#states.set(id as string, 'held');
+      for (const { id } of leaving) this.#states.set(id, 'held');
       throw error;
     }
-    for (const { id } of leaving) this.#states.delete(id as string);
+    for (const { id } of leaving) this.#states.delete(id);
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
@@ -149,7 +174,10 @@ export class GroupEntries {
     this.#states.set(id, 'paused');
     const waiting = refused(settled, isCounted);
     const longest = longestPause(this.#options.minIdle);
-    if (delay > longest || this.#pauses.size >= MAX_WAITING) void this.#park(waiting, delay);
+    const isOrdered = this.#pausesKey !== undefined;
+    if (isOrdered) void this.#notePause(this.#pausesKey, waiting, delay);
+    if (!isOrdered && (delay > longest || this.#pauses.size >= MAX_WAITING))
+      void this.#park(waiting, delay);
     else this.#pauses.add(waiting, delay, () => void this.#deliverAgain(waiting));
   }
 
@@ -162,9 +190,22 @@ export class GroupEntries {
     this.#abandoned.add(id);
   }
 
-  /** Parks what waits for its next delivery. */
-  async parkAll(): Promise<void> {
-    await Promise.all(this.#pauses.drain().map(([one, left]) => this.#park(one, left)));
+  /** Gives back what has not begun, and parks what waits for its next delivery; with lanes, that goes back, too. */
+  async leave(unstarted: readonly Delivery[]): Promise<void> {
+    const waiting = this.#pauses.drain();
+    if (this.#pausesKey !== undefined)
+      return this.giveBack(
+        unstarted,
+        waiting.map(([one]) => one),
+      );
+    const parked = waiting.map(([one, left]) => this.#park(one, left));
+    await Promise.all([...parked, this.giveBack(unstarted)]);
+  }
+
+  /** The milliseconds that each of these entries still pauses: its last consumer ended meanwhile. */
+  async pausesLeft(ids: readonly string[]): Promise<readonly number[]> {
+    if (this.#pausesKey === undefined || ids.length === 0) return [];
+    return (await PAUSES_LEFT.run(this.#client, [this.#pausesKey], ids)) as number[];
   }
 
   /** The pause of a refused entry is over: Redis counts the delivery. */
@@ -185,9 +226,22 @@ export class GroupEntries {
     const [entry] = entries(done.value);
     this.#states.delete(id);
     // Without an entry it is somebody else's, acknowledged or deleted.
-    if (entry === undefined) return;
+    if (entry === undefined) return this.#onGone(before);
     this.#states.set(id, 'held');
     this.#onAgain(delivery(this.#key, entry, count));
+  }
+
+  /** Tells whoever reads the entry next, if this consumer ends before, how long it pauses. */
+  async #notePause(pausesKey: string, { id, count }: Delivery, delay: number): Promise<void> {
+    const { keyLife } = this.#connections.timings;
+    const args = [this.#group, this.#consumer(), keyLife, id as string, count, Math.ceil(delay)];
+    await insist(
+      this.#connections,
+      () => NOTE_PAUSE.run(this.#client, [this.#key, pausesKey], args),
+      (error) =>
+        this.#report(`the pause of entry ${id} is not noted yet, it is tried again`, error),
+      () => this.#states.get(id as string) !== 'paused',
+    );
   }
 
   /** Keeps an entry on the server until its next delivery. */

@@ -97,6 +97,31 @@ end
 if found > 0 then keep(time, tonumber(ARGV[3])) end
 return found`);
 
+/**
+ * Keys: stream, ends of pauses. Arguments: group, consumer, life, id, delivery count, milliseconds. Notes how
+ * long an entry pauses that stays its consumer's, for whoever reads it if that ends before.
+ */
+export const NOTE_PAUSE = new Script(`${MINE}${NOW}${KEEP}
+if not isOwned(ARGV[4], ARGV[2]) then return 0 end
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[4], 'RETRYCOUNT', ARGV[5], 'JUSTID')
+local time, life = now(), tonumber(ARGV[3])
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', time - life, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', KEYS[2], old)
+end
+redis.call('ZADD', KEYS[2], time + ARGV[6], ARGV[4])
+keep(time, life)
+return 1`);
+
+/** Keys: ends of pauses. Arguments: ids. Returns the milliseconds that each still pauses, 0 where it does not. */
+export const PAUSES_LEFT = new Script(`${NOW}
+local time = now()
+local left = {}
+for i, id in ipairs(ARGV) do
+  local due = redis.call('ZSCORE', KEYS[1], id)
+  left[i] = due and math.max(0, math.ceil(tonumber(due) - time)) or 0
+end
+return left`);
+
 /** Keys: stream. Arguments: group, ids. Acknowledges, and deletes what every group has acknowledged. */
 export const ACK_AND_DELETE =
   new Script(`for i = 2, #ARGV do redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) end

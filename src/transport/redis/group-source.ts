@@ -4,7 +4,6 @@ import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, settledWithin } from '../../internal/deferred.ts';
 import { Feed } from '../feed.ts';
 import {
-  PARKED,
   idAfter,
   type Delivery,
   type IsFull,
@@ -13,23 +12,26 @@ import {
   type Source,
   type StreamSourceOptions,
 } from '../source.ts';
+import type { Lanes } from '../lanes.ts';
 import type { Timings } from '../timings.ts';
 import { BlockingReader } from './blocking-reader.ts';
 import { Claims, readNothing } from './claims.ts';
 import type { Connections } from './connections.ts';
 import { ConsumerName } from './consumer-name.ts';
 import { GroupEntries } from './group-entries.ts';
-import { createGroup, makeUpName, parkedKey } from './group-admin.ts';
-import { DELIVER_AGAIN, FIND_PARKED, REMOVE, UNPARK } from './group-scripts.ts';
+import { createGroup, makeUpName, parkedKey, pausesKey, recreateGroup } from './group-admin.ts';
+import { DELIVER_AGAIN, REMOVE } from './group-scripts.ts';
 import { besideKey } from './list-keys.ts';
+import type { RateGate } from '../rate.ts';
+import { Parked } from './parked.ts';
+import { rateGate } from './permits.ts';
 import {
   delivery,
   entries,
   entriesRead,
-  entriesUnparked,
+  groupRows,
   idOf,
   pendingRows,
-  type ConsumerRow,
   type Entry,
 } from './replies.ts';
 
@@ -47,7 +49,6 @@ export class GroupSource implements Source {
   readonly #group: string;
   /** What our keys and the channel for notices begin with. */
   readonly #base: string;
-  readonly #parkedKey: string;
   readonly #name: ConsumerName | undefined;
   readonly #madeUp: string;
   readonly #report: Report;
@@ -55,11 +56,14 @@ export class GroupSource implements Source {
   readonly #entries: GroupEntries;
   /** Undefined where nothing is ever pending. */
   readonly #claims: Claims | undefined;
-  readonly #feed = new Feed({ fetch: (max) => this.#fetch(max) });
+  readonly #lanes: Lanes | undefined;
+  readonly #gate: RateGate | undefined;
+  /** Entries fetched so far. */
+  #fetched = 0;
+  readonly #feed: Feed;
   /** Our pending entries from this id on are still to be read; undefined once all have been. */
   #history: string | undefined = '-';
-  /** When to look for what is parked. */
-  #parkedDue = 0;
+  readonly #parked: Parked;
   #listener: Promise<Listener | undefined> | undefined;
   readonly #stopping = new AbortController();
   readonly #stopped = deferred<void>();
@@ -69,10 +73,11 @@ export class GroupSource implements Source {
     options: StreamSourceOptions,
     report: Report,
     listen: Listen,
+    lanes?: Lanes,
   ): Promise<GroupSource> {
     await createGroup(connections.client, options, options.lastId ?? '0');
     const reader = await BlockingReader.open(connections, options.name);
-    const source = new GroupSource(connections, options, report, reader);
+    const source = new GroupSource(connections, options, report, reader, lanes);
     source.#hearNotices(listen);
     await source.#begin();
     return source;
@@ -83,6 +88,7 @@ export class GroupSource implements Source {
     options: StreamSourceOptions,
     report: Report,
     reader: BlockingReader,
+    lanes: Lanes | undefined,
   ) {
     this.#client = connections.client;
     this.#timings = connections.timings;
@@ -90,10 +96,12 @@ export class GroupSource implements Source {
     this.#key = options.name;
     this.#group = options.group as string;
     this.#base = `${besideKey('group', options.name)}:${this.#group}`;
-    this.#parkedKey = parkedKey(options.name, this.#group);
     this.#madeUp = options.consumer ?? makeUpName();
     this.#report = report;
     this.#reader = reader;
+    this.#lanes = lanes;
+    this.#gate = rateGate(connections.client, options);
+    this.#feed = new Feed({ fetch: (max) => this.#fetch(max), lanes });
     const { consumer } = options;
     if (consumer !== undefined)
       this.#name = new ConsumerName(
@@ -102,14 +110,27 @@ export class GroupSource implements Source {
         consumer,
         report,
       );
+    const parked = parkedKey(options.name, this.#group);
+    this.#parked = new Parked({
+      client: this.#client,
+      timings: this.#timings,
+      key: this.#key,
+      parkedKey: parked,
+      group: this.#group,
+      consumer: () => this.#consumer,
+      run: (name, args) => this.#run(name, args),
+    });
     this.#entries = new GroupEntries({
       connections,
       options,
       consumer: () => this.#consumer,
-      parkedKey: this.#parkedKey,
+      parkedKey: parked,
+      pausesKey: lanes && pausesKey(options.name, this.#group),
       report,
+      onGone: (gone) => lanes?.settled(gone),
+      gate: this.#gate,
       onAgain: (again) => this.#feed.pushPast(again),
-      onParked: (delay) => this.#parkedDueIn(delay),
+      onParked: (delay) => this.#parked.dueIn(delay),
     });
     if (!options.noAck) this.#claims = this.#makeClaims();
     reader.onReconnect = () => {
@@ -129,6 +150,7 @@ export class GroupSource implements Source {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#stopped.resolve();
+    this.#gate?.stop();
     this.#entries.stop();
     this.#feed.end();
     await this.#reader.stop();
@@ -148,18 +170,27 @@ export class GroupSource implements Source {
   }
 
   async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    if (this.#lanes !== undefined) {
+      const interrupt = (): Promise<void> => this.#reader.interrupt();
+      return this.#feed.giveBack(deliveries, interrupt, (all) => this.#leaveToOthers(all));
+    }
     // A read that nobody waits for any more would fetch in the place of others.
     if (!this.#feed.isAwaited) await this.#reader.interrupt();
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
     const all = [...deliveries, ...unread];
-    if (all.length === 0) return;
+    if (all.length > 0) await this.#leaveToOthers(all);
+  }
+
+  async #leaveToOthers(all: readonly Delivery[]): Promise<void> {
     await this.#entries.giveBack(all);
+    await this.#gate?.giveBack(all.length);
     // They come before new entries, where nobody else has taken them by then.
     this.#history = '-';
     await this.#client.publish(`${this.#base}:notice`, '');
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
+    this.#lanes?.settled(settled);
     return this.#entries.ack(settled);
   }
 
@@ -168,6 +199,7 @@ export class GroupSource implements Source {
   }
 
   abandon(left: Delivery): void {
+    this.#lanes?.settled(left);
     this.#entries.abandon(left);
   }
 
@@ -191,7 +223,7 @@ export class GroupSource implements Source {
       held: () => this.#entries.ids(),
       isHeld: (id) => this.#entries.has(id),
       run: (name, args) => this.#run(name, args),
-      onConsumers: (rows) => this.#findParked(rows),
+      onConsumers: this.#parked.find,
     });
   }
 
@@ -215,11 +247,7 @@ export class GroupSource implements Source {
     if (this.#claims === undefined) return;
     try {
       const args = readNothing(this.#key, this.#group, this.#consumer);
-      const [, parked] = await Promise.all([
-        this.#client.call('XREADGROUP', ...args),
-        this.#client.zrange(this.#parkedKey, '0', '0'),
-      ]);
-      if (parked.length === 0) this.#parkedDue = monotonicTime() + this.#timings.parkedLook;
+      await Promise.all([this.#client.call('XREADGROUP', ...args), this.#parked.begin()]);
     } catch {
       // Reading meets the same error, and says so.
     }
@@ -242,29 +270,67 @@ export class GroupSource implements Source {
       const named = this.#name?.settle(this.#stopping.signal);
       if (named !== undefined) await Promise.race([named, this.#stopped.promise]);
       if (this.#isStopped) return;
-      if (this.#history !== undefined) await this.#fetchHistory(this.#history, max);
-      else if (this.#claims === undefined) await this.#fetchNew(max);
-      else if (monotonicTime() >= this.#parkedDue) await this.#fetchParked(max);
-      else if (this.#claims.wait <= 0) await this.#claim(this.#claims, max);
-      else await this.#fetchNew(max);
+      if (this.#gate === undefined) await this.#fetchSome(max);
+      else await this.#gate.fetch(max, (some) => this.#take(some), this.#untilSome);
     } catch (error) {
-      if (!(await this.#recreated(error))) throw error;
+      const isGone = messageOf(error).includes('NOGROUP') && !this.#isStopped;
+      if (!isGone || !(await recreateGroup(this.#client, this.#options, error, this.#report)))
+        throw error;
     }
+  }
+
+  async #fetchSome(max: number): Promise<void> {
+    if (this.#history !== undefined) await this.#fetchHistory(this.#history, max);
+    else if (this.#claims === undefined) await this.#fetchNew(max);
+    else if (this.#parked.wait <= 0) await this.#fetchParked(max);
+    else if (this.#claims.wait <= 0) await this.#claim(this.#claims, max);
+    else await this.#fetchNew(max);
+  }
+
+  /** With a rate: fetches what there is, up to `max`, and says how many. */
+  async #take(max: number): Promise<number> {
+    const before = this.#fetched;
+    do await this.#fetchSome(max);
+    while (this.#fetched === before && this.#isDue() && !this.#isStopped);
+    return this.#fetched - before;
+  }
+
+  /** With a rate: waits until there is something, for whoever takes it (XREAD from where the group is). */
+  readonly #untilSome = async (): Promise<boolean> => {
+    if (this.#isDue()) return true;
+    const groups = groupRows(await this.#client.call('XINFO', 'GROUPS', this.#key));
+    const last = groups.find(({ name }) => name === this.#group)?.lastDeliveredId;
+    // Without the group, reading meets that and makes it again.
+    if (last === undefined) return true;
+    const wait = Math.max(1, this.#untilDue());
+    const args = ['COUNT', 1, 'BLOCK', wait, 'STREAMS', this.#key, last];
+    return entriesRead(await this.#run('xread', args, wait)).length > 0 || this.#isDue();
+  };
+
+  /** Whether something other than new entries is to be looked for. */
+  #isDue(): boolean {
+    return this.#history !== undefined || (this.#claims !== undefined && this.#untilDue() <= 0);
+  }
+
+  /** Milliseconds until stale or parked entries are to be looked for; that of a blocking read at most. */
+  #untilDue(): number {
+    const { block } = this.#timings;
+    if (this.#claims === undefined) return block;
+    return Math.ceil(Math.min(block, this.#claims.wait, this.#parked.wait));
   }
 
   async #fetchNew(max: number): Promise<void> {
     const { noAck } = this.#options;
     const args: (string | number)[] = ['GROUP', this.#group, this.#consumer, 'COUNT', max];
     // Not past the time at which stale or parked entries are to be looked for.
-    let wait = this.#timings.block;
-    if (this.#claims !== undefined)
-      wait = Math.ceil(Math.min(wait, this.#claims.wait, this.#parkedDue - monotonicTime()));
+    const wait = this.#gate === undefined ? this.#untilDue() : 0;
     if (wait > 0) args.push('BLOCK', wait);
     if (noAck) args.push('NOACK');
     args.push('STREAMS', this.#key, '>');
     for (const entry of entriesRead(await this.#run('xreadgroup', args, wait))) {
       const fresh = delivery(this.#key, entry, 1);
       if (!noAck) this.#entries.add(fresh.id as string);
+      this.#fetched++;
       this.#feed.push(fresh);
     }
   }
@@ -286,67 +352,31 @@ export class GroupSource implements Source {
     const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
       this.#run(name, all);
     const again = entries(await DELIVER_AGAIN.run(this.#client, [this.#key], args, run));
-    for (const entry of again) this.#push(entry, counts.get(idOf(entry)) ?? 2);
+    const left = await this.#entries.pausesLeft(again.map(idOf));
+    for (const [i, entry] of again.entries())
+      this.#push(entry, counts.get(idOf(entry)) ?? 2, left[i]);
   }
 
   /** Takes over entries that their consumer, possibly this one, has not renewed for `minIdle`. */
   async #claim(claims: Claims, max: number): Promise<void> {
     const claimed = await claims.step(max);
-    for (const { entry, count } of claimed) this.#push(entry, count);
-    // New entries do not wait for the end of a long scan.
-    if (claims.isScanning && claimed.length === 0) await this.#fetchNew(max);
+    const left = await this.#entries.pausesLeft(claimed.map(({ entry }) => idOf(entry)));
+    for (const [i, { entry, count }] of claimed.entries()) this.#push(entry, count, left[i]);
+    // New entries do not wait for the end of a long scan, unless they belong behind what it finds.
+    if (claims.isScanning && claimed.length === 0 && this.#lanes === undefined)
+      await this.#fetchNew(max);
   }
 
-  /** Takes parked entries that are due, whoever parked them. */
   async #fetchParked(max: number): Promise<void> {
-    const { parkedLook } = this.#timings;
-    const some = (await this.#run('zrange', [this.#parkedKey, 0, 0])) as unknown[] | null;
-    this.#parkedDue = monotonicTime() + parkedLook;
-    if (some === null || some.length === 0) return;
-    const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
-      this.#run(name, all);
-    const keys = [this.#key, this.#parkedKey];
-    const args = [this.#group, this.#consumer, PARKED, max];
-    const { due, taken } = entriesUnparked(await UNPARK.run(this.#client, keys, args, run));
-    if (due !== undefined) this.#parkedDue = monotonicTime() + Math.min(due, parkedLook);
-    for (const [entry, count] of taken) this.#push(entry, count);
+    for (const [entry, count] of await this.#parked.take(max)) this.#push(entry, count);
   }
 
-  #push(entry: Entry, count: number): void {
-    const again = delivery(this.#key, entry, count);
+  #push(entry: Entry, count: number, pause?: number): void {
+    const plain = delivery(this.#key, entry, count);
+    const again = pause === undefined ? plain : { ...plain, pause };
     this.#entries.add(again.id as string);
+    this.#fetched++;
     this.#feed.push(again);
-  }
-
-  #parkedDueIn(delay: number): void {
-    const { parkedLook } = this.#timings;
-    this.#parkedDue = Math.min(this.#parkedDue, monotonicTime() + Math.min(delay, parkedLook));
-  }
-
-  /** The due times of parked entries are a key that may be lost (eviction): then they are due now. */
-  async #findParked(rows: readonly ConsumerRow[]): Promise<void> {
-    const pending = rows.find(({ name }) => name === PARKED)?.pending ?? 0;
-    if (pending === 0) return;
-    const keys = [this.#key, this.#parkedKey];
-    const args = [this.#group, PARKED, this.#timings.keyLife];
-    if (Number(await FIND_PARKED.run(this.#client, keys, args)) > 0) this.#parkedDue = 0;
-  }
-
-  /** Creates a group again that has disappeared (flush, fail-over, eviction), from the start of the stream. */
-  async #recreated(error: unknown): Promise<boolean> {
-    if (!messageOf(error).includes('NOGROUP') || this.#isStopped) return false;
-    try {
-      this.#report(`group '${this.#group}' is gone, it is created again`, error);
-      await createGroup(this.#client, { ...this.#options, declare: true }, '0');
-      this.#report(
-        `group '${this.#group}' is there again, from the start of the stream`,
-        undefined,
-        'info',
-      );
-      return true;
-    } catch {
-      return false; // `error` is reported, and the next read tries again
-    }
   }
 
   /**
@@ -355,8 +385,12 @@ export class GroupSource implements Source {
    */
   async #leave(unstarted: readonly Delivery[]): Promise<void> {
     if (this.#client.status !== 'ready') return;
-    if (!this.#options.noAck)
-      await Promise.all([this.#entries.parkAll(), this.giveBack(unstarted)]);
+    if (!this.#options.noAck) {
+      const all = this.#feed.takeBack(unstarted);
+      await this.#entries.leave(all);
+      if (all.length > 0 || this.#lanes !== undefined)
+        await this.#client.publish(`${this.#base}:notice`, '');
+    }
     await this.#name?.release();
     if (this.#consumer === this.#options.consumer) return;
     await REMOVE.run(this.#client, [this.#key], [this.#group, this.#consumer]);

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { pause } from '../../internal/deferred.ts';
 import type { Report } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import type { ListKeys } from './list-keys.ts';
@@ -89,6 +90,26 @@ export class ListConsumers {
     this.#confirmed = sent;
     if (this.#holdsNothing() && elapsed(this.#tidied) > this.#timings.forget)
       await this.#tidy(sent);
+  }
+
+  /**
+   * Resolves when no other consumer that holds items may be dead: each has given a sign of life, or holds
+   * nothing any more, since its items were given back.
+   */
+  async othersJudged(isOver: () => boolean): Promise<void> {
+    const { consumers } = this.#keys;
+    const reply = await this.#client.call('HGETALL', consumers);
+    let open = fieldsAndValues(reply).filter(([name]) => name !== this.consumer);
+    const judge = async ([name, beat]: [name: string, beat: string]): Promise<boolean> => {
+      const [held, moved] = [this.#keys.heldBy(name), this.#keys.movedFor(name)];
+      if ((await this.#client.exists(held, moved)) === 0) return true;
+      return (await this.#client.hget(consumers, name)) !== beat;
+    };
+    while (open.length > 0 && !isOver()) {
+      const judged = await Promise.all(open.map(judge));
+      open = open.filter((_, i) => judged[i] !== true);
+      if (open.length > 0) await pause(this.#timings.beat / 10);
+    }
   }
 
   /** Something was taken: the consumers do not expire until they are tidied again. */

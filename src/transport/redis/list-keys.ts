@@ -11,6 +11,8 @@ export class ListKeys {
   readonly parked: string;
   /** A hash: those items. */
   readonly parkedItems: string;
+  /** A sorted set, with lanes: digests of items that pause, and when that ends. Expires. */
+  readonly paused: string;
 
   constructor(list: string) {
     this.list = list;
@@ -19,6 +21,7 @@ export class ListKeys {
     this.counts = `${this.base}:counts`;
     this.parked = `${this.base}:parked`;
     this.parkedItems = `${this.base}:parked:items`;
+    this.paused = `${this.base}:paused`;
   }
 
   /** A hash: the items that a consumer holds. */

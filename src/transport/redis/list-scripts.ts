@@ -98,6 +98,21 @@ redis.call('HSET', KEYS[3], ARGV[2], item)
 redis.call('ZADD', KEYS[2], now() + ARGV[3], ARGV[2])
 return 1`);
 
+/**
+ * Keys: held, ends of pauses. Arguments: token, the item's digest, milliseconds, life. Notes how long an item
+ * pauses that stays its consumer's, for whoever gets it if that ends before.
+ */
+export const NOTE_PAUSE = new Script(`${NOW}
+if not redis.call('HGET', KEYS[1], ARGV[1]) then return 0 end
+local time, life = now(), tonumber(ARGV[4])
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', time - life, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', KEYS[2], old)
+end
+redis.call('ZADD', KEYS[2], time + ARGV[3], ARGV[2])
+local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+redis.call('PEXPIRE', KEYS[2], math.max(0, tonumber(last[2]) - time) + life)
+return 1`);
+
 /** Keys: list, held, counts, moved. Arguments: life of the counts, then tokens and deliveries so far, in turn, in the order of the list. Gives these items back, and what BLMOVE has moved and nobody has taken. */
 export const GIVE_BACK = new Script(`${COUNTS}
 local moved = redis.call('RPOP', KEYS[4])

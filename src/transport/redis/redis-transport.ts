@@ -6,6 +6,7 @@ import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
 import type { TimedOptions } from '../timed.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
+import type { Lanes } from '../lanes.ts';
 import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
 import type { GroupState, GroupSummary } from '../store.ts';
@@ -26,7 +27,7 @@ import { ListSource } from './list-source.ts';
 import { orLost, subscribed } from './lost.ts';
 import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
-import { GroupSource } from './group-source.ts';
+import { GroupSource, type Listen } from './group-source.ts';
 import { ReliableListSource } from './reliable-list-source.ts';
 import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { SendOnce, sentOnce } from './send-once.ts';
@@ -203,22 +204,22 @@ export class RedisTransport implements Transport {
     );
   }
 
-  async open(options: SourceOptions, report: Report): Promise<Source> {
+  async open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {
     // Whether a message has expired is told by the server's clock. A user without the right to ask goes by its own.
     this.timed.clock.ready()?.catch(() => undefined);
-    return orLost(this.address, this.#open(options, report));
+    return orLost(this.address, this.#open(options, report, lanes));
   }
 
-  async #open(options: SourceOptions, report: Report): Promise<Source> {
+  async #open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {
     if (options.kind === 'list') {
-      if (options.reliable) return ReliableListSource.open(this.#connections, options.name, report);
-      return ListSource.open(this.#connections, options.name);
+      if (options.reliable)
+        return ReliableListSource.open(this.#connections, options, report, lanes);
+      return ListSource.open(this.#connections, options, lanes);
     }
     if (options.kind === 'stream') {
-      if (options.group === undefined) return StreamSource.open(this.#connections, options);
-      return GroupSource.open(this.#connections, options, report, (channel, heard) =>
-        this.listen(channel, heard, heard),
-      );
+      if (options.group === undefined) return StreamSource.open(this.#connections, options, lanes);
+      const listen: Listen = (channel, heard) => this.listen(channel, heard, heard);
+      return GroupSource.open(this.#connections, options, report, listen, lanes);
     }
     const { name, isPattern, sharded = false } = options;
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
@@ -228,6 +229,7 @@ export class RedisTransport implements Transport {
       report,
       () => pubsub.unsubscribe(name, manner, push),
       () => pubsub.problem,
+      lanes,
     );
     const refused = (error: unknown): void => source.fail(error);
     await subscribed(pubsub.subscribe(name, manner, push, refused), name);

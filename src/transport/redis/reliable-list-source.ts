@@ -3,24 +3,20 @@ import { SetupError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
 import { randomId } from '../../internal/ids.ts';
-import { Acks } from '../acks.ts';
 import { Feed } from '../feed.ts';
-import { Held, refused } from '../held.ts';
-import { Pauses } from '../pauses.ts';
-import { MAX_WAITING, NOT_ACKNOWLEDGED, SOON, reporting } from '../source.ts';
-import type { Delivery, IsFull, Report, Source } from '../source.ts';
+import type { RateGate } from '../rate.ts';
+import type { Delivery, IsFull, ListSourceOptions, Report, Source } from '../source.ts';
+import type { Lanes } from '../lanes.ts';
 import type { Timings } from '../timings.ts';
 import { BlockingReader } from './blocking-reader.ts';
 import type { Connections } from './connections.ts';
-import { insist } from './insist.ts';
 import { ListConsumers } from './list-consumers.ts';
 import { ListKeys } from './list-keys.ts';
-import { COUNT, GIVE_BACK, PARK, TAKE } from './list-scripts.ts';
+import { ListItems, placeIn } from './list-items.ts';
+import { TAKE } from './list-scripts.ts';
+import { rateGate, untilItem } from './permits.ts';
 import { fieldsAndBuffers, itemMoved, itemsTaken } from './replies.ts';
 import { isOutOfMemory } from './script.ts';
-
-/** Fields in one HDEL, tokens in one script. */
-const CHUNK = 1_000;
 
 /**
  * Items of a list. An idle reader waits in BLMOVE. Each item then lies in a hash of this consumer's,
@@ -38,13 +34,10 @@ export class ReliableListSource implements Source {
   readonly #report: Report;
 
   /** The items of our hash that this process knows. */
-  readonly #held: Held;
-  readonly #pauses = new Pauses<Delivery>();
-  readonly #feed = new Feed({
-    fetch: (max) => this.#fetch(max),
-    onTaken: (deliveries) => this.#held.start(deliveries),
-  });
-  readonly #acks = new Acks<Delivery>((batch) => this.#acknowledge(batch));
+  readonly #items: ListItems;
+  readonly #lanes: Lanes | undefined;
+  readonly #gate: RateGate | undefined;
+  readonly #feed: Feed;
   /** Whether our hash may hold items that this process does not know. */
   #hasStrays = false;
   /** When a connection was lost while a move was under way. */
@@ -57,13 +50,16 @@ export class ReliableListSource implements Source {
   #parkedDue = 0;
   #stopped = false;
   readonly #stopping = deferred<void>();
-  #closed = false;
+  /** With lanes: resolves when no dead consumer holds items that belong before those of the list. */
+  #othersJudged: Promise<void> | undefined;
 
   static async open(
     connections: Connections,
-    list: string,
+    options: ListSourceOptions,
     report: Report,
+    lanes?: Lanes,
   ): Promise<ReliableListSource> {
+    const { name: list } = options;
     const keys = new ListKeys(list);
     const { client, timings } = connections;
     const consumer = `${hostName().replaceAll(':', '-')}-${process.pid}-${randomId(8)}`;
@@ -79,8 +75,9 @@ export class ReliableListSource implements Source {
         });
       }
     }
-    const held = new Held();
-    const isIdle = (): boolean => held.size === 0;
+    const gate = rateGate(client, { name: list, rate: options.rate });
+    let source: ReliableListSource | undefined;
+    const isIdle = (): boolean => source === undefined || source.held === 0;
     const consumers = new ListConsumers(client, keys, consumer, report, timings, isIdle);
     const reader = await BlockingReader.open(connections, list);
     try {
@@ -89,7 +86,8 @@ export class ReliableListSource implements Source {
       reader.close();
       throw error;
     }
-    return new ReliableListSource(connections, keys, reader, consumers, held, report);
+    source = new ReliableListSource(connections, keys, reader, consumers, report, lanes, gate);
+    return source;
   }
 
   private constructor(
@@ -97,8 +95,9 @@ export class ReliableListSource implements Source {
     keys: ListKeys,
     reader: BlockingReader,
     consumers: ListConsumers,
-    held: Held,
     report: Report,
+    lanes: Lanes | undefined,
+    gate: RateGate | undefined,
   ) {
     this.#connections = connections;
     this.#timings = connections.timings;
@@ -106,8 +105,27 @@ export class ReliableListSource implements Source {
     this.#heldKey = keys.heldBy(consumers.consumer);
     this.#reader = reader;
     this.#consumers = consumers;
-    this.#held = held;
     this.#report = report;
+    this.#lanes = lanes;
+    this.#gate = gate;
+    this.#items = new ListItems({
+      connections,
+      keys,
+      consumer: consumers.consumer,
+      report,
+      isOrdered: lanes !== undefined,
+      gate,
+      onAgain: (again) => this.#feed.pushPast(again),
+      onParked: (delay) => (this.#parkedDue = Math.min(this.#parkedDue, monotonicTime() + delay)),
+      onGone: (gone) => lanes?.settled(gone),
+      onLeft: () => this.#leave(),
+    });
+    this.#feed = new Feed({
+      fetch: (max) => this.#fetch(max),
+      onTaken: (deliveries) => this.#items.start(deliveries),
+      lanes,
+    });
+    if (lanes !== undefined) this.#othersJudged = this.#judgeOthers();
     reader.onReconnect = () => {
       // What Redis sent on the lost connection is ours on the server, or will be when it runs the move.
       this.#hasStrays = true;
@@ -116,7 +134,7 @@ export class ReliableListSource implements Source {
   }
 
   get held(): number {
-    return this.#held.size;
+    return this.#items.size;
   }
 
   read(max: number, isFull?: IsFull): Promise<Delivery[]> {
@@ -126,7 +144,8 @@ export class ReliableListSource implements Source {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopping.resolve();
-    this.#pauses.stop();
+    this.#gate?.stop();
+    this.#items.stop();
     this.#feed.end();
     await this.#reader.stop();
   }
@@ -138,63 +157,58 @@ export class ReliableListSource implements Source {
   async close(unstarted: readonly Delivery[]): Promise<void> {
     await this.stop();
     const { leave } = this.#timings;
-    await settledWithin(Promise.all([this.#acks.settled(), this.#feed.fetching]), leave);
+    await settledWithin(Promise.all([this.#items.settled(), this.#feed.fetching]), leave);
     this.#consumers.close();
     this.#reader.close();
-    this.#closed = true;
-    for (const delivery of unstarted) this.#held.abandon(delivery);
-    this.#feed.drain();
+    this.#items.close(this.#feed.takeBack(unstarted));
     // Where the server is gone, other consumers give it back once this one counts as dead.
     if (this.#connections.client.status !== 'ready') return;
-    const waiting = this.#pauses.drain();
-    const [soon, later] = [
-      waiting.filter(([, pause]) => pause <= SOON),
-      waiting.filter(([, pause]) => pause > SOON),
-    ];
-    const left = Promise.all([
-      ...later.map(([delivery, pause]) => this.#park(delivery, pause)),
-      this.#putBack(
-        this.#held.idle(),
-        soon.map(([delivery]) => delivery),
-      ),
-    ]).then(() => this.#leave());
+    const left = this.#items.leave().then(() => this.#leave());
     left.catch((error: unknown) => this.#report('items could not be given back', error));
     await settledWithin(left, leave);
   }
 
   async giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    if (this.#lanes !== undefined) {
+      const interrupt = (): Promise<void> => this.#reader.interrupt();
+      return this.#feed.giveBack(deliveries, interrupt, (all) => this.#putBack(all));
+    }
     // A read that nobody waits for any more would take them back.
     if (!this.#feed.isAwaited) {
       await this.#reader.interrupt();
       await this.#feed.fetching?.catch(() => undefined);
     }
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
-    await this.#putBack([...deliveries, ...unread], []);
+    await this.#putBack([...deliveries, ...unread]);
+  }
+
+  async #putBack(unstarted: readonly Delivery[]): Promise<void> {
+    await this.#items.putBack(unstarted, []);
+    await this.#gate?.giveBack(unstarted.length);
   }
 
   ack(settled: Delivery): Promise<void> | undefined {
-    if (!this.#held.leave(settled)) return undefined;
-    this.#pauses.delete(settled);
-    return this.#acks.add(settled);
+    this.#lanes?.settled(settled);
+    return this.#items.ack(settled);
   }
 
   nack(settled: Delivery, delay: number, isCounted = true): void {
-    const waiting = refused(settled, isCounted);
-    if (!this.#held.pause(settled, waiting)) return;
-    if (delay > this.#timings.expiry || this.#pauses.size >= MAX_WAITING || this.#closed)
-      void this.#park(waiting, delay);
-    else this.#pauses.add(waiting, delay, () => void this.#deliverAgain(waiting));
+    this.#items.nack(settled, delay, isCounted);
   }
 
   abandon(left: Delivery): void {
-    this.#pauses.delete(left);
-    this.#held.abandon(left);
+    this.#lanes?.settled(left);
+    this.#items.abandon(left);
   }
 
   async #fetch(max: number): Promise<void> {
+    if (this.#othersJudged !== undefined)
+      await Promise.race([this.#othersJudged, this.#stopping.promise]);
     const preparing = this.#prepare();
     if (preparing !== undefined) await Promise.race([preparing, this.#stopping.promise]);
-    if (!this.#stopped && this.#feed.length === 0) await this.#move(max);
+    if (this.#stopped || this.#feed.length > 0) return;
+    if (this.#gate === undefined) await this.#move(max);
+    else await this.#gate.fetch(max, (some) => this.#take(some), this.#untilSome);
   }
 
   #prepare(): Promise<void> | undefined {
@@ -206,6 +220,16 @@ export class ReliableListSource implements Source {
     }
     return this.#consumers.renew();
   }
+
+  /** With a rate: waits until there is something, for whoever takes it: BLMOVE from the head of the list to its head. */
+  readonly #untilSome = async (): Promise<boolean> => {
+    const wait = Math.min(this.#timings.block, this.#parkedDue - monotonicTime());
+    if (wait <= 0) {
+      this.#parkedDue = monotonicTime() + this.#timings.parkedLook;
+      return true;
+    }
+    return untilItem(this.#keys.list, wait, this.#timings, (name, args) => this.#run(name, args));
+  };
 
   /** Takes many at once where items are expected; else blocks for one, since an idle reader should send few commands. */
   async #move(max: number): Promise<void> {
@@ -251,44 +275,29 @@ export class ReliableListSource implements Source {
     const { due, taken } = itemsTaken(await TAKE.run(client, keys, [++this.#takes, max], run));
     if (due !== undefined)
       this.#parkedDue = monotonicTime() + Math.min(due, this.#timings.parkedLook);
-    for (const [token, frame] of taken) this.#deliver(token, frame);
+    await this.#deliver(taken);
     if (taken.length > 0) this.#consumers.touched();
     this.#expectsMore = taken.length >= max;
     return taken.length;
   }
 
-  /** Puts items back to the head of the list, in order: those that were not handled, and those that were, and are to come again. */
-  async #putBack(unhandled: readonly Delivery[], handled: readonly Delivery[]): Promise<void> {
-    const leaving = [...unhandled, ...handled].filter((delivery) => this.#held.leave(delivery));
-    const counted = new Set(handled);
-    const rows = leaving
-      .map((one): [token: string, count: number] => [
-        this.#held.tokenOf(one) as string,
-        counted.has(one) ? one.count : one.count - 1,
-      ])
-      .sort(([a], [b]) => placeIn(a) - placeIn(b));
-    const { list, counts } = this.#keys;
-    const moved = this.#keys.movedFor(this.#consumers.consumer);
-    const keys = [list, this.#heldKey, counts, moved];
-    try {
-      // From the end, since each chunk goes to the head of the list.
-      let end = rows.length;
-      do {
-        const some = rows.slice(Math.max(0, end - CHUNK), end).flat();
-        await GIVE_BACK.run(this.#connections.client, keys, [this.#timings.keyLife, ...some]);
-        end -= CHUNK;
-      } while (end > 0);
-    } catch (error) {
-      for (const delivery of leaving) this.#held.stay(delivery);
-      throw error;
-    }
-    for (const delivery of leaving) this.#held.delete(delivery);
+  async #deliver(items: readonly (readonly [token: string, frame: Buffer])[]): Promise<void> {
+    const left = this.#lanes && (await this.#items.pausesLeft(items));
+    for (const [i, [token, frame]] of items.entries())
+      this.#feed.push(this.#items.add(token, frame, left?.[i]));
   }
 
-  #deliver(token: string, frame: Buffer): void {
-    const delivery = { frame, name: this.#keys.list, id: undefined, count: countIn(token) };
-    this.#held.add(delivery, token);
-    this.#feed.push(delivery);
+  /** Items that a dead consumer held belong before those of the list: waits until they are back there. */
+  async #judgeOthers(): Promise<void> {
+    try {
+      await this.#consumers.othersJudged(() => this.#stopped);
+    } catch (error) {
+      this.#report(
+        'whether other consumers are alive is not known: items may be out of order',
+        error,
+      );
+    }
+    this.#othersJudged = undefined;
   }
 
   async #run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
@@ -311,89 +320,23 @@ export class ReliableListSource implements Source {
       // Adds to the hash what has been moved and not taken.
       await this.#take(0);
       const reply = await this.#connections.client.callBuffer('HGETALL', this.#heldKey);
-      const known = this.#held.tokens();
+      const known = this.#items.tokens();
       const strays = fieldsAndBuffers(reply).filter(([token]) => !known.has(token));
       strays.sort(([a], [b]) => placeIn(a) - placeIn(b));
-      for (const [token, frame] of strays) this.#deliver(token, frame);
+      await this.#deliver(strays);
+      await this.#gate?.giveBack(-strays.length);
     } catch (error) {
       this.#hasStrays = true;
       throw error;
     }
   }
 
-  /** The pause of a refused item is over: counts the delivery on the server, and delivers it. */
-  async #deliverAgain(before: Delivery): Promise<void> {
-    const token = this.#held.tokenOf(before) as string;
-    const count = before.count + 1;
-    const next = token.replace(/:\d+$/, `:${count}`);
-    const again = { ...before, count };
-    this.#held.replace(before, again, next);
-    const counted = await insist(
-      this.#connections,
-      () => COUNT.run(this.#connections.client, [this.#heldKey], [token, next]),
-      reporting(this.#report, 'an item waits longer for its next delivery', { delivery: before }),
-      () => this.#closed,
-    );
-    // Stopped meanwhile: it comes again after a restart.
-    if (counted === undefined) return;
-    if (Number(counted.value) === 0) this.#held.delete(again);
-    else this.#feed.pushPast(again);
-  }
-
-  /** Keeps an item on the server until its next delivery. */
-  async #park(delivery: Delivery, delay: number): Promise<void> {
-    const { parked, parkedItems } = this.#keys;
-    const token = this.#held.tokenOf(delivery) as string;
-    if (!this.#held.leave(delivery)) return;
-    const keys = [this.#heldKey, parked, parkedItems];
-    const place = token.slice(0, token.indexOf(':'));
-    const id = `${this.#consumers.consumer}:${place}:${delivery.count}`;
-    const args = [token, id, Math.ceil(delay)];
-    const done = await insist(
-      this.#connections,
-      () => PARK.run(this.#connections.client, keys, args),
-      reporting(this.#report, 'an item cannot be kept yet, it is tried again', { delivery }),
-    );
-    if (done === undefined) return;
-    this.#held.delete(delivery);
-    this.#parkedDue = Math.min(this.#parkedDue, monotonicTime() + delay);
-    if (this.#closed) await this.#leave();
-  }
-
-  async #acknowledge(acked: readonly Delivery[]): Promise<void> {
-    const tokens = acked.map((delivery) => this.#held.tokenOf(delivery) as string);
-    const done = await insist(
-      this.#connections,
-      async () => {
-        for (let start = 0; start < tokens.length; start += CHUNK) {
-          const some = tokens.slice(start, start + CHUNK);
-          await this.#connections.client.hdel(this.#heldKey, ...some);
-        }
-      },
-      reporting(this.#report, NOT_ACKNOWLEDGED, { unacknowledged: acked.length }),
-    );
-    // The connection is over, and whoever waits must not take it for done.
-    if (done === undefined) return new Promise(() => undefined);
-    for (const delivery of acked) this.#held.delete(delivery);
-    if (this.#closed) await this.#leave().catch(() => undefined);
-  }
-
   /** Removes this consumer where nothing is left of it. */
   async #leave(): Promise<void> {
-    if (this.#held.size > 0 || this.#connections.client.status !== 'ready') return;
+    if (this.#items.size > 0 || this.#connections.client.status !== 'ready') return;
     // A move that may still be served puts its item where we are registered: others must find it.
     const isClean =
       this.#feed.fetching === undefined && monotonicTime() - this.#lostAt > this.#timings.expiry;
     if (isClean) await this.#consumers.leave();
   }
-}
-
-function countIn(token: string): number {
-  return Number(token.slice(token.indexOf(':') + 1));
-}
-
-/** Tokens in the order in which their items lay in the list. */
-function placeIn(token: string): number {
-  const [take, place] = token.split(/[-:]/).map(Number) as [number, number];
-  return take * 1_000_000 + place;
 }
