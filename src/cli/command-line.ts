@@ -6,20 +6,26 @@ import { delayed } from './delayed.ts';
 import { dlq } from './dlq.ts';
 import { docsServe } from './docs.ts';
 import { EXIT, UsageError, errorText, exitCodeOf } from './failure.ts';
+import { groups } from './groups.ts';
+import { health } from './health.ts';
 import { helpOf, helpOfOne } from './help.ts';
+import { ls } from './ls.ts';
 import { writeLine, type Output } from './output.ts';
 import { create } from './new.ts';
+import { peek } from './peek.ts';
 import { ping } from './ping.ts';
 import { publish } from './publish.ts';
 import { request } from './request.ts';
 import { run } from './run.ts';
+import { top } from './top.ts';
 
 const COMMANDS: readonly Command[] = [
-  ...[create, run, publish, request],
+  ...[create, run, publish, request, ls, top, peek],
+  ...groups,
   ...dlq,
   ...delayed,
   dashboard,
-  ...[ping, asyncapi, docsServe],
+  ...[health, ping, asyncapi, docsServe],
 ];
 
 /**

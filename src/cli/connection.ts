@@ -15,6 +15,14 @@ export const URL_OPTION = {
   },
 } as const satisfies Options;
 
+export const PREFIX_OPTION = {
+  prefix: { type: 'string', value: 'text', text: "the broker's prefix: comes before every name" },
+} as const satisfies Options;
+
+export const JSON_OPTION = {
+  json: { type: 'boolean', text: 'a line of JSON for each' },
+} as const satisfies Options;
+
 export const KIND_OPTIONS = {
   channel: { type: 'boolean', text: 'the address is a channel (the default)' },
   list: { type: 'boolean', text: 'the address is a list' },

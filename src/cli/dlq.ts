@@ -1,12 +1,16 @@
-import type { DeadLetter, DeadLetterBox, DeadLetterChoice } from '../index.ts';
+import type { DeadLetter, DeadLetterBox, DeadLetterChoice, RedisBroker } from '../index.ts';
 import { command, wholeNumber, type Command, type Options } from './command.ts';
-import { URL_OPTION, destination, withBroker } from './connection.ts';
+import { JSON_OPTION, PREFIX_OPTION, URL_OPTION, destination, withBroker } from './connection.ts';
+import { groupsOf, redriveSlowly } from './letters.ts';
 import { EXIT, NotThereError, UsageError } from './failure.ts';
 import { logLine, print } from './output.ts';
+import { kindAt } from './places.ts';
 
 const OPTIONS = {
   stream: { type: 'boolean', text: 'the address is a stream (the default)' },
   list: { type: 'boolean', text: 'the address is a list' },
+  ...PREFIX_OPTION,
+  ...JSON_OPTION,
   ...URL_OPTION,
 } as const satisfies Options;
 
@@ -26,6 +30,9 @@ const ALL = {
 interface Where {
   readonly list?: boolean;
   readonly stream?: boolean;
+  readonly prefix?: string;
+  /** What is printed is JSON anyway. */
+  readonly json?: boolean;
   readonly url?: string;
 }
 
@@ -34,26 +41,42 @@ const ls = command({
   operands: ['<address>'],
   summary: 'list dead letters, the oldest first',
   text: `Prints a line of JSON for each, without body and headers. An id is the dead letter's own in a
-stream, and its place, from 0, in a list.
+stream, and its place, from 0, in a list. With --group-by, a line for each error, the most frequent
+first: how many died of it, with the oldest and the newest of them.
 
-  redstart dlq ls orders:dead --count 20`,
+  redstart dlq ls orders:dead --count 20
+  redstart dlq ls orders:dead --group-by error`,
   options: {
     count: { type: 'string', value: 'n', text: 'at most so many (default: 100)' },
     after: { type: 'string', value: 'id', text: 'those after the one with this id' },
+    'group-by': {
+      type: 'string',
+      value: 'error',
+      text: 'by error, without numbers, ids and quoted texts (the first 10000)',
+    },
     ...ERROR,
     ...OPTIONS,
   },
-  run: ([name = ''], { count, after, error, ...where }) =>
-    withBox(name, where, async (box) => {
-      const max = wholeNumber(count, 'count') ?? 100;
+  run: ([name = ''], { count, after, error, 'group-by': groupBy, ...where }) => {
+    if (groupBy !== undefined && groupBy !== 'error')
+      throw new UsageError(`--group-by: expected error, got '${groupBy}'`);
+    const max = wholeNumber(count, 'count') ?? (groupBy === undefined ? 100 : 10_000);
+    if (after !== undefined) checkId(after);
+    return withBox(name, where, async (box) => {
       const letters = await box.list({
         count: max,
-        ...(after !== undefined && { after: checkedId(after) }),
+        ...(after !== undefined && { after }),
         ...(error !== undefined && { error }),
       });
+      if (groupBy !== undefined) {
+        for (const group of groupsOf(letters)) print(group);
+        if (letters.length === max) logLine(`of the first ${max}: there may be more`);
+        return EXIT.ok;
+      }
       for (const { body: _body, headers: _headers, ...rest } of letters) print(rest);
       return EXIT.ok;
-    }),
+    });
+  },
 });
 
 const show = command({
@@ -62,11 +85,13 @@ const show = command({
   summary: 'print whole dead letters',
   text: 'Prints a line of JSON for each, with body and headers. Exit code 1: one is not there.',
   options: OPTIONS,
-  run: ([name = '', ...ids], where) =>
-    withBox(name, where, async (box) => {
+  run: ([name = '', ...ids], where) => {
+    ids.forEach(checkId);
+    return withBox(name, where, async (box) => {
       for (const letter of await find(box, ids)) print(letter);
       return EXIT.ok;
-    }),
+    });
+  },
 });
 
 const redrive = command({
@@ -77,20 +102,35 @@ const redrive = command({
 redstart's stays. Of the groups of a stream, only the one that gave it up handles it again.
 
   redstart dlq redrive orders:dead 1700000000000-0
-  redstart dlq redrive orders:dead --error TypeError
-  redstart dlq redrive orders:dead --all`,
-  options: { ...ALL, ...OPTIONS },
-  run: ([name = '', ...ids], { all, error, ...where }) =>
-    withBox(name, where, async (box) => {
+  redstart dlq redrive orders:dead --error TypeError --dry-run
+  redstart dlq redrive orders:dead --all --rate 50`,
+  options: {
+    ...ALL,
+    rate: { type: 'string', value: 'n', text: 'at most so many a second, the oldest first' },
+    'dry-run': { type: 'boolean', text: 'print how many there are, and send none' },
+    ...OPTIONS,
+  },
+  run: ([name = '', ...ids], { all, error, rate, 'dry-run': isDry = false, ...where }) => {
+    const speed = wholeNumber(rate, 'rate');
+    expectChoice(ids, all, error);
+    return withBox(name, where, async (box) => {
       const which = await chosen(box, ids, all, error);
-      const sent = await box.redrive(which);
+      if (isDry) {
+        print((await box.list({ ...which, count: Number.MAX_SAFE_INTEGER })).filter(isOurs).length);
+        return EXIT.ok;
+      }
+      const isList = where.list === true;
+      const sent = await (speed === undefined
+        ? box.redrive(which)
+        : redriveSlowly(box, which, speed, isList));
       print(sent);
       if (which.error !== undefined) return EXIT.ok;
       const left = which.ids === undefined ? await box.count() : which.ids.length - sent;
       if (left === 0) return EXIT.ok;
       logLine(`${left} left: no dead letters of redstart's, or new ones`);
       return which.ids === undefined ? EXIT.ok : EXIT.failed;
-    }),
+    });
+  },
 });
 
 const remove = command({
@@ -101,23 +141,59 @@ const remove = command({
 
   redstart dlq remove orders:dead 1700000000000-0 1700000000000-1`,
   options: { ...ALL, ...OPTIONS },
-  run: ([name = '', ...ids], { all, error, ...where }) =>
-    withBox(name, where, async (box) => {
+  run: ([name = '', ...ids], { all, error, ...where }) => {
+    expectChoice(ids, all, error);
+    return withBox(name, where, async (box) => {
       print(await box.remove(await chosen(box, ids, all, error)));
       return EXIT.ok;
-    }),
+    });
+  },
 });
 
 export const dlq: readonly Command[] = [ls, show, redrive, remove];
 
 function withBox(
   name: string,
-  { url, ...kinds }: Where,
+  { url, prefix = '', json: _json, ...kinds }: Where,
   use: (box: DeadLetterBox) => Promise<number>,
 ): Promise<number> {
   const to = destination(name, kinds);
   const address = 'channel' in to ? { stream: name } : to;
-  return withBroker(url, (broker) => use(broker.deadLetters(address)));
+  const kind = 'list' in address ? 'list' : 'stream';
+  return withBroker(
+    url,
+    async (broker) => {
+      await broker.connect();
+      const there = await kindAt(broker.client, prefix + name);
+      const isOther = there !== undefined && there !== kind;
+      // A list that is empty is none; a stream stays when it is emptied.
+      const isMissing = kind === 'stream' && there === undefined && (await isNothing(broker, name));
+      if (!isOther && !isMissing) return use(broker.deadLetters(address));
+      const hint = isOther ? `: it is a ${there}, give --${there}` : '';
+      throw new NotThereError(`there is no ${kind} '${prefix}${name}'${hint}`);
+    },
+    { prefix },
+  );
+}
+
+async function isNothing({ client, prefix }: RedisBroker, name: string): Promise<boolean> {
+  return (await client.exists(prefix + name)) === 0;
+}
+
+/** Whether it is a dead letter of redstart's, which can be sent back. */
+function isOurs({ origin }: DeadLetter): boolean {
+  return origin !== undefined;
+}
+
+/** Throws `UsageError` unless operands and options say in one way which dead letters. */
+function expectChoice(
+  given: readonly string[],
+  all: boolean | undefined,
+  error: string | undefined,
+): void {
+  const ways = [given.length > 0, all === true, error !== undefined].filter(Boolean).length;
+  if (ways !== 1) throw new UsageError('say which dead letters: their ids, or --error, or --all');
+  given.forEach(checkId);
 }
 
 /** The dead letters that the operands and options say. Throws `NotThereError` if one is missing, before any of them is changed. */
@@ -127,8 +203,6 @@ async function chosen(
   all: boolean | undefined,
   error: string | undefined,
 ): Promise<DeadLetterChoice> {
-  const ways = [given.length > 0, all === true, error !== undefined].filter(Boolean).length;
-  if (ways !== 1) throw new UsageError('say which dead letters: their ids, or --error, or --all');
   if (error !== undefined) return { error };
   if (all === true) return {};
   const ids = [...new Set(given)];
@@ -138,7 +212,7 @@ async function chosen(
 
 /** The dead letters with these ids. Throws `NotThereError` if one is missing. */
 async function find(box: DeadLetterBox, ids: readonly string[]): Promise<DeadLetter[]> {
-  const wanted = [...new Set(ids.map(checkedId))];
+  const wanted = [...new Set(ids)];
   const letters = await box.list({ ids: wanted, count: wanted.length });
   const there = new Set(letters.map(({ id }) => id));
   for (const id of wanted) {
@@ -147,7 +221,7 @@ async function find(box: DeadLetterBox, ids: readonly string[]): Promise<DeadLet
   return letters;
 }
 
-function checkedId(id: string): string {
-  if (/^\d{1,20}(-\d{1,20})?$/.test(id)) return id;
+function checkId(id: string): void {
+  if (/^\d{1,20}(-\d{1,20})?$/.test(id)) return;
   throw new UsageError(`'${id}' is not an id, as 'dlq ls' prints them`);
 }

@@ -1,12 +1,19 @@
+import { visible, visibleLines } from './text.ts';
+
 /** Where the command line writes: `process`, or what a test gives. */
 export interface Output {
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
 }
 
-/** Prints a value on stdout, as one line of JSON. */
+/** Prints a value on stdout, as one line of JSON. What a terminal would obey is written as `\u….`, which means the same. */
 export function print(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, plain)}\n`);
+  process.stdout.write(`${visible(JSON.stringify(value, plain) ?? 'null')}\n`);
+}
+
+/** Prints lines on stdout, for people. */
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${line}\n`).join(''));
 }
 
 /** Prints one line on stderr. */
@@ -16,7 +23,7 @@ export function logLine(text: string): void {
 
 /** Prints one line on the stderr of `output`. */
 export function writeLine({ stderr }: Output, text: string): void {
-  stderr.write(`redstart: ${text}\n`);
+  stderr.write(`redstart: ${visibleLines(text)}\n`);
 }
 
 /** Writes bytes as `{ "base64": … }`; Buffer's own toJSON would write one number per byte. */

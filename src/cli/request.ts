@@ -2,6 +2,7 @@ import { command, wholeNumber } from './command.ts';
 import {
   HEADER_OPTION,
   KIND_OPTIONS,
+  PREFIX_OPTION,
   URL_OPTION,
   bodyOf,
   destination,
@@ -24,16 +25,17 @@ The body is JSON, or - for JSON from stdin. Exit codes: 1 the handler failed (st
     ...KIND_OPTIONS,
     ...HEADER_OPTION,
     timeout: { type: 'string', value: 'ms', text: 'how long to wait (default: 30000)' },
+    ...PREFIX_OPTION,
     ...URL_OPTION,
   },
-  async run([name = '', json = ''], { header, timeout, url, ...kinds }) {
+  async run([name = '', json = ''], { header, timeout, url, prefix = '', ...kinds }) {
     const to = {
       ...destination(name, kinds),
       headers: headersOf(header),
       timeout: wholeNumber(timeout, 'timeout') ?? 30_000,
     };
     const body = await bodyOf(json);
-    const answer = await withBroker(url, (broker) => broker.request(body, to));
+    const answer = await withBroker(url, (broker) => broker.request(body, to), { prefix });
     print(answer.body);
     return EXIT.ok;
   },

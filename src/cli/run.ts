@@ -24,7 +24,7 @@ With --metrics, http://host:port/metrics has one page of all workers for Prometh
     watch: { type: 'boolean', text: "start again when code in the file's folder changes" },
     metrics: {
       ...{ type: 'string', value: '[host:]port' },
-      text: 'serve metrics for Prometheus at /metrics, on all interfaces without a host',
+      text: 'metrics for Prometheus at /metrics; on all interfaces without a host',
     },
     url: { type: 'string', value: 'url', text: 'is REDIS_URL for the app' },
   },

@@ -13,9 +13,11 @@ let cli: CommandLine;
 beforeAll(async () => void (cli = await CommandLine.install()));
 afterAll(() => cli.remove());
 
+const DLQ = ['dlq ls', 'dlq show', 'dlq redrive', 'dlq remove'];
 const COMMANDS = [
-  ...['run', 'publish', 'request', 'ping'],
-  ...['dlq ls', 'dlq show', 'dlq redrive', 'dlq remove'],
+  ...['run', 'publish', 'request', 'ping', 'ls', 'top', 'peek', 'health'],
+  ...['groups ls', 'groups seek', 'groups rm'],
+  ...DLQ,
   ...['delayed ls', 'delayed cancel'],
 ];
 
@@ -47,7 +49,7 @@ describe('redstart --help', () => {
   it('of a family shows all its commands', async () => {
     const { code, stdout } = await inProcess(['dlq', '--help']);
     expect(code).toBe(0);
-    for (const name of COMMANDS.slice(4, 8)) expect(stdout).toContain(`redstart ${name} <address>`);
+    for (const name of DLQ) expect(stdout).toContain(`redstart ${name} <address>`);
   });
 
   it('is what no command at all gets, as a mistake', async () => {
@@ -68,7 +70,10 @@ describe('redstart --help', () => {
 describe('a mistake on the command line ends with 2 and says what was expected', () => {
   it.each<[args: string[], told: string]>([
     [['pulbish', 'x', '1'], "got 'pulbish', did you mean 'publish'?"],
-    [['frobnicate'], 'expected a command (new, run, publish, request, dlq, '],
+    [
+      ['frobnicate'],
+      'expected a command (new, run, publish, request, ls, top, peek, groups, dlq, ',
+    ],
     [['--url', 'x', 'ping'], 'expected a command (new, run'],
     [['dlq'], 'dlq: expected ls, show, redrive, remove, got nothing more'],
     [['dlq', 'redirve', 'x'], "got 'redirve', did you mean 'redrive'?"],

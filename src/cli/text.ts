@@ -1,0 +1,67 @@
+/** Characters that a terminal obeys, or that change the order of what is shown; line ends, too, where a text is one line. */
+const UNSAFE =
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu;
+
+/** A text from outside, for a terminal: what a terminal would obey is shown as an escape, `\u001b`. */
+export function visible(text: string): string {
+  return text.replaceAll(UNSAFE, escapeOf);
+}
+
+/** The same for a text of several lines. */
+export function visibleLines(text: string): string {
+  return text.replaceAll(UNSAFE, (character) =>
+    character === '\n' || character === '\t' ? character : escapeOf(character),
+  );
+}
+
+/** Columns that are as wide as their widest text, with two blanks between them. Those with numbers stand at the right. */
+export function columns(
+  rows: readonly (readonly (string | number | undefined)[])[],
+  width = Infinity,
+): string[] {
+  const texts = rows.map((row) => row.map((cell) => visible(String(cell ?? ''))));
+  const widths = (texts[0] ?? []).map((_, i) =>
+    Math.max(...texts.map((row) => widthOf(row[i] ?? ''))),
+  );
+  const hasNumbers = widths.map((_, i) => rows.some((row) => typeof row[i] === 'number'));
+  return texts.map((row) => {
+    const cells = row.map((cell, i) => {
+      const blanks = ' '.repeat((widths[i] as number) - widthOf(cell));
+      return hasNumbers[i] === true ? blanks + cell : cell + blanks;
+    });
+    return cut(cells.join('  ').trimEnd(), width);
+  });
+}
+
+const SEGMENTS = new Intl.Segmenter();
+
+/** What takes the room of two letters: Chinese, Japanese, Korean, most pictures. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
+
+/** The beginning of a text, `width` columns at most. */
+export function cut(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let beginning = '';
+  let left = width - 1;
+  for (const { segment } of SEGMENTS.segment(text)) {
+    left -= WIDE.test(segment) ? 2 : 1;
+    if (left < 0) break;
+    beginning += segment;
+  }
+  return width < 1 ? '' : `${beginning}…`;
+}
+
+/** The columns of a terminal that a text takes. */
+export function widthOf(text: string): number {
+  // The usual case, quickly.
+  if (/^[\u0020-\u02ff]*$/.test(text)) return text.length;
+  let length = 0;
+  for (const { segment } of SEGMENTS.segment(text)) length += WIDE.test(segment) ? 2 : 1;
+  return length;
+}
+
+function escapeOf(character: string): string {
+  return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`;
+}
