@@ -184,13 +184,17 @@ export type {
   RequestManyBody,
 } from './api/publisher-calls.ts';
 export type {
+  AnswersOptions,
   CallIdOptions,
   IdOfEach,
   IdOptions,
   NoChannelId,
   NoIdOptions,
   NoManyId,
+  NoOnceOptions,
+  OnceOptions,
 } from './api/identity.ts';
+export type { Answering, AnswerOptions, AnswerTo } from './api/answering.ts';
 export type { Mistake } from './internal/mistake.ts';
 export type { InputOf, OutputOf } from './message/schema.ts';
 

@@ -20,7 +20,8 @@ import type { Kind } from '../transport/address.ts';
 import { ACK_POLICIES, type AckPolicy } from './ack-policy.ts';
 import type { OneDestination } from './destination.ts';
 import { rate, type NoRatedOptions, type RatedOptions } from './rate.ts';
-import { DELIVERY, claim, type ClaimOptions, type DeliveryOptions } from './delivery.ts';
+import { ONCE, type NoOnceOptions, type OnceOptions } from './identity.ts';
+import { DELIVERY, claim, settling, type ClaimOptions, type DeliveryOptions } from './delivery.ts';
 
 export const ERROR_POLICIES = ['send', 'hide'] as const;
 
@@ -109,7 +110,7 @@ export interface NoBatchOptions {
 }
 
 /** For subscribers whose messages are not acknowledged. */
-export interface NoDeliveryOptions {
+export interface NoDeliveryOptions extends NoOnceOptions {
   retry?: Mistake<"'retry' needs a stream with 'group', or a list with 'reliable: true'">;
   deadLetter?: Mistake<"'deadLetter' needs a stream with 'group', or a list with 'reliable: true'">;
   pause?: Mistake<"'pause' needs a stream with 'group', or a list with 'reliable: true'">;
@@ -183,7 +184,7 @@ interface AnyListAddress<B extends boolean>
 }
 
 export interface ListAddress<B extends boolean = boolean>
-  extends AnyListAddress<B>, ListOptions, DeliveryOptions {}
+  extends AnyListAddress<B>, ListOptions, DeliveryOptions, OnceOptions {}
 
 /** A list whose items are gone as soon as they are read. */
 export interface PlainListAddress<B extends boolean = boolean>
@@ -199,7 +200,7 @@ interface AnyStreamAddress<B extends boolean>
 }
 
 export interface StreamAddress<B extends boolean = boolean>
-  extends AnyStreamAddress<B>, GroupOptions, DeliveryOptions, RatedOptions {}
+  extends AnyStreamAddress<B>, GroupOptions, DeliveryOptions, RatedOptions, OnceOptions {}
 
 /** A stream without a group: nothing is acknowledged. */
 export interface PlainStreamAddress<B extends boolean = boolean>
@@ -264,12 +265,20 @@ export type Excluded<A> = (A extends { readonly batch: true }
           | Mistake<"'pause' needs the ackPolicy 'nack-on-error', which delivers again">;
       }
     : unknown) &
+  (A extends { readonly once: number }
+    ? {
+        ackPolicy?:
+          | Exclude<AckPolicy, 'ack-first'>
+          | Mistake<"'once' remembers what was handled, and 'ack-first' acknowledges before">;
+      }
+    : unknown) &
   (A extends { readonly noAck: true }
     ? {
         retry?: Mistake<"'retry' cannot be combined with 'noAck'">;
         deadLetter?: Mistake<"'deadLetter' cannot be combined with 'noAck'">;
         pause?: Mistake<"'pause' cannot be combined with 'noAck'">;
         claim?: Mistake<"'claim' cannot be combined with 'noAck'">;
+        once?: Mistake<"'once' cannot be combined with 'noAck'">;
       }
     : unknown);
 
@@ -287,6 +296,8 @@ export const BATCHING = {
   maxWait: needs('batch', milliseconds, true),
 } satisfies Checks<BatchOptions>;
 
+const once = settling(ONCE, "a stream with 'group', or a list with 'reliable'");
+
 /** Every option of an address, for each kind. */
 export const ADDRESSES = {
   channel: {
@@ -298,6 +309,7 @@ export const ADDRESSES = {
     list: checkedByReader,
     reliable: flag,
     rate,
+    once,
     ...BATCHING,
     ...DELIVERY,
   } satisfies Checks<ListAddress>,
@@ -312,6 +324,7 @@ export const ADDRESSES = {
     claim,
     deleteOnAck: needs('group', flag),
     rate: needs('group', rate),
+    once,
     ...BATCHING,
     ...DELIVERY,
   } satisfies Checks<StreamAddress>,

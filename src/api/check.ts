@@ -81,7 +81,7 @@ export function consumerSpec(address: unknown): SubscriberSpec {
   const spec = subscriberSpec(address, undefined, 'subscribe');
   // What a contract says of its handlers is not for messages taken by hand.
   if (spec.contract !== undefined) {
-    const { batch: _, maxWait: __, ackPolicy: ___, ...options } = spec.options;
+    const { batch: _, maxWait: __, ackPolicy: ___, once: ____, ...options } = spec.options;
     return { ...spec, options };
   }
   const given: Readonly<Record<string, unknown>> = spec.options;

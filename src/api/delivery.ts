@@ -143,7 +143,8 @@ export const SHARED_DELIVERY = {
 
 export const claim = settling(claimOptions, "a stream with 'group'");
 
-function settling(check: Check, needed: string): Check {
+/** For options that only mean something where messages are acknowledged. */
+export function settling(check: Check, needed: string): Check {
   return (value, key, where, all) => {
     check(value, key, where, all);
     if (all['group'] !== undefined && all['noAck'] === true)

@@ -1,6 +1,6 @@
 /** Options by which a message or a call is sent, handled and answered once. */
 import { SetupError } from '../errors.ts';
-import { milliseconds, wrong, type Check } from '../internal/checks.ts';
+import { milliseconds, wrong, type Check, type Checks } from '../internal/checks.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import { MESSAGE_ID } from '../message/headers.ts';
 import { MAX_NAME } from '../message/message.ts';
@@ -96,3 +96,38 @@ const noId: Check = (_value, key, where) => {
 
 /** For calls with many answers. */
 export const NO_ID = { id: noId, idWindow: noId };
+
+/** How long answers are kept. */
+export interface AnswersOptions {
+  /**
+   * Milliseconds for which the answer of a call with an `id` is kept by the responder's server, for
+   * whoever asks again. 0: not at all. Default 600 000.
+   */
+  keep?: number;
+}
+
+export const ANSWERS = { keep: milliseconds } satisfies Checks<AnswersOptions>;
+
+/** Of subscribers whose messages are acknowledged. */
+export interface OnceOptions {
+  /**
+   * Milliseconds for which the ids of handled messages are remembered: a message whose id was handled
+   * is acknowledged unhandled (one script with the acknowledgement). For messages with an `id`, or with
+   * the header `message_id`; other messages and redriven dead letters are handled as usual. Default:
+   * nothing is remembered.
+   */
+  once?: number;
+}
+
+/** For subscribers whose messages are not acknowledged. */
+export interface NoOnceOptions {
+  once?: Mistake<"'once' needs a stream with 'group', or a list with 'reliable: true'">;
+}
+
+export const ONCE: Check = (value, key, where, all) => {
+  window(value, key, where, all);
+  if (all['ackPolicy'] !== 'ack-first') return;
+  throw new SetupError(
+    `${where}: '${key}' cannot be combined with the ackPolicy 'ack-first', which acknowledges before the message is handled: leave one of them out`,
+  );
+};

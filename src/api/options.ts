@@ -19,7 +19,7 @@ import { SHARED_DELIVERY, type DeliveryOptions } from './delivery.ts';
 import type { AckPolicy } from './ack-policy.ts';
 import type { Injections } from './inject.ts';
 import type { ErrorHandler } from './error-handlers.ts';
-import { window } from './identity.ts';
+import { ANSWERS, ONCE, window, type AnswersOptions } from './identity.ts';
 import type { Middleware } from './middleware.ts';
 import type { Message } from './message.ts';
 import type { Observer } from './observer.ts';
@@ -131,6 +131,7 @@ export interface BrokerOptions extends RouterOptions {
   gracefulTimeout?: number;
   /** Milliseconds in which the id of a message is known: the default of the publish option `idWindow`. Default 600 000. */
   idWindow?: number;
+  answers?: AnswersOptions;
   rpc?: RpcDefaults;
   /** See the whole life of messages: metrics, traces. More can be added by `broker.observe`. Default: none. */
   observers?: readonly Observer[];
@@ -150,6 +151,7 @@ export const BROKER = {
   maxBytes: count,
   gracefulTimeout: milliseconds,
   idWindow: window,
+  answers: options(ANSWERS),
   rpc: options(RPC),
   observers,
   control,
@@ -248,7 +250,7 @@ const HANDLER = {
 };
 
 /** For handlers alone, whatever the kind of address. */
-export const FOR_HANDLERS = { ...HANDLER, ...BATCHING };
+export const FOR_HANDLERS = { ...HANDLER, ...BATCHING, once: ONCE };
 
 const SUBSCRIBER = {
   ...HANDLER,

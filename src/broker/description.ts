@@ -66,6 +66,8 @@ export interface SubscriberDescription extends Place, Schemas {
     /** Milliseconds, `function`, or null for the default. */
     readonly backoff: number | 'function' | null;
   } | null;
+  /** Milliseconds for which the ids of handled messages are remembered; null: not at all. */
+  readonly once: number | null;
   readonly deadLetter: {
     readonly kind: Kind;
     readonly name: string;
@@ -146,6 +148,7 @@ function describeSubscriber(planned: Plan, member: Member): SubscriberDescriptio
               maxDeliveries: retry.maxDeliveries,
               backoff: typeof retry.backoff === 'function' ? 'function' : (retry.backoff ?? null),
             },
+      once: planned.once ?? null,
       deadLetter:
         deadLetter === undefined
           ? null

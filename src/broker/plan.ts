@@ -181,6 +181,7 @@ function makePlan(declaration: Declaration): Plan {
       needsAck(spec),
       prefix + spec.name,
     ),
+    once: options.once,
     noReply: options.noReply ?? false,
     errorPolicy: options.errorPolicy ?? defaults.errorPolicy ?? 'send',
     replies: options.replies ?? defaults.replies ?? 'any',

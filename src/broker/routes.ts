@@ -52,7 +52,7 @@ function route(
   const { address, errorPolicy, replies, name } = planned;
   const { options } = subscriber.spec;
   const { filter, schema, reply, inject, onError = [] } = options;
-  const { transport, inbox, answerLog, answerBundles, keptAnswers } = session;
+  const { transport, inbox, answerLog, answerBundles, keptAnswers, idCalls } = session;
   const middlewares = middlewaresOf(member);
   const consumers = consumersIn(middlewares);
   const innermost = senders.innermost === undefined ? [] : consumersIn([senders.innermost]);
@@ -74,6 +74,8 @@ function route(
       answerLog,
       answerBundles,
       keptAnswers,
+      idCalls,
+      keep: senders.keep,
       middlewares: senders.publishing(middlewares),
       observers,
       hidesErrors: errorPolicy === 'hide',

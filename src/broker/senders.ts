@@ -1,4 +1,5 @@
 import type { Observers } from '../api/observer.ts';
+import type { AnswersOptions } from '../api/identity.ts';
 import { publishersIn, type Middleware, type PublishMiddleware } from '../api/middleware.ts';
 import { defaultCodec, type Codec } from '../message/codec.ts';
 import { Encoder } from '../message/encoder.ts';
@@ -8,6 +9,9 @@ import type { Session } from '../rpc/session.ts';
 
 /** The default of `idWindow`: ten minutes. */
 const ID_WINDOW = 600_000;
+
+/** The default of `answers.keep`: ten minutes. */
+const KEEP = 600_000;
 
 /** The default of `maxBytes`. */
 const MAX_BYTES = 16 * 2 ** 20;
@@ -26,6 +30,7 @@ export interface SendersOptions extends Formats {
   readonly maxBytes?: number;
   /** Milliseconds in which the id of a message is known. */
   readonly idWindow?: number;
+  readonly answers?: AnswersOptions;
   readonly observers: Observers;
 }
 
@@ -35,10 +40,13 @@ export class Senders {
   innermost: Middleware | undefined;
   readonly codec: Codec;
   readonly format: MessageFormat;
+  /** Milliseconds for which the answer of a call with an id is kept. */
+  readonly keep: number;
   readonly #options: SendersOptions;
 
   constructor(options: SendersOptions) {
     this.#options = options;
+    this.keep = options.answers?.keep ?? KEEP;
     this.codec = options.codec ?? defaultCodec;
     this.format = options.format ?? binaryFormat;
   }

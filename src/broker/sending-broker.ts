@@ -1,3 +1,4 @@
+import type { Answering } from '../api/answering.ts';
 import type { Contract } from '../api/contract.ts';
 import type { Destination } from '../api/destination.ts';
 import type { EveryOptions, Repeated } from '../api/every.ts';
@@ -9,7 +10,7 @@ import type { Repeats } from './repeats.ts';
 import { Router } from './router.ts';
 
 /** The sending half of a broker. */
-export abstract class SendingBroker extends Router implements Publishing {
+export abstract class SendingBroker extends Router implements Publishing, Answering {
   /** @internal */
   protected abstract readonly sender: Sender;
   /** @internal */
@@ -32,6 +33,9 @@ export abstract class SendingBroker extends Router implements Publishing {
 
   readonly gather: Publishing['gather'] = (body: unknown, to: unknown, more?: object) =>
     this.sender.gather(body, to, more);
+
+  readonly answer: Answering['answer'] = (id: string, of: unknown, more?: object) =>
+    this.sender.answer(id, of, more);
 
   /** Collects messages for any addresses, to be sent in one round trip by its `send()`. */
   readonly pipeline = (options?: PublishPipelineOptions): PublishPipeline =>

@@ -1,5 +1,6 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { settledWithin } from '../internal/deferred.ts';
+import type { Handled } from '../transport/marks.ts';
 import type { Backlog, Delivery, IsFull, Source } from '../transport/source.ts';
 
 /** Collects deliveries until a batch is full, but at most `maxWait` milliseconds after its first delivery. */
@@ -68,8 +69,8 @@ export class BatchSource implements Source {
     return this.#inner.giveBack(deliveries);
   }
 
-  ack(delivery: Delivery): Promise<void> | undefined {
-    return this.#inner.ack(delivery);
+  ack(delivery: Delivery, handled?: Handled): Promise<void> | undefined {
+    return this.#inner.ack(delivery, handled);
   }
 
   nack(delivery: Delivery, delay: number, isCounted?: boolean): void {

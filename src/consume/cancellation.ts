@@ -1,6 +1,7 @@
 import { CancelledError } from '../errors.ts';
 import { clearTimer, setTimer, unixTime } from '../internal/clock.ts';
 import type { Cancellations } from '../rpc/responder/cancellations.ts';
+import { idOfCall } from '../rpc/responder/id-calls.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { HandlerContext } from './context.ts';
 
@@ -26,6 +27,8 @@ export class Cancellation {
     // A batch has many callers, and no single one of them can cancel it.
     if (context.messages.length > 1) return;
     const { deadline, message } = context;
+    // A caller that leaves asks for the answer again.
+    if (idOfCall(message) !== undefined) return;
     if (deadline === undefined && !Replier.isCall(message)) return;
     this.#calls.allow(message, controller);
     if (deadline === undefined) return;

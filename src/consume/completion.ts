@@ -8,6 +8,7 @@ import {
 } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import { bodyOf, isResponse } from '../message/response.ts';
+import type { IdCalls } from '../rpc/responder/id-calls.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Breaker } from './breaker.ts';
@@ -23,6 +24,7 @@ export interface CompletionOptions {
   readonly name: () => string;
   readonly noReply: boolean;
   readonly settler: Settler;
+  readonly idCalls: IdCalls;
   readonly observers: Observers;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
   readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
@@ -53,8 +55,10 @@ export class Completion {
     this.#log(attempt, outcome, decision);
     const [final, answer] = this.#answer(attempt, outcome, decision);
     const isForwarded = forwards(attempt, final);
-    if (answer === undefined && !isForwarded)
+    if (answer === undefined && !isForwarded) {
+      if (attempt.isClaimed) this.#release(attempt, final);
       return this.#settle(attempt, final, final === outcome ? decision : undefined);
+    }
     this.#finishing++;
     void this.#finishLater(attempt, final, answer, isForwarded);
     if (this.#finishing < MAX_FINISHING) return undefined;
@@ -80,6 +84,22 @@ export class Completion {
     void this.#deliver(attempt, refuse());
   }
 
+  /** Tells a caller why its request is not handled. */
+  async refuse(attempt: Attempt, error: Error): Promise<void> {
+    const refused = this.#refuse(attempt, error);
+    if (refused !== undefined) await this.#deliver(attempt, refused);
+  }
+
+  /** The id of a call that was not answered is free again. */
+  #release({ message, context, delivery }: Attempt, final: Outcome): void {
+    const { how } = this.#settler.decide(final, message, delivery);
+    const comesAgain =
+      context.settlements === undefined
+        ? how === 'nack' || how === 'pending'
+        : context.settlementOf(message) === 'nack';
+    this.#options.idCalls.release(message, comesAgain);
+  }
+
   /** Settles after the answer is out: a crash between the two repeats the work, and loses none. */
   async #finishLater(
     attempt: Attempt,
@@ -95,6 +115,7 @@ export class Completion {
       }
       if (isForwarded && final.kind === 'ok') final = await this.#forward(attempt, final);
       if (this.#settler.needsAck) await this.#settle(attempt, final);
+      if (attempt.isClaimed) this.#release(attempt, final);
     } catch (error) {
       this.#options.log('error', attempt.message, error, 'the message could not be settled');
     }

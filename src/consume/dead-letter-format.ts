@@ -218,7 +218,8 @@ function addReply(headers: Record<string, string>, place: string | undefined): v
 
 /** What is sent back begins another trace. One that is in no trace is sent back byte for byte. */
 function markRedriven(headers: Record<string, string>): void {
-  if (headers[names.TRACE] !== undefined) headers[names.REDRIVEN] = '1';
+  const matters = headers[names.TRACE] !== undefined || headers[names.MESSAGE_ID] !== undefined;
+  if (matters) headers[names.REDRIVEN] = '1';
 }
 
 /** Whether a message came as bytes that are no frame. */

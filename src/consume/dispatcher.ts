@@ -13,6 +13,7 @@ import { FOR_KEY, ReceivedMessage, type MessageSource } from '../message/message
 import { bodyOf } from '../message/response.ts';
 import { validateBody, type Validate } from '../message/schema.ts';
 import { runWithParent } from '../rpc/parent.ts';
+import { idOfCall } from '../rpc/responder/id-calls.ts';
 import type { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
@@ -88,6 +89,8 @@ export interface Attempt {
   route: Route | undefined;
   /** The caller has its answer already: it was a stream. */
   isAnswered: boolean;
+  /** A call with an id, whose mark is held here until it is answered. */
+  isClaimed: boolean;
   /** When its handling began, in monotonic milliseconds; 0 while nobody observes. */
   startedAt: number;
   /** Set as soon as it is known: right at the start where the message is not to be handled. */
@@ -132,7 +135,9 @@ export class Dispatcher {
     // Only callers wait, so only their messages can come too late.
     const deadline = message.replyTo === undefined ? undefined : this.#here(message.deadline);
     const { expires } = message;
-    const context = new HandlerContext(host, [message], [delivery], path, deadline);
+    // Work for a call with an id goes on when nobody waits: its answer is kept.
+    const end = deadline !== undefined && idOfCall(message) !== undefined ? undefined : deadline;
+    const context = new HandlerContext(host, [message], [delivery], path, end);
     let outcome: Outcome | undefined;
     if ((match !== undefined && path === undefined) || this.#isForAnother(message))
       outcome = SKIPPED;
@@ -146,6 +151,7 @@ export class Dispatcher {
       replier: this.first.replier,
       route: undefined,
       isAnswered: false,
+      isClaimed: false,
       startedAt: 0,
       outcome,
     };

@@ -25,6 +25,8 @@ export interface ReadingPlan {
   readonly retry: Retries | undefined;
   readonly deadLetter: Target | undefined;
   readonly pause: Pause | undefined;
+  /** Milliseconds for which handled ids are remembered; undefined: not at all. */
+  readonly once: number | undefined;
   /** Milliseconds for a handler; undefined: no limit. */
   readonly timeout: number | undefined;
   readonly concurrency: number;

@@ -7,14 +7,14 @@ import type { Logger } from '../internal/logger.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY } from '../message/message.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Delivery, Source } from '../transport/source.ts';
+import type { Admission } from './admission.ts';
 import { BatchSource } from './batch-source.ts';
 import { Breaker } from './breaker.ts';
 import { Cancellation } from './cancellation.ts';
-import { Completion } from './completion.ts';
+import type { Completion } from './completion.ts';
 import { takeByHand } from './by-hand.ts';
 import { Consumer, type ConsumerOptions } from './consumer.ts';
 import type { Chosen, ContextHost, HandlerContext } from './context.ts';
-import { DeadLetters } from './dead-letters.ts';
 import { isAsyncIterable } from '../internal/promises.ts';
 import { Dispatcher, type Attempt, type Routes } from './dispatcher.ts';
 import { emitHandled } from './handled-event.ts';
@@ -25,7 +25,8 @@ import type { Environment, ReadingPlan } from './reading-plan.ts';
 import { settleByWord } from './own-word.ts';
 import { rescue } from './rescue.ts';
 import { emitBreaker, messageLog, sourceReport } from './reports.ts';
-import { Settler, type Log, type Settlement } from './settlement.ts';
+import { partsFor } from './parts.ts';
+import type { Log, Settlement, Settler } from './settlement.ts';
 import { Subscription } from './subscription.ts';
 import { itemsWithinTime, stageOf, withinTime, type TimeLimit } from './time-limit.ts';
 import type { Vitals } from './vitals.ts';
@@ -47,6 +48,8 @@ export class RunningSubscriber implements ContextHost {
   readonly #breaker: Breaker | undefined;
   #settler!: Settler;
   #completion!: Completion;
+  /** Undefined where no id of a message matters: on channels. */
+  #admission: Admission | undefined;
   #subscription: Subscription | undefined;
   /** Undefined without `ordered`. */
   #inLanes: InLanes | undefined;
@@ -226,6 +229,8 @@ export class RunningSubscriber implements ContextHost {
   /** One message: open → admit → handle → finish. Synchronous where all of it is. */
   #process([delivery]: Delivery[]): Promise<void> | undefined {
     const attempt = this.#begin(delivery as Delivery);
+    const admitted = this.#admission?.admit(attempt);
+    if (admitted !== undefined) return this.#handleAdmitted(attempt, admitted);
     const { message } = attempt;
     const { replyTo } = message;
     const call = replyTo === undefined ? undefined : message.header(CALL_KEY);
@@ -255,7 +260,9 @@ export class RunningSubscriber implements ContextHost {
   }
 
   async #processTogether(deliveries: Delivery[]): Promise<void> {
-    const batch = deliveries.map((delivery) => this.#begin(delivery));
+    const opened = deliveries.map((delivery) => this.#begin(delivery));
+    const batch = (await this.#admission?.admitted(opened)) ?? opened;
+    if (batch.length === 0) return;
     let acknowledged: Promise<void> | undefined;
     for (const { delivery } of batch)
       acknowledged = this.#settler.ackFirst(delivery) ?? acknowledged;
@@ -285,6 +292,10 @@ export class RunningSubscriber implements ContextHost {
     else if (noReply)
       this.#completion.decline(attempt, new NoReplyError(`${name()} never answers (noReply)`));
     return attempt;
+  }
+
+  async #handleAdmitted(attempt: Attempt, admitted: Promise<boolean>): Promise<void> {
+    if (await admitted) await this.#admission?.run(attempt, () => this.#handle(attempt));
   }
 
   #handle(attempt: Attempt): Promise<void> | undefined {
@@ -349,30 +360,17 @@ export class RunningSubscriber implements ContextHost {
 
   /** From now on messages of this source are settled and answered here. */
   #attach(source: Source): void {
-    const { source: from, ackPolicy, retry, deadLetter, noReply } = this.#plan;
-    const { format, name, isLastResort, onExpired } = this.#environment;
-    const group = from.kind === 'stream' ? from.group : undefined;
-    const log = this.#log;
-    this.#settler = new Settler({
+    const { settler, completion, admission } = partsFor(
       source,
-      policy: ackPolicy,
-      noReply,
-      retry,
-      deadLetters: deadLetter && new DeadLetters(this.session.transport, deadLetter, format, group),
-      observers: this.#observers,
-      log,
-      report: this.#environment.report,
-    });
-    this.#completion = new Completion({
-      name,
-      noReply,
-      settler: this.#settler,
-      observers: this.#observers,
-      isLastResort,
-      onExpired,
-      log,
-      breaker: this.#breaker,
-    });
+      this.#plan,
+      this.#environment,
+      this.session,
+      this.#log,
+      this.#breaker,
+    );
+    this.#settler = settler;
+    this.#completion = completion;
+    this.#admission = admission;
   }
 
   async #stop(patience: number): Promise<void> {

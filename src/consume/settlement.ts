@@ -10,6 +10,7 @@ import { Replier } from '../rpc/responder/replier.ts';
 import { describe } from '../transport/address.ts';
 import type { Delivery, Report, Source } from '../transport/source.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { Once } from './once.ts';
 import { givenUp, type Outcome } from './outcome.ts';
 
 /** Repeated deliveries, as a subscriber is to make them. */
@@ -27,7 +28,7 @@ export type Settlement = 'ack' | 'nack' | 'reject';
 /** What becomes of a delivery. */
 export type Decision =
   /** Acknowledged (XACK, LREM). */
-  | { readonly how: 'ack' }
+  | { readonly how: 'ack'; readonly isHandled?: boolean }
   /** Delivered again after `delay` milliseconds. One that is not counted leaves `deliveryCount` as it is. */
   | { readonly how: 'nack'; readonly delay: number; readonly isCounted: boolean }
   /** Sent to the dead letters, where there are any, and acknowledged. */
@@ -36,10 +37,14 @@ export type Decision =
   | { readonly how: 'pending' };
 
 const ACK: Decision = { how: 'ack' };
+/** By success, so that a subscriber with `once` remembers it. */
+const HANDLED: Decision = { how: 'ack', isHandled: true };
 const PENDING: Decision = { how: 'pending' };
 
 export interface SettlerOptions {
   readonly source: Source;
+  /** Undefined where no message is handled once. */
+  readonly once: Once | undefined;
   readonly policy: AckPolicy;
   readonly noReply: boolean;
   readonly retry: Retries | undefined;
@@ -127,7 +132,8 @@ export class Settler {
     // Nobody handles it, now or later: left pending, it would go round for ever.
     if (outcome.kind === 'skipped' || outcome.kind === 'expired') return ACK;
     if (policy === 'manual') return PENDING;
-    if (outcome.kind !== 'failed' || policy === 'ack' || policy === 'ack-first') return ACK;
+    if (outcome.kind !== 'failed') return HANDLED;
+    if (policy === 'ack' || policy === 'ack-first') return ACK;
     const { error } = outcome;
     if (error instanceof Retry) return this.#later(delivery, error.after);
     const isCall = this.answersCaller(message);
@@ -143,7 +149,7 @@ export class Settler {
 
   /** What the user's own word means for a delivery. */
   decideBy(how: Settlement, delivery: Delivery, after: number | undefined): Decision {
-    if (how === 'ack') return ACK;
+    if (how === 'ack') return HANDLED;
     if (how === 'reject') return { how: 'bury', error: new RejectedError() };
     if (after !== undefined) return this.#later(delivery, after);
     const { retry } = this.#options;
@@ -165,6 +171,10 @@ export class Settler {
       const how = decision.how === 'bury' ? 'reject' : decision.how;
       observers.emit('settled', { subscriber, message, how });
     }
+    const { once } = this.#options;
+    if (decision.how === 'ack' && decision.isHandled === true)
+      return this.#source.ack(delivery, once?.handled(delivery));
+    once?.free(delivery);
     if (decision.how === 'ack') return this.#source.ack(delivery);
     if (decision.how === 'bury')
       return this.#bury(subscriber, message, delivery, failure ?? givenUpBy(decision.error));

@@ -13,6 +13,7 @@ import {
   KEY,
   MESSAGE_ID,
   NAME,
+  REDRIVEN,
   REPLY_KIND,
   REPLY_TO,
   SEQUENCE,
@@ -170,5 +171,6 @@ export const GATHER_KEY: HeaderKey = key(GATHER, MAX_WORD);
 export const NAME_KEY: HeaderKey = key(NAME, MAX_NAME);
 export const FOR_KEY: HeaderKey = key(FOR, MAX_NAME);
 const KEY_KEY: HeaderKey = key(KEY, MAX_NAME);
+export const REDRIVEN_KEY: HeaderKey = key(REDRIVEN, MAX_WORD);
 export const MESSAGE_ID_KEY: HeaderKey = key(MESSAGE_ID, MAX_NAME);
 const EXPIRES_KEY: HeaderKey = key(EXPIRES, MAX_WORD);

@@ -27,7 +27,7 @@ import {
 } from '../internal/checks.ts';
 import { key, type Key } from './keys.ts';
 import type { Extras, TURN } from '../message/extras.ts';
-import type { HeadersInput } from '../message/headers.ts';
+import { MESSAGE_ID, type HeadersInput } from '../message/headers.ts';
 import type { Schema } from '../message/schema.ts';
 
 /** All options of one message or call, with its destination. */
@@ -184,6 +184,12 @@ export function timeLeft(timeout: number | null, deadline: number | undefined): 
 export function checkCall(options: AnyOptions, verb: string): void {
   if (verb === 'request' && options.rpc !== undefined) {
     throw new SetupError("request: leave 'rpc' out: a request is always a call");
+  }
+  const { headers: given } = options;
+  if (given !== undefined && given[MESSAGE_ID] !== undefined) {
+    throw new SetupError(
+      `${verb}: the header '${MESSAGE_ID}' of a call is the system's: use the option 'id'`,
+    );
   }
   if (options.replyTo !== undefined) {
     throw new SetupError(

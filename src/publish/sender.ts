@@ -11,6 +11,7 @@ import { observed, observedStream } from '../rpc/observed.ts';
 import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
+import { answerOf } from './answers.ts';
 import {
   GATHER_CHECKS,
   STREAM_CHECKS,
@@ -80,6 +81,10 @@ export class Sender implements Publishing {
 
   request(body: unknown, to: unknown, more?: object): Promise<never> {
     return asDeclared(this.#publishOrCall('request', body, to, more, parentMessage()));
+  }
+
+  answer(id: unknown, of: unknown, more?: object): Promise<never> {
+    return asDeclared(answerOf(this.#options, id, of, more));
   }
 
   publishBatch(bodies: readonly unknown[], to: unknown, more?: object): Promise<never> {
@@ -269,23 +274,13 @@ export class Sender implements Publishing {
   ): Promise<unknown> {
     const verb = 'gather';
     const options = checked(optionsOf(to, verb, more), verb, GATHER_CHECKS);
-    if (isContract(to)) {
-      await checkBody(to, body);
-      return withDeclaredErrors(to, await this.#gatherFrom(body, options, parent));
-    }
-    return this.#gatherFrom(body, options, parent);
-  }
-
-  async #gatherFrom(
-    body: unknown,
-    options: AnyOptions,
-    parent: ParentMessage | undefined,
-  ): Promise<unknown> {
-    const verb = 'gather';
+    const contract = isContract(to) ? to : undefined;
+    if (contract !== undefined) await checkBody(contract, body);
     const session = await this.#options.session();
     const call = this.#callCommand(verb, body, options, parent);
     const command: GatherCommand = { ...call, max: options.max ?? Infinity };
-    return this.#send(session, command);
+    const result = await this.#send(session, command);
+    return contract === undefined ? result : withDeclaredErrors(contract, result);
   }
 
   #command(

@@ -12,6 +12,7 @@ import { Inbox } from './inbox.ts';
 import { AnswerBundles } from './responder/answer-bundles.ts';
 import { AnswerLog } from './responder/answer-log.ts';
 import { Cancellations } from './responder/cancellations.ts';
+import { IdCalls } from './responder/id-calls.ts';
 import { KeptAnswers } from './responder/kept-answers.ts';
 import { StreamAnswers } from './responder/stream-answers.ts';
 
@@ -25,6 +26,7 @@ export interface Session {
   readonly answerLog: AnswerLog;
   readonly answerBundles: AnswerBundles;
   readonly keptAnswers: KeptAnswers;
+  readonly idCalls: IdCalls;
   readonly streamAnswers: StreamAnswers;
   /** Ends all calls with a `BrokerClosedError` and leaves the inbox. The transport stays open. */
   close(): Promise<void>;
@@ -48,6 +50,7 @@ export function openSession(
   const answerLog = new AnswerLog(transport, inbox, gapChannel, report);
   const answerBundles = new AnswerBundles(transport, inbox);
   const keptAnswers = new KeptAnswers(transport, inbox);
+  const idCalls = new IdCalls(transport, answerLog, keptAnswers, report);
   const cancellations = new Cancellations(transport, inbox, report);
   const streamAnswers = new StreamAnswers(inbox, report);
 
@@ -97,6 +100,7 @@ export function openSession(
     answerLog,
     answerBundles,
     keptAnswers,
+    idCalls,
     streamAnswers,
     close,
   };

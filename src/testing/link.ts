@@ -1,6 +1,7 @@
 import { monotonicTime } from '../internal/clock.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import type { Gate, Subscription } from '../transport/memory/gate.ts';
+import type { Handled } from '../transport/marks.ts';
 import type { Backlog, Delivery, IsFull, Source } from '../transport/source.ts';
 
 /**
@@ -104,9 +105,9 @@ class LinkedSource implements Source {
     return this.#inner.giveBack(deliveries);
   }
 
-  ack(delivery: Delivery): Promise<void> | undefined {
+  ack(delivery: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#link.activity++;
-    return this.#inner.ack(delivery);
+    return this.#inner.ack(delivery, handled);
   }
 
   nack(delivery: Delivery, delay: number, isCounted?: boolean): void {

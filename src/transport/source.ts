@@ -2,6 +2,7 @@ import { SetupError } from '../errors.ts';
 import type { Delivery } from './delivery.ts';
 import type { Lanes } from './lanes.ts';
 import type { Rate } from './rate.ts';
+import type { Handled } from './marks.ts';
 
 export type { Delivery } from './delivery.ts';
 
@@ -66,8 +67,9 @@ export interface Source {
    * Acknowledges a delivery; undefined where nothing is acknowledged, or it is not held any more.
    * Resolves when the server has been told; a refusal is reported once, and it is told again until it
    * accepts. Never rejects, and stays pending where the connection ends before.
+   * With `handled`, the same script remembers that the message was handled.
    */
-  ack(delivery: Delivery): Promise<void> | undefined;
+  ack(delivery: Delivery, handled?: Handled): Promise<void> | undefined;
   /**
    * Delivers again after `delay` milliseconds, counted once more; with `isCounted` false the delivery that
    * was refused does not count. A long delay (groups: above `minIdle` or a minute, lists: above `expiry`),

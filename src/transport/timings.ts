@@ -110,6 +110,11 @@ export interface Timings {
   /** How long a message is put off that the server refuses to send. */
   readonly refusedPause: number;
 
+  // Ids
+
+  /** How long whoever handles a message with an id is known to live; a third of it is between two renewals. */
+  readonly lease: number;
+
   // What the server has refused
 
   /** Shortest pause before a command about a delivery (acknowledgement, retry, parking) is sent again. */
@@ -158,6 +163,7 @@ export const TIMINGS: Timings = {
   delayedPoll: 5_000,
   storeLease: 1_000,
   refusedPause: 60_000,
+  lease: 30_000,
   insistMin: 100,
   insistMax: 3_000,
 };

@@ -1,5 +1,5 @@
 import type { Target } from './address.ts';
-import type { Once } from './marks.ts';
+import type { Marks, Once } from './marks.ts';
 import type { Sources } from './source.ts';
 import type { Store } from './store.ts';
 import type { Later, Timed, Turn } from './timed.ts';
@@ -11,6 +11,8 @@ export interface Transport extends Sources, Store {
   readonly downFor: number;
   /** False where a channel's receivers cannot be counted: a cluster's PUBLISH counts one node's. See {@link counts}. */
   readonly countsReceivers: boolean;
+  /** What is remembered of messages that are handled once, and of calls that are answered once. */
+  readonly marks: Marks;
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */
   connect(): Promise<void>;
   /** Calls `listener` when the connection is lost, and when it is up again. */

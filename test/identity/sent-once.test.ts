@@ -293,7 +293,7 @@ it(
     const cutting = setInterval(() => {
       cuts++;
       proxy.cut();
-    }, 40);
+    }, 100);
     let next = 0;
     const results = new Map<number, Set<string>>();
     const work = async (): Promise<void> => {

@@ -79,6 +79,10 @@ export async function contracts(): Promise<void> {
   expectTypeOf(await broker.publishBatch([order], queued)).toEqualTypeOf<number>();
   expectTypeOf(await broker.publish(order, queued, { headers: {} })).toEqualTypeOf<number>();
   expectTypeOf(await broker.publish(order, queued, { id: 'x' })).toEqualTypeOf<string>();
+  expectTypeOf(await broker.answer('x', place)).toEqualTypeOf<Parsed>();
+  expectTypeOf(await broker.answer('x', { list: 'a' })).toEqualTypeOf<unknown>();
+  const fitting = broker.answer('x', { stream: 'a', reply: Order });
+  expectTypeOf(await fitting).toEqualTypeOf<Parsed>();
   const skus = broker.publishBatch([order], queued, { id: ({ sku }) => sku });
   expectTypeOf(await skus).toEqualTypeOf<string[]>();
 

@@ -350,6 +350,24 @@ export async function contracts(): Promise<void> {
   await broker.publish('a', lines);
   // @ts-expect-error: the contract is answered once
   broker.requestMany({ sku: 'a', quantity: 1 }, place);
+  // @ts-expect-error: a channel keeps no answers
+  await broker.answer('x', { channel: 'a' });
+  // @ts-expect-error: an event is not answered
+  await broker.answer('x', placed);
+  // @ts-expect-error: an answer in many parts is not kept
+  await broker.answer('x', rpc({ list: 'a' }, { request: Order, reply: Order, many: true }));
+  // @ts-expect-error: 'ack-first' acknowledges before anything was handled
+  broker.subscriber({ list: 'a', reliable: true, once: 5, ackPolicy: 'ack-first' }, handle);
+  // @ts-expect-error: a plain list acknowledges nothing
+  broker.subscriber({ list: 'a', once: 5 }, handle);
+  // @ts-expect-error: nor does a stream without a group
+  broker.subscriber({ stream: 'a', once: 5 }, handle);
+  // @ts-expect-error: nor does a channel
+  broker.subscriber({ channel: 'a', once: 5 }, handle);
+  // @ts-expect-error: nor does a group with noAck
+  broker.subscriber({ stream: 'a', group: 'g', noAck: true, once: 5 }, handle);
+  // @ts-expect-error: messages that are taken by hand have no handler
+  await broker.subscribe({ list: 'a', reliable: true, once: 5 });
   const asked = rpc('a', { request: z.string(), reply: z.string() });
   // @ts-expect-error: a channel remembers no ids
   await broker.publish('a', { channel: 'a', id: 'x' });

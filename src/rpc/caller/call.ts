@@ -18,6 +18,8 @@ export interface CallCommand extends PublishCommand {
   readonly whole: boolean;
   /** Have the answer sent to a channel that only this call listens to. */
   readonly dedicated: boolean;
+  /** Sends no request: asks for the answer of a call with the same id, which runs or has ended. */
+  readonly asks?: boolean;
 }
 
 /**

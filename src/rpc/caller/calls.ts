@@ -9,16 +9,18 @@ import { Deadlines } from '../../internal/deadlines.ts';
 import { offAbort, onAbort } from '../../internal/signals.ts';
 import { extraHeaders } from '../../message/extras.ts';
 import { CALL, DEADLINE } from '../../message/headers.ts';
-import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
+import { CALL_KEY, FROM_KEY, STATUS_KEY, type ReceivedMessage } from '../../message/message.ts';
 import { binaryFormat } from '../../message/format.ts';
 import { validateBody, type Validate } from '../../message/schema.ts';
 import { describe } from '../../transport/address.ts';
 import type { Report } from '../../transport/source.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
+
 import type { GapChannel } from '../gap-channel.ts';
 import { Readership } from './readership.ts';
 import type { Inbox } from '../inbox.ts';
 import { errorIn } from '../remote-error.ts';
+import { askFor, notKnown, openAnswer } from './asked.ts';
 import type { CallCommand, WaitingCall } from './call.ts';
 import { PendingCall, type CallOwner, type CallTable, type OwnReply } from './call-table.ts';
 
@@ -150,8 +152,27 @@ export class Calls implements CallOwner {
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 
+  /**
+   * Asks for the answer of a call with an id: takes the kept one, or has the call answered when its
+   * handler is done. A call that asks for nothing else fails where nothing is known.
+   */
+  async ask(call: PendingCall): Promise<void> {
+    const { to, extras, encoder, asks } = call.command;
+    const found = await askFor(this.#transport, call, this.#inbox.address.name);
+    if (found === undefined || !this.#table.has(call)) return;
+    if (found.state === 'answered') {
+      const message = openAnswer(found.answer, to, encoder);
+      this.answer(call, message, message.header(STATUS_KEY) === 'error' ? 'error' : 'value');
+    } else if (asks === true && found.state !== 'joined')
+      this.fail(call, notKnown(to, extras, found));
+  }
+
   #send(call: PendingCall): void {
     if (!this.#table.has(call)) return; // ended while the inbox was being confirmed
+    if (call.command.asks === true) {
+      this.ask(call).catch((error: unknown) => call.refused(error));
+      return;
+    }
     try {
       this.#transport.post(call.command.to, this.frame(call, {}), call);
     } catch (error) {

@@ -63,6 +63,7 @@ export class Recovery {
       for (const call of this.#table.all()) call.interrupted();
       await this.#collect();
       await this.#askFor(this.#table.pending());
+      await Promise.all(this.#table.pending().map((call) => this.#calls.ask(call)));
       this.gap();
     });
   }

@@ -1,6 +1,6 @@
 import { EncodeError, messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
-import { CALL_KEY, type ReceivedMessage } from '../../message/message.ts';
+import type { Asker } from '../../transport/marks.ts';
 import type { Transport } from '../../transport/transport.ts';
 import { keptAnswersKey, type Inbox } from '../inbox.ts';
 
@@ -15,6 +15,9 @@ const MAX_BYTES = 64 * 2 ** 20;
  * one subscriber (`client-output-buffer-limit pubsub`) and cuts it off beyond.
  */
 export const LARGE = 4 * 2 ** 20;
+
+/** A caller that an answer is kept for. */
+type Waiting = Pick<Asker, 'replyTo' | 'call' | 'deadline'>;
 
 /**
  * Answers under a key beside their caller's inbox, from where the caller collects them: those that
@@ -33,7 +36,7 @@ export class KeptAnswers {
   }
 
   /** Keeps an answer that reached nobody until the call's deadline (RPUSH, PEXPIRE). Rejects where too much is kept already. */
-  async keep(message: ReceivedMessage, frame: Uint8Array): Promise<void> {
+  async keep(asker: Waiting, frame: Uint8Array): Promise<void> {
     const now = monotonicTime();
     if (now - this.#since > MAX_LIFE) {
       this.#since = now;
@@ -42,13 +45,13 @@ export class KeptAnswers {
     if (this.#bytes + frame.length > MAX_BYTES)
       throw new Error(`more than ${MAX_BYTES} bytes of answers reached nobody within a minute`);
     this.#bytes += frame.length;
-    await this.#keep(message, frame);
+    await this.#keep(asker, frame);
   }
 
   /** Has the caller collect a large answer; resolves with the number of receivers of that notice. */
-  async send(message: ReceivedMessage, frame: Uint8Array): Promise<number> {
+  async send(asker: Waiting, frame: Uint8Array): Promise<number> {
     try {
-      return await this.#keep(message, frame);
+      return await this.#keep(asker, frame);
     } catch (cause) {
       throw new EncodeError(
         `an answer of ${frame.length} bytes could not be kept for its caller: ${messageOf(cause)}`,
@@ -57,16 +60,14 @@ export class KeptAnswers {
     }
   }
 
-  async #keep(message: ReceivedMessage, frame: Uint8Array): Promise<number> {
-    const { replyTo = '', deadline } = message;
-    const call = message.header(CALL_KEY);
+  async #keep({ replyTo, call, deadline }: Waiting, frame: Uint8Array): Promise<number> {
     const home = this.#inbox.homeOf(replyTo);
     const life =
       deadline === undefined
         ? MAX_LIFE
         : Math.min(deadline - this.#transport.timed.clock.now(), MAX_LIFE);
     // Nothing is written beside any other name: it might be a key of somebody else's.
-    if (home === undefined || call === undefined || life <= 0) return 0;
+    if (home === undefined || life <= 0) return 0;
     await this.#transport.keep(keptAnswersKey(home), frame, Math.ceil(life));
     // A caller that reconnected before this was kept has collected already: it is notified to do so again.
     return this.#inbox.notify(home, 'kept', call);

@@ -1,6 +1,6 @@
 import type { Observers } from '../../api/observer.ts';
 import { Sparing } from '../../internal/sparing.ts';
-import { ExpiredError, NoMatchingHandlerError, NoReplyError } from '../../errors.ts';
+import { ExpiredError, NoMatchingHandlerError, NoReplyError, RpcError } from '../../errors.ts';
 import { CALL, FROM, SEQUENCE, STATUS } from '../../message/headers.ts';
 import { logFields } from '../../message/log-fields.ts';
 import {
@@ -16,10 +16,12 @@ import {
   type PublishMiddleware,
 } from '../../api/middleware.ts';
 import type { Encoder, ExtraHeaders } from '../../message/encoder.ts';
+import type { MessageFormat } from '../../message/format.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { Report } from '../../transport/source.ts';
 import type { AnswerBundles } from './answer-bundles.ts';
 import { KEPT, type AnswerLog } from './answer-log.ts';
+import type { IdCalls } from './id-calls.ts';
 import { LARGE, type KeptAnswers } from './kept-answers.ts';
 import type { Inbox, Status } from '../inbox.ts';
 import { observed } from '../observed.ts';
@@ -33,6 +35,8 @@ interface ReplyCommand extends PublishCommand {
   readonly extra: ExtraHeaders;
   readonly encoder: Encoder;
   readonly request: ReceivedMessage;
+  /** A value or an RpcError: where the call has an id, whoever asks again gets the same. */
+  readonly isKept: boolean;
 }
 
 export interface ReplierOptions {
@@ -44,6 +48,9 @@ export interface ReplierOptions {
   readonly answerLog: AnswerLog;
   readonly answerBundles: AnswerBundles;
   readonly keptAnswers: KeptAnswers;
+  readonly idCalls: IdCalls;
+  /** Milliseconds for which the answer of a call with an id is kept. */
+  readonly keep: number;
   readonly middlewares: readonly PublishMiddleware[];
   readonly observers: Observers;
   /** Send callers no error's name, message, code or data. */
@@ -69,6 +76,11 @@ export class Replier {
     }
   }
 
+  /** In which answers are written. */
+  get format(): MessageFormat {
+    return this.#options.encoder.format;
+  }
+
   /** Whether the caller understands error answers. FastStream does not: it takes an error for a value. */
   static isCall(message: ReceivedMessage): boolean {
     return message.replyTo !== undefined && message.header(CALL_KEY) !== undefined;
@@ -84,7 +96,7 @@ export class Replier {
     if (replyTo === undefined || !this.mayAnswer(message, replyTo)) return undefined;
     const call = message.header(CALL_KEY);
     const extra = call === undefined ? undefined : this.#mark(message, call);
-    return this.#reply(message, replyTo, result, extra, this.#options.encoder);
+    return this.#reply(message, replyTo, result, extra, this.#options.encoder, true);
   }
 
   /**
@@ -102,7 +114,8 @@ export class Replier {
     const status: Status = late ? 'expired' : declined ? 'declined' : 'error';
     const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
     const extra = { ...this.#mark(message, call), [STATUS]: status };
-    return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder);
+    const isKept = error instanceof RpcError;
+    return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder, isKept);
   }
 
   /**
@@ -146,7 +159,9 @@ export class Replier {
     if (replyTo === undefined || call === undefined) return;
     const { keptAnswers, answerLog } = this.#options;
     const frame = answerLog.find(replyTo, call);
-    if (frame !== undefined) await keptAnswers.keep(message, frame);
+    if (frame === undefined) return;
+    const { deadline } = message;
+    await keptAnswers.keep({ replyTo, call, deadline }, frame);
   }
 
   /** The headers by which the caller finds its call; to one that gathers, also who answers. */
@@ -183,6 +198,7 @@ export class Replier {
     result: unknown,
     extra: ExtraHeaders,
     encoder: Encoder,
+    isKept: boolean,
   ): Promise<unknown> {
     const response = isResponse(result) ? result : undefined;
     const maxlen = maxlenOf(result);
@@ -197,6 +213,7 @@ export class Replier {
       extra,
       encoder,
       request: message,
+      isKept,
     };
     return this.#through === undefined ? this.#send(command) : this.#through(command);
   }
@@ -208,18 +225,28 @@ export class Replier {
   }
 
   #transmit(command: ReplyCommand): Promise<unknown> {
-    const { transport, inbox, answerLog, answerBundles, keptAnswers } = this.#options;
+    const { transport, inbox, answerLog, answerBundles, keptAnswers, idCalls } = this.#options;
     const { to, extra, request } = command;
+    if (idCalls.isRunning(request)) return this.#endCall(command);
     const frame = command.encoder.encode(command, undefined, extra);
     const isCall = extra !== undefined && to.kind === 'channel';
     if (!isCall || inbox.homeOf(to.name) === undefined) return transport.send(to, frame);
     const call = extra[CALL] as string;
     if (frame.length > LARGE) {
       answerLog.remember(to.name, call, KEPT);
-      return keptAnswers.send(request, frame);
+      return keptAnswers.send({ replyTo: to.name, call, deadline: request.deadline }, frame);
     }
     const sent = answerBundles.send(to.name, frame);
     answerLog.remember(to.name, call, frame);
     return sent;
+  }
+
+  /** The answer of a call with an id: for all who ask, and kept where it may be. */
+  #endCall(command: ReplyCommand): Promise<unknown> {
+    const { idCalls, hidesErrors, keep } = this.#options;
+    const { extra, encoder, request, isKept } = command;
+    const { [CALL]: _, ...others } = extra ?? {};
+    const frame = encoder.encode(command, undefined, others);
+    return idCalls.end(request, frame, encoder.format, isKept && !hidesErrors ? keep : 0);
   }
 }

@@ -34,6 +34,7 @@ import {
 import { Outbox } from '../outbox.ts';
 import type { Refused } from './delayed.ts';
 import type { Gate } from './gate.ts';
+import { HeldMarks } from './held-marks.ts';
 import { MemoryListSource } from './list.ts';
 import { MemoryReliableListSource } from './reliable-list.ts';
 import { copyOf } from './stream.ts';
@@ -64,6 +65,7 @@ export class MemoryTransport implements Transport {
     delayed: (to, skip, max) => this.#run((server) => server.delayed.list(to, skip, max)),
   };
   readonly #refused: Refused;
+  readonly marks = new HeldMarks((command) => this.#run((server) => command(server.marks)));
   readonly #name: string;
   readonly #timings: Timings;
   readonly #gate: Gate | undefined;
@@ -258,6 +260,7 @@ export class MemoryTransport implements Transport {
   async close(): Promise<void> {
     if (this.#server === undefined) return;
     for (const source of this.#sources) source.die();
+    this.marks.close(this.server.marks);
     for (const manner of ['plain', 'pattern', 'sharded'] as const) {
       const listeners = this.#of(manner);
       for (const name of listeners.names()) this.server.unsubscribe(listeners, name, manner);
@@ -277,7 +280,7 @@ export class MemoryTransport implements Transport {
   #openList(server: MemoryServer, options: ListSourceOptions, lanes?: Lanes): Source {
     const list = server.list(options.name);
     if (!options.reliable) return new MemoryListSource(list, options, lanes);
-    const source = new MemoryReliableListSource(list, options, this.#timings, lanes);
+    const source = new MemoryReliableListSource(list, options, this.#timings, server.marks, lanes);
     this.#track(source);
     return source;
   }
@@ -294,7 +297,13 @@ export class MemoryTransport implements Transport {
     lanes?: Lanes,
   ): Source {
     if (!options.declare && !server.has(options.name)) throw missingStream(options.name);
-    const source = new MemoryStreamSource(server.stream(options.name), options, report, lanes);
+    const source = new MemoryStreamSource(
+      server.stream(options.name),
+      options,
+      report,
+      server.marks,
+      lanes,
+    );
     if (options.group !== undefined) this.#track(source);
     return source;
   }

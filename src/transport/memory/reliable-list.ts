@@ -2,6 +2,7 @@ import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
 import type { Lanes } from '../lanes.ts';
 import { Held, refused } from '../held.ts';
+import type { Handled } from '../marks.ts';
 import { Pauses } from '../pauses.ts';
 import {
   MAX_WAITING,
@@ -16,6 +17,7 @@ import { deferred } from '../../internal/deferred.ts';
 import type { RateGate } from '../rate.ts';
 import type { MemoryList } from './list.ts';
 import { rateGate } from './permits.ts';
+import type { MemoryMarks } from './marks.ts';
 
 /** A list whose items come back unless they are acknowledged. Equal items are told apart as objects. */
 export class MemoryReliableListSource implements Source {
@@ -23,6 +25,7 @@ export class MemoryReliableListSource implements Source {
   readonly needsAck = true;
   readonly #list: MemoryList;
   readonly #name: string;
+  readonly #marks: MemoryMarks;
   readonly #expiry: number;
   readonly #held = new Held();
   readonly #pauses: Pauses<Delivery>;
@@ -40,8 +43,10 @@ export class MemoryReliableListSource implements Source {
     list: MemoryList,
     { name, rate }: ListSourceOptions,
     { expiry }: Timings,
+    marks: MemoryMarks,
     lanes?: Lanes,
   ) {
+    this.#marks = marks;
     this.#gate = rateGate(list.rate, rate);
     this.#pauses = new Pauses(this.#gate);
     this.#list = list;
@@ -114,8 +119,12 @@ export class MemoryReliableListSource implements Source {
     );
   }
 
-  ack(delivery: Delivery): undefined {
+  ack(delivery: Delivery, handled?: Handled): undefined {
     this.#lanes?.settled(delivery);
+    if (handled !== undefined) {
+      const { id, life } = handled;
+      this.#marks.handled({ name: this.#name, group: undefined, id }, life);
+    }
     this.#pauses.delete(delivery);
     this.#held.delete(delivery);
   }

@@ -1,6 +1,7 @@
 import { clearTimer, monotonicTime, setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
 import type { Lanes } from '../lanes.ts';
+import type { Handled } from '../marks.ts';
 import { Pauses } from '../pauses.ts';
 import type { RateGate } from '../rate.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type StreamSourceOptions,
 } from '../source.ts';
 import { rateGate } from './permits.ts';
+import type { MemoryMarks } from './marks.ts';
 import { copyOf, parseId, type Entry, type MemoryGroup, type MemoryStream } from './stream.ts';
 
 let consumers = 0;
@@ -24,6 +26,8 @@ export class MemoryStreamSource implements Source {
   readonly needsAck: boolean;
   readonly #name: string;
   readonly #stream: MemoryStream;
+  readonly #marks: MemoryMarks;
+  readonly #groupName: string | undefined;
   readonly #group: MemoryGroup | undefined;
   readonly #consumer: string;
   readonly #noAck: boolean;
@@ -47,11 +51,19 @@ export class MemoryStreamSource implements Source {
   /** Whether nothing is left to give back. */
   isOver = false;
 
-  constructor(stream: MemoryStream, options: StreamSourceOptions, report: Report, lanes?: Lanes) {
+  constructor(
+    stream: MemoryStream,
+    options: StreamSourceOptions,
+    report: Report,
+    marks: MemoryMarks,
+    lanes?: Lanes,
+  ) {
+    this.#marks = marks;
     this.#lanes = lanes;
     this.#feed = new Feed({ fetch: (max) => this.#fetchAllowed(max), lanes });
     this.needsAck = options.group !== undefined;
     this.#name = options.name;
+    this.#groupName = options.group;
     this.#stream = stream;
     this.#noAck = options.noAck;
     this.#maxlen = options.maxlen;
@@ -144,9 +156,13 @@ export class MemoryStreamSource implements Source {
     this.#stream.wake();
   }
 
-  ack(delivery: Delivery): undefined {
+  ack(delivery: Delivery, handled?: Handled): undefined {
     const group = this.#group;
     if (group === undefined) return;
+    if (handled !== undefined) {
+      const { id, life } = handled;
+      this.#marks.handled({ name: this.#name, group: this.#groupName, id }, life);
+    }
     const id = delivery.id as string;
     this.#lanes?.settled(delivery);
     this.#held.delete(id);

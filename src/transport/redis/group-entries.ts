@@ -17,14 +17,18 @@ import {
 } from '../source.ts';
 import { GIVEN_BACK } from './claims.ts';
 import type { Connections } from './connections.ts';
+import type { Handled } from '../marks.ts';
 import {
   ACK_AND_DELETE,
+  ACK_HANDLED,
+  ACK_HANDLED_AND_DELETE,
   DELIVER_AGAIN,
   GIVE_BACK,
   NOTE_PAUSE,
   PARK,
   PAUSES_LEFT,
 } from './group-scripts.ts';
+import { handledKey } from './marks.ts';
 import { insist } from './insist.ts';
 import { delivery, entries } from './replies.ts';
 import { trimmer } from './trim.ts';
@@ -75,6 +79,8 @@ export class GroupEntries {
   /** Ids that are left to whoever takes them over: they are not renewed. */
   readonly #abandoned = new Set<string>();
   readonly #pauses: Pauses<Delivery>;
+  /** Of those that are being acknowledged: what is to be remembered. */
+  readonly #handled = new Map<string, Handled>();
   readonly #acks = new Acks<string>((batch) => this.#acknowledge(batch));
   readonly #trim: (() => Promise<void>) | undefined;
   #hasAckDelete = true;
@@ -159,12 +165,13 @@ export class GroupEntries {
     for (const { id } of leaving) this.#states.delete(id);
   }
 
-  ack(settled: Delivery): Promise<void> | undefined {
+  ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     const id = settled.id as string;
     const state = this.#states.get(id);
     if (state === undefined ? !this.#abandoned.delete(id) : state === 'leaving') return undefined;
     if (state === 'paused') this.#pauses.delete(settled);
     this.#states.set(id, 'leaving');
+    if (handled !== undefined) this.#handled.set(id, handled);
     return this.#acks.add(id);
   }
 
@@ -282,13 +289,16 @@ export class GroupEntries {
     // The connection is over, and whoever waits must not take it for done.
     if (done === undefined) return new Promise(() => undefined);
     for (const id of ids) this.#states.delete(id);
+    if (this.#handled.size > 0) for (const id of ids) this.#handled.delete(id);
     await this.#trim?.().catch((error: unknown) =>
       this.#report(`stream '${this.#key}' could not be trimmed`, error),
     );
   }
 
   /** XACK. Where entries are to be deleted: XACKDEL (Redis 8.2), or a script. */
-  async #tell(ids: readonly string[]): Promise<void> {
+  async #tell(all: readonly string[]): Promise<void> {
+    const ids = this.#handled.size === 0 ? all : await this.#tellHandled(all);
+    if (ids.length === 0) return;
     if (!this.#options.deleteOnAck) {
       await this.#client.xack(this.#key, this.#group, ...ids);
       return;
@@ -304,5 +314,23 @@ export class GroupEntries {
       }
     }
     await ACK_AND_DELETE.run(this.#client, [this.#key], [this.#group, ...ids]);
+  }
+
+  /** Acknowledges those that are to be remembered as handled; returns the others. */
+  async #tellHandled(ids: readonly string[]): Promise<string[]> {
+    const { name, group, deleteOnAck } = this.#options;
+    const marked = ids.flatMap((id) => {
+      const handled = this.#handled.get(id);
+      return handled === undefined ? [] : [{ id, handled }];
+    });
+    if (marked.length > 0) {
+      const keys = marked.map(({ handled }) => handledKey({ name, group, id: handled.id }));
+      const script = deleteOnAck ? ACK_HANDLED_AND_DELETE : ACK_HANDLED;
+      // All of one subscriber are remembered for the same time.
+      const life = Math.ceil(marked[0]?.handled.life as number);
+      const args = [this.#group, ...marked.map(({ id }) => id), life];
+      await script.run(this.#client, [this.#key, ...keys], args);
+    }
+    return ids.filter((id) => !this.#handled.has(id));
   }
 }

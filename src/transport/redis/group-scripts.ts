@@ -122,10 +122,12 @@ for i, id in ipairs(ARGV) do
 end
 return left`);
 
-/** Keys: stream. Arguments: group, ids. Acknowledges, and deletes what every group has acknowledged. */
-export const ACK_AND_DELETE =
-  new Script(`for i = 2, #ARGV do redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) end
-local function parts(id)
+/** Acknowledges the ids from the second argument on. */
+const ACK = `for i = 2, last do redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) end
+`;
+
+/** Deletes those that every group has acknowledged. */
+const DELETE = `local function parts(id)
   local time, sequence = id:match('^(%d+)-(%d+)$')
   return tonumber(time), tonumber(sequence)
 end
@@ -138,7 +140,7 @@ for _, row in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   end
   groups[#groups + 1] = group
 end
-for i = 2, #ARGV do
+for i = 2, last do
   local time, sequence = parts(ARGV[i])
   local handled = true
   for _, group in ipairs(groups) do
@@ -149,7 +151,21 @@ for i = 2, #ARGV do
     end
   end
   if handled then redis.call('XDEL', KEYS[1], ARGV[i]) end
-end`);
+end`;
+
+/** Keys: stream. Arguments: group, ids. Acknowledges, and deletes what every group has acknowledged. */
+export const ACK_AND_DELETE = new Script(`local last = #ARGV\n${ACK}${DELETE}`);
+
+/** Sets the marks of handled messages, which live as long as the last argument says. */
+const REMEMBER = `local last = #ARGV - 1
+for i = 2, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[#ARGV]) end
+`;
+
+/** Keys: stream, marks. Arguments: group, ids, life of the marks. Acknowledges entries and remembers that they were handled. */
+export const ACK_HANDLED = new Script(`${REMEMBER}${ACK}`);
+
+/** The same, and deletes what every group has acknowledged. */
+export const ACK_HANDLED_AND_DELETE = new Script(`${REMEMBER}${ACK}${DELETE}`);
 
 /** Keys: stream. Arguments: group, consumer. Deletes a consumer that has nothing pending. Check and deletion are one step: an entry delivered between the two would be lost. */
 export const REMOVE =

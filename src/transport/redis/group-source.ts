@@ -3,6 +3,7 @@ import { messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, settledWithin } from '../../internal/deferred.ts';
 import { Feed } from '../feed.ts';
+import type { Handled } from '../marks.ts';
 import {
   idAfter,
   type Delivery,
@@ -189,9 +190,9 @@ export class GroupSource implements Source {
     await this.#client.publish(`${this.#base}:notice`, '');
   }
 
-  ack(settled: Delivery): Promise<void> | undefined {
+  ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#lanes?.settled(settled);
-    return this.#entries.ack(settled);
+    return this.#entries.ack(settled, handled);
   }
 
   nack(settled: Delivery, delay: number, isCounted = true): void {

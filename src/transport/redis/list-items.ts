@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Acks } from '../acks.ts';
 import { Held, refused } from '../held.ts';
+import type { Handled } from '../marks.ts';
 import { Pauses } from '../pauses.ts';
 import type { RateGate } from '../rate.ts';
 import { MAX_WAITING, NOT_ACKNOWLEDGED, SOON, reporting } from '../source.ts';
@@ -9,10 +10,11 @@ import type { Timings } from '../timings.ts';
 import type { Connections } from './connections.ts';
 import { PAUSES_LEFT } from './group-scripts.ts';
 import { insist } from './insist.ts';
+import { ListAcks } from './list-acks.ts';
 import type { ListKeys } from './list-keys.ts';
 import { COUNT, GIVE_BACK, NOTE_PAUSE, PARK } from './list-scripts.ts';
 
-/** Fields in one HDEL, tokens in one script. */
+/** Tokens in one script. */
 const CHUNK = 1_000;
 
 export interface ListItemsOptions {
@@ -43,6 +45,7 @@ export class ListItems {
   readonly #heldKey: string;
   readonly #report: Report;
   readonly #held = new Held();
+  readonly #listAcks: ListAcks;
   readonly #pauses: Pauses<Delivery>;
   readonly #acks = new Acks<Delivery>((batch) => this.#acknowledge(batch));
   #closed = false;
@@ -54,6 +57,8 @@ export class ListItems {
     this.#keys = options.keys;
     this.#heldKey = options.keys.heldBy(options.consumer);
     this.#report = options.report;
+    const { client } = options.connections;
+    this.#listAcks = new ListAcks(client, options.keys.list, this.#heldKey, this.#held);
     this.#pauses = new Pauses(options.gate);
   }
 
@@ -94,9 +99,10 @@ export class ListItems {
     for (const delivery of unstarted) this.#held.abandon(delivery);
   }
 
-  ack(settled: Delivery): Promise<void> | undefined {
+  ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     if (!this.#held.leave(settled)) return undefined;
     this.#pauses.delete(settled);
+    if (handled !== undefined) this.#listAcks.remember(settled, handled);
     return this.#acks.add(settled);
   }
 
@@ -240,15 +246,9 @@ export class ListItems {
   }
 
   async #acknowledge(acked: readonly Delivery[]): Promise<void> {
-    const tokens = acked.map((delivery) => this.#held.tokenOf(delivery) as string);
     const done = await insist(
       this.#connections,
-      async () => {
-        for (let start = 0; start < tokens.length; start += CHUNK) {
-          const some = tokens.slice(start, start + CHUNK);
-          await this.#connections.client.hdel(this.#heldKey, ...some);
-        }
-      },
+      () => this.#listAcks.acknowledge(acked),
       reporting(this.#report, NOT_ACKNOWLEDGED, { unacknowledged: acked.length }),
     );
     // The connection is over, and whoever waits must not take it for done.

@@ -28,6 +28,7 @@ import { orLost, subscribed } from './lost.ts';
 import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
 import { GroupSource, type Listen } from './group-source.ts';
+import { RedisMarks } from './marks.ts';
 import { ReliableListSource } from './reliable-list-source.ts';
 import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { SendOnce, sentOnce } from './send-once.ts';
@@ -42,6 +43,7 @@ const COMMANDS = tracingChannel('ioredis:command');
 export class RedisTransport implements Transport {
   readonly countsReceivers: boolean;
   readonly timed: RedisTimed;
+  readonly marks: RedisMarks;
   readonly #connections: Connections;
   readonly #client: Redis;
   readonly #report: Report;
@@ -81,6 +83,7 @@ export class RedisTransport implements Transport {
     this.#commands = commandClassOf(this.#client);
     this.#sendCommands = new SendCommands(this.#commands);
     this.#sendOnce = new SendOnce(this.#client);
+    this.marks = new RedisMarks(this.#connections);
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.#pubsub.onRestored(this.#channelsRestored);
@@ -348,6 +351,7 @@ export class RedisTransport implements Transport {
     this.timed.close();
     for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
       pubsub.close();
+    this.marks.close();
     this.#connections.close();
   }
 

@@ -4,6 +4,7 @@ import { monotonicTime } from '../../internal/clock.ts';
 import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
 import { randomId } from '../../internal/ids.ts';
 import { Feed } from '../feed.ts';
+import type { Handled } from '../marks.ts';
 import type { RateGate } from '../rate.ts';
 import type { Delivery, IsFull, ListSourceOptions, Report, Source } from '../source.ts';
 import type { Lanes } from '../lanes.ts';
@@ -187,9 +188,9 @@ export class ReliableListSource implements Source {
     await this.#gate?.giveBack(unstarted.length);
   }
 
-  ack(settled: Delivery): Promise<void> | undefined {
+  ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#lanes?.settled(settled);
-    return this.#items.ack(settled);
+    return this.#items.ack(settled, handled);
   }
 
   nack(settled: Delivery, delay: number, isCounted = true): void {
