@@ -1,5 +1,5 @@
 import { OverloadedError, UnknownIdError, type RedstartError } from '../../errors.ts';
-import { monotonicTime, unixTime } from '../../internal/clock.ts';
+import { monotonicTime } from '../../internal/clock.ts';
 import type { Encoder } from '../../message/encoder.ts';
 import { isFrame } from '../../message/envelope.ts';
 import type { Extras } from '../../message/extras.ts';
@@ -20,7 +20,9 @@ export async function askFor(
   const { id } = command.extras ?? {};
   if (id === undefined) return undefined;
   const deadline =
-    command.timeout === null ? undefined : Math.ceil(unixTime() + expiresAt - monotonicTime());
+    command.timeout === null
+      ? undefined
+      : Math.ceil(transport.timed.clock.now() + expiresAt - monotonicTime());
   return transport.marks.askCall(
     { name: command.to.name, id },
     {
