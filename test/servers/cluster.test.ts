@@ -174,6 +174,44 @@ describe('on a cluster', () => {
     },
   );
 
+  it('ids hold on every node: sent once, also later, handled once, answered once', async () => {
+    const [service, caller] = [broker(), broker()];
+    const names = await spread(unique());
+    const seen: unknown[] = [];
+    let runs = 0;
+    for (const name of names) {
+      const from = { stream: `${name}:s`, group: 'g', once: 60_000 };
+      service.subscriber(from, (body) => void seen.push(body));
+      service.subscriber({ list: `${name}:l`, reliable: true }, () => ++runs);
+    }
+    await service.start();
+    for (const [n, name] of names.entries()) {
+      const to = { stream: `${name}:s`, id: 'a' };
+      expect(await caller.publish(n, to)).toBe(await caller.publish(n, to));
+      await caller.publish(-1, { stream: `${name}:s`, headers: { message_id: 'a' } });
+      await caller.publish('later', { ...to, id: 'b', delay: 20 });
+      expect(await caller.publish('later', { ...to, id: 'b', delay: 20 })).toBe('b');
+      const call = { list: `${name}:l`, rpc: true, id: 'c', timeout: 10_000 } as const;
+      const [one, two] = await Promise.all([caller.publish(n, call), caller.publish(n, call)]);
+      expect([one, two, await caller.answer('c', { list: `${name}:l` })]).toEqual([
+        ...[runs, runs, runs],
+      ]);
+    }
+    expect(runs).toBe(3);
+    await eventually(
+      () =>
+        expect(new Map(seen.map((body) => [body, seen.filter((b) => b === body).length]))).toEqual(
+          new Map<unknown, number>([
+            [0, 1],
+            [1, 1],
+            [2, 1],
+            ['later', 3],
+          ]),
+        ),
+      10_000,
+    );
+  });
+
   it('channels and patterns hear everything in the order that one publisher sent it', async () => {
     const service = broker();
     const name = unique();
