@@ -33,8 +33,12 @@ export class Admission {
     const { message } = attempt;
     const id = message.header(MESSAGE_ID_KEY);
     if (id === undefined) return undefined;
-    if (idOfCall(message) !== undefined)
-      return idCalls === undefined ? undefined : this.#admitCall(attempt, id, idCalls);
+    if (idOfCall(message) !== undefined) {
+      // An answer goes to all who wait, so nobody waits at a place that may not be answered.
+      const isAnswered =
+        idCalls !== undefined && attempt.replier.mayAnswer(message, message.replyTo as string);
+      return isAnswered ? this.#admitCall(attempt, id, idCalls) : undefined;
+    }
     // What was sent back from the dead letters is to be handled again.
     const isFree = attempt.outcome !== undefined || message.header(REDRIVEN_KEY) !== undefined;
     return once === undefined || isFree ? undefined : this.#admitOnce(attempt, id, once);

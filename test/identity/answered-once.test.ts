@@ -5,6 +5,7 @@ import {
   RpcTimeoutError,
   SetupError,
   UnknownIdError,
+  binaryFormat,
   event,
   rpc,
   type MessageContext,
@@ -336,6 +337,38 @@ describe('wrong questions for answers are refused', () => {
     const sent = broker.publish(1, { list, rpc: true, headers: { message_id: 'a' } });
     await expect(sent).rejects.toThrow(/'id'/);
   });
+});
+
+it('the answer goes to no place that may not be answered', async () => {
+  const broker = newBroker(redisUrl());
+  const client = rawClient();
+  const [list, elsewhere] = [unique(), unique()];
+  const heard: unknown[] = [];
+  broker.subscriber(elsewhere, (body) => void heard.push(body));
+  let runs = 0;
+  let end: (() => void) | undefined;
+  broker.subscriber({ list, replies: 'inboxes', concurrency: 4 }, async () => {
+    runs++;
+    if (runs === 1) await new Promise<void>((resolve) => (end = resolve));
+    return 'secret';
+  });
+  await broker.start();
+  const first = broker.publish('x', { list, ...call, id: 'a' });
+  await eventually(() => expect(runs).toBe(1));
+  const headers = {
+    correlation_id: 'c',
+    reply_to: elsewhere,
+    'redstart-call': 'c',
+    message_id: 'a',
+  };
+  const frame = binaryFormat.encode({ headers, body: Buffer.from('x') });
+  await client.rpush(list, Buffer.from(frame));
+  await eventually(() => expect(runs).toBe(2));
+  end?.();
+  expect(await first).toBe('secret');
+  await broker.publish('last', elsewhere);
+  await eventually(() => expect(heard).toEqual(['last']));
+  expect(takeLogs().length).toBeGreaterThan(0);
 });
 
 it('the mark of a call lies in the slot of its list, and expires', async () => {
