@@ -19,7 +19,7 @@ import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
 import { foreignMessage } from './foreign-message.ts';
 import type { Dependencies } from './inject.ts';
-import { EXPIRED, SKIPPED, badInput, failed, ok, type Outcome } from './outcome.ts';
+import { EXPIRED, SKIPPED, badInput, failed, notChosen, ok, type Outcome } from './outcome.ts';
 
 /** Where a result is sent on to: a method's `@publisher`. */
 export interface Forward {
@@ -393,11 +393,4 @@ async function* releasing(
 function asDecodeError(error: unknown): Error {
   if (error instanceof DecodeError) return error;
   return new DecodeError(`the message cannot be decoded: ${messageOf(error)}`, { cause: error });
-}
-
-/** A filter that throws is a failure like a handler's; that no handler takes the message is not. */
-function notChosen(error: unknown): Outcome {
-  return error instanceof NoMatchingHandlerError
-    ? badInput(error, 'match')
-    : failed(error, 'filter');
 }

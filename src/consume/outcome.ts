@@ -1,3 +1,4 @@
+import { NoMatchingHandlerError } from '../errors.ts';
 import type { FailureStage } from '../api/observer.ts';
 
 /** How one delivery ended. Answer, acknowledgement and logging are decisions taken on this value. */
@@ -51,4 +52,11 @@ export function badInput(error: unknown, stage: 'decode' | 'validate' | 'match')
 /** Given up: no handler runs any more, and no handler of errors either. */
 export function givenUp(error: unknown): Outcome {
   return { kind: 'failed', error, stage: 'exhausted', isBadInput: true };
+}
+
+/** A filter that throws is a failure like a handler's; that no handler takes the message is not. */
+export function notChosen(error: unknown): Outcome {
+  return error instanceof NoMatchingHandlerError
+    ? badInput(error, 'match')
+    : failed(error, 'filter');
 }

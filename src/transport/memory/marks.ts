@@ -13,7 +13,7 @@ import {
 } from '../marks.ts';
 
 /** Values under keys, each for a time of its own. */
-class Expiring<T> {
+export class Expiring<T> {
   readonly #kept = new Map<string, { readonly value: T; readonly timer: NodeJS.Timeout }>();
 
   get(key: string): T | undefined {
