@@ -291,11 +291,8 @@ export class RedisTransport implements Transport {
 
   /** RPUSH and PEXPIRE in one MULTI, so that nothing is kept without an end. */
   async keep(name: string, frame: Uint8Array, life: number): Promise<void> {
-    await this.#client
-      .multi()
-      .rpush(name, frame as Buffer)
-      .pexpire(name, life)
-      .exec();
+    const multi = this.#client.multi().rpush(name, frame as Buffer);
+    await multi.pexpire(name, life).exec();
   }
 
   /** LRANGE and DEL in one MULTI. */
