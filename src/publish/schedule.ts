@@ -1,6 +1,5 @@
 // Messages that are sent later, and messages that expire.
 import type { PublishCommand } from '../api/middleware.ts';
-import { SetupError } from '../errors.ts';
 import { uniqueId } from '../internal/ids.ts';
 import { TURN, extraHeaders, type Extras } from '../message/extras.ts';
 import { EXPIRES } from '../message/headers.ts';
@@ -24,10 +23,8 @@ export function extrasOf(
   if (turn !== undefined) return { turn };
   const made = id === undefined ? undefined : idOf(id, body, index, verb);
   if (delay === undefined && at === undefined) return { id: made, idWindow, expires };
-  if (made !== undefined)
-    throw new SetupError(`${verb}: 'id' cannot be given together with 'delay' or 'at' yet`);
   const time = at instanceof Date ? at.getTime() : at;
-  return { id: made, idWindow, handle: uniqueId(), delay, at: time, expires };
+  return { id: made, idWindow, handle: made ?? uniqueId(), delay, at: time, expires };
 }
 
 /** When a message is sent; undefined for one that is sent at once. */

@@ -1,12 +1,17 @@
 import type { Target } from './address.ts';
+import type { Once } from './marks.ts';
 import type { ServerClock } from './server-clock.ts';
 
 /** The part of a transport that knows the server's time: messages that are sent later. */
 export interface Timed {
   readonly clock: ServerClock;
-  /** Keeps a frame on the server until it is due. Resolves with its handle. */
-  sendLater(to: Target, frame: Uint8Array, later: Later): Promise<string>;
-  /** Removes a frame that is not sent yet; false where there is none with this handle. */
+  /**
+   * Keeps a frame on the server until it is due. Resolves with its handle. With `once`, keeps nothing
+   * where the id is known, and rejects with `IdConflictError` where that is for another body; the window
+   * of the id begins when the frame is sent.
+   */
+  sendLater(to: Target, frame: Uint8Array, later: Later, once?: Once): Promise<string>;
+  /** Removes a frame that is not sent yet, and forgets its id; false where there is none with this handle. */
   cancel(to: Target, handle: string): Promise<boolean>;
   /**
    * Asks for a turn of a repeated message, which one of all processes gets. Resolves with 0 where it was

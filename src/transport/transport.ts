@@ -90,6 +90,6 @@ export function sendOutbound(
   { to, frame, once, later, turn }: Outbound,
 ): Promise<number | string> {
   if (turn !== undefined) return transport.timed.sendTurn(to, frame, turn).then(Number);
-  if (later !== undefined) return transport.timed.sendLater(to, frame, later);
+  if (later !== undefined) return transport.timed.sendLater(to, frame, later, once);
   return once === undefined ? transport.send(to, frame) : transport.sendOnce(to, frame, once);
 }

@@ -13,7 +13,7 @@ export type Refused = (problem: string, error: unknown) => void;
 export class MemoryDelayed {
   /** Called for each frame that could not be sent. */
   readonly refused = new Set<Refused>();
-  readonly #send: (to: Target, frame: Buffer) => void;
+  readonly #send: (to: Target, frame: Buffer, handle: string) => void;
   /** Milliseconds that a refused frame is put off. */
   readonly #pause: number;
   /** By store and handle. */
@@ -22,7 +22,7 @@ export class MemoryDelayed {
   /** When the timer ends. */
   #soonest = Infinity;
 
-  constructor(send: (to: Target, frame: Buffer) => void, pause: number) {
+  constructor(send: (to: Target, frame: Buffer, handle: string) => void, pause: number) {
     this.#send = send;
     this.#pause = pause;
   }
@@ -76,7 +76,7 @@ export class MemoryDelayed {
     const store = storeOf(to);
     const frames = this.#frames.get(store);
     try {
-      this.#send(to, frame);
+      this.#send(to, frame, handle);
       frames?.delete(handle);
       if (frames?.size === 0) this.#frames.delete(store);
     } catch (error) {

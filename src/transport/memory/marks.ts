@@ -41,10 +41,18 @@ interface KnownCall {
   readonly askers: Map<string, Asker>;
 }
 
+/** A message with an id. */
+interface SentMessage {
+  readonly digest: string;
+  readonly window: number;
+  /** What sending returned; undefined while it waits to be sent. */
+  readonly reply: string | undefined;
+}
+
 /** What a server knows of the ids of messages. An owner has a mark until it frees it: nothing lapses here. */
 export class MemoryMarks {
-  /** Messages that were sent: the digests of their bodies, and what sending returned. */
-  readonly #sent = new Expiring<{ readonly digest: string; readonly reply: string }>();
+  /** Messages that were sent, or are to be sent later. */
+  readonly #sent = new Expiring<SentMessage>();
   readonly #handled = new Expiring<true>();
   /** Who handles a message now. */
   readonly #owners = new Map<string, string>();
@@ -55,9 +63,32 @@ export class MemoryMarks {
     const key = keyOf(to.name, id);
     const before = this.#sent.get(key);
     if (before !== undefined && before.digest !== digest) throw idConflict(to, id);
-    const reply = before?.reply ?? String(send());
-    if (before === undefined) this.#sent.set(key, { digest, reply }, window);
-    return to.kind === 'list' ? id : reply;
+    const sent = before ?? { digest, window, reply: String(send()) };
+    if (before === undefined) this.#sent.set(key, sent, window);
+    return to.kind === 'list' ? id : (sent.reply ?? id);
+  }
+
+  /** Whether the id of a message that is to be sent later is known; it is from now on. */
+  waits(to: Target, { id, digest, window }: Once): boolean {
+    const key = keyOf(to.name, id);
+    const before = this.#sent.get(key);
+    if (before !== undefined && before.digest !== digest) throw idConflict(to, id);
+    if (before === undefined) this.#sent.set(key, { digest, window, reply: undefined }, Infinity);
+    return before !== undefined;
+  }
+
+  /** A message that was to be sent later is sent: the window of its id begins. */
+  begin(to: Target, id: string, reply: number | string): void {
+    const key = keyOf(to.name, id);
+    const before = this.#sent.get(key);
+    if (before === undefined || before.reply !== undefined) return;
+    this.#sent.set(key, { ...before, reply: String(reply) }, before.window);
+  }
+
+  /** A message that was to be sent later is cancelled. */
+  forget(to: Target, id: string): void {
+    const key = keyOf(to.name, id);
+    if (this.#sent.get(key)?.reply === undefined) this.#sent.delete(key);
   }
 
   take(mark: HandledOnce, owner: string): number {

@@ -55,9 +55,18 @@ export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
   readonly timed: Timed = {
     clock: new ServerClock(),
-    sendLater: (to, frame, later) =>
-      this.#run((server) => server.delayed.keep(to, Buffer.from(frame), later)),
-    cancel: (to, handle) => this.#run((server) => server.delayed.cancel(to, handle)),
+    sendLater: (to, frame, later, once) =>
+      this.#run(({ delayed, marks }) =>
+        once !== undefined && marks.waits(to, once)
+          ? later.handle
+          : delayed.keep(to, Buffer.from(frame), later),
+      ),
+    cancel: (to, handle) =>
+      this.#run(({ delayed, marks }) => {
+        const isRemoved = delayed.cancel(to, handle);
+        if (isRemoved) marks.forget(to, handle);
+        return isRemoved;
+      }),
     takeTurn: (to, turn) => this.#run((server) => server.turns.take(to, turn)),
     sendTurn: (to, frame, turn) =>
       this.#run((server) => server.turns.send(to, turn, () => server.send(to, Buffer.from(frame)))),

@@ -28,7 +28,7 @@ export class MemoryServer {
 
   /** Frames that are not due yet. */
   readonly delayed = new MemoryDelayed(
-    (to, frame) => void this.send(to, frame),
+    (to, frame, handle) => this.marks.begin(to, handle, this.send(to, frame)),
     TIMINGS.refusedPause,
   );
   readonly #name: string;

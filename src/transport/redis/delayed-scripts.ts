@@ -51,25 +51,42 @@ end
 `;
 
 /**
- * Keys: index, due times, frames. Arguments: store, `delay` or `at`, milliseconds, handle, value. Keeps a
- * frame until it is due. Returns the milliseconds until then. All keys are on one server.
+ * The mark of a frame with an id, which waits: -1 where the id is known, -2 where it is for another body,
+ * else undefined, and the mark is set. It outlives the due time by a day, or by its window.
+ */
+const REMEMBER = `local function remember(mark, digest, window, wait)
+  local before = redis.call('GET', mark)
+  if before then return string.sub(before, 1, #digest) == digest and -1 or -2 end
+  local life = wait + math.max(tonumber(window), 86400000)
+  redis.call('SET', mark, digest .. 'w' .. window, 'PX', string.format('%d', life))
+end
+`;
+
+/**
+ * Keys: index, due times, frames, and the mark of an id. Arguments: store, `delay` or `at`, milliseconds,
+ * handle, value, and of an id digest and window. Keeps a frame until it is due. Returns the milliseconds
+ * until then, -1 where the id is known, -2 where it is for another body. All keys are on one server.
  */
 export const SCHEDULE = new Script(
-  `${NOW}${ANNOUNCE}${DUE}${STORE}
+  `${NOW}${ANNOUNCE}${DUE}${STORE}${REMEMBER}
 local time = now()
 local due = dueAt(time, ARGV[2], ARGV[3])
 local wait = math.max(0, due - time)
+local known = KEYS[4] and remember(KEYS[4], ARGV[6], ARGV[7], wait)
+if known then return known end
 store(KEYS[2], KEYS[3], due, ARGV[4], ARGV[5])
 announce(KEYS[1], ARGV[1], due, wait, 1)
 return wait`,
   false,
 );
 
-/** On a cluster. Keys: due times, frames. Arguments: `delay` or `at`, milliseconds, handle, value. */
+/** On a cluster. Keys: due times, frames, and the mark of an id. Arguments: `delay` or `at`, milliseconds, handle, value, and of an id digest and window. */
 export const KEEP = new Script(
-  `${NOW}${DUE}${STORE}
+  `${NOW}${DUE}${STORE}${REMEMBER}
 local time = now()
 local due = dueAt(time, ARGV[1], ARGV[2])
+local known = KEYS[3] and remember(KEYS[3], ARGV[5], ARGV[6], math.max(0, due - time))
+if known then return known end
 store(KEYS[1], KEYS[2], due, ARGV[3], ARGV[4])
 return math.max(0, due - time)`,
   false,
@@ -106,13 +123,17 @@ return reply`);
 
 /**
  * Keys: due times, frames, target. Arguments: kind, name, how many, milliseconds that a refused frame is
- * put off. Sends what is due. Returns how many were sent, how many were refused, the first refusal, and
+ * put off, and what the keys of marks begin with. Sends what is due; the window of an id begins then. Returns how many were sent, how many were refused, the first refusal, and
  * the milliseconds until the next is due (-1: none is left).
  */
 export const MOVE = new Script(`${NOW}${SEND}
 local time = now()
 
 local sent, refused, problem = 0, 0, ''
+local function begin(mark, reply)
+  local digest, window = (redis.call('GET', mark) or ''):match('^(' .. string.rep('.', 22) .. ')w(%d+)$')
+  if digest then redis.call('SET', mark, digest .. reply, 'PX', window) end
+end
 local function leave(handle)
   redis.call('ZREM', KEYS[1], handle)
   redis.call('HDEL', KEYS[2], handle)
@@ -121,13 +142,15 @@ for _, handle in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', time, 'LIMI
   local value = redis.call('HGET', KEYS[2], handle)
   if value then
     local colon = value:find(':', 1, true)
-    local reply = send[ARGV[1]](ARGV[2], value:sub(colon + 1), value:sub(1, colon - 1))
+    local maxlen, id = value:sub(1, colon - 1):match('^(%d*)(i?)$')
+    local reply = send[ARGV[1]](ARGV[2], value:sub(colon + 1), maxlen)
     if type(reply) == 'table' and reply.err then
       refused = refused + 1
       if problem == '' then problem = reply.err end
       redis.call('ZADD', KEYS[1], time + ARGV[4], handle)
     else
       sent = sent + 1
+      if id == 'i' then begin(ARGV[5] .. handle, reply) end
       leave(handle)
     end
   else leave(handle) end
@@ -154,9 +177,13 @@ end
 local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
 return first and math.max(0, math.ceil(tonumber(first) - time)) or -1`);
 
-/** Keys: due times, frames. Arguments: handle. Returns 1 where the frame was there. */
+/** Keys: due times, frames, mark. Arguments: handle. Returns 1 where the frame was there; its id is forgotten. */
 export const CANCEL = new Script(`redis.call('HDEL', KEYS[2], ARGV[1])
-return redis.call('ZREM', KEYS[1], ARGV[1])`);
+local removed = redis.call('ZREM', KEYS[1], ARGV[1])
+if removed == 1 and string.sub(redis.call('GET', KEYS[3]) or '', 23, 23) == 'w' then
+  redis.call('DEL', KEYS[3])
+end
+return removed`);
 
 /** Keys: due times, frames. Arguments: first and last place. Returns handle, due time and value in turn. */
 export const LIST = new Script(`local reply = {}

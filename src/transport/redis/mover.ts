@@ -7,6 +7,7 @@ import type { Report, Sources } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { DelayedKeys, storeKind, targetOfStore } from './delayed-keys.ts';
 import { MOVE, PUT_OFF, TAKE_STORES } from './delayed-scripts.ts';
+import { sentKey } from './send-once.ts';
 
 /** Stores that one look takes in hand. */
 const STORES = 32;
@@ -145,7 +146,7 @@ export class Mover {
     let wait = -1;
     if (to !== undefined) {
       const keys = new DelayedKeys(to);
-      const args = [storeKind(to), to.name, FRAMES, timings.refusedPause];
+      const args = [storeKind(to), to.name, FRAMES, timings.refusedPause, sentKey(to, '')];
       const where = to.kind === 'channel' ? [] : [to.name];
       do {
         let reply: unknown;

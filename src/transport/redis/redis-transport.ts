@@ -191,7 +191,7 @@ export class RedisTransport implements Transport {
       this.#listPushes.flush();
       const multi = this.#client.multi();
       for (const { to, frame, once, later } of outbound) {
-        if (later !== undefined) multi.call('eval', ...this.timed.inFull(to, frame, later));
+        if (later !== undefined) multi.call('eval', ...this.timed.inFull(to, frame, later, once));
         else if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
         else this.#sendOnce.addTo(multi, to, frame as Buffer, once);
       }
@@ -201,7 +201,7 @@ export class RedisTransport implements Transport {
       replies.map(async ([error, value], i) => {
         if (error !== null) throw error;
         const { to, once, later } = outbound[i] as Outbound;
-        if (later !== undefined) return later.handle;
+        if (later !== undefined) return this.timed.scheduled(to, later, once, value);
         return once === undefined ? (value as number | string) : sentOnce(to, once, value);
       }),
     );

@@ -23,6 +23,14 @@ return tostring(reply)`,
   false,
 );
 
+/**
+ * The key of the mark of a message that was sent: the digest of its body, then what sending returned, or
+ * for one that is to be sent later `w` and the window that begins then.
+ */
+export function sentKey({ name }: Target, id: string): string {
+  return `${besideKey('sent', name)}:${id}`;
+}
+
 /** Sends messages once for each id. */
 export class SendOnce {
   readonly #client: Redis;
@@ -53,7 +61,9 @@ export class SendOnce {
 /** What a message that was sent once resolves with. Throws `IdConflictError` for a refusal. */
 export function sentOnce(to: Target, { id }: Once, reply: unknown): string {
   if (reply === null) throw idConflict(to, id);
-  return to.kind === 'list' ? id : String(reply);
+  const text = String(reply);
+  // One that is to be sent later has no entry yet.
+  return to.kind === 'list' || text.startsWith('w') ? id : text;
 }
 
 function parts(
@@ -62,6 +72,6 @@ function parts(
   { id, digest, window }: Once,
 ): [keys: string[], args: (string | number | Buffer)[]] {
   const [name, ...others] = argumentsOf(to, frame);
-  const keys = [name as string, `${besideKey('sent', to.name)}:${id}`];
+  const keys = [name as string, sentKey(to, id)];
   return [keys, [digest, Math.ceil(window), nameOf(to), ...others]];
 }

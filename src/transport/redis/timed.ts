@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { settledWithin } from '../../internal/deferred.ts';
 import type { Target } from '../address.ts';
+import { idConflict, type Once } from '../marks.ts';
 import { ServerClock } from '../server-clock.ts';
 import type { Report, Sources } from '../source.ts';
 import {
@@ -16,6 +17,7 @@ import type { Connections } from './connections.ts';
 import { DelayedKeys, indexKey, seriesKey, storeKind } from './delayed-keys.ts';
 import { CANCEL, HINT, KEEP, LIST, SCHEDULE } from './delayed-scripts.ts';
 import { Mover } from './mover.ts';
+import { sentKey } from './send-once.ts';
 import { MARK_TURNS, SEND_TURN, TAKE_TURN } from './turn-scripts.ts';
 
 /** Milliseconds for which the server knows that a series was removed. */
@@ -74,32 +76,46 @@ export class RedisTimed implements Timed {
    * the store is announced there before, so that it is found whatever happens to this process, and after,
    * because a mover that looked in between has found nothing.
    */
-  async sendLater(to: Target, frame: Uint8Array, later: Later): Promise<string> {
+  async sendLater(to: Target, frame: Uint8Array, later: Later, once?: Once): Promise<string> {
     const keys = new DelayedKeys(to);
     const due = dueOf(later);
     if (!this.#isCluster) {
-      const { keys: all, args } = this.#schedule(to, frame, later);
-      this.#mover.expect(Number(await SCHEDULE.run(this.#client, all, args)));
-      return later.handle;
+      const { keys: all, args } = this.#schedule(to, frame, later, once);
+      return this.scheduled(to, later, once, await SCHEDULE.run(this.#client, all, args));
     }
     const isFirst = Number(await this.#hint(keys, due, 0));
-    const args = [...due, later.handle, valueOf(to, frame)];
-    const wait = await KEEP.run(this.#client, [keys.dues, keys.frames], args);
+    const args = [...due, later.handle, valueOf(to, frame, once), ...rememberedBy(once)];
+    const all = [keys.dues, keys.frames, ...(once === undefined ? [] : [sentKey(to, once.id)])];
+    const wait = await KEEP.run(this.#client, all, args);
     await this.#hint(keys, due, isFirst === 1 ? 2 : 1);
-    this.#mover.expect(Number(wait));
-    return later.handle;
+    return this.scheduled(to, later, once, wait);
+  }
+
+  /** What keeping a frame resolves with. Throws `IdConflictError` where its id is for another body. */
+  scheduled(to: Target, { handle }: Later, once: Once | undefined, reply: unknown): string {
+    const wait = Number(reply);
+    if (wait === -2) throw idConflict(to, (once as Once).id);
+    if (wait >= 0) this.#mover.expect(wait);
+    return handle;
   }
 
   /** The arguments of an EVAL that keeps a frame, for a transaction on a single server. */
-  inFull(to: Target, frame: Uint8Array, later: Later): (string | number | Buffer)[] {
+  inFull(
+    to: Target,
+    frame: Uint8Array,
+    later: Later,
+    once: Once | undefined,
+  ): (string | number | Buffer)[] {
     this.#mover.expect(later.delay ?? 0);
-    const { keys, args } = this.#schedule(to, frame, later);
+    const { keys, args } = this.#schedule(to, frame, later, once);
     return SCHEDULE.inFull(keys, args);
   }
 
   async cancel(to: Target, handle: string): Promise<boolean> {
     const { dues, frames } = new DelayedKeys(to);
-    return Number(await CANCEL.run(this.#client, [dues, frames], [handle])) === 1;
+    return (
+      Number(await CANCEL.run(this.#client, [dues, frames, sentKey(to, handle)], [handle])) === 1
+    );
   }
 
   async takeTurn(to: Target, { id, time, life }: Turn): Promise<'yours' | 'removed' | number> {
@@ -141,11 +157,15 @@ export class RedisTimed implements Timed {
     to: Target,
     frame: Uint8Array,
     later: Later,
+    once: Once | undefined,
   ): { keys: string[]; args: (string | number | Buffer)[] } {
     const { store, dues, frames } = new DelayedKeys(to);
     return {
-      keys: [this.#index, dues, frames],
-      args: [store, ...dueOf(later), later.handle, valueOf(to, frame)],
+      keys: [this.#index, dues, frames, ...(once === undefined ? [] : [sentKey(to, once.id)])],
+      args: [
+        ...[store, ...dueOf(later), later.handle, valueOf(to, frame, once)],
+        ...rememberedBy(once),
+      ],
     };
   }
 }
@@ -154,9 +174,9 @@ function dueOf({ delay, at }: Later): [how: 'delay' | 'at', ms: number] {
   return delay === undefined ? ['at', Math.ceil(at ?? 0)] : ['delay', Math.ceil(delay)];
 }
 
-/** What is needed to send a frame is before the first colon: for a stream, its `maxlen`. */
-function valueOf({ maxlen }: Target, frame: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(`${maxlen ?? ''}:`), frame]);
+/** What is needed to send a frame is before the first colon: for a stream, its `maxlen`; `i` where it has an id. */
+function valueOf({ maxlen }: Target, frame: Uint8Array, once: Once | undefined): Buffer {
+  return Buffer.concat([Buffer.from(`${maxlen ?? ''}${once === undefined ? '' : 'i'}:`), frame]);
 }
 
 /** TIME; on a cluster that of the master of the first slot, so that all processes ask the same one. */
@@ -172,4 +192,8 @@ function timeOf(client: Redis, isCluster: boolean): Promise<unknown> {
 function milliseconds(reply: unknown): number {
   const [seconds, micros] = reply as [unknown, unknown];
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}
+
+function rememberedBy(once: Once | undefined): (string | number)[] {
+  return once === undefined ? [] : [once.digest, Math.ceil(once.window)];
 }
