@@ -34,6 +34,9 @@ const standardDecorators: Plugin = {
   },
 };
 
+/** Workers for tests that wait more than they work: with two, the two cores of CI were busy for 57 % of the time. */
+const MOSTLY_WAITING = 3;
+
 const common = {
   globalSetup: 'test/support/global-setup.ts',
   setupFiles: 'test/support/setup.ts',
@@ -44,7 +47,8 @@ const common = {
   maxConcurrency: 20,
 };
 
-const isLong = ({ moduleId }: TestSpecification): boolean => /(soak|cli.run)\.test/.test(moduleId);
+const isLong = ({ moduleId }: TestSpecification): boolean =>
+  /(soak|cli.run|package.types|docs.snippets)\.test/.test(moduleId);
 
 /** What takes longest begins first: at the end, one worker would wait for it alone. */
 class LongestFirst extends BaseSequencer {
@@ -57,7 +61,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // Most of the time goes into waiting, for timeouts and for broken connections to be noticed.
+    // Of the fault tests, which measure times.
     maxWorkers: 2,
     projects: [
       {
@@ -66,6 +70,7 @@ export default defineConfig({
           ...common,
           globalSetup: [common.globalSetup, 'test/support/build.ts'],
           name: 'redstart',
+          maxWorkers: MOSTLY_WAITING,
           include: ['test/**/*.test.ts'],
           // Those of test/nest have packages of their own: see test/nest/run.mjs.
           exclude: ['**/node_modules/**', 'test/standard/**', 'test/faults/**', 'test/nest/**'],
@@ -85,7 +90,12 @@ export default defineConfig({
         resolve: { alias },
         oxc: false,
         plugins: [standardDecorators],
-        test: { ...common, name: 'standard-decorators', include: ['test/standard/**/*.test.ts'] },
+        test: {
+          ...common,
+          name: 'standard-decorators',
+          maxWorkers: MOSTLY_WAITING,
+          include: ['test/standard/**/*.test.ts'],
+        },
       },
     ],
   },
