@@ -120,9 +120,11 @@ export type {
   ChannelDestination,
   Destination,
   ListDestination,
+  MeantDestination,
   ReplyDestination,
   StreamDestination,
 } from './api/destination.ts';
+export type { TimeOptions } from './api/time.ts';
 export type {
   CallOptions,
   ContractCallOptions,
