@@ -47,7 +47,7 @@ export default defineConfig({
         const target = /^[a-z]+:|^\/|^#/.test(href)
           ? 'docs/'
           : posix.normalize(posix.join(page, href));
-        if (!target.startsWith('docs/') || /^docs\/monitoring\//.test(target)) {
+        if (!target.startsWith('docs/') || target.startsWith('docs/monitoring/')) {
           if (source === undefined) token.attrSet('href', 'https://www.npmjs.com/package/redstart');
           else token.attrSet('href', `${source}/blob/main/${target}`);
         }

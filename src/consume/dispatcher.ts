@@ -15,6 +15,7 @@ import { validateBody, type Validate } from '../message/schema.ts';
 import { runWithParent } from '../rpc/parent.ts';
 import { idOfCall } from '../rpc/responder/id-calls.ts';
 import type { Replier } from '../rpc/responder/replier.ts';
+import type { ServerClock } from '../transport/server-clock.ts';
 import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
 import { foreignMessage } from './foreign-message.ts';
@@ -74,7 +75,7 @@ export interface DispatcherOptions {
   readonly routes: Routes;
   readonly host: ContextHost;
   /** The server's Unix milliseconds. */
-  readonly serverTime: () => number;
+  readonly clock: ServerClock;
 }
 
 /** One delivery on its way through: what it became, and how it ended. */
@@ -142,7 +143,7 @@ export class Dispatcher {
     if ((match !== undefined && path === undefined) || this.#isForAnother(message))
       outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
-    else if (expires !== undefined && expires < this.#options.serverTime()) outcome = EXPIRED;
+    else if (expires !== undefined && expires < this.#options.clock.now()) outcome = EXPIRED;
     else if (problem !== undefined) outcome = badInput(problem, 'decode');
     return {
       delivery,
@@ -157,9 +158,11 @@ export class Dispatcher {
     };
   }
 
-  /** A time of the server's clock, on that of this machine. */
-  #here(time: number | undefined): number | undefined {
-    return time === undefined ? undefined : time - this.#options.serverTime() + unixTime();
+  /** A deadline on the server's clock, on that of this machine; as far as the two are known, not later than it. */
+  #here(deadline: number | undefined): number | undefined {
+    if (deadline === undefined) return undefined;
+    const { clock } = this.#options;
+    return deadline - clock.now() - clock.uncertainty + unixTime();
   }
 
   /** Checks an opened message against its schema, for messages that are taken by hand and for batches. */

@@ -94,7 +94,7 @@ export class RunningSubscriber implements ContextHost {
       format,
       routes,
       host: this,
-      serverTime: () => session.transport.timed.clock.now(),
+      clock: session.transport.timed.clock,
     });
   }
 

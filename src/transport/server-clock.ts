@@ -37,6 +37,11 @@ export class ServerClock {
     return this.#refusal;
   }
 
+  /** Milliseconds by which the clocks of two processes that asked this server as fast may differ. */
+  get uncertainty(): number {
+    return this.#sample === undefined ? 0 : 2 * this.#sample.error;
+  }
+
   /** Milliseconds that this machine's clock is ahead of the server's; undefined where that is not known. */
   get skew(): number | undefined {
     return this.#sample === undefined ? undefined : unixTime() - this.now();

@@ -185,7 +185,8 @@ onBothBackends('inject', (bench) => {
     // Whether its own timeout or the handler's last answer comes first is a race.
     await service.publish(1, { list: name(), rpc: true, timeout: 200 }).catch(() => undefined);
     await expect.poll(() => inherited).toBeInstanceOf(RpcTimeoutError);
-    expect((inherited as RpcTimeoutError).timeout).toBeLessThanOrEqual(200);
+    // Not its own 30 s. Two brokers know the server's clock to within the time of a round trip.
+    expect((inherited as RpcTimeoutError).timeout).toBeLessThan(1_000);
   });
 
   it('is made once for a batch', async () => {

@@ -148,7 +148,7 @@ export class Calls implements CallOwner {
     const { command } = call;
     extra[CALL] = command.call;
     if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
-    if (command.timeout !== null) extra[DEADLINE] = String(Math.ceil(this.#deadlineOf(call)));
+    if (command.timeout !== null) extra[DEADLINE] = String(Math.floor(this.#deadlineOf(call)));
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 
