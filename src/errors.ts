@@ -55,7 +55,7 @@ export class SetupError extends RedstartError {
   }
 }
 
-/** A step of an app's start or stop that failed. @internal */
+/** A step of an app's start or stop that failed. */
 export interface Failure {
   readonly step: string;
   readonly error: unknown;

@@ -54,8 +54,8 @@ export async function main(options: BrokerOptions): Promise<void> {
   const answer: unknown = await broker.publish('A-1', { channel: 'prices', rpc: true });
   // @ts-expect-error: one destination
   await broker.publish('A-1', { channel: 'prices', list: 'orders' });
-  // @ts-expect-error: a timeout is of a call
-  await broker.publish('A-1', { channel: 'prices', timeout: 3_000 });
+  // @ts-expect-error: a reply channel is of a call
+  await broker.publish('A-1', { channel: 'prices', replyChannel: 'dedicated' });
   void [receivers, id, reply.body, answer];
 }
 `;
