@@ -1,5 +1,6 @@
 import type { FailureStage, Observers } from '../api/observer.ts';
 import {
+  BrokerClosedError,
   EncodeError,
   ExpiredError,
   NoMatchingHandlerError,
@@ -176,6 +177,7 @@ export class Completion {
     const { message } = attempt;
     const late = new ExpiredError(`${this.#options.name()} got the request after its deadline`);
     this.#refuse(attempt, late)?.catch((error: unknown) => {
+      if (error instanceof BrokerClosedError) return; // it was too late for this, too
       this.#options.log('warn', message, error, 'a caller could not be told that it was too late');
     });
   }

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isLong } from '../support/long.ts';
 import { redisUrl, unique } from '../support/redis.ts';
 import { compile, repository, run, start, workFolder, type Ended } from './program.ts';
 
@@ -79,7 +80,7 @@ it('snippets satisfy the compiler', { timeout: 60_000 }, () => {
 describe.each(snippets.filter((snippet) => !snippet.isService && !isAnswered(snippet)))(
   '$name',
   (snippet) => {
-    it.each(['memory', 'redis'])(
+    it.each(backendsOf(snippet))(
       'runs and prints what is written below it (%s)',
       async (backend) => {
         const program = programOf(snippet);
@@ -114,6 +115,12 @@ function snippetsIn(file: string): Snippet[] {
     output,
     isService: code.includes("process.once('SIGTERM'"),
   }));
+}
+
+/** In memory, too: a few in CI, and all of them in `npm run full`. */
+function backendsOf({ name }: Snippet): ('memory' | 'redis')[] {
+  const isFirst = /^(README|docs-guide-(getting-started|time|identity|order))/.test(name);
+  return isLong || isFirst ? ['memory', 'redis'] : ['redis'];
 }
 
 /** A snippet that needs the service beside it. */

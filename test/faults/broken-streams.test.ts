@@ -41,8 +41,8 @@ async function read(client: RedisBroker, atThousand: () => unknown): Promise<str
   }
 }
 
-// The first connection of a broker carries commands, one for channels follows where it has subscribers
-// of channels, and the last is for answers.
+// The first connection of a broker carries commands, the second answers; where it has subscribers of
+// channels, the third is for these.
 const second = (index: number): boolean => index === 1;
 const third = (index: number): boolean => index === 2;
 
@@ -51,7 +51,7 @@ it.concurrent.for([
   ['the caller’s answers are cut', true, (proxy: FaultProxy) => proxy.cut(second)],
   ['all connections of the caller are half-open', true, (proxy: FaultProxy) => proxy.halfOpen()],
   ['all connections of the responder are cut', false, (proxy: FaultProxy) => proxy.cut()],
-  ['the responder’s answers are cut', false, (proxy: FaultProxy) => proxy.cut(third)],
+  ['the responder’s answers are cut', false, (proxy: FaultProxy) => proxy.cut(second)],
   [
     'all connections of the responder are half-open',
     false,
@@ -84,7 +84,7 @@ it.concurrent('a stream goes on where the responder’s channels are cut in its 
   const items: number[] = [];
   for await (const item of client.requestMany<number>(1, { channel: 'numbers' })) {
     items.push(item);
-    if (item === 1_000) proxy.cut(second);
+    if (item === 1_000) proxy.cut(third);
     if (item === 5_000) break;
   }
   expect(items).toEqual(Array.from({ length: 5_000 }, (_, i) => i + 1));

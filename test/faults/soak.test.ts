@@ -138,7 +138,8 @@ async function durableServer(): Promise<SpawnedRedis & { restart(): Promise<numb
       process.kill(current.pid, 'SIGKILL');
       const killed = Date.now();
       await pause(200);
-      current = await spawnRedis(binary, [...place, ...durable]);
+      // Its port is free once the system has taken down the one that was killed.
+      current = await eventually(() => spawnRedis(binary, [...place, ...durable]));
       return killed;
     },
   };

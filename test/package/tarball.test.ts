@@ -126,6 +126,7 @@ describe('the packed tarball', () => {
       'LICENSE',
       'README.md',
       'dist',
+      'examples',
       'package.json',
       'src',
     ]);
