@@ -1,6 +1,6 @@
 // Messages that are sent later, and messages that expire.
 import type { PublishCommand } from '../api/middleware.ts';
-import { uniqueId } from '../internal/ids.ts';
+import { randomId } from '../internal/ids.ts';
 import { TURN, extraHeaders, type Extras } from '../message/extras.ts';
 import { EXPIRES } from '../message/headers.ts';
 import type { ServerClock } from '../transport/server-clock.ts';
@@ -8,6 +8,9 @@ import type { Later } from '../transport/timed.ts';
 import type { AnyOptions } from './check.ts';
 import type { Verb } from './contracts.ts';
 import { idOf } from './identity.ts';
+
+/** Characters of a handle that we make: letters and digits, since a command line takes a leading dash for an option. */
+const HANDLE = 16;
 
 /** What a message has beside body and headers; undefined for nearly all messages. */
 export function extrasOf(
@@ -24,7 +27,7 @@ export function extrasOf(
   const made = id === undefined ? undefined : idOf(id, body, index, verb);
   if (delay === undefined && at === undefined) return { id: made, idWindow, expires };
   const time = at instanceof Date ? at.getTime() : at;
-  return { id: made, idWindow, handle: made ?? uniqueId(), delay, at: time, expires };
+  return { id: made, idWindow, handle: made ?? randomId(HANDLE), delay, at: time, expires };
 }
 
 /** When a message is sent; undefined for one that is sent at once. */
