@@ -27,6 +27,7 @@ const steps = [
   ['types, examples', 'tsc -p tsconfig.examples.json --noEmit'],
   ['lint', 'oxlint --deny-warnings'],
   ['format', 'oxfmt --check'],
+  ['option reference', 'node scripts/options.mjs --check'],
   ['unused code', 'knip'],
   ['pack', pack],
   ['publint', () => `publint run --strict ${tarball()}`],

@@ -35,23 +35,30 @@ export type Replies = (typeof REPLIES)[number];
 
 /** How messages are handled, whatever the kind of address. */
 export interface HandlingOptions {
-  /** Messages handled at once. Default: the router's, or 1. With 1, a message that is retried still comes after those behind it: see `ordered`. */
+  /**
+   * How many messages are handled at the same time. With 1, a message that is retried still comes after later
+   * ones; `ordered` changes that. Default: that of the router, or 1.
+   */
   concurrency?: number;
   /**
-   * Handle the messages of one `key` in order, one at a time, and up to `concurrency` keys at once. A message
-   * that failed holds back those of its key until it is handled or given up, and no others. Those without a
-   * key are in order among themselves. It holds within a process. Not with `batch`. Default false.
+   * Handles the messages of one `key` in order, one at a time, and up to `concurrency` keys at the same time. A
+   * failed message holds back the later ones of its key until it is handled or given up; other keys go on.
+   * Messages without a key form one more such group. The order holds within one process. Not with `batch`. Default
+   * `false`.
    */
   ordered?: boolean;
-  /** For stream groups and reliable lists. Default: the router's, or `nack-on-error`. */
+  /**
+   * For stream groups and reliable lists; see the same option of brokers and routers. Default: that of the router,
+   * or `nack-on-error`.
+   */
   ackPolicy?: AckPolicy;
-  /** Default: the router's, or `send`. */
+  /** What callers learn about an unexpected error: `send` or `hide`. Default: that of the router, or `send`. */
   errorPolicy?: ErrorPolicy;
-  /** Default: the router's, or `any`. */
+  /** Where answers may be sent: `any` or `inboxes`. Default: that of the router, or `any`. */
   replies?: Replies;
-  /** Names the subscriber in logs. Default: class and method. */
+  /** The name of the subscriber in logs, health and metrics. Default: class and method. */
   title?: string;
-  /** What it does, for people: shown by `broker.subscribers`. */
+  /** What the handler does, for people: shown by `broker.describe()` and AsyncAPI. Default: none. */
   description?: string;
 }
 
@@ -94,11 +101,14 @@ export interface NoStreamOptions {
 }
 
 export interface BatchOptions<B extends boolean = boolean> {
-  /** Hand over what there is as one array, `maxRecords` at most; see `maxWait`. Default false. */
+  /** The handler gets an array of the messages that are there, at most `maxRecords`. Default `false`. */
   batch?: B;
-  /** Messages fetched at once. Default: 100 in batches; otherwise what the handler's pace suggests. */
+  /** How many messages are fetched at once. Default: 100 in batches; otherwise as many as the handler can keep up with. */
   maxRecords?: number;
-  /** Milliseconds that a batch may wait from its first message on to be full. Needs `batch`. Default 0: what there is. */
+  /**
+   * Milliseconds that a batch waits, from its first message on, until it is full. 0: it does not wait. Needs
+   * `batch`. Default 0.
+   */
   maxWait?: number;
 }
 
@@ -117,38 +127,56 @@ export interface NoDeliveryOptions extends NoOnceOptions {
 }
 
 export interface ChannelOptions {
-  /** `true`: a raw glob, for PSUBSCRIBE. `false`: the exact name, whatever it contains. */
+  /**
+   * `true`: the name is a glob for PSUBSCRIBE. `false`: the name is exact, whatever characters it contains.
+   * Default: a name with `{…}` is a template, any other is exact.
+   */
   pattern?: boolean;
-  /** SSUBSCRIBE: hear what is published with `sharded`. On a cluster one node carries it, not all. Redis 7. Default false. */
+  /**
+   * Subscribes with SSUBSCRIBE and gets what is published with `sharded`. On a cluster, one node carries such a
+   * message, not all. Needs Redis 7. Default `false`.
+   */
   sharded?: boolean;
 }
 
 export interface ListOptions {
-  /** At least once: an item stays in Redis until it is acknowledged, and comes again where its consumer dies. Needs Redis 6.2. Default false: at most once. */
+  /**
+   * At-least-once delivery: an item stays in Redis until it is acknowledged, and is delivered again if its
+   * consumer dies. Without it: at most once. Needs Redis 6.2. Default `false`.
+   */
   reliable?: boolean;
 }
 
 /** Options of a stream, with a group or without. */
 export interface StreamOptions {
-  /** Share the stream's entries with all who name the same group. Without one every reader gets all. */
+  /**
+   * The name of a consumer group. All subscribers with this group share the entries of the stream. Default: no
+   * group, and every subscriber gets all entries.
+   */
   group?: string;
-  /** Read from after this id: `0` is the beginning, `$` what is new. Default `$`; for a group that is created here `0`. */
+  /**
+   * Where reading begins: after the entry with this id. `0` is the beginning, `$` is what is sent from now on.
+   * Default `$`; for a group that this subscriber creates `0`.
+   */
   lastId?: string;
-  /** Create the stream where it is missing. Default true. */
+  /** Creates the stream if it does not exist. Default `true`. */
   declare?: boolean;
 }
 
 /** Options of a stream with a group. */
 export interface GroupOptions {
-  /** This reader's name in the group. Default: unique to the process, and removed again at `stop`. */
+  /** The name of this consumer in the group. Default: a name that is unique to the process, and removed at `stop`. */
   consumer?: string;
-  /** Read without pending entries (NOACK): at most once. Needs a group. Default false. */
+  /** Reads with NOACK: nothing is pending, so delivery is at most once. Default `false`. */
   noAck?: boolean;
-  /** Trim the stream to about this many entries (XTRIM) while acknowledging, but never what a group has not handled. Needs a group. Default: no trimming. */
+  /**
+   * Trims the stream to about this many entries (XTRIM) when it acknowledges. It never trims what a group has not
+   * handled. Default: no trimming.
+   */
   maxlen?: number;
-  /** When entries of consumers that died are taken over (XAUTOCLAIM). Needs a group. Default: after 30 s of silence. */
+  /** When the entries of a dead consumer are taken over (XAUTOCLAIM). Default: after 30 s of silence. */
   claim?: ClaimOptions;
-  /** Delete entries (XDEL) as they are acknowledged, for a stream that one group alone reads. Default false. */
+  /** Deletes entries (XDEL) when they are acknowledged. Only for a stream that one group reads. Default `false`. */
   deleteOnAck?: boolean;
 }
 
@@ -169,7 +197,7 @@ export interface ChannelAddress
     NoDeliveryOptions,
     NoBatchOptions,
     NoRatedOptions {
-  /** A channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
+  /** The name of a channel, or a template such as `logs.{level}`, which gives `ctx.path.level`. */
   channel: string;
   list?: never;
   stream?: never;
@@ -177,7 +205,7 @@ export interface ChannelAddress
 
 interface AnyListAddress<B extends boolean>
   extends BatchOptions<B>, RatedOptions, NoChannelOptions, NoStreamOptions {
-  /** Items are taken from the left, so RPUSH makes a queue. */
+  /** The name of a list. Items are taken from the left and published with RPUSH, so the list is a queue. */
   list: string;
   channel?: never;
   stream?: never;
@@ -194,6 +222,7 @@ export interface PlainListAddress<B extends boolean = boolean>
 
 interface AnyStreamAddress<B extends boolean>
   extends StreamOptions, BatchOptions<B>, NoChannelOptions, NoListOptions {
+  /** The name of a stream. */
   stream: string;
   channel?: never;
   list?: never;

@@ -9,7 +9,7 @@ export type AnswerOptions = Pick<CallOptions, 'timeout' | 'signal'>;
 
 /** The place that a call was sent to, and the schema of its answer. */
 interface AskedPlace {
-  /** Schema of the answer. If the answer does not fit, `InvalidMessageError`. */
+  /** Validates the answer. If it does not fit, `answer` rejects with `InvalidMessageError`. Default: no validation. */
   reply?: Schema;
 }
 

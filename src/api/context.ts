@@ -18,7 +18,10 @@ export type DependencyValue<D extends Dependency> =
   ReturnType<D> extends AsyncGenerator<infer T> | Generator<infer T> ? T : Awaited<ReturnType<D>>;
 
 export interface NackOptions {
-  /** Milliseconds before the message comes again. */
+  /**
+   * Milliseconds until the message is delivered again. This delivery is then not counted. Default: the pause of
+   * `retry.backoff`.
+   */
   after?: number;
 }
 

@@ -133,25 +133,28 @@ export interface RpcDefinition<
   Errors extends ErrorSchemas,
   Many extends boolean,
 > {
-  /** The schema of the request. The caller checks it before sending, and the handler on receipt. */
+  /** The schema of the request. The caller checks the request before it sends it, and the handler checks it when it arrives. */
   request: Request;
-  /** The schema of the answer, or of each item of a stream. The handler checks it before sending, and the caller on receipt. */
+  /**
+   * The schema of the answer, or of each item of a streamed answer. The handler checks before it sends, and the
+   * caller when it arrives.
+   */
   reply: Reply;
   /**
-   * The errors that the handler may throw with `contract.error(code, data)`: a schema of the data
-   * for each code. Default: none.
+   * The errors that the handler may throw with `contract.error(code, data)`: for each code, the schema of its
+   * data. Default: none.
    */
   errors?: Errors;
-  /** The answer is a stream: the handler is an `async function*`, and callers use `broker.requestMany`. Default false. */
+  /** The answer is a stream: the handler is an `async function*`, and callers use `broker.requestMany`. Default `false`. */
   many?: Many;
-  /** Makes the key of a request of its body: see the option `key` of `publish`. Default: none. */
+  /** Makes the `key` of a request from its body; see `key` of `publish`. Default: none. */
   key?: (request: InputOf<Request>) => string;
 }
 
 export interface EventDefinition<S extends Schema> {
-  /** The schema of the body. The sender checks it before sending, and the handler on receipt. */
+  /** The schema of the body. The sender checks the body before it sends it, and the handler checks it when it arrives. */
   schema: S;
-  /** Makes the key of a message of its body: see the option `key` of `publish`. Default: none. */
+  /** Makes the `key` of a message from its body; see `key` of `publish`. Default: none. */
   key?: (body: InputOf<S>) => string;
 }
 

@@ -16,11 +16,14 @@ import { targetOf, type Target } from '../transport/address.ts';
 
 /** Repeated deliveries of what failed. */
 export interface RetryOptions {
-  /** Deliveries before the message is given up, the first included; counted by Redis, so a handler that ends the process counts too. Default 10. */
+  /**
+   * How often a message is delivered before it is given up, the first delivery included. Redis counts, so a
+   * handler that ends the process counts too. Default 10.
+   */
   maxDeliveries?: number;
   /**
-   * Milliseconds before the next delivery: a number, or a function of the deliveries so far.
-   * Default: 1 000 doubled each time up to 600 000, half of it random.
+   * Milliseconds before the next delivery: a number, or a function of the number of deliveries so far. Default: 1
+   * 000, doubled each time up to 600 000, half of it random.
    */
   backoff?: number | ((deliveries: number) => number);
 }
@@ -28,42 +31,55 @@ export interface RetryOptions {
 /** Where messages are sent that were rejected or failed too often. */
 export type DeadLetterAddress =
   | {
+      /** The name of the stream that gets the dead letters. */
       stream: string;
       list?: never;
-      /** Trim to about this many entries; `null` keeps all. Default `null`; of the default stream `<name>:dead` 10 000. */
+      /**
+       * The stream is trimmed to about this many entries; `null`: it is not trimmed. Default `null`; for the
+       * default stream `<name>:dead` 10 000.
+       */
       maxlen?: number | null;
     }
-  | { list: string; stream?: never; maxlen?: never };
+  | {
+      /** The name of the list that gets the dead letters, instead of a stream. */
+      list: string;
+      stream?: never;
+      maxlen?: never;
+    };
 
 /** When the entries of a consumer that died are taken over (XAUTOCLAIM). */
 export interface ClaimOptions {
-  /** Milliseconds that a consumer may be silent about an entry before others take it. Running handlers are never silent. Default 30 000. */
+  /**
+   * Milliseconds for which a consumer may give no sign of life about an entry before others take it. The time that
+   * a handler runs does not count. Default 30 000.
+   */
   minIdle?: number;
 }
 
 /** When a subscriber stops reading for a while, because every message fails: a database is away. */
 export interface PauseOptions {
-  /** Failures in a row, of messages that are to be retried. Default 20. */
+  /** How many failures in a row start the pause. Only messages that will be retried count. Default 20. */
   after?: number;
-  /** Milliseconds until one message is tried; its success ends the pause. Default 30 000. */
+  /** Milliseconds until one message is tried. If it succeeds, the pause ends. Default 30 000. */
   for?: number;
 }
 
 /** What becomes of failed messages. For subscribers whose messages are acknowledged: a stream's group, or a reliable list. */
 export interface DeliveryOptions {
   /**
-   * Deliver a failed message again. `false`: it goes to the dead letters at once. Default: 10
-   * deliveries, with pauses from 1 s to 10 min. Calls are answered with their error and not retried,
-   * unless `retry` is given.
+   * How a failed message is delivered again. `false`: it goes to the dead letters at once. A call is answered with
+   * the error and is not retried, unless `retry` is set. Default: 10 deliveries, with pauses from 1 s to 10 min.
    */
   retry?: RetryOptions | false;
   /**
-   * Where messages are sent that were rejected or failed too often, with the error and the origin in
-   * their headers. `false`: they are logged and dropped. Default: the stream `<name>:dead`, trimmed to
-   * about 10 000 entries.
+   * Where messages go that were rejected or failed too often, with the error and the origin in their headers.
+   * `false`: they are logged and dropped. Default: the stream `<name>:dead`, trimmed to about 10 000 entries.
    */
   deadLetter?: DeadLetterAddress | false;
-  /** Stop reading for a while after many failures in a row. `false`: never. Default: after 20, for 30 s. */
+  /**
+   * When the subscriber stops reading for a while because many messages failed in a row. `false`: never. Default:
+   * after 20 failures, for 30 s.
+   */
   pause?: PauseOptions | false;
 }
 

@@ -1,11 +1,11 @@
 import type { Mistake } from '../internal/mistake.ts';
 
 export interface ChannelDestination {
-  /** PUBLISH to this channel. */
+  /** The message is sent to this channel (PUBLISH). */
   channel: string;
   /**
-   * SPUBLISH, for subscribers with `sharded`: on a cluster, one node gets the message instead of
-   * all. Needs Redis 7. Default false.
+   * Sends with SPUBLISH, to subscribers with `sharded`. On a cluster, one node gets the message, not all. Needs
+   * Redis 7. Default `false`.
    */
   sharded?: boolean;
   list?: never;
@@ -14,7 +14,7 @@ export interface ChannelDestination {
 }
 
 export interface ListDestination {
-  /** RPUSH to this list. */
+  /** The message is added to the end of this list (RPUSH). */
   list: string;
   channel?: never;
   sharded?: Mistake<"'sharded' is an option of channels">;
@@ -23,9 +23,9 @@ export interface ListDestination {
 }
 
 export interface StreamDestination {
-  /** XADD to this stream. */
+  /** The message is added to this stream (XADD). */
   stream: string;
-  /** Keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
+  /** The stream keeps about this many entries (`XADD … MAXLEN ~`). Default: all. */
   maxlen?: number;
   channel?: never;
   sharded?: Mistake<"'sharded' is an option of channels">;

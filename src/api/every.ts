@@ -17,12 +17,13 @@ import type { Destination } from './destination.ts';
 import { headers } from './option-checks.ts';
 
 interface Series {
-  /** Of the series, at its destination: processes that give the same one send one message a period together. */
+  /** The name of the series at its destination. All processes that use the same one together send one message each period. */
   id: string;
-  /** The same each time; encoded when it is sent. */
+  /** The body, the same each time. It is encoded when it is sent. */
   body: unknown;
-  /** Of a cron expression: a name of the IANA database. Default UTC. */
+  /** The time zone of a cron expression: a name of the IANA database. Default `UTC`. */
   timezone?: string;
+  /** Headers of each message. Default: none. */
   headers?: HeadersInput;
 }
 

@@ -10,21 +10,21 @@ const EXPECTED = `a string of 1 to ${MAX_NAME} bytes`;
 /** Options of a message to a list or a stream. */
 export interface IdOptions<Id extends string = string> {
   /**
-   * The message is sent once under this id, for `idWindow` milliseconds: a second publish of the same
-   * body sends nothing. Resolves with the id of the first one's entry, or the id itself for a list.
-   * Rejects with `IdConflictError` for another body. Sent as the header `message_id`. 1 to 1 024 bytes.
+   * The message is sent once under this id within `idWindow`. A second publish of the same body sends nothing; of
+   * another body rejects with `IdConflictError`. `publish` resolves with the id of the first entry in a stream,
+   * and with this id for a list. Sent as the header `message_id`. 1 to 1 024 bytes. Default: none.
    */
   id?: Id;
-  /** Milliseconds in which the id is known, from the first publish on. Default: the broker's, 600 000. */
+  /** Milliseconds for which the id is remembered, from the first publish on. Default: `idWindow` of the broker, 600 000. */
   idWindow?: number;
 }
 
 /** Option of a call to a list or a stream. */
 export interface CallIdOptions {
   /**
-   * The call is handled once under this id: a second call of the same body joins the one that runs, or
-   * gets the kept answer (`answers.keep` of the responder's broker). Rejects with `IdConflictError` for
-   * another body. 1 to 1 024 bytes.
+   * The call is handled once under this id. A second call with the same body waits for the first one, or gets its
+   * kept answer (`answers.keep` of the broker that answers). A call with another body rejects with
+   * `IdConflictError`. 1 to 1 024 bytes. Default: none.
    */
   id?: string;
   idWindow?: Mistake<"'idWindow' is for messages: a call's answer is kept for the broker's 'answers.keep'">;
@@ -99,10 +99,7 @@ export const NO_ID = { id: noId, idWindow: noId };
 
 /** How long answers are kept. */
 export interface AnswersOptions {
-  /**
-   * Milliseconds for which the answer of a call with an `id` is kept by the responder's server, for
-   * whoever asks again. 0: not at all. Default 600 000.
-   */
+  /** Milliseconds for which the answer of a call with an `id` is kept in Redis; 0: it is not kept. Default 600 000. */
   keep?: number;
 }
 
@@ -111,10 +108,9 @@ export const ANSWERS = { keep: milliseconds } satisfies Checks<AnswersOptions>;
 /** Of subscribers whose messages are acknowledged. */
 export interface OnceOptions {
   /**
-   * Milliseconds for which the ids of handled messages are remembered: a message whose id was handled
-   * is acknowledged unhandled (one script with the acknowledgement). For messages with an `id`, or with
-   * the header `message_id`; other messages and redriven dead letters are handled as usual. Default:
-   * nothing is remembered.
+   * Milliseconds for which the ids of handled messages are remembered. A message whose id was handled is
+   * acknowledged and not handled again. It works for messages with an `id` or the header `message_id`; other
+   * messages and redriven dead letters are handled as usual. Default: nothing is remembered.
    */
   once?: number;
 }

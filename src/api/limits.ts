@@ -3,11 +3,14 @@ import type { Mistake } from '../internal/mistake.ts';
 /** How long `publish` waits for Redis to take a message that is sent alone and waits for no answer. */
 export interface SendLimits {
   /**
-   * Milliseconds for Redis to take the message, connecting included; `null`: no limit, the default.
-   * Then `publish` rejects with `SendError`, and a message that waits for the connection is not sent.
+   * Milliseconds for Redis to take the message, connecting included; `null`: no limit. After that `publish`
+   * rejects with `SendError`, and a message that still waits for the connection is not sent. Default `null`.
    */
   timeout?: number | null;
-  /** When it aborts, `publish` rejects with its reason, and a message that waits for the connection is not sent. */
+  /**
+   * When it aborts, `publish` rejects with its reason, and a message that still waits for the connection is not
+   * sent. Default: none.
+   */
   signal?: AbortSignal;
 }
 

@@ -62,29 +62,43 @@ export type Filter = (message: Message) => boolean | Promise<boolean>;
 
 /** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
 export interface RouterOptions extends DeliveryOptions {
-  /** Messages that one subscriber handles at once. Default 1: one at a time, in order but for those that are retried. */
+  /**
+   * How many messages one subscriber handles at the same time. With 1, messages are handled in order, except those
+   * that are retried. Default 1.
+   */
   concurrency?: number;
-  /** What becomes of a message of a stream group or reliable list when its handler is done. Default `nack-on-error`. */
+  /**
+   * What happens to a message of a stream group or a reliable list when its handler has ended: `ack`, `ack-first`,
+   * `nack-on-error`, `reject-on-error` or `manual`. Default `nack-on-error`.
+   */
   ackPolicy?: AckPolicy;
   /**
-   * Milliseconds that a handler may take: then `ctx.signal` aborts, and soon after the message counts as
-   * failed (`HandlerTimeoutError`). Of a streamed answer: for each item. Default: no limit.
+   * Milliseconds that a handler may take. Then `ctx.signal` aborts, and soon after that the message counts as
+   * failed (`HandlerTimeoutError`). For a streamed answer: milliseconds for each item. Default: no limit.
    */
   timeout?: number;
-  /** `hide` tells callers only `Internal error`, and no name, message, code or data. For edges that are not trusted. Default `send`. */
+  /**
+   * What callers learn about an unexpected error: `send` sends its name, message, code and data; `hide` sends only
+   * `Internal error`. Use `hide` for callers that you do not trust. Default `send`.
+   */
   errorPolicy?: ErrorPolicy;
   /**
-   * `inboxes` sends answers only to channels that begin with the broker's `rpc.inboxPrefix`, so that
-   * no message can have its answer written anywhere else. FastStream's callers get no answer then, nor
-   * do messages that were published with `replyTo`. `any` answers at every channel, and at lists and
-   * streams under the broker's `prefix`. Default `any`.
+   * Where answers may be sent. `inboxes`: only to channels that begin with `rpc.inboxPrefix`; then FastStream
+   * callers and messages that were published with `replyTo` get no answer. `any`: to every channel, and to lists
+   * and streams under the `prefix` of the broker. Default `any`.
    */
   replies?: Replies;
-  /** Run around every handler, the first outermost; outer ones (the broker's) before inner ones. */
+  /**
+   * Functions that run around every handler. The first one is the outermost; those of the broker are outside those
+   * of a router. Default: none.
+   */
   middlewares?: readonly Middleware[];
-  /** Answers for errors of handlers: `[onError(NotFound, () => null)]`. Of all that fit, that of the most specific class runs. */
+  /**
+   * Answers for errors of handlers: `[onError(NotFound, () => null)]`. If several fit, the one with the most
+   * specific class runs. Default: none.
+   */
   onError?: readonly ErrorHandler[];
-  /** Is put before the name of every channel, list and stream. Default: nothing. */
+  /** Text that is put before the name of every channel, list and stream. Default: nothing. */
   prefix?: string;
 }
 
@@ -101,11 +115,11 @@ export const SHARED = {
 } satisfies Checks<RouterOptions>;
 
 export interface RpcDefaults {
-  /** Milliseconds that a call waits for its answer; `null` for ever. Default 30 000. */
+  /** Milliseconds that a call waits for its answer; `null`: no limit. Default 30 000. */
   timeout?: number | null;
-  /** Calls that may wait at the same time; one more fails with `OverloadedError`. Default 65 536. */
+  /** How many calls may wait at the same time. One more fails with `OverloadedError`. Default 65 536. */
   maxPending?: number;
-  /** The first part of the name of the channel that receives answers. Default `redstart:inbox:`. */
+  /** The first part of the name of the channel that receives the answers. Default `redstart:inbox:`. */
   inboxPrefix?: string;
 }
 
@@ -116,29 +130,35 @@ const RPC = {
 } satisfies Checks<RpcDefaults>;
 
 export interface BrokerOptions extends RouterOptions {
-  /** How values become bodies. Default: FastStream's rules (text, JSON, bytes). */
+  /** Converts values to bodies and back. Default: text, JSON and bytes, as FastStream does. */
   codec?: Codec;
-  /** How headers and body share a frame. Default: FastStream's binary format. */
+  /** Puts headers and body into one frame. Default: the binary format of FastStream. */
   format?: MessageFormat;
-  /** Where failures are logged, and what `ctx.logger` is; `false` for nowhere. Default: lines on stderr. */
+  /** Where failures are logged, and what `ctx.logger` writes to; `false`: nowhere. Default: lines on stderr. */
   logger?: Logger | false;
   /**
-   * Bytes of the largest message that is sent, headers included; a larger one is refused with an
-   * `EncodeError`. Redis cuts off a subscriber for whom more than 32 MB wait. Default 16 777 216.
+   * The size in bytes of the largest message that may be sent, headers included. A larger one is refused with
+   * `EncodeError`. Redis disconnects a subscriber of a channel when more than 32 MB wait for it. Default 16 777
+   * 216.
    */
   maxBytes?: number;
-  /** Milliseconds that `stop` waits for handlers before it aborts their signals. Default 15 000. */
+  /** Milliseconds that `stop` waits for running handlers before it aborts their signals. Default 15 000. */
   gracefulTimeout?: number;
-  /** Milliseconds in which the id of a message is known: the default of the publish option `idWindow`. Default 600 000. */
+  /**
+   * Milliseconds for which the `id` of a sent message is remembered, unless `publish` sets its own `idWindow`.
+   * Default 600 000.
+   */
   idWindow?: number;
+  /** How long answers of calls with an `id` are kept. Default `{ keep: 600_000 }`. */
   answers?: AnswersOptions;
+  /** Settings of calls. Default: see each. */
   rpc?: RpcDefaults;
-  /** See the whole life of messages: metrics, traces. More can be added by `broker.observe`. Default: none. */
+  /** Objects that see every event of the life of a message: metrics, traces. `broker.observe` adds more. Default: none. */
   observers?: readonly Observer[];
   /**
-   * Whether this process answers questions for its state, and pauses and resumes its subscribers, over
-   * the channel `<prefix>redstart:control`: for the dashboard and `broker.fleet`. `'status'`: for its state
-   * alone. Whoever may publish to that channel can ask. Default false.
+   * Whether this process answers questions about its state, and pauses and resumes its subscribers when asked,
+   * over the channel `<prefix>redstart:control`. The dashboard and `broker.fleet` ask. `'status'`: it answers
+   * questions only. Everybody who may publish to that channel can ask. Default `false`.
    */
   control?: boolean | 'status';
 }
@@ -159,17 +179,25 @@ export const BROKER = {
 
 /** Options of a handler that do not depend on its schemas and its address. */
 export interface HandlerOptions<I extends Injections = Injections> extends HandlingOptions {
-  /** Milliseconds that the handler may take. Default: the router's, or no limit. */
+  /**
+   * Milliseconds that the handler may take; see the same option of brokers and routers. Default: that of the
+   * router, or no limit.
+   */
   timeout?: number;
-  /** Take only messages for which this returns true; a handler without a filter on the same address takes the rest. */
+  /**
+   * The handler gets only messages for which this function returns true. A handler without a filter at the same
+   * address gets the rest. Default: all messages.
+   */
   filter?: Filter;
-  /** Run inside those of the broker and the routers. */
+  /** Functions that run around this handler, inside those of the broker and the routers. Default: none. */
   middlewares?: readonly Middleware[];
-  /** Answers for errors of this handler, and for messages to it that cannot be read. */
+  /** Answers for errors of this handler, and for messages to it that cannot be decoded or validated. Default: none. */
   onError?: readonly ErrorHandler[];
-  /** What `ctx.state` is given before the handler runs: names, and functions of ctx that make the values. */
+  /** Values for `ctx.state`: an object of functions of `ctx` that make them before the handler runs. Default: none. */
   inject?: I;
+  /** Converts the bodies of this subscriber. Default: that of the broker. */
   codec?: Codec;
+  /** Reads and writes the frames of this subscriber. Default: that of the broker. */
   format?: MessageFormat;
 }
 
@@ -179,11 +207,17 @@ export interface SubscriberOptions<
   R extends Schema = Schema,
   I extends Injections = Injections,
 > extends HandlerOptions<I> {
-  /** Validates the body (each item of a batch) and types it. Anything that implements Standard Schema. */
+  /**
+   * Validates the body (in a batch: each item) and gives it its type. It is any Standard Schema: zod, valibot,
+   * arktype. Default: no validation.
+   */
   schema?: S;
-  /** Validates what the handler answers. What is sent is the answer as the handler gave it. */
+  /**
+   * Validates what the handler returns. The value is sent as the handler returned it, not as the schema converts
+   * it. Default: no validation.
+   */
   reply?: R;
-  /** Never answer; a redstart caller is told so at once. Default false. */
+  /** The handler never answers. A redstart caller gets a `NoReplyError` at once. Default `false`. */
   noReply?: boolean;
 }
 
@@ -282,21 +316,29 @@ export type ConsumerAddress<S extends Schema = Schema> =
 
 /** Defaults of a publisher. */
 export interface PublisherOptions<S extends Schema = Schema> {
-  /** Validates what is published. */
+  /** Validates the body before it is sent. Default: no validation. */
   schema?: S;
-  /** Sent with every message; a call's own headers win. */
+  /** Headers of every message. A header that is given with a message wins. Default: none. */
   headers?: HeadersInput;
+  /** Where the handler sends its answer. Default: no answer. */
   replyTo?: ReplyDestination;
+  /** Converts the bodies of this publisher. Default: that of the broker. */
   codec?: Codec;
+  /** Writes the frames of this publisher. Default: that of the broker. */
   format?: MessageFormat;
   /**
-   * Of `@publisher`: the handler returns an array, and each item is sent as a message of its own, all in
-   * one round trip. Default false: the array is one message.
+   * For `@publisher`: the method returns an array, and each item is sent as one message, all in one round trip.
+   * With `false` the array is one message. Default `false`.
    */
   batch?: boolean;
-  /** `false`: braces in a channel's name are part of it. Default: `logs.{level}` is a template, filled by `path`. */
+  /**
+   * `false`: braces in the name of a channel are part of the name. Default: `logs.{level}` is a template, and
+   * `path` fills it.
+   */
   pattern?: false;
+  /** The name of the publisher in descriptions. Default: none. */
   title?: string;
+  /** What it sends, for people: shown by `broker.describe()` and AsyncAPI. Default: none. */
   description?: string;
 }
 

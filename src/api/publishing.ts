@@ -9,25 +9,26 @@ import type { Message } from './message.ts';
 import type { NeverLater, TimeOptions } from './time.ts';
 
 export interface MessageOptions {
-  /** Strings, numbers and booleans; sent as text of at most 65 535 bytes each. */
+  /** Headers: strings, numbers and booleans. Each is sent as text of at most 65 535 bytes. Default: none. */
   headers?: HeadersInput;
-  /** Default: a new id; for `ctx.publish` in a handler, the id of the handled message. */
+  /** The id that connects all messages of one operation. Default: a new id; inside a handler, that of the handled message. */
   correlationId?: string;
 }
 
 /** Options of messages that subscribers may have to handle in order. */
 export interface KeyedOptions extends MessageOptions {
   /**
-   * What the message is about, such as `customer-7`: subscribers with `ordered` handle the messages of one
-   * key in order, one at a time. 1 to 1 024 bytes, sent as the header `redstart-key`. Default: none.
+   * What the message is about, for example `customer-7`. Subscribers with `ordered` handle the messages of one key
+   * in order. 1 to 1 024 bytes, sent as the header `redstart-key`. Default: none.
    */
   key?: string;
 }
 
 /** Options of a publish that waits for no answer. */
 export interface PublishOptions extends KeyedOptions, IdOptions, TimeOptions, SendLimits {
-  /** The handler sends its answer there. Default: no answer. */
+  /** Where the handler sends its answer. Default: no answer. */
   replyTo?: ReplyDestination;
+  /** `true` makes the publish a call, with the options of calls. Default `false`. */
   rpc?: false;
   reply?: Mistake<"'reply' is an option of calls, with 'rpc: true'">;
   replyChannel?: Mistake<"'replyChannel' is an option of calls, with 'rpc: true'">;
@@ -36,17 +37,16 @@ export interface PublishOptions extends KeyedOptions, IdOptions, TimeOptions, Se
 /** Options of a call. */
 export interface CallOptions<R extends Schema = Schema>
   extends KeyedOptions, CallIdOptions, NeverLater {
-  /** Milliseconds to wait for the answer; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
+  /** Milliseconds to wait for the answer; `null`: no limit. Default: `rpc.timeout` of the broker, 30 000. */
   timeout?: number | null;
-  /** Cancels the call when it aborts: the call rejects with its reason, and the handler's `ctx.signal` aborts. */
+  /** When it aborts, the call rejects with its reason, and `ctx.signal` of the handler aborts. Default: none. */
   signal?: AbortSignal;
-  /** Schema of the answer. If the answer does not fit, the call rejects with `InvalidMessageError`. */
+  /** Validates the answer. If it does not fit, the call rejects with `InvalidMessageError`. Default: no validation. */
   reply?: R;
   /**
-   * `dedicated`: the answer comes to a channel that only this call listens to (SUBSCRIBE, confirmed
-   * before the request is sent, and UNSUBSCRIBE at the end), whatever its correlation id. For
-   * responders other than redstart that replace the correlation id. Default `shared`: the broker's
-   * one channel for answers.
+   * `shared`: the answer comes to the channel that all calls of the broker share. `dedicated`: it comes to a
+   * channel of this call alone, which costs one SUBSCRIBE and one UNSUBSCRIBE; use it for responders other than
+   * redstart that change the correlation id. Default `shared`.
    */
   replyChannel?: 'shared' | 'dedicated';
   replyTo?: Mistake<"'replyTo' sends the answer elsewhere, and a call waits for it">;
@@ -54,6 +54,7 @@ export interface CallOptions<R extends Schema = Schema>
 
 /** Options of a publish that waits for the handler's answer. */
 export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
+  /** Waits for the answer of the handler. `request` does this always. */
   rpc: true;
 }
 
@@ -70,15 +71,15 @@ export interface EventOptions<
 /** Options of a call that is answered with a stream. */
 export interface RequestManyOptions<R extends Schema = Schema>
   extends KeyedOptions, NoManyId, NeverLater {
-  /** Milliseconds for the whole stream; `null`: no limit. Default: `null`. */
+  /** Milliseconds for the whole stream; `null`: no limit. Default `null`. */
   timeout?: number | null;
-  /** Milliseconds to wait for each item; `null`: no limit. Default: the broker's `rpc.timeout`, 30 000. */
+  /** Milliseconds to wait for each item; `null`: no limit. Default: `rpc.timeout` of the broker, 30 000. */
   itemTimeout?: number | null;
-  /** How many items may be sent and not read yet, 1 to 1 024; then the handler's generator pauses. Default 64. */
+  /** How many items may be sent and not yet read, 1 to 1 024. When so many wait, the generator of the handler pauses. Default 64. */
   window?: number;
-  /** Cancels the stream when it aborts: the next read rejects with its reason. */
+  /** When it aborts, the stream ends, and the next read rejects with its reason. Default: none. */
   signal?: AbortSignal;
-  /** Schema of each item. If an item does not fit, reading it rejects with `InvalidMessageError`. */
+  /** Validates each item. If one does not fit, reading it rejects with `InvalidMessageError`. Default: no validation. */
   reply?: R;
   replyTo?: Mistake<"'replyTo' sends the answer elsewhere, and a call waits for it">;
   rpc?: Mistake<'requestMany() is always a call'>;
@@ -87,17 +88,17 @@ export interface RequestManyOptions<R extends Schema = Schema>
 /** Options of a request to all subscribers of a channel. */
 export interface GatherOptions<R extends Schema = Schema>
   extends MessageOptions, NoManyId, NeverLater {
+  /** The channel whose subscribers are asked. */
   channel: string;
-  /** SPUBLISH, for subscribers with `sharded`. Needs Redis 7. Default false. */
+  /** Sends with SPUBLISH, to subscribers with `sharded`. Needs Redis 7. Default `false`. */
   sharded?: boolean;
-  /**
-   * Milliseconds to wait for all answers; then those that have arrived are the result. `null`: no
-   * limit. Default: the broker's `rpc.timeout`, 30 000.
-   */
+  /** Milliseconds to wait for all answers; `null`: no limit. After that the result has the answers that have come. Default: `rpc.timeout` of the broker, 30 000. */
   timeout?: number | null;
-  /** Resolves as soon as this many answers have arrived. Default: all. */
+  /** Resolves when this many answers have come. Default: all. */
   max?: number;
+  /** When it aborts, `gather` rejects with its reason. Default: none. */
   signal?: AbortSignal;
+  /** Validates each answer. One that does not fit is in `errors`. Default: no validation. */
   reply?: R;
 }
 
@@ -122,8 +123,9 @@ export interface BatchedEventOptions<
   When extends number | Date = number | Date,
 >
   extends KeyedEventOptions, TimeOptions<When> {
+  /** Makes the id of each message, as `id` of `publish`. Default: none. */
   id?: (body: Body, index: number) => Id;
-  /** The same for all, or a function that makes that of each. Default: none. */
+  /** One key for all messages, or a function that makes the key of each. Default: none. */
   key?: string | ((body: Body, index: number) => string);
 }
 
@@ -206,10 +208,11 @@ type Together<To, Options> = To extends string
 /** Options of each message of a batch: they wait for no answer. */
 export interface BatchedOptions
   extends Omit<PublishOptions, 'rpc' | 'key' | 'id' | keyof SendLimits>, NoLimits {
-  /** The same for all, or a function that makes that of each. Default: none. */
+  /** One key for all messages, or a function that makes the key of each. Default: none. */
   key?: string | KeyOfEach;
+  /** A batch is never a call. Default `false`. */
   rpc?: false | Mistake<'the messages of a batch or a pipeline are not answered'>;
-  /** Makes the id under which each message is sent once; `index` is its place in the batch. */
+  /** Makes the id of each message, as `id` of `publish`; `index` is the place of the message in the batch. Default: none. */
   id?:
     | IdOfEach
     | Mistake<"each message has an id of its own: 'id' is a function (body, index) => string">;
@@ -217,7 +220,7 @@ export interface BatchedOptions
 
 /** Options of a message of a pipeline. */
 export interface PipelinedOptions extends Omit<BatchedOptions, 'id'> {
-  /** As of `publish`, or a function that makes it; `index` is the message's place in the pipeline. */
+  /** An id as of `publish`, or a function that makes it; `index` is the place of the message in the pipeline. Default: none. */
   id?: string | IdOfEach;
 }
 
@@ -344,20 +347,14 @@ export interface Publishing {
     ...options: OptionsBeside<To, Omit<RequestManyOptions, 'reply'>>
   ): AsyncIterableIterator<AnswerOf<To, T>, undefined>;
 
-  /**
-   * Sends a request to all subscribers of a channel (PUBLISH). Resolves with their answers, their
-   * errors, and who did not answer in time.
-   */
+  /** Sends a request to all subscribers of a channel (PUBLISH). Resolves with their answers, their errors, and who did not answer in time. */
   gather<T = unknown, const To = GatherOptions>(
     body: BodyFor<To>,
     to: GatherTo<To>,
     ...options: OptionsBeside<To, Omit<GatherOptions, 'channel' | 'sharded' | 'reply'>>
   ): Promise<GatherResult<AnswerOf<To, T>>>;
 
-  /**
-   * Sends many messages in one round trip. Resolves with the length of the list, the ids in the
-   * stream, or the receivers of each. Rejects with `SendError`.
-   */
+  /** Sends many messages in one round trip. Resolves with the length of the list, the ids in the stream, or the receivers of each. Rejects with `SendError`. */
   publishBatch<const To, Id extends string = never, When extends number | Date = never>(
     bodies: readonly BodyFor<To>[],
     to: BatchTo<To>,

@@ -11,18 +11,18 @@ import type { Mistake } from '../internal/mistake.ts';
 
 /** At most `limit` messages begin in `per` milliseconds, in all processes together, spread evenly. */
 export interface RateOptions {
-  /** Messages, 1 or more. Retries count, too. */
+  /** How many messages, 1 or more. Retries count. */
   limit: number;
-  /** Milliseconds, 1 or more. */
+  /** In how many milliseconds, 1 or more. */
   per: number;
 }
 
 /** For lists, and streams with a group. */
 export interface RatedOptions {
   /**
-   * Handle at most `limit` messages in `per` milliseconds, all processes together: one each `per / limit`, and no
-   * `per` has more than 5 % above. What waits for its time stays in Redis. One script before each fetch
-   * (EVALSHA); a list needs Redis 6.2. All who read a list, or as one group, must give the same. Default: no limit.
+   * At most `limit` messages are handled in `per` milliseconds by all processes together. They are spread evenly,
+   * and no `per` has more than 5 % above the limit. Messages wait in Redis. It costs one script (EVALSHA) before
+   * each fetch; a list needs Redis 6.2. All subscribers of one list or group must set the same. Default: no limit.
    */
   rate?: RateOptions;
 }

@@ -6,16 +6,19 @@ import type { Mistake } from '../internal/mistake.ts';
 /** Options of a message that no call has. `When` is what was given. */
 export interface TimeOptions<When extends number | Date = number | Date> {
   /**
-   * Milliseconds until the message is sent, on the server's clock; until then it is kept there, in
-   * memory as any key is. Publishing then resolves with a handle, a string, for `broker.cancel`.
-   * Default: sent at once.
+   * Milliseconds until the message is sent. Until then Redis keeps it, and its clock counts. `publish` then
+   * resolves with a text for `broker.cancel`. Default: it is sent at once.
    */
   delay?: number & When;
-  /** The same at an instant: a date, or Unix milliseconds, compared with the server's clock. One in the past is now. */
+  /**
+   * When the message is sent: a date, or Unix milliseconds, compared with the clock of Redis. A time in the past
+   * means now. Default: now.
+   */
   at?: (number | Date) & When;
   /**
-   * Milliseconds after which the message is dropped unhandled, from now or from when it is due, on the
-   * server's clock (header `redstart-expires`). Counted as `expired`. Default: never.
+   * Milliseconds after which the message is dropped if no handler has begun it. They count from now, or from when
+   * a delayed message is due, on the clock of Redis (header `redstart-expires`). The outcome is `expired`.
+   * Default: never.
    */
   expires?: number;
 }

@@ -15,29 +15,32 @@ import { attempt, type Hook, type Step } from './steps.ts';
 
 /** The hooks of an app, each optional, in the order in which they run. */
 export interface AppOptions {
-  /** Runs before the brokers start, to open what handlers need. */
+  /** Runs before the brokers start. Open here what handlers need. Default: none. */
   onStartup?: Hook;
-  /** Runs when all subscriptions are confirmed. */
+  /** Runs when all subscriptions are confirmed. Default: none. */
   afterStartup?: Hook;
-  /** Undoes `afterStartup`, while the brokers still run. Does not run if `afterStartup` failed. */
+  /** Undoes `afterStartup`, while the brokers still run. It does not run if `afterStartup` failed. Default: none. */
   beforeShutdown?: Hook;
-  /** Undoes `onStartup`, after the brokers have stopped and all handlers have ended. Does not run if `onStartup` failed. */
+  /**
+   * Undoes `onStartup`, after the brokers have stopped and all handlers have ended. It does not run if `onStartup`
+   * failed. Default: none.
+   */
   onShutdown?: Hook;
   /**
-   * Milliseconds for `onStartup` and for `afterStartup`, each; `null`: no limit. After it the start
-   * fails, and what was done is undone. Default 60 000.
+   * Milliseconds for each of `onStartup` and `afterStartup`; `null`: no limit. After that the start fails, and
+   * what was done is undone. Default 60 000.
    */
   startTimeout?: number | null;
   /**
-   * Milliseconds for `beforeShutdown` and for `onShutdown`, each; `null`: no limit. After it the stop
-   * goes on without the hook, and fails at its end. Default 5 000: with the brokers' `gracefulTimeout` all
-   * is done within the 30 s that Kubernetes gives.
+   * Milliseconds for each of `beforeShutdown` and `onShutdown`; `null`: no limit. After that the stop goes on
+   * without the hook, and fails at its end. With the default `gracefulTimeout`, all ends within the 30 s that
+   * Kubernetes gives. Default 5 000.
    */
   stopTimeout?: number | null;
 }
 
 export interface RunOptions {
-  /** Signals that stop the app. Default `SIGINT` and `SIGTERM`. */
+  /** The signals that stop the app. Default: `SIGINT` and `SIGTERM`. */
   signals?: readonly NodeJS.Signals[];
 }
 

@@ -19,7 +19,7 @@ import type { Declaration } from './subscriber.ts';
 export type FleetChoice = FleetPlace & {
   /** The `id` of one process. Default: every process. */
   process?: string;
-  /** Who asks: the processes log it. */
+  /** Who asks. The processes log it. Default: nobody. */
   by?: string;
 };
 
@@ -36,8 +36,8 @@ type FleetPlace =
 
 export interface FleetOptions {
   /**
-   * Milliseconds to wait for the processes that have not answered. Default 1 000; of `pause` and
-   * `resume` 5 000. On a cluster nobody knows how many there are, so it always waits so long.
+   * Milliseconds to wait for processes that have not answered. On a cluster the number of processes is not known,
+   * so it always waits this long. Default 1 000; for `pause` and `resume` 5 000.
    */
   timeout?: number;
 }

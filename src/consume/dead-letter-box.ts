@@ -15,19 +15,19 @@ const MAX_ID = 2n ** 64n - 1n;
 /** Which dead letters: those that meet every condition given; all of them without one. */
 export interface DeadLetterChoice {
   /**
-   * Those that died of this error: its code (`INVALID_MESSAGE`), its name (`TypeError`), a part of its
-   * message, or the whole text as {@link DeadLetter.error} has it. Case counts.
+   * Only dead letters with this error: its code (`INVALID_MESSAGE`), its name (`TypeError`), a part of its
+   * message, or the whole text as in `DeadLetter.error`. Upper and lower case differ. Default: all.
    */
   error?: string;
-  /** Those with these ids, as `list` gives them. One that is not there is passed over. */
+  /** Only dead letters with these ids, as `list` returns them. An id that does not exist is ignored. Default: all. */
   ids?: readonly string[];
 }
 
 /** Which dead letters to list. */
 export interface DeadLetterPage extends DeadLetterChoice {
-  /** At most so many. Default 100. */
+  /** The largest number of dead letters to return. Default 100. */
   count?: number;
-  /** Those after the letter with this id. Default: from the oldest on. */
+  /** Only dead letters after the one with this id. Default: from the oldest. */
   after?: string;
 }
 

@@ -2,7 +2,7 @@ import { brand, brandOf, isInstance } from '../errors.ts';
 import type { HeadersInput } from './headers.ts';
 
 export interface ResponseOptions {
-  /** Headers of the answer. The headers of the request are not copied. */
+  /** Headers of the answer. The headers of the request are not copied. Default: none. */
   headers?: HeadersInput;
   /** The correlation id of the answer. Default: that of the request. */
   correlationId?: string;
@@ -30,7 +30,7 @@ export class Response<T = unknown> {
 }
 
 export interface RedisResponseOptions extends ResponseOptions {
-  /** If the answer goes to a stream: keep about this many entries (`XADD … MAXLEN ~`). Default: all. */
+  /** If the answer goes to a stream, the stream keeps about this many entries (`XADD … MAXLEN ~`). Default: all. */
   maxlen?: number;
 }
 

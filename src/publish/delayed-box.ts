@@ -23,9 +23,9 @@ export interface DelayedMessage {
 
 /** Which delayed messages to list. */
 export interface DelayedPage {
-  /** At most so many. Default 100. */
+  /** The largest number of messages to return. Default 100. */
   count?: number;
-  /** Those after the first so many. Default 0. */
+  /** How many messages to skip, from the one that is due first. Default 0. */
   skip?: number;
 }
 

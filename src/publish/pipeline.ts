@@ -16,9 +16,9 @@ import type { Outbound, Transport } from '../transport/transport.ts';
 
 export interface PublishPipelineOptions {
   /**
-   * Sends in one transaction (MULTI/EXEC): no command of another client runs between them. Where Redis
-   * refuses one as it arrives (a missing right, no memory), none runs. One that fails as it runs (a key
-   * of another kind) does not undo the others. On a cluster all names must be in one slot. Default false.
+   * Sends in one transaction (MULTI/EXEC): no command of another client runs in between. If Redis refuses a
+   * command when it arrives (a missing right, no memory), none runs. If a command fails when it runs (a key of
+   * another type), the others are not undone. On a cluster all names must be in one slot. Default `false`.
    */
   transaction?: boolean;
 }

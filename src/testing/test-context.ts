@@ -14,21 +14,24 @@ import { isContract } from '../api/contract.ts';
 import { targetOf } from '../transport/address.ts';
 
 export interface TestContextOptions {
-  /** Default: none but the correlation id. */
+  /** Headers of the message. Default: none but the correlation id. */
   headers?: HeadersInput;
-  /** Default: a new id. */
+  /** The correlation id of the message. Default: a new id. */
   correlationId?: string;
-  /** Parameters of the channel's template. Default: none. */
+  /** The parameters of the template of the channel. Default: none. */
   path?: Readonly<Record<string, string>>;
-  /** What middleware and `inject` would have put there. Default: empty. */
+  /** What middleware and `inject` would have put into `ctx.state`. Default: empty. */
   state?: Record<string, unknown>;
-  /** Default: the channel `test`. */
+  /** Where the message comes from. Default: the channel `test`. */
   source?: MessageSource;
-  /** Default 1. */
+  /** How often the message was delivered. Default 1. */
   deliveryCount?: number;
-  /** Default: logs nothing. */
+  /** What `ctx.logger` writes to. Default: nowhere. */
   logger?: Logger;
-  /** What a call of the handler's is answered with; `to` is what it was sent to. Default: undefined. */
+  /**
+   * Makes the answers of calls that the handler makes; `to` is what the call was sent to. Default: every answer is
+   * `undefined`.
+   */
   answer?: (body: unknown, to: unknown) => unknown;
 }
 

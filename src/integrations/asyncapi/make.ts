@@ -10,11 +10,11 @@ import {
 } from './document.ts';
 
 export interface AsyncApiOptions {
-  /** Default: the title `redstart service`, version `0.0.0`. */
+  /** The `info` object of the document. Default: the title `redstart service` and the version `0.0.0`. */
   info?: AsyncApiInfo;
   /** The servers of the document, by name: `{ host, protocol: 'redis' }` and more. Default: none. */
   servers?: Readonly<Record<string, { host: string; protocol: string }>>;
-  /** The specification that the document names; the rest is the same. Some tools refuse 3.1. Default `3.1.0`. */
+  /** The version of the specification that the document names. The rest is the same; some tools refuse 3.1. Default `3.1.0`. */
   version?: AsyncApiVersion;
 }
 

@@ -9,9 +9,8 @@ import { TryIt, type Trial } from './try-it.ts';
 
 export interface AsyncApiPageOptions extends AsyncApiOptions {
   /**
-   * Makes the broker (or brokers) that try-it sends to. They run in a memory of their own, never on
-   * Redis, from the first trial on; so they must be others than those that serve: the function that
-   * makes the service's broker makes one more. Default: the page has no try-it.
+   * Makes the broker (or brokers) that the form of the page sends to. They run in memory, never on Redis, so they
+   * must not be the brokers that serve. Default: the page has no form.
    */
   tryIt?: () => RedisBroker | readonly RedisBroker[];
 }

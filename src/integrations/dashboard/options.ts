@@ -11,38 +11,36 @@ export type DashboardAction = 'look' | 'pause' | 'resume' | 'redrive' | 'remove'
 export type DashboardPlace = { channel: string } | { list: string } | { stream: string };
 
 export interface DashboardOptions {
-  /**
-   * Whether people can pause and resume subscribers, and redrive and remove dead letters. Needs
-   * `authorize`. Default false: the server refuses every action.
-   */
+  /** Whether people can pause and resume subscribers, and redrive and remove dead letters. Needs `authorize`. Default `false`. */
   actions?: boolean;
   /**
-   * Who may do what: asked before each request, also to look. Resolves with whether it is allowed; a
-   * text allows it and names who does it, for the log. What it throws refuses, and is logged.
+   * Says who may do what. It is called before each request, also to look. `true` allows; a text allows and names
+   * the user in the log; anything else refuses, and so does an error, which is logged. Default: everybody may
+   * look.
    */
   authorize?: (
     request: Request,
     action: DashboardAction,
   ) => boolean | string | Promise<boolean | string>;
   /**
-   * Hides more than what has the name or the form of a secret, which is hidden already; `false` hides
-   * nothing. A message for which it throws is not shown.
+   * Hides more than what has the name or the form of a secret; `false` hides nothing. If it throws, the message is
+   * not shown. Default: names and forms of secrets are hidden.
    */
   redact?: Redact | false;
-  /** Whether bodies of messages are shown. Default true. */
+  /** Whether the bodies of messages are shown. Default `true`. */
   bodies?: boolean;
   /**
-   * Whether lists and streams that nobody who answers reads, such as FastStream's, are looked for (SCAN, 500 keys at a time,
-   * while somebody looks). Default true.
+   * Whether the page looks for lists and streams that no answering process reads, such as those of FastStream
+   * (SCAN, 500 keys at a time, while somebody looks). Default `true`.
    */
   discover?: boolean;
-  /** Places to be shown in any case. */
+  /** Channels, lists and streams that are always shown. Default: none. */
   places?: readonly DashboardPlace[];
-  /** Places of dead letters besides those of subscribers that answer, and besides names that end with `:dead`. */
+  /** Lists and streams of dead letters, besides those of answering processes and names that end with `:dead`. Default: none. */
   deadLetters?: readonly ({ list: string } | { stream: string })[];
   /** The title of the page. Default `redstart`. */
   title?: string;
-  /** Where actions and failures of `authorize` are logged; `false` for nowhere. Default: lines on stderr. */
+  /** Where actions and failures of `authorize` are logged; `false`: nowhere. Default: lines on stderr. */
   logger?: Logger | false;
 }
 

@@ -19,11 +19,14 @@ declare module 'fastify' {
 export interface RedstartPluginOptions extends BrokerOptions {
   /** Where Redis is, as for `new RedisBroker(connection)`. Default `redis://localhost:6379`. */
   connection?: RedisConnection;
-  /** A broker, instead of `connection` and the broker options. The plugin starts and stops it all the same. */
+  /**
+   * A broker that you made, instead of `connection` and the options of a broker. The plugin starts and stops it.
+   * Default: the plugin makes one.
+   */
   broker?: RedisBroker;
-  /** Instances or classes with `@subscriber` methods: given to `broker.register`. */
+  /** Instances or classes with `@subscriber` methods, for `broker.register`. Default: none. */
   handlers?: readonly object[];
-  /** The property of the Fastify instance that holds the broker. Default `redstart`. A second broker needs another one. */
+  /** The property of the Fastify instance that holds the broker. A second broker needs another name. Default `redstart`. */
   name?: string;
 }
 

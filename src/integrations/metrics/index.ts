@@ -5,15 +5,15 @@ import { Recorder } from './recorder.ts';
 
 export interface MetricsOptions {
   /**
-   * `redstart` (default): the names in the guide, all prefixed `redstart_`. `faststream`: the nine
-   * names and the labels of FastStream's RedisPrometheusMiddleware, for dashboards and alerts of both.
+   * `redstart`: the names in the guide, which begin with `redstart_`. `faststream`: the nine names and the labels
+   * of the RedisPrometheusMiddleware of FastStream. Default `redstart`.
    */
   names?: 'redstart' | 'faststream';
-  /** The label `app_name` of `names: 'faststream'`. Default `faststream`, as in FastStream. */
+  /** The label `app_name` with `names: 'faststream'`. Default `faststream`. */
   appName?: string;
   /**
-   * Whether the page has what is the same from every process: lengths of lists, lag and pending
-   * entries of groups, dead letters. Default true. Not with `names: 'faststream'`.
+   * Whether the page has the numbers that are the same from every process: lengths of lists, lag and pending
+   * entries of groups, dead letters. Not with `names: 'faststream'`. Default `true`.
    */
   server?: boolean;
 }

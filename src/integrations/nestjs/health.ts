@@ -10,11 +10,11 @@ export type RedstartHealth<Key extends string> = Record<
 >;
 
 export interface HealthOptions {
-  /** The name of the broker. Default: the one without a name, or the only one. */
+  /** The name of the broker. Default: the broker without a name, or the only one. */
   broker?: string;
   /**
-   * `ready` (default): the broker takes work, for a readiness probe. `live`: the process works, for a liveness
-   * probe; Redis being away does not make it false. See `broker.health()`.
+   * `ready`: the broker takes work, for a readiness probe. `live`: the process works, for a liveness probe; it
+   * stays true when Redis is away. Default `ready`.
    */
   probe?: 'live' | 'ready';
 }

@@ -21,14 +21,14 @@ import { DEFAULT, getBrokerToken } from './tokens.ts';
 export interface RedstartBrokerOptions extends BrokerOptions {
   /** Where Redis is, as for `new RedisBroker(connection)`. Default `redis://localhost:6379`. */
   connection?: RedisConnection;
-  /** Whether the broker starts when the app is up. Default true; else call `broker.start()`. */
+  /** Whether the broker starts when the app is up. With `false` you call `broker.start()`. Default `true`. */
   autoStart?: boolean;
 }
 
 interface ModuleOptions {
-  /** For a second broker: of `@InjectBroker(name)`, `@UseBroker(name)`. Default: none. */
+  /** The name of a second broker, for `@InjectBroker(name)` and `@UseBroker(name)`. Default: none. */
   name?: string;
-  /** Whether all modules can inject the broker, without importing this one. Default true. */
+  /** Whether all modules can inject the broker without importing this module. Default `true`. */
   global?: boolean;
 }
 

@@ -36,26 +36,26 @@ import { errorType } from '../bounded.ts';
 import { Instruments, SCOPE } from './instruments.ts';
 
 export interface TelemetryOptions {
-  /** Default: the one that is registered globally, now or later. */
+  /** Makes the spans. Default: the provider that is registered globally, now or later. */
   tracerProvider?: TracerProvider;
-  /** Default: the one that is registered globally, now or later. */
+  /** Makes the metrics. Default: the provider that is registered globally, now or later. */
   meterProvider?: MeterProvider;
   /**
-   * Whether the span of a message begins a trace of its own that is linked to the publisher's, in
-   * place of being its child: for fan-out, and for messages that publish themselves again. Batches, and
-   * dead letters that were sent back, always do. Baggage is kept. Default false: child and link.
+   * `true`: the span of a message begins a new trace and is linked to the span of its publisher, for fan-out and
+   * for messages that publish themselves again. `false`: it is a child of that span, and linked to it. Batches and
+   * redriven dead letters always begin a new trace. Baggage is kept in both cases. Default `false`.
    */
   links?: boolean;
-  /** Whether spans of Redis commands are made for what is sent, where ioredis is instrumented. Default false. */
+  /** Whether the Redis commands that send messages have spans, if ioredis is instrumented. Default `false`. */
   commands?: boolean;
   /**
-   * Whether a handler's error makes its span an error. Default: every error but a `Retry` and, where a
-   * caller waits, an `RpcError`, which is an answer.
+   * Whether an error of a handler makes its span an error. Default: every error except a `Retry` and an `RpcError`
+   * that answers a caller.
    */
   isError?: (error: unknown, message: Message) => boolean;
-  /** Called with the span of each message or batch before it is handled, to add attributes. */
+  /** Called with the span of each message or batch before it is handled, to add attributes. Default: none. */
   onProcess?: (span: Span, event: HandleEvent) => void;
-  /** Called with the span of each message or call before it is sent, to add attributes. */
+  /** Called with the span of each message or call before it is sent, to add attributes. Default: none. */
   onPublish?: (span: Span, event: SendEvent) => void;
 }
 
