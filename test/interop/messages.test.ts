@@ -85,6 +85,27 @@ describe.skipIf(python === undefined)('messages from redstart to FastStream', ()
       expect(message).toMatchObject({ body: { twice: 42 }, correlationId: 'chain' });
     });
 
+    it('arrive as ordinary ones after a delay, with their id and their key, once each', async () => {
+      const broker = newBroker(redisUrl());
+      await broker.connect(); // it moves what is due
+      const id = kind === 'channel' ? undefined : unique('order');
+      const to = { ...service.at(kind, 'seen'), key: 'customer-7', id } as object;
+      const delayed = { ...to, delay: 100, expires: 60_000 } as never;
+      const handle = await broker.publish({ n: 1 }, delayed);
+      const again = id === undefined ? handle : await broker.publish({ n: 1 }, delayed);
+      expect([handle, again]).toEqual(id === undefined ? [handle, handle] : [id, id]);
+      await eventually(async () =>
+        expect(await broker.delayed(to as never).list()).toHaveLength(0),
+      );
+      if (id !== undefined) await broker.publish({ n: 1 }, to as never);
+      await broker.publish({ n: 2 }, service.at(kind, 'seen'));
+      const got = await seen(`${kind}:seen`, 2);
+      expect(got.map(({ body }) => body)).toEqual([{ n: 1 }, { n: 2 }]);
+      expect(got[0]?.headers).toMatchObject({ 'redstart-key': 'customer-7' });
+      expect(got[0]?.headers['message_id']).toBe(id);
+      expect(got[0]?.messageId).toBe(id ?? got[0]?.messageId);
+    });
+
     it('arrive in batches', async () => {
       const broker = newBroker(redisUrl());
       const bodies = ['text', { n: 1 }, 17];
@@ -93,6 +114,25 @@ describe.skipIf(python === undefined)('messages from redstart to FastStream', ()
       expect(got.map(({ body }) => body)).toEqual(bodies);
       expect(new Set(got.map(({ correlationId }) => correlationId)).size).toBe(3);
     });
+  });
+
+  it('are theirs, too, where a group of redstart’s handles each id once', async () => {
+    const to = service.at('stream', 'seen') as unknown as { stream: string };
+    const own = newBroker(redisUrl());
+    const handled: unknown[] = [];
+    own.subscriber(
+      { ...to, group: 'own', lastId: '$', once: 60_000 },
+      (body) => void handled.push(body),
+    );
+    await own.start();
+    // As a sender without a window for ids sends them: two entries with one id.
+    const again = { ...to, headers: { message_id: 'payment-1' } };
+    for (const n of [1, 1]) await own.publish({ n }, again);
+    await own.publish({ n: 2 }, { ...to, id: unique('payment') });
+    const got = await seen('stream:seen', 3);
+    expect(got.map(({ body }) => body)).toEqual([{ n: 1 }, { n: 1 }, { n: 2 }]);
+    expect(got.map(({ messageId }) => messageId).slice(0, 2)).toEqual(['payment-1', 'payment-1']);
+    await eventually(() => expect(handled).toEqual([{ n: 1 }, { n: 2 }]));
   });
 
   it('arrive in a list’s batch handler together, each with its headers', async () => {

@@ -18,6 +18,7 @@ export interface Seen {
   readonly body: unknown;
   readonly headers: Record<string, string>;
   readonly correlationId: string;
+  readonly messageId: string;
   readonly contentType: string | null;
   readonly replyTo: string;
   readonly batchHeaders: readonly Record<string, string>[];

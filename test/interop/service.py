@@ -52,6 +52,7 @@ def report(where: str, body: Any, msg: StreamMessage[Any], **more: Any) -> None:
         body=body,
         headers=msg.headers,
         correlationId=msg.correlation_id,
+        messageId=msg.message_id,
         contentType=msg.content_type,
         replyTo=msg.reply_to,
         batchHeaders=msg.batch_headers,

@@ -6,8 +6,10 @@ import { deferred } from '../../src/internal/deferred.ts';
 import { slotOf } from '../../src/transport/redis/cluster.ts';
 import { STRUCTURES, everywhere, type Structure } from '../faults/echo.ts';
 import { dashboard } from 'redstart/dashboard';
+import { Watch, handle, send, stepsOf, work } from '../order/steps.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { takeLogs } from '../support/logs.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { ownServer, unique } from '../support/redis.ts';
 import { startCluster, type Node, type TestCluster } from '../support/servers.ts';
@@ -82,6 +84,7 @@ describe('on a cluster', () => {
     await service.start();
     const sender = broker();
     const expected: string[] = [];
+    const handles: unknown[] = [];
     for (const [n, place] of places.entries()) {
       const to = place as { list: string };
       expected.push(`${n} a`, `${n} b`, `${n} c`);
@@ -95,8 +98,13 @@ describe('on a cluster', () => {
       const waiting = await service.delayed(to).list();
       expect(waiting.map(({ id }) => id)).toContain(handle);
       expect(await service.cancel(to, handle)).toBe(true);
+      if ('channel' in place) continue;
+      const later = { ...to, id: 'with an id', delay: 150 };
+      for (let i = 0; i < 2; i++) handles.push(await sender.publish(`${n} d`, later));
+      expected.push(`${n} d`);
     }
     await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()), 15_000);
+    expect(new Set(handles)).toEqual(new Set(['with an id']));
     const to = { list: `{${names[0]}}:l` };
     const series = [service, sender].map((one) => one.every(200, { ...to, id: 'e', body: 'tick' }));
     await eventually(
@@ -207,6 +215,73 @@ describe('on a cluster', () => {
         ),
       10_000,
     );
+  });
+
+  it('ordered subscribers on every node keep the order of each key, through retries, a stop and a start', async () => {
+    const names = await spread(unique());
+    const places = names.flatMap((name) => [
+      { to: { stream: `${name}:s` }, from: { stream: `${name}:s`, group: 'g', consumer: 'one' } },
+      { to: { list: `${name}:l` }, from: { list: `${name}:l`, reliable: true } },
+    ]);
+    const watches = places.map(() => new Watch());
+    const failed = new Set<Watch>();
+    const start = async (): Promise<RedisBroker> => {
+      const service = broker();
+      for (const [n, { from }] of places.entries()) {
+        const watch = watches[n] as Watch;
+        const options = { concurrency: 4, retry: { backoff: 300 } };
+        handle(service, from, options, async (step) => {
+          watch.begin(step);
+          await work();
+          const isFirst = step.key === 'a' && step.n === 1 && !failed.has(watch);
+          if (!isFirst) return watch.done(step);
+          failed.add(watch);
+          watch.failed(step);
+          throw new Error('not yet');
+        });
+      }
+      await service.start();
+      return service;
+    };
+    const sender = broker();
+    for (const { to } of places) await send(sender, to, stepsOf(['a', 'b', 'c', 'd', 'e'], 8));
+    const first = await start();
+    await eventually(() => expect(failed.size).toBe(places.length), 15_000);
+    await first.stop();
+    await start();
+    await eventually(
+      () => expect(watches.map(({ finished }) => finished)).toEqual(places.map(() => 40)),
+      20_000,
+    );
+    expect(watches.flatMap(({ mistakes }) => mistakes)).toEqual([]);
+    expect(takeLogs()).toHaveLength(places.length);
+  });
+
+  it('a rate holds on every node, over two processes', async () => {
+    const names = await spread(unique());
+    const places = names.flatMap((name) => [
+      { to: { stream: `${name}:s` }, from: { stream: `${name}:s`, group: 'g' } },
+      { to: { list: `${name}:r` }, from: { list: `${name}:r`, reliable: true } },
+      { to: { list: `${name}:l` }, from: { list: `${name}:l` } },
+    ]);
+    const moments = places.map((): number[] => []);
+    const rate = { limit: 20, per: 1_000 };
+    for (const service of [broker(), broker()]) {
+      for (const [n, { from }] of places.entries())
+        service.subscriber({ ...from, rate, concurrency: 10 } as never, () => {
+          moments[n]?.push(performance.now());
+        });
+      await service.start();
+    }
+    const sender = broker();
+    for (const { to } of places) await sender.publishBatch([1, 2, 3, 4, 5, 6], to as never);
+    await eventually(
+      () => expect(moments.map(({ length }) => length)).toEqual(places.map(() => 6)),
+      15_000,
+    );
+    // Five permits take 250 ms; one may come 50 ms early.
+    for (const [first, ...others] of moments)
+      expect((others.at(-1) as number) - (first as number)).toBeGreaterThan(150);
   });
 
   it('channels and patterns hear everything in the order that one publisher sent it', async () => {
