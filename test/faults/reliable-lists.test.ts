@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { it } from '../support/concurrent.ts';
 import { RedisTransport } from '../../src/transport/redis/redis-transport.ts';
 import type { Delivery } from '../../src/transport/source.ts';
-import { timesDividedBy } from '../support/timings.ts';
+import { missedSooner } from '../support/timings.ts';
 import { eventually } from '../support/eventually.ts';
 import { redisUrl, unique } from '../support/redis.ts';
 import { consumer, handledBy, listen, type Said } from './consumers.ts';
@@ -238,7 +238,7 @@ it.concurrent('a consumer that died long ago gives back what it held, however mu
   }
   await raw.rpush(list, 'rest');
   await raw.hset(`${key}:consumers`, 'dead', '7');
-  const transport = new RedisTransport(redisUrl(), () => undefined, timesDividedBy(30));
+  const transport = new RedisTransport(redisUrl(), () => undefined, missedSooner(30));
   await transport.connect();
   try {
     const options = { kind: 'list', name: list, reliable: true } as const;
@@ -250,11 +250,14 @@ it.concurrent('a consumer that died long ago gives back what it held, however mu
     expect(seen.map(({ frame }) => String(frame))).toEqual(bodies);
     // What it had in hand it may have died of; what was only moved to it was not delivered.
     expect(seen.map(({ count }) => count)).toEqual(bodies.map((_, n) => (n < 2_499 ? 2 : 1)));
-    await eventually(async () => expect(await raw.hkeys(`${key}:consumers`)).not.toContain('dead'));
+    await eventually(
+      async () => expect(await raw.hkeys(`${key}:consumers`)).not.toContain('dead'),
+      30_000,
+    );
     for (const delivery of [rest, ...seen]) void source.ack(delivery);
     await source.close([]);
     expect(await keysOf(raw, list)).toEqual([]);
   } finally {
     await transport.close();
   }
-});
+}, 60_000);
