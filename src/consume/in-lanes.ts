@@ -2,7 +2,7 @@ import type { MessageFormat } from '../message/format.ts';
 import { openFrame } from '../message/format.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import { Lanes } from '../transport/lanes.ts';
-import type { Delivery, Report } from '../transport/source.ts';
+import type { Delivery, Report, Source } from '../transport/source.ts';
 
 type Process = (deliveries: Delivery[]) => Promise<void> | undefined;
 
@@ -24,11 +24,15 @@ export class InLanes {
   }
 
   /** Has a lane go on when the handler of its delivery has really ended. */
-  process(process: Process): Process {
+  process(process: Process, source: Source): Process {
     return (deliveries) => {
       const [delivery] = deliveries as [Delivery];
       try {
-        const done = process(deliveries);
+        const counted = source.begins?.(delivery);
+        const done =
+          counted === undefined
+            ? process(deliveries)
+            : counted.then((mayBegin) => (mayBegin ? process(deliveries) : undefined));
         if (done === undefined) this.lanes.ended(delivery);
         else
           void done.then(

@@ -126,7 +126,7 @@ export class RunningSubscriber implements ContextHost {
       fetch,
       isShared: from.kind === 'list' || (from.kind === 'stream' && from.group !== undefined),
       lanes: this.#inLanes?.lanes,
-      process: this.#inLanes?.process(process) ?? process,
+      process: this.#inLanes?.process(process, source) ?? process,
       rescue: (lost, error) => rescue(lost, error, guard),
       adviceOn: (error) => transport.adviceOn(error),
       report,

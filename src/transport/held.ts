@@ -9,7 +9,7 @@ type State = 'idle' | 'running' | 'paused' | 'leaving';
 
 interface Item {
   /** What the server knows the item by. */
-  readonly token: string;
+  token: string;
   state: State;
 }
 
@@ -68,6 +68,12 @@ export class Held {
   replace(before: Delivery, again: Delivery, token: string): void {
     this.#items.delete(before);
     this.add(again, token);
+  }
+
+  /** The server knows an item by another token from now on. */
+  rename(delivery: Delivery, token: string): void {
+    const item = this.#items.get(delivery);
+    if (item !== undefined) item.token = token;
   }
 
   /** No handler has the delivery any more. */

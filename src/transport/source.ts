@@ -64,6 +64,13 @@ export interface Source {
    */
   giveBack(deliveries: readonly Delivery[]): Promise<void>;
   /**
+   * With lanes, called before the handling of a delivery begins. Undefined where the server has counted this
+   * delivery; otherwise the source counts it now, and resolves with whether the handling may begin: not
+   * where the delivery is somebody else's by now. What comes from a consumer that has ended is counted here and
+   * not when it is fetched, so that what only waits for its lane spends no delivery when the process dies.
+   */
+  begins?(delivery: Delivery): Promise<boolean> | undefined;
+  /**
    * Acknowledges a delivery; undefined where nothing is acknowledged, or it is not held any more.
    * Resolves when the server has been told; a refusal is reported once, and it is told again until it
    * accepts. Never rejects, and stays pending where the connection ends before.

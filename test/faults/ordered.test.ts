@@ -4,6 +4,13 @@ import { eventually } from '../support/eventually.ts';
 import { isLong } from '../support/long.ts';
 import { startProgram, type Child } from './child.ts';
 
+/** Where a subscriber that crashes reads: its entries are its own again by its name, or taken over. */
+const PLACES = {
+  'a group, by its consumer’s name': { stream: 'jobs', group: 'g', consumer: 'one' },
+  'a group, taken over': { stream: 'jobs', group: 'g', claim: { minIdle: 300 } },
+  'a reliable list': { list: 'jobs', reliable: true },
+};
+
 const KEYS = 200;
 const EACH = isLong ? 100 : 2;
 /** Names and items of dead consumers are free sooner by this factor. */
@@ -113,3 +120,43 @@ it.concurrent('with three processes, one of them killed, never two messages of o
   await ended(total);
   expect(faultsIn(await record(), false)).toEqual([]);
 }, 180_000);
+
+it.concurrent.for(Object.keys(PLACES) as (keyof typeof PLACES)[])(
+  'a message that waited for its lane, and that no handler ever started, is not buried by a crash loop: %s',
+  { timeout: 60_000 },
+  async (place, { own }) => {
+    const server = await own.server();
+    const client = own.client(server.url);
+    const sender = own.broker(server.url);
+    const address = PLACES[place];
+    const to = 'list' in address ? { list: address.list } : { stream: address.stream };
+    // The process dies of the first one, when it holds all.
+    const jobs = [{ name: 'deadly', diesWith: 3 }, { name: 'behind it' }, { name: 'the last' }];
+    await sender.publishBatch(jobs, { ...to, key: () => 'a' } as never);
+    const where = JSON.stringify({ ...address, concurrency: 2 });
+    const begun = (): Promise<string[]> => client.lrange('record', 0, -1);
+    let crashes = 0;
+    const run = async (): Promise<void> => {
+      const child = await startProgram(
+        'crashing',
+        [server.url, where, 'record', SOONER],
+        own.finished,
+      );
+      const isDone = eventually(async () => expect(await begun()).toHaveLength(4), 60_000);
+      const hasDied = child.ended().then(() => 'died');
+      if ((await Promise.race([isDone, hasDied])) !== 'died') return;
+      crashes++;
+      isDone.catch(() => undefined);
+      await run();
+    };
+    await run();
+    // Of what waited when the process died for the first time, nobody knows whether it had begun.
+    expect(await begun()).toEqual([
+      ...['deadly: delivery 1', 'deadly: delivery 2'],
+      ...['behind it: delivery 2', 'the last: delivery 2'],
+    ]);
+    expect(crashes).toBe(2);
+    const dead = await sender.deadLetters({ stream: 'jobs:dead' }).list();
+    expect(dead.map(({ body }) => (body as { name: string }).name)).toEqual(['deadly']);
+  },
+);

@@ -4,8 +4,16 @@ import { monotonicTime } from '../../internal/clock.ts';
 import { PARKED, idAfter, type Report } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { removeGone } from './group-admin.ts';
-import { RENEW } from './group-scripts.ts';
-import { entries, idOf, pendingRows, type ConsumerRow, type Entry } from './replies.ts';
+import { CLAIM, RENEW } from './group-scripts.ts';
+import type { Send } from './script.ts';
+import {
+  entries,
+  idOf,
+  pendingRows,
+  type ConsumerRow,
+  type Entry,
+  type PendingRow,
+} from './replies.ts';
 
 /** Ids in one script that renews, and rows of one XPENDING. */
 const CHUNK = 200;
@@ -28,6 +36,8 @@ export interface ClaimsOptions {
   readonly consumer: () => string;
   /** Milliseconds after which another consumer may take over an entry that its own has not renewed; Infinity: never. */
   readonly minIdle: number;
+  /** With lanes: a delivery is counted when it begins, and not when the entry is taken over. */
+  readonly isOrdered: boolean;
   readonly report: Report;
   readonly timings: Timings;
   /** The ids that this consumer is handling. */
@@ -35,7 +45,7 @@ export interface ClaimsOptions {
   /** Whether this consumer has the entry in hand. */
   readonly isHeld: (id: string) => boolean;
   /** Sends a command on the reading connection. */
-  readonly run: (name: string, args: (string | number)[]) => Promise<unknown>;
+  readonly run: Send;
   /** Called with the group's consumers after each scan. */
   readonly onConsumers: (rows: readonly ConsumerRow[]) => Promise<void>;
 }
@@ -114,7 +124,7 @@ export class Claims {
 
   /** One step of the scan: up to `max` entries that are ours from now on (XPENDING with IDLE, Redis 6.2, and XCLAIM). */
   async step(max: number): Promise<Claimed[]> {
-    const { key, group, consumer, isHeld, run, report } = this.#options;
+    const { key, group, isHeld, run, report } = this.#options;
     if (this.#cursor === undefined) {
       this.#idle = this.#next <= monotonicTime() ? this.#options.minIdle : GIVEN_BACK;
       this.#noticed = false;
@@ -133,8 +143,7 @@ export class Claims {
       if (isLast || last === undefined) this.#end();
       else this.#cursor = idAfter(last.id);
       if (chosen.length === 0) return [];
-      const ids = chosen.map(({ id }) => id);
-      const reply = await run('xclaim', [key, group, consumer(), idle, ...ids]);
+      const reply = await this.#take(idle, chosen);
       const counts = new Map(chosen.map(({ id, count }) => [id, count + 1]));
       return entries(reply)
         .filter((entry) => entry !== null && entry[1] !== null)
@@ -146,6 +155,14 @@ export class Claims {
       report('entries of dead consumers are not taken over before Redis 6.2', error);
       return [];
     }
+  }
+
+  #take(idle: number, rows: readonly PendingRow[]): Promise<unknown> {
+    const { client, key, group, consumer, isOrdered, run } = this.#options;
+    if (!isOrdered)
+      return run('xclaim', [key, group, consumer(), idle, ...rows.map(({ id }) => id)]);
+    const pairs = rows.flatMap(({ id, count }) => [id, count]);
+    return CLAIM.run(client, [key], [group, consumer(), idle, ...pairs], run);
   }
 
   close(): void {
@@ -185,6 +202,8 @@ export class Claims {
       for (let i = 0; i < ids.length; i += CHUNK)
         await RENEW.run(client, [key], [group, consumer(), ...ids.slice(i, i + CHUNK)]);
     } catch (error) {
+      // The transport has been closed.
+      if ((client.status as string) === 'end') return;
       report('entries in hand could not be renewed, other consumers may take them over', error);
     }
   }

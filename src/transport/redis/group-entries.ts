@@ -15,7 +15,7 @@ import {
   type Report,
   type StreamSourceOptions,
 } from '../source.ts';
-import { GIVEN_BACK } from './claims.ts';
+import { GIVEN_BACK, type Claimed } from './claims.ts';
 import type { Connections } from './connections.ts';
 import type { Handled } from '../marks.ts';
 import {
@@ -30,17 +30,19 @@ import {
 } from './group-scripts.ts';
 import { handledKey } from './marks.ts';
 import { insist } from './insist.ts';
-import { delivery, entries } from './replies.ts';
+import { delivery, entries, idOf, type PendingRow } from './replies.ts';
+import type { Send } from './script.ts';
 import { trimmer } from './trim.ts';
 
 /** Ids in one command or script. */
 const CHUNK = 500;
 
 /**
- * `held`: fetched, or a handler has it. `paused`: refused, and waits for its next delivery. `leaving`: the
+ * `held`: fetched, or a handler has it. `uncounted`: fetched from a consumer that ended, and counted as
+ * delivered when it begins. `paused`: refused, and waits for its next delivery. `leaving`: the
  * server is being told that it is handled or given back, and may still report it as pending.
  */
-type State = 'held' | 'paused' | 'leaving';
+type State = 'held' | 'uncounted' | 'paused' | 'leaving';
 
 export interface GroupEntriesOptions {
   readonly connections: Connections;
@@ -124,8 +126,8 @@ export class GroupEntries {
   }
 
   /** An entry that was fetched. */
-  add(id: string): void {
-    this.#states.set(id, 'held');
+  add(id: string, isCounted = true): void {
+    this.#states.set(id, isCounted ? 'held' : 'uncounted');
     if (this.#abandoned.size > 0) this.#abandoned.delete(id);
   }
 
@@ -145,7 +147,11 @@ export class GroupEntries {
    * which were delivered and are to come again. Rejects where the server refuses; they are still held then.
    */
   async giveBack(deliveries: readonly Delivery[], paused: readonly Delivery[] = []): Promise<void> {
-    const unstarted = deliveries.filter(({ id }) => this.#states.get(id as string) === 'held');
+    const before = new Map(deliveries.map(({ id }) => [id, this.#states.get(id as string)]));
+    const unstarted = deliveries.filter(({ id }) => {
+      const state = before.get(id);
+      return state === 'held' || state === 'uncounted';
+    });
     const leaving = [
       ...unstarted.map((one) => ({ id: one.id as string, count: one.count - 1 })),
       ...paused.map((one) => ({ id: one.id as string, count: one.count })),
@@ -159,10 +165,61 @@ export class GroupEntries {
         await GIVE_BACK.run(this.#client, [this.#key], args);
       }
     } catch (error) {
-      for (const { id } of leaving) this.#states.set(id, 'held');
+      for (const { id } of leaving) this.#states.set(id, before.get(id) ?? 'held');
       throw error;
     }
     for (const { id } of leaving) this.#states.delete(id);
+  }
+
+  /**
+   * Delivers these again, which a consumer of this name has left: those that are still its own, with what is left of
+   * their pauses. With lanes they are counted when they begin.
+   */
+  async deliverPending(
+    rows: readonly PendingRow[],
+    run: Send,
+  ): Promise<(Claimed & { readonly pause: number | undefined })[]> {
+    const added = this.#pausesKey === undefined ? 1 : 0;
+    const counts = new Map(rows.map(({ id, count }) => [id, count + 1]));
+    const pairs = rows.flatMap(({ id, count }) => [id, count + added]);
+    const args = [this.#group, this.#consumer(), ...pairs];
+    const all = entries(await DELIVER_AGAIN.run(this.#client, [this.#key], args, run));
+    return this.withPauses(all.map((entry) => ({ entry, count: counts.get(idOf(entry)) ?? 2 })));
+  }
+
+  /** Adds the milliseconds that each of these entries still pauses, with lanes: its last consumer ended meanwhile. */
+  async withPauses(
+    all: readonly Claimed[],
+  ): Promise<(Claimed & { readonly pause: number | undefined })[]> {
+    if (this.#pausesKey === undefined || all.length === 0)
+      return all.map((one) => ({ ...one, pause: undefined }));
+    const ids = all.map(({ entry }) => idOf(entry));
+    const left = (await PAUSES_LEFT.run(this.#client, [this.#pausesKey], ids)) as number[];
+    return all.map((one, i) => ({ ...one, pause: left[i] ?? 0 }));
+  }
+
+  /** The handling of an entry begins: see {@link Source.begins}. */
+  begins(delivery: Delivery): Promise<boolean> | undefined {
+    const id = delivery.id as string;
+    if (this.#states.get(id) !== 'uncounted') return undefined;
+    this.#states.set(id, 'held');
+    return this.#count(id, delivery);
+  }
+
+  async #count(id: string, counted: Delivery): Promise<boolean> {
+    const args = [this.#group, this.#consumer(), id, counted.count];
+    const done = await insist(
+      this.#connections,
+      () => DELIVER_AGAIN.run(this.#client, [this.#key], args),
+      reporting(this.#report, `entry ${id} cannot be counted as delivered yet, it is tried again`, {
+        delivery: counted,
+      }),
+    );
+    if (done === undefined) return false;
+    if (entries(done.value).length > 0) return true;
+    this.#states.delete(id);
+    this.#onGone(counted);
+    return false;
   }
 
   ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
@@ -207,12 +264,6 @@ export class GroupEntries {
       );
     const parked = waiting.map(([one, left]) => this.#park(one, left));
     await Promise.all([...parked, this.giveBack(unstarted)]);
-  }
-
-  /** The milliseconds that each of these entries still pauses: its last consumer ended meanwhile. */
-  async pausesLeft(ids: readonly string[]): Promise<readonly number[]> {
-    if (this.#pausesKey === undefined || ids.length === 0) return [];
-    return (await PAUSES_LEFT.run(this.#client, [this.#pausesKey], ids)) as number[];
   }
 
   /** The pause of a refused entry is over: Redis counts the delivery. */

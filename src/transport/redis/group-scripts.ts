@@ -29,6 +29,18 @@ for i = 3, #ARGV, 2 do
 end
 return reply`);
 
+/**
+ * Keys: stream. Arguments: group, consumer, idle time, then ids and delivery counts in turn. Takes over entries
+ * that have been idle for so long, with these counts. Returns them.
+ */
+export const CLAIM = new Script(`local reply = {}
+for i = 4, #ARGV, 2 do
+  local entry = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[i],
+    'RETRYCOUNT', ARGV[i + 1])[1]
+  if entry and entry[2] then reply[#reply + 1] = entry end
+end
+return reply`);
+
 /** Keys: stream. Arguments: group, consumer, ids. Tells the others that a consumer still has its entries in hand. */
 export const RENEW = new Script(`${MINE}
 for i = 3, #ARGV do

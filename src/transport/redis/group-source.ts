@@ -21,20 +21,12 @@ import type { Connections } from './connections.ts';
 import { ConsumerName } from './consumer-name.ts';
 import { GroupEntries } from './group-entries.ts';
 import { createGroup, makeUpName, parkedKey, pausesKey, recreateGroup } from './group-admin.ts';
-import { DELIVER_AGAIN, REMOVE } from './group-scripts.ts';
+import { REMOVE } from './group-scripts.ts';
 import { besideKey } from './list-keys.ts';
 import type { RateGate } from '../rate.ts';
 import { Parked } from './parked.ts';
 import { rateGate } from './permits.ts';
-import {
-  delivery,
-  entries,
-  entriesRead,
-  groupRows,
-  idOf,
-  pendingRows,
-  type Entry,
-} from './replies.ts';
+import { delivery, entriesRead, groupRows, pendingRows, type Entry } from './replies.ts';
 
 /** Listens to a channel, for notices of other consumers. */
 export type Listen = (channel: string, onFrame: () => void) => Promise<Listener>;
@@ -190,6 +182,10 @@ export class GroupSource implements Source {
     await this.#client.publish(`${this.#base}:notice`, '');
   }
 
+  begins(delivery: Delivery): Promise<boolean> | undefined {
+    return this.#entries.begins(delivery);
+  }
+
   ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#lanes?.settled(settled);
     return this.#entries.ack(settled, handled);
@@ -219,6 +215,7 @@ export class GroupSource implements Source {
       group: this.#group,
       consumer: () => this.#consumer,
       minIdle: this.#options.minIdle,
+      isOrdered: this.#lanes !== undefined,
       report: this.#report,
       timings: this.#timings,
       held: () => this.#entries.ids(),
@@ -348,21 +345,15 @@ export class GroupSource implements Source {
     const isLast = chosen.length === unknown.length && rows.length < Math.max(max, 100);
     this.#history = isLast || last === undefined ? undefined : idAfter(last.id);
     if (chosen.length === 0) return;
-    const counts = new Map(chosen.map(({ id, count }) => [id, count + 1]));
-    const args = [this.#group, this.#consumer, ...[...counts].flat()];
-    const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
-      this.#run(name, all);
-    const again = entries(await DELIVER_AGAIN.run(this.#client, [this.#key], args, run));
-    const left = await this.#entries.pausesLeft(again.map(idOf));
-    for (const [i, entry] of again.entries())
-      this.#push(entry, counts.get(idOf(entry)) ?? 2, left[i]);
+    const again = await this.#entries.deliverPending(chosen, (name, args) => this.#run(name, args));
+    for (const { entry, count, pause } of again) this.#push(entry, count, pause);
   }
 
   /** Takes over entries that their consumer, possibly this one, has not renewed for `minIdle`. */
   async #claim(claims: Claims, max: number): Promise<void> {
     const claimed = await claims.step(max);
-    const left = await this.#entries.pausesLeft(claimed.map(({ entry }) => idOf(entry)));
-    for (const [i, { entry, count }] of claimed.entries()) this.#push(entry, count, left[i]);
+    for (const { entry, count, pause } of await this.#entries.withPauses(claimed))
+      this.#push(entry, count, pause);
     // New entries do not wait for the end of a long scan, unless they belong behind what it finds.
     if (claims.isScanning && claimed.length === 0 && this.#lanes === undefined)
       await this.#fetchNew(max);
@@ -372,10 +363,11 @@ export class GroupSource implements Source {
     for (const [entry, count] of await this.#parked.take(max)) this.#push(entry, count);
   }
 
+  /** With a `pause`, which only lanes have, its delivery is counted when it begins. */
   #push(entry: Entry, count: number, pause?: number): void {
     const plain = delivery(this.#key, entry, count);
     const again = pause === undefined ? plain : { ...plain, pause };
-    this.#entries.add(again.id as string);
+    this.#entries.add(again.id as string, pause === undefined);
     this.#fetched++;
     this.#feed.push(again);
   }

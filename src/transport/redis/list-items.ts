@@ -79,6 +79,28 @@ export class ListItems {
     this.#held.start(deliveries);
   }
 
+  /** The handling of an item begins: see {@link Source.begins}. */
+  begins(delivery: Delivery): Promise<boolean> | undefined {
+    const token = this.#held.tokenOf(delivery);
+    return token === undefined || isCounted(token) ? undefined : this.#count(delivery, token);
+  }
+
+  async #count(delivery: Delivery, token: string): Promise<boolean> {
+    const next = withCount(token, delivery.count);
+    this.#held.rename(delivery, next);
+    const done = await insist(
+      this.#connections,
+      () => COUNT.run(this.#connections.client, [this.#heldKey], [token, next]),
+      reporting(this.#report, 'an item cannot be counted as delivered yet, it is tried again', {
+        delivery,
+      }),
+    );
+    if (done === undefined) return false;
+    if (Number(done.value) > 0) return true;
+    this.#gone(delivery);
+    return false;
+  }
+
   tokens(): Set<string> {
     return this.#held.tokens();
   }
@@ -177,7 +199,7 @@ export class ListItems {
   async #deliverAgain(before: Delivery): Promise<void> {
     const token = this.#held.tokenOf(before) as string;
     const count = before.count + 1;
-    const next = token.replace(/:\d+$/, `:${count}`);
+    const next = withCount(token, count);
     const again = { ...before, count };
     this.#held.replace(before, again, next);
     const counted = await insist(
@@ -258,8 +280,19 @@ export class ListItems {
   }
 }
 
+/** Whether the delivery that a token stands for is counted in it. With lanes, one of an item that came back is not before it begins. */
+function isCounted(token: string): boolean {
+  return !token.includes('-:');
+}
+
+/** How often an item has been delivered, this time included. */
 function countIn(token: string): number {
-  return Number(token.slice(token.indexOf(':') + 1));
+  const counted = Number(token.slice(token.indexOf(':') + 1));
+  return isCounted(token) ? counted : counted + 1;
+}
+
+function withCount(token: string, count: number): string {
+  return token.replace(/-?:\d+$/, `:${count}`);
 }
 
 /** Tokens in the order in which their items lay in the list. */

@@ -6,6 +6,7 @@ import { Script } from './script.ts';
  * An item that a consumer holds is a field of a hash, `<take>-<place>:<count>`: the number of the take,
  * its place among the items taken then, and how often it has been delivered. In a list there is no room
  * for a count, so the count of an item that goes back is kept beside it, under the item's digest.
+ * In `<take>-<place>-:<count>` the delivery that it was taken for is not counted yet.
  */
 const COUNTS = `local function counted(counts, item)
   local digest = redis.sha1hex(item)
@@ -35,7 +36,7 @@ end
 
 /**
  * Keys: list, moved, held, consumers, counts, parked, parked items. Arguments: the number of this take,
- * and how many to take. Takes what BLMOVE has moved, what was parked and is due, then from the list.
+ * how many to take, and 1 where the delivery of an item that came back is counted when it begins. Takes what BLMOVE has moved, what was parked and is due, then from the list.
  * Returns the milliseconds until something parked is due (-1: nothing is parked), then token and item in
  * turn. The consumers do not expire while one holds something.
  */
@@ -44,7 +45,8 @@ local max = tonumber(ARGV[2])
 local reply = { -1 }
 local taken = 0
 local function hold(item, count)
-  local token = ARGV[1] .. '-' .. taken .. ':' .. count
+  local isLater = ARGV[3] == '1' and count > 1
+  local token = ARGV[1] .. '-' .. taken .. (isLater and '-:' .. count - 1 or ':' .. count)
   redis.call('HSET', KEYS[3], token, item)
   taken = taken + 1
   reply[#reply + 1] = token

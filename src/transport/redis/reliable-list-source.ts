@@ -188,6 +188,10 @@ export class ReliableListSource implements Source {
     await this.#gate?.giveBack(unstarted.length);
   }
 
+  begins(delivery: Delivery): Promise<boolean> | undefined {
+    return this.#items.begins(delivery);
+  }
+
   ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#lanes?.settled(settled);
     return this.#items.ack(settled, handled);
@@ -271,9 +275,10 @@ export class ReliableListSource implements Source {
     const { list, consumers, counts, parked, parkedItems } = this.#keys;
     const moved = this.#keys.movedFor(this.#consumers.consumer);
     const keys = [list, moved, this.#heldKey, consumers, counts, parked, parkedItems];
-    const run = (name: string, args: (string | number | Buffer)[]): Promise<unknown> =>
-      this.#run(name, args);
-    const { due, taken } = itemsTaken(await TAKE.run(client, keys, [++this.#takes, max], run));
+    const args = [++this.#takes, max, this.#lanes === undefined ? 0 : 1];
+    const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
+      this.#run(name, all);
+    const { due, taken } = itemsTaken(await TAKE.run(client, keys, args, run));
     if (due !== undefined)
       this.#parkedDue = monotonicTime() + Math.min(due, this.#timings.parkedLook);
     await this.#deliver(taken);
