@@ -134,8 +134,12 @@ export class Dispatcher {
     const [message, problem] = this.#message(delivery);
     const path = match?.(delivery.name);
     // Only callers wait, so only their messages can come too late.
-    const deadline = message.replyTo === undefined ? undefined : this.#here(message.deadline);
+    const sent = message.replyTo === undefined ? undefined : message.deadline;
     const { expires } = message;
+    const { clock } = this.#options;
+    const now = sent === undefined && expires === undefined ? 0 : clock.now();
+    // On this machine's clock; as far as the two clocks are known, not later than the caller's.
+    const deadline = sent === undefined ? undefined : sent - now - clock.uncertainty + unixTime();
     // Work for a call with an id goes on when nobody waits: its answer is kept.
     const end = deadline !== undefined && idOfCall(message) !== undefined ? undefined : deadline;
     const context = new HandlerContext(host, [message], [delivery], path, end);
@@ -143,7 +147,7 @@ export class Dispatcher {
     if ((match !== undefined && path === undefined) || this.#isForAnother(message))
       outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
-    else if (expires !== undefined && expires < this.#options.clock.now()) outcome = EXPIRED;
+    else if (expires !== undefined && expires < now) outcome = EXPIRED;
     else if (problem !== undefined) outcome = badInput(problem, 'decode');
     return {
       delivery,
@@ -156,13 +160,6 @@ export class Dispatcher {
       startedAt: 0,
       outcome,
     };
-  }
-
-  /** A deadline on the server's clock, on that of this machine; as far as the two are known, not later than it. */
-  #here(deadline: number | undefined): number | undefined {
-    if (deadline === undefined) return undefined;
-    const { clock } = this.#options;
-    return deadline - clock.now() - clock.uncertainty + unixTime();
   }
 
   /** Checks an opened message against its schema, for messages that are taken by hand and for batches. */

@@ -32,6 +32,11 @@ export class ServerClock {
     return this.#sample === undefined ? unixTime() : monotonicTime() + this.#sample.offset;
   }
 
+  /** The server's Unix milliseconds in `ms` from now, whole and not later: a deadline as it is sent. */
+  in(ms: number): number {
+    return Math.floor(this.now() + ms);
+  }
+
   /** Why the server did not tell its time when it was last asked; undefined where it did. */
   get refusal(): unknown {
     return this.#refusal;

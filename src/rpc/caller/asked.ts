@@ -20,9 +20,7 @@ export async function askFor(
   const { id } = command.extras ?? {};
   if (id === undefined) return undefined;
   const deadline =
-    command.timeout === null
-      ? undefined
-      : Math.ceil(transport.timed.clock.now() + expiresAt - monotonicTime());
+    command.timeout === null ? undefined : transport.timed.clock.in(expiresAt - monotonicTime());
   return transport.marks.askCall(
     { name: command.to.name, id },
     {

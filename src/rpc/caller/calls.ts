@@ -148,7 +148,7 @@ export class Calls implements CallOwner {
     const { command } = call;
     extra[CALL] = command.call;
     if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
-    if (command.timeout !== null) extra[DEADLINE] = String(Math.floor(this.#deadlineOf(call)));
+    if (command.timeout !== null) extra[DEADLINE] = String(this.#transport.timed.clock.in(call.expiresAt - monotonicTime()));
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 
@@ -220,11 +220,6 @@ export class Calls implements CallOwner {
     } catch (error) {
       call.reject(error);
     }
-  }
-
-  /** When the call expires, on the server's clock. */
-  #deadlineOf(call: PendingCall): number {
-    return this.#transport.timed.clock.now() + (call.expiresAt - monotonicTime());
   }
 
   /** Says why no answer has come, as far as that is known. Takes {@link Readership}'s patience longer where Redis is asked. */

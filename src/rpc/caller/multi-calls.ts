@@ -63,7 +63,7 @@ export class MultiCalls {
     await this.#inbox.ready();
     extra[CALL] = command.call;
     if (timeout !== null)
-      extra[DEADLINE] = String(Math.floor(this.#transport.timed.clock.now() + timeout));
+      extra[DEADLINE] = String(this.#transport.timed.clock.in(timeout));
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
       throw new SendError(describe(to), error);

@@ -63,7 +63,7 @@ export class Recovery {
       for (const call of this.#table.all()) call.interrupted();
       await this.#collect();
       await this.#askFor(this.#table.pending());
-      await Promise.all(this.#table.pending().map((call) => this.#calls.ask(call)));
+      await this.#askForKept();
       this.gap();
     });
   }
@@ -111,6 +111,13 @@ export class Recovery {
       const some = calls.slice(next, next + CHUNK).map(({ command }) => command.call);
       await this.#gapChannel.notify('lost', this.#inbox.address.name, some.join(' '));
     }
+  }
+
+  /** Asks the server for the answers of the calls with an id: these are kept under the id. */
+  async #askForKept(): Promise<void> {
+    const calls = this.#table.pending().filter(({ command }) => command.extras?.id !== undefined);
+    for (let next = 0; next < calls.length; next += CHUNK)
+      await Promise.all(calls.slice(next, next + CHUNK).map((call) => this.#calls.ask(call)));
   }
 
   /** Sends again in `delay` milliseconds, or sooner where that was said before. */
