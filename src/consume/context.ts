@@ -40,17 +40,23 @@ export interface ContextHost {
 
 const NO_PATH: Readonly<Record<string, string>> = Object.freeze({});
 
-/** The context of one message, or of one batch. What is not in {@link MessageContext} is for `consume/` alone. */
+/** The messages of a batch, and their deliveries in the same order. */
+export interface Batch {
+  readonly messages: readonly ReceivedMessage[];
+  readonly deliveries: readonly Delivery[];
+}
+
+/** The context of one message, or of one batch, which then has its first message as `message`. What is not in {@link MessageContext} is for `consume/` alone. */
 export class HandlerContext<
   Body = unknown,
   State extends object = NoInjections,
 > implements MessageContext<Body, State> {
   readonly message: ReceivedMessage<Body>;
-  readonly messages: readonly ReceivedMessage[];
   readonly path: Readonly<Record<string, string>>;
 
   readonly #host: ContextHost;
-  readonly #deliveries: readonly Delivery[];
+  readonly #delivery: Delivery;
+  #batch: Batch | undefined;
   readonly #deadline: number | undefined;
   #settlements: readonly Settlement[] | undefined;
   #dependencies: Dependencies | undefined;
@@ -62,16 +68,17 @@ export class HandlerContext<
 
   constructor(
     host: ContextHost,
-    messages: readonly ReceivedMessage[],
-    deliveries: readonly Delivery[],
+    message: ReceivedMessage,
+    delivery: Delivery,
     path?: Readonly<Record<string, string>>,
     deadline?: number,
+    batch?: Batch,
   ) {
-    this.message = messages[0] as ReceivedMessage<Body>;
-    this.messages = messages;
+    this.message = message as ReceivedMessage<Body>;
     this.path = path ?? NO_PATH;
     this.#host = host;
-    this.#deliveries = deliveries;
+    this.#delivery = delivery;
+    this.#batch = batch;
     this.#deadline = deadline;
     this.#settlements = undefined;
     this.#dependencies = undefined;
@@ -80,6 +87,10 @@ export class HandlerContext<
     this.#chosen = host.first;
     this.#logger = undefined;
     this.#sending = undefined;
+  }
+
+  get messages(): readonly ReceivedMessage[] {
+    return this.#all().messages;
   }
 
   get signal(): AbortSignal {
@@ -153,7 +164,7 @@ export class HandlerContext<
 
   /** The deliveries behind {@link messages}, in the same order. */
   get deliveries(): readonly Delivery[] {
-    return this.#deliveries;
+    return this.#all().deliveries;
   }
 
   /** Unix milliseconds until which the caller waits. */
@@ -199,6 +210,11 @@ export class HandlerContext<
   need(dependency: Dependency): unknown {
     this.#dependencies ??= new Dependencies(this.#host.overrides);
     return this.#dependencies.resolve(dependency, this);
+  }
+
+  /** Made when it is asked for: most handlers of one message do not. */
+  #all(): Batch {
+    return (this.#batch ??= { messages: [this.message], deliveries: [this.#delivery] });
   }
 
   #sender(): Sending {

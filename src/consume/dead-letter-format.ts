@@ -194,7 +194,7 @@ function bodyIn(message: ReceivedMessage, codec: Codec): unknown {
     if (fields !== undefined) return fieldsAsObject(fields);
   }
   try {
-    return codec.decode(message.payload, message.contentType);
+    return message.decode(codec);
   } catch {
     return message.payload; // a body that cannot be decoded may be why it died
   }

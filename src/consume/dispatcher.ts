@@ -19,7 +19,7 @@ import type { ServerClock } from '../transport/server-clock.ts';
 import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
 import { foreignMessage } from './foreign-message.ts';
-import type { Dependencies } from './inject.ts';
+import { releasing, type Dependencies } from './inject.ts';
 import { EXPIRED, SKIPPED, badInput, failed, notChosen, ok, type Outcome } from './outcome.ts';
 
 /** Where a result is sent on to: a method's `@publisher`. */
@@ -131,7 +131,7 @@ export class Dispatcher {
   /** Reads the frame and decodes the body. Never throws: what is wrong is in the outcome. */
   open(delivery: Delivery): Attempt {
     const { match, host } = this.#options;
-    const [message, problem] = this.#message(delivery);
+    const message = this.#message(delivery);
     const path = match?.(delivery.name);
     // Only callers wait, so only their messages can come too late.
     const sent = message.replyTo === undefined ? undefined : message.deadline;
@@ -142,13 +142,13 @@ export class Dispatcher {
     const deadline = sent === undefined ? undefined : sent - now - clock.uncertainty + unixTime();
     // Work for a call with an id goes on when nobody waits: its answer is kept.
     const end = deadline !== undefined && idOfCall(message) !== undefined ? undefined : deadline;
-    const context = new HandlerContext(host, [message], [delivery], path, end);
+    const context = new HandlerContext(host, message, delivery, path, end);
     let outcome: Outcome | undefined;
     if ((match !== undefined && path === undefined) || this.#isForAnother(message))
       outcome = SKIPPED;
     else if (deadline !== undefined && deadline < unixTime()) outcome = EXPIRED;
     else if (expires !== undefined && expires < now) outcome = EXPIRED;
-    else if (problem !== undefined) outcome = badInput(problem, 'decode');
+    else if (message.damage !== undefined) outcome = badInput(message.damage, 'decode');
     return {
       delivery,
       message,
@@ -198,26 +198,34 @@ export class Dispatcher {
     }
     const good = batch.filter((attempt) => attempt.outcome === undefined);
     if (good.length === 0) return;
+    const messages = good.map((attempt) => attempt.message);
+    const deliveries = good.map((attempt) => attempt.delivery);
     const context = new HandlerContext(
       this.#options.host,
-      good.map((attempt) => attempt.message),
-      good.map((attempt) => attempt.delivery),
+      messages[0] as ReceivedMessage,
+      deliveries[0] as Delivery,
+      undefined,
+      undefined,
+      { messages, deliveries },
     );
     const bodies = good.map((attempt) => attempt.message.body);
     const whole = await this.#invoke({ ...route, validateReply: undefined }, context, bodies);
     // A returned array of the batch's length is one answer for each; anything else is the answer of all.
     const results: unknown = whole.kind === 'ok' ? whole.result : undefined;
     const each = Array.isArray(results) && results.length === good.length ? results : undefined;
-    for (const [i, attempt] of good.entries()) {
+    for (let i = 0; i < good.length; i++) {
+      const attempt = good[i] as Attempt;
       attempt.context = context;
       attempt.route = route;
-      attempt.outcome =
-        whole.kind === 'ok' ? await this.#oneOf(route, context, each ? each[i] : results) : whole;
+      const one =
+        whole.kind === 'ok' ? this.#oneOf(route, context, each ? each[i] : results) : whole;
+      // Waits only where something has to be waited for: a batch may have a thousand messages.
+      attempt.outcome = one instanceof Promise ? await one : one;
     }
   }
 
   /** The outcome of one message of a batch. An error in its place of the returned array fails it alone. */
-  async #oneOf(route: Route, context: HandlerContext, result: unknown): Promise<Outcome> {
+  #oneOf(route: Route, context: HandlerContext, result: unknown): Outcome | Promise<Outcome> {
     if (result instanceof Error) return this.#answerFailure(route, context, failed(result));
     return this.#checkReply(route, result);
   }
@@ -229,28 +237,28 @@ export class Dispatcher {
     return group !== undefined && group !== this.#options.group;
   }
 
-  #message(delivery: Delivery): [ReceivedMessage, problem?: unknown] {
+  #message(delivery: Delivery): ReceivedMessage {
     const { name, id, count } = delivery;
     const { source = { channel: name }, codec, format, copiesBytes } = this.#options;
-    if (!Buffer.isBuffer(delivery.frame))
-      return [foreignMessage(delivery.frame, source, id, count)];
+    if (!Buffer.isBuffer(delivery.frame)) return foreignMessage(delivery.frame, source, id, count);
     const frame = copiesBytes ? Buffer.from(delivery.frame) : delivery.frame;
     let opened: Frame;
     try {
       opened = openFrame(frame, format);
     } catch (error) {
-      return [new ReceivedMessage(frame, rawFrame(frame), source, id, count), asDecodeError(error)];
+      const raw = new ReceivedMessage(frame, rawFrame(frame), source, id, count);
+      raw.damage = asDecodeError(error);
+      return raw;
     }
     const message = new ReceivedMessage(frame, opened, source, id, count);
     const { oversized } = message;
-    if (oversized !== undefined)
-      return [message, new DecodeError(`header '${oversized}' is longer than redstart reads`)];
     try {
-      message.body = codec.decode(message.payload, message.contentType);
-      return [message];
+      if (oversized === undefined) message.body = message.decode(codec);
+      else message.damage = new DecodeError(`header '${oversized}' is longer than redstart reads`);
     } catch (error) {
-      return [message, asDecodeError(error)];
+      message.damage = asDecodeError(error);
     }
+    return message;
   }
 
   /** In order of registration, those with a filter first: one without takes what is left. */
@@ -373,22 +381,6 @@ export class Dispatcher {
 }
 
 type Answer = (error: unknown, ctx: MessageContext) => unknown;
-
-/** The items as they come, and after the last, or where somebody leaves early, the cleaning up. */
-async function* releasing(
-  items: AsyncIterable<unknown>,
-  dependencies: Dependencies,
-): AsyncGenerator<unknown, void> {
-  let failure: { error: unknown } | undefined;
-  try {
-    yield* items;
-  } catch (error) {
-    failure = { error };
-  } finally {
-    failure = await dependencies.release(failure);
-  }
-  if (failure !== undefined) throw failure.error;
-}
 
 function asDecodeError(error: unknown): Error {
   if (error instanceof DecodeError) return error;

@@ -165,3 +165,19 @@ function fill(
   }
   return undefined;
 }
+
+/** The items as they come, and after the last, or where somebody leaves early, the cleaning up. */
+export async function* releasing(
+  items: AsyncIterable<unknown>,
+  dependencies: Dependencies,
+): AsyncGenerator<unknown, void> {
+  let failure: { error: unknown } | undefined;
+  try {
+    yield* items;
+  } catch (error) {
+    failure = { error };
+  } finally {
+    failure = await dependencies.release(failure);
+  }
+  if (failure !== undefined) throw failure.error;
+}

@@ -269,7 +269,10 @@ export class RunningSubscriber implements ContextHost {
     await acknowledged;
     const run = async (): Promise<void> => {
       await this.#dispatcher.handleBatch(batch);
-      for (const attempt of batch) await this.#finish(attempt, attempt.outcome as Outcome);
+      for (const attempt of batch) {
+        const finished = this.#finish(attempt, attempt.outcome as Outcome);
+        if (finished !== undefined) await finished;
+      }
     };
     const observers = this.#observers.active;
     if (observers === undefined) return run();

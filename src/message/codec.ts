@@ -43,20 +43,34 @@ export const defaultCodec: Codec = {
 
   decode(body, contentType) {
     if (contentType === undefined) return body.length === 0 ? null : parseUntyped(body);
-    if (isType(contentType, TEXT_TYPE)) return text(body, contentType);
-    if (isType(contentType, JSON_TYPE)) {
-      if (body.length === 0) return null;
-      try {
-        return parseJson(text(body, contentType));
-      } catch (cause) {
-        if (cause instanceof DecodeError) throw cause;
-        // Without the parser's message: it quotes the body, and this error may be sent to the caller.
-        throw new DecodeError('the body is not the JSON that its content type says', { cause });
-      }
-    }
+    if (isType(contentType, TEXT_TYPE)) return text(body, 0, contentType);
+    if (isType(contentType, JSON_TYPE)) return fromJson(body, 0, contentType);
     return body;
   },
 };
+
+/** Decodes the body that begins at `from`. The default codec's JSON is read in place. */
+export function decodeBody(
+  codec: Codec,
+  bytes: Buffer,
+  from: number,
+  contentType: string | undefined,
+): unknown {
+  if (codec === defaultCodec && contentType === JSON_TYPE)
+    return fromJson(bytes, from, contentType);
+  return codec.decode(from === 0 ? bytes : bytes.subarray(from), contentType);
+}
+
+function fromJson(bytes: Buffer, from: number, contentType: string): unknown {
+  if (from === bytes.length) return null;
+  try {
+    return parseJson(text(bytes, from, contentType));
+  } catch (cause) {
+    if (cause instanceof DecodeError) throw cause;
+    // Without the parser's message: it quotes the body, and this error may be sent to the caller.
+    throw new DecodeError('the body is not the JSON that its content type says', { cause });
+  }
+}
 
 function toJson(value: unknown): string {
   let text: string | undefined;
@@ -79,8 +93,10 @@ function isType(contentType: string, type: string): boolean {
   );
 }
 
-function text(body: Buffer, contentType: string): string {
-  if (isUtf8(body)) return body.toString();
+function text(bytes: Buffer, from: number, contentType: string): string {
+  const decoded = bytes.toString('utf8', from);
+  // What is not UTF-8 is decoded as this character: a text without it need not be checked.
+  if (!decoded.includes('\ufffd') || isUtf8(bytes.subarray(from))) return decoded;
   throw new DecodeError(
     `the body is not valid UTF-8, which its content type '${contentType}' requires`,
   );

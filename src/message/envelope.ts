@@ -128,7 +128,7 @@ export function readHeaders(frame: Frame): Headers {
   return readPairs(frame, skipBytes).headers;
 }
 
-/** A header that is read in every message, and the index of its value in the result of {@link findHeaders}. */
+/** A header that is looked for in every message, and its index in the result of {@link findHeaders}. */
 export interface HeaderKey {
   readonly name: string;
   readonly bytes: Buffer;
@@ -142,25 +142,35 @@ export interface HeaderKey {
 export type HeaderKeys = readonly (readonly HeaderKey[] | undefined)[];
 
 /**
- * The values of the headers in `keys`, and at index 0 the name of one that is too long and was not
- * read. Reads the block once, and decodes no other header.
+ * Where the values of the headers in `keys` begin, and at index 0 the name of one that is too long and
+ * is not to be read. Reads the block once, and decodes nothing: few headers of a message are needed.
  */
-export function findHeaders(frame: Frame, keys: HeaderKeys): (string | undefined)[] {
+export function findHeaders(frame: Frame, keys: HeaderKeys): (number | string | undefined)[] {
   const { bytes } = frame;
-  const values: (string | undefined)[] = [];
+  const found: (number | string | undefined)[] = [];
   let at = frame.pairs;
   for (let i = 0; i < frame.count; i++) {
-    const keyLength = bytes.readUInt16BE(at);
+    const keyLength = uint16At(bytes, at);
     const valueAt = at + 4 + keyLength;
-    const end = valueAt + bytes.readUInt16BE(valueAt - 2);
+    const length = uint16At(bytes, valueAt - 2);
     for (const key of keys[keyLength] ?? NONE) {
       if (!equals(bytes, at + 2, key.bytes)) continue;
-      if (end - valueAt <= key.max) values[key.index] = bytes.toString('utf8', valueAt, end);
-      else values[0] = key.name;
+      if (length <= key.max) found[key.index] = valueAt;
+      else found[0] = key.name;
     }
-    at = end;
+    at = valueAt + length;
   }
-  return values;
+  return found;
+}
+
+/** The header value that begins at `at`, as {@link findHeaders} found it. */
+export function headerAt(bytes: Buffer, at: number): string {
+  return bytes.toString('utf8', at, at + uint16At(bytes, at - 2));
+}
+
+/** Whether the header value that begins at `at` is `value`. */
+export function isHeaderAt(bytes: Buffer, at: number, value: Buffer): boolean {
+  return uint16At(bytes, at - 2) === value.length && equals(bytes, at, value);
 }
 
 const NONE: readonly HeaderKey[] = [];
@@ -177,7 +187,7 @@ function endsAtBody({ bytes, pairs, count, body }: HeaderBlock): boolean {
   let at = pairs;
   for (let i = 0; i < 2 * count; i++) {
     if (at + 2 > body) return false;
-    at += 2 + bytes.readUInt16BE(at);
+    at += 2 + uint16At(bytes, at);
   }
   return at === body;
 }
@@ -256,6 +266,11 @@ function legacyEnvelope(bytes: Buffer): Frame | undefined {
     texts[key] = String(value);
   }
   return { bytes: Buffer.from(data), pairs: 0, count: 0, body: 0, headers: texts };
+}
+
+/** Reads what is known to be there; `readUInt16BE` checks that once more for each number. */
+function uint16At(bytes: Buffer, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
 }
 
 /** Without a prototype, so that `__proto__` is an ordinary header name. */

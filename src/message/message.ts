@@ -1,5 +1,14 @@
 import { randomId } from '../internal/ids.ts';
-import { findHeaders, preEncodeName, readHeaders, type Frame, type HeaderKey } from './envelope.ts';
+import { decodeBody, type Codec } from './codec.ts';
+import {
+  findHeaders,
+  headerAt,
+  isHeaderAt,
+  preEncodeName,
+  readHeaders,
+  type Frame,
+  type HeaderKey,
+} from './envelope.ts';
 import {
   AGAIN,
   CALL,
@@ -45,11 +54,13 @@ export class ReceivedMessage<Body = unknown> {
 
   /** @internal */
   readonly frame: Frame;
+  /** Why it cannot be read; undefined where it can. @internal */
+  damage: Error | undefined;
   private allHeaders: Headers | undefined;
   private correlation: string | undefined;
   private ownId: string | undefined;
-  /** The values of {@link KEYS}, once one of them has been read. */
-  private known: (string | undefined)[] | undefined;
+  /** Where the values of {@link KEYS} begin, once one of them was asked for; the value itself once it was read. */
+  private known: (number | string | undefined)[] | undefined;
 
   /** @internal */
   constructor(raw: Buffer, frame: Frame, source: MessageSource, id?: string, deliveryCount = 1) {
@@ -59,6 +70,7 @@ export class ReceivedMessage<Body = unknown> {
     this.id = id;
     this.deliveryCount = deliveryCount;
     this.frame = frame;
+    this.damage = undefined;
     this.allHeaders = undefined;
     this.correlation = undefined;
     this.ownId = undefined;
@@ -108,15 +120,22 @@ export class ReceivedMessage<Body = unknown> {
 
   /** A header that holds a whole number, 0 or more; undefined where it holds anything else. @internal */
   count(key: HeaderKey): number | undefined {
-    const text = this.header(key) ?? '';
+    const text = this.header(key);
+    if (text === undefined) return undefined;
     return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   }
 
   /** The name of a header that redstart reads and whose value is too long to be read, if there is one. @internal */
   get oversized(): string | undefined {
     const { headers } = this.frame;
-    if (headers === undefined) return (this.known ??= findHeaders(this.frame, KEYS))[0];
+    if (headers === undefined)
+      return (this.known ??= findHeaders(this.frame, KEYS))[0] as string | undefined;
     return KEYS.flat().find(({ name, max }) => (headers[name]?.length ?? 0) > max)?.name;
+  }
+
+  /** The body as `codec` decodes it. Throws what the codec throws. @internal */
+  decode(codec: Codec): unknown {
+    return decodeBody(codec, this.frame.bytes, this.frame.body, this.contentType);
   }
 
   /** The body before decoding. @internal */
@@ -134,9 +153,22 @@ export class ReceivedMessage<Body = unknown> {
       const value = headers[key.name];
       return value === undefined || value.length > key.max ? undefined : value;
     }
-    return (this.known ??= findHeaders(this.frame, KEYS))[key.index];
+    const known = (this.known ??= findHeaders(this.frame, KEYS));
+    const found = known[key.index];
+    if (typeof found !== 'number') return found;
+    const { bytes } = this.frame;
+    const value =
+      key === CONTENT_TYPE_KEY && isHeaderAt(bytes, found, JSON_BYTES)
+        ? JSON_TYPE
+        : headerAt(bytes, found);
+    known[key.index] = value;
+    return value;
   }
 }
+
+/** The content type of nearly all messages: compared, not decoded. */
+const JSON_TYPE = 'application/json';
+const JSON_BYTES = Buffer.from(JSON_TYPE);
 
 /** The headers that redstart reads, by the length of their names. */
 const KEYS: HeaderKey[][] = [];

@@ -79,7 +79,7 @@ export class DelayedBox {
       const message = new ReceivedMessage(frame, openFrame(frame, format), source);
       ({ headers } = message);
       body = message.payload;
-      body = codec.decode(message.payload, message.contentType);
+      body = message.decode(codec);
     } catch {
       // Another program's codec has written it, and whoever reads the messages there understands it.
     }

@@ -90,7 +90,7 @@ function isErrorLike(value: unknown): boolean {
 
 /** What a caller's promise rejects with. Bodies that are no error of ours still make one. */
 export function errorIn(message: ReceivedMessage): RedstartError {
-  return fromWire(defaultCodec.decode(message.payload, message.contentType), 0);
+  return fromWire(message.decode(defaultCodec), 0);
 }
 
 function fromWire(body: unknown, depth: number): RedstartError {

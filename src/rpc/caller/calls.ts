@@ -127,7 +127,7 @@ export class Calls implements CallOwner {
     try {
       if (kind === 'error') return this.fail(call, errorIn(message));
       if (kind === 'declined') return this.#decline(call, errorIn(message));
-      message.body = codec.decode(message.payload, message.contentType);
+      message.body = message.decode(codec);
     } catch (error) {
       return this.fail(call, error);
     }
@@ -148,7 +148,8 @@ export class Calls implements CallOwner {
     const { command } = call;
     extra[CALL] = command.call;
     if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
-    if (command.timeout !== null) extra[DEADLINE] = String(this.#transport.timed.clock.in(call.expiresAt - monotonicTime()));
+    if (command.timeout !== null)
+      extra[DEADLINE] = String(this.#transport.timed.clock.in(call.expiresAt - monotonicTime()));
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 

@@ -65,7 +65,7 @@ export class GatherCall implements WaitingCall {
   value(message: ReceivedMessage): void {
     this.#answered(message);
     try {
-      message.body = this.command.encoder.codec.decode(message.payload, message.contentType);
+      message.body = message.decode(this.command.encoder.codec);
     } catch (error) {
       this.#errors.push(error as Error);
       this.#check();

@@ -62,8 +62,7 @@ export class MultiCalls {
     if (this.#table.isNamed(command)) this.#table.name(call);
     await this.#inbox.ready();
     extra[CALL] = command.call;
-    if (timeout !== null)
-      extra[DEADLINE] = String(this.#transport.timed.clock.in(timeout));
+    if (timeout !== null) extra[DEADLINE] = String(this.#transport.timed.clock.in(timeout));
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
       throw new SendError(describe(to), error);

@@ -158,7 +158,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   }
 
   #decode(message: ReceivedMessage): unknown {
-    const value = this.command.encoder.codec.decode(message.payload, message.contentType);
+    const value = message.decode(this.command.encoder.codec);
     return value === null && message.payload.length === 0 ? EMPTY : value;
   }
 
