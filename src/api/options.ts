@@ -149,6 +149,15 @@ export interface BrokerOptions extends RouterOptions {
    * Default 600 000.
    */
   idWindow?: number;
+  /**
+   * Milliseconds after which the `maxlen` of a subscriber ignores a group that nobody reads: what that group has
+   * not handled is trimmed (XTRIM), and the group loses it. A consumer counts as reading when it has sent a
+   * command within that time (XINFO CONSUMERS). A consumer of redstart sends one at least once a minute, also
+   * while it is paused; one of another program may send none while its handler runs. `health()` is yellow and
+   * names the ignored group until somebody reads it or it is removed (`broker.groups`). Choose hours, not
+   * minutes. Default: no group is ignored.
+   */
+  trimPast?: number;
   /** How long answers of calls with an `id` are kept. Default `{ keep: 600_000 }`. */
   answers?: AnswersOptions;
   /** Settings of calls. Default: see each. */
@@ -171,6 +180,7 @@ export const BROKER = {
   maxBytes: count,
   gracefulTimeout: milliseconds,
   idWindow: window,
+  trimPast: window,
   answers: options(ANSWERS),
   rpc: options(RPC),
   observers,

@@ -7,6 +7,7 @@ import { describe, type Target } from '../transport/address.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Plan } from './plan.ts';
+import { trimmingProblems } from './trimming-health.ts';
 
 /** Counters of one broker, for monitoring. */
 export interface BrokerStats {
@@ -48,7 +49,8 @@ export interface Health {
    * - `green`: connected, and every subscriber reads.
    * - `yellow`: a problem that may pass by itself: the server does not answer or is disconnected for
    *   less than 10 s, a subscriber is `starting`, `retrying`, `open` or `stuck`, dead letters cannot be
-   *   sent or are about to be trimmed, or messages were dropped during the last minute.
+   *   sent or are about to be trimmed, messages were dropped during the last minute, or a group keeps a
+   *   stream from its `maxlen` or is ignored there (`trimPast`).
    * - `red`: a subscriber has `failed`, the connection has been down for 10 s or more, or the broker
    *   is not connected.
    */
@@ -184,7 +186,7 @@ export async function healthOf(
     reader.handlers.map(({ title, vitals }): SubscriberHealth => {
       const about = { address: reader.address, title };
       const one = { ...about, ...stateOf(vitals, depths.get(reader) ?? {}, reader) };
-      for (const problem of problemsOf(one, vitals))
+      for (const problem of problemsOf(one, vitals, reader.source, depths.get(reader)))
         problems.push(`${one.address} (${one.title}): ${problem}`);
       isRed ||= one.state === 'failed';
       return one;
@@ -251,7 +253,7 @@ async function depthOf(transport: Transport, reader: ReaderVitals): Promise<Dept
   const depth: Depth = {
     ...(source.kind === 'list' ? { waiting: await transport.count(source) } : {}),
     ...(source.kind === 'stream' && source.group !== undefined
-      ? { group: await transport.groupState(source.name, source.group) }
+      ? { group: await transport.groupState(source) }
       : {}),
   };
   return { ...depth, ...given('letters', await counted) };
@@ -297,7 +299,12 @@ function stateOf(
 }
 
 /** The sentences of one subscriber. */
-function problemsOf(one: SubscriberHealth, vitals: SubscriberVitals): string[] {
+function problemsOf(
+  one: SubscriberHealth,
+  vitals: SubscriberVitals,
+  source: SourceOptions,
+  depth: Depth | undefined,
+): string[] {
   const { deadLetters } = one;
   const { maxlen = Infinity } = deadLetters ?? {};
   const isFull = deadLetters !== undefined && deadLetters.count >= maxlen * NEARLY_FULL;
@@ -307,7 +314,10 @@ function problemsOf(one: SubscriberHealth, vitals: SubscriberVitals): string[] {
   const unburied = 'unburied' in vitals ? vitals.unburied : 0;
   const unsent =
     unburied > 0 ? `${unburied} messages cannot be sent to their dead letters` : undefined;
-  return [problemOf(one, vitals), letters, unsent].filter((text) => text !== undefined);
+  const trimming = source.kind === 'stream' ? trimmingProblems(source, depth?.group) : [];
+  return [problemOf(one, vitals), letters, unsent, ...trimming].filter(
+    (text) => text !== undefined,
+  );
 }
 
 function problemOf(

@@ -164,7 +164,7 @@ function makePlan(declaration: Declaration): Plan {
   const where = `@subscriber on ${title}`;
   const pattern =
     spec.kind === 'channel' ? channelPattern(spec.name, options.pattern, prefix, where) : undefined;
-  const source = sourceOf(subscriber, prefix, pattern);
+  const source = sourceOf(subscriber, inherited, pattern);
   return {
     name: `${address} (${title})`,
     address,
@@ -201,7 +201,7 @@ function needsAck({ kind, options }: SubscriberSpec): boolean {
 
 function sourceOf(
   { title, spec: { kind, name, options } }: Subscriber,
-  prefix: string,
+  { prefix, defaults: { trimPast } }: Inherited,
   pattern: ChannelPattern | undefined,
 ): SourceOptions {
   if (pattern !== undefined) {
@@ -222,6 +222,7 @@ function sourceOf(
     ...{ kind: 'stream', name: prefix + name, group, consumer, lastId, declare, noAck, maxlen },
     minIdle: options.claim?.minIdle ?? MIN_IDLE,
     deleteOnAck: options.deleteOnAck ?? false,
+    trimPast: maxlen === undefined ? undefined : trimPast,
     rate,
   };
 }

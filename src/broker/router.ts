@@ -20,7 +20,7 @@ import {
 } from '../api/error-handlers.ts';
 import { checkMiddleware, type HandlerFunction, type Middleware } from '../api/middleware.ts';
 import type { Schema } from '../message/schema.ts';
-import type { PublisherOptions, RouterOptions } from '../api/options.ts';
+import type { BrokerOptions, PublisherOptions, RouterOptions } from '../api/options.ts';
 import {
   checkRouterOptions,
   publisherSpec,
@@ -48,7 +48,7 @@ const NOTHING_INHERITED: Inherited = {
 /** What brokers and routers have in common: they are where handlers are registered. */
 export abstract class Router {
   /** @internal */
-  readonly shared: RouterOptions;
+  readonly shared: RouterOptions & Pick<BrokerOptions, 'trimPast'>;
   /** @internal */
   readonly middlewares: Middleware[];
   /** @internal */
@@ -308,7 +308,7 @@ export abstract class Router {
   }
 
   #handDown(outer: Inherited): Inherited {
-    const { prefix: own = '', concurrency, errorPolicy, replies } = this.shared;
+    const { prefix: own = '', concurrency, errorPolicy, replies, trimPast } = this.shared;
     const { defaults } = outer;
     const prefix = outer.prefix + own;
     return {
@@ -319,6 +319,7 @@ export abstract class Router {
         concurrency: concurrency ?? defaults.concurrency,
         errorPolicy: errorPolicy ?? defaults.errorPolicy,
         replies: replies ?? defaults.replies,
+        trimPast: trimPast ?? defaults.trimPast,
       },
       failures: over(outer.failures, this.shared, prefix, 'deadLetter'),
     };

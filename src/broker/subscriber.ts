@@ -4,7 +4,7 @@ import type { PublisherSpec, SubscriberSpec } from '../api/check.ts';
 import { rethrow, type Contract } from '../api/contract.ts';
 import type { ErrorHandler } from '../api/error-handlers.ts';
 import type { HandlerFunction, Middleware } from '../api/middleware.ts';
-import type { RouterOptions } from '../api/options.ts';
+import type { BrokerOptions } from '../api/options.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError } from '../errors.ts';
 import { isAsyncIterable, promiseIn } from '../internal/promises.ts';
@@ -174,7 +174,9 @@ export interface Inherited {
   /** The nearest router's first. */
   readonly errorHandlers: readonly ErrorHandler[];
   /** The nearest one that is given wins. */
-  readonly defaults: Readonly<Pick<RouterOptions, 'concurrency' | 'errorPolicy' | 'replies'>>;
+  readonly defaults: Readonly<
+    Pick<BrokerOptions, 'concurrency' | 'errorPolicy' | 'replies' | 'trimPast'>
+  >;
   /** What becomes of failed messages, as far as it is said outside of the subscriber. */
   readonly failures: FailureOptions;
 }

@@ -189,6 +189,8 @@ export interface StreamSourceOptions {
   readonly deleteOnAck: boolean;
   /** Trim the stream to about this many entries as they are acknowledged. */
   readonly maxlen: number | undefined;
+  /** Milliseconds of silence after which `maxlen` ignores what another group has not handled; undefined: never. */
+  readonly trimPast?: number | undefined;
   /** Deliveries for all consumers of the group together; undefined: no limit. */
   readonly rate?: Rate | undefined;
 }

@@ -1,5 +1,6 @@
 import type { Target } from './address.ts';
-import type { Delivery } from './source.ts';
+import type { Delivery, StreamSourceOptions } from './source.ts';
+import type { Trimming } from './trimming.ts';
 
 /** The keyed half of a transport: what lies under a name, looked at and kept without a subscription. */
 export interface Store {
@@ -18,8 +19,8 @@ export interface Store {
   collect(name: string): Promise<Buffer[]>;
   /** Whether any group reads the stream. */
   hasGroups(stream: string): Promise<boolean>;
-  /** How far a group has come; rejects where the stream has no such group. */
-  groupState(stream: string, group: string): Promise<GroupState>;
+  /** How far a group has come; rejects where the stream has no such group. With `maxlen`, also how far it can be trimmed. */
+  groupState(of: ReadGroup): Promise<GroupState>;
   /** All groups of a stream, by name; none where there is no such stream. */
   groups(stream: string): Promise<GroupSummary[]>;
   /** Has a group go on after this id, `$` for the last one; false where there is no such group. */
@@ -27,6 +28,9 @@ export interface Store {
   /** Removes a group, with what is pending in it; false where there is no such group. */
   removeGroup(stream: string, group: string): Promise<boolean>;
 }
+
+/** A group, and how its stream is trimmed. */
+export type ReadGroup = Pick<StreamSourceOptions, 'name' | 'group' | 'maxlen' | 'trimPast'>;
 
 export interface GroupSummary extends GroupState {
   readonly name: string;
@@ -41,4 +45,6 @@ export interface GroupState {
   readonly lag: number | undefined;
   /** Undefined where nobody counts them: in memory. */
   readonly consumers: number | undefined;
+  /** Undefined where it is not trimmed by `maxlen`. */
+  readonly trimming?: Trimming | undefined;
 }

@@ -1,6 +1,8 @@
 import { SetupError } from 'redstart';
 import { expect, it } from 'vitest';
 import type { Target } from '../../src/transport/address.ts';
+import { eventually } from '../support/eventually.ts';
+import { timesDividedBy } from '../support/timings.ts';
 import { frame, frames, stream, take, takeUntil, textsOf, type Bench } from './harness.ts';
 
 function to(name: string): Target {
@@ -151,6 +153,41 @@ export function groupContract(bench: () => Bench): void {
     expect(kept.length).toBeGreaterThanOrEqual(50);
     expect(kept.length).toBeLessThan(300);
     expect(kept).toEqual(texts.slice(-kept.length));
+  });
+
+  it('a group that nobody reads stops trimming, unless it has been silent for long enough', async () => {
+    const { name: newName, connect, open, openOn } = bench();
+    const name = newName();
+    const transport = await connect();
+    const texts = Array.from({ length: 600 }, (_, i) => `${i}`);
+    const [silent, left] = [stream(name, { group: 'silent' }), stream(name, { group: 'left' })];
+    // One whose consumer still has an entry, and one without consumers.
+    const dead = await open({ ...silent, consumer: 'dead' });
+    await (await open(left)).close([]);
+    await transport.sendBatch(to(name), frames(...texts.slice(0, 1)));
+    await take(dead, 1);
+    await dead.close([]);
+    await transport.sendBatch(to(name), frames(...texts.slice(1)));
+
+    const trims = stream(name, { group: 'g', consumer: 'c', maxlen: 50 });
+    const source = await open(trims);
+    const one = await take(source, 600);
+    for (const delivery of one) await source.ack(delivery);
+    expect(await transport.count(to(name))).toBe(600);
+    const stopped = await transport.groupState(trims);
+    expect(stopped.trimming).toMatchObject({ length: 600, ignored: [] });
+    expect(['silent', 'left']).toContain(stopped.trimming?.heldBy);
+
+    await source.close([]);
+    const past = stream(name, { group: 'g2', consumer: 'c', maxlen: 50, trimPast: 30 });
+    const trimmer = await openOn(await connect(timesDividedBy(100)), past);
+    await eventually(async () => {
+      await transport.send(to(name), frame('more'));
+      for (const delivery of await trimmer.read(1_000)) await trimmer.ack(delivery);
+      expect(await transport.count(to(name))).toBeLessThan(300);
+    });
+    const { trimming } = await transport.groupState(past);
+    expect(new Set(trimming?.ignored)).toEqual(new Set(['silent', 'left', 'g']));
   });
 
   it('groups are listed, moved and removed; there are none where there is no stream', async () => {

@@ -4,10 +4,13 @@ import { dirname, join } from 'node:path';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { removeGone } from '../../src/transport/redis/group-admin.ts';
+import { removeGone, silentKey } from '../../src/transport/redis/group-admin.ts';
+import { consumerRows } from '../../src/transport/redis/replies.ts';
+import { redisTrimming } from '../../src/transport/redis/trim.ts';
 import { RedisTransport } from '../../src/transport/redis/redis-transport.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { timesDividedBy } from '../support/timings.ts';
 import { benchOf, frame, stream, take, type Backend } from './harness.ts';
 import { transportContract } from './transport.contract.ts';
 
@@ -135,7 +138,45 @@ it('a group that is called like a field of XINFO is told apart from it', async (
   await transport.sendBatch({ kind: 'stream', name }, [frame('a'), frame('b')]);
   const source = await open(stream(name, { group: 'pending' }));
   await take(source, 1);
-  expect(await transport.groupState(name, 'pending')).toEqual({ pending: 1, lag: 1, consumers: 1 });
+  expect(await transport.groupState({ name, group: 'pending', maxlen: undefined })).toEqual({
+    pending: 1,
+    lag: 1,
+    consumers: 1,
+  });
+});
+
+it('a group without consumers is silent since it was noticed, and not if it has moved meanwhile', async () => {
+  const { name: newName, connect } = benchOf(start);
+  const [name, client] = [newName(), rawClient()];
+  const transport = await connect();
+  const ids = await transport.sendBatch({ kind: 'stream', name }, [frame('a'), frame('b')]);
+  await client.xgroup('CREATE', name, 'audit', '0');
+  await client.xgroup('CREATE', name, 'work', '$');
+  const ignored = async (noteLife?: number): Promise<unknown> => {
+    const reader = { name, group: 'work', maxlen: 1, trimPast: 1 };
+    return (await redisTrimming(client, reader, noteLife))?.ignored;
+  };
+  // Who only looks notes nothing.
+  expect([await ignored(), await ignored()]).toEqual([[], []]);
+  expect(await ignored(60_000)).toEqual([]);
+  await eventually(async () => expect(await ignored()).toEqual(['audit']));
+  expect(await client.pttl(silentKey(name))).toBeGreaterThan(1_000);
+  await transport.seekGroup(name, 'audit', (ids as string[])[0] as string);
+  expect(await ignored(60_000)).toEqual([]);
+  // One of this name that is made anew is noticed anew.
+  await transport.removeGroup(name, 'audit');
+  expect(await client.exists(silentKey(name))).toBe(0);
+});
+
+it('a consumer that holds nothing and does not read, since it is paused, gives signs of life', async () => {
+  const { name: newName, connect, openOn } = benchOf(start);
+  const [name, client] = [newName(), rawClient()];
+  const transport = await connect(timesDividedBy(30));
+  await openOn(transport, stream(name, { group: 'g', consumer: 'c', minIdle: 150 }));
+  const idle = async (): Promise<number> =>
+    consumerRows(await client.xinfo('CONSUMERS', name, 'g'))[0]?.idle as number;
+  await eventually(async () => expect(await idle()).toBeGreaterThan(300));
+  await eventually(async () => expect(await idle()).toBeLessThan(300));
 });
 
 /** ioredis publishes its commands for tracing since 5.11. */

@@ -359,6 +359,7 @@ const setup: Row[] = [
     "'replyChannel'",
     'rpc: true',
   ],
+  ['trimPast of 0', () => new RedisBroker('memory://x', { trimPast: 0 }), "'trimPast' must be"],
   ['maxBytes of 0', () => new RedisBroker('memory://x', { maxBytes: 0 }), "'maxBytes'"],
   [
     'replies to an unknown kind of place',
@@ -525,6 +526,7 @@ describe.each([
   ],
   ['rpc.timeout', 'rpc.timeout', (ms: unknown) => brokerWith({ rpc: { timeout: ms } })],
   ['gracefulTimeout', 'gracefulTimeout', (ms: unknown) => brokerWith({ gracefulTimeout: ms })],
+  ['trimPast', 'trimPast', (ms: unknown) => brokerWith({ trimPast: ms })],
   ['maxWait', 'maxWait', (ms: unknown) => subscribe({ list: 'a', batch: true, maxWait: ms })],
   [
     'retry.backoff',

@@ -1,4 +1,4 @@
-import type { Health } from 'redstart';
+import type { BrokerOptions, Health, RedisBroker } from 'redstart';
 import { expect, it, vi } from 'vitest';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -259,4 +259,48 @@ it('tells the state of a group: who reads it, what is pending, what waits', asyn
   const stopping = broker.stop();
   end?.();
   await stopping;
+});
+
+onBothBackends("a stream's maxlen", (bench) => {
+  async function behind(options: BrokerOptions): Promise<[Health, RedisBroker, string]> {
+    const { broker, name } = bench();
+    const service = broker(options);
+    const stream = name('s');
+    await service.connect();
+    // A group whose service has gone.
+    const gone = broker();
+    gone.subscriber({ stream, group: 'audit' }, () => undefined);
+    await gone.start();
+    await gone.stop();
+    service.subscriber({ stream, group: 'work', maxlen: 100, title: 'work' }, () => undefined);
+    await service.start();
+    await service.publishBatch(Array.from({ length: 500 }), { stream });
+    const health = await eventually(async () => {
+      const now = await service.health();
+      expect(now.subscribers).toMatchObject([{ handled: 500, pending: 0 }]);
+      return now;
+    });
+    return [health, service, stream];
+  }
+
+  it('that a group keeps from being kept turns health yellow and names the group', async () => {
+    const [health, service, stream] = await behind({});
+    expect(health).toMatchObject({ status: 'yellow', ready: true, live: true });
+    expect(health.problems).toHaveLength(1);
+    expect(health.problems[0]).toMatch(/'maxlen' 100 .* 500 entries: the group 'audit'/);
+    expect(await service.groups(stream).remove('audit')).toBe(true);
+    expect(await service.health()).toMatchObject({ status: 'green', problems: [] });
+  });
+
+  it('trims past a group that is silent for trimPast; health stays yellow and names it', async () => {
+    const [, service, stream] = await behind({ trimPast: 50 });
+    await eventually(async () => {
+      await service.publish('one more', { stream });
+      const { problems } = await service.health();
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toMatch(/group 'audit', so 'trimPast' has it ignored/);
+    }, 10_000);
+    await service.groups(stream).remove('audit');
+    expect(await service.health()).toMatchObject({ status: 'green', problems: [] });
+  });
 });

@@ -115,7 +115,7 @@ const answer = (body: unknown): unknown => body;
 
 /** Uses all that redstart sends, rare commands included. */
 async function everything(): Promise<void> {
-  const service = asUser();
+  const service = asUser({ trimPast: 60_000 });
   const caller = asUser();
   const heard: unknown[] = [];
   service.subscriber('price', answer);
@@ -130,6 +130,8 @@ async function everything(): Promise<void> {
   service.subscriber({ stream: 'all' }, (body) => void heard.push(body));
   service.subscriber({ stream: 'events', group: 'g', deleteOnAck: true }, answer);
   service.subscriber({ stream: 'trimmed', group: 'g', maxlen: 1 }, answer);
+  await admin.xgroup('CREATE', 'shop:trimmed', 'nobody', '0', 'MKSTREAM');
+  for (let i = 0; i < 2; i++) await admin.xadd('shop:trimmed', '*', 'a', 'b');
   const deadLetter = { stream: 'dead' };
   const retry = { maxDeliveries: 2, backoff: 1 };
   // Its pause is longer than minIdle: it waits on the server.
@@ -158,6 +160,9 @@ async function everything(): Promise<void> {
   ]) {
     expect(await caller.publish(1, { ...to, rpc: true, timeout: 5_000 } as never)).not.toBe('');
   }
+  await eventually(async () =>
+    expect(await admin.hkeys('redstart:silent:{shop:trimmed}')).toEqual(['nobody']),
+  );
   await caller.publish('', 'logs.warn');
   await eventually(() => expect(heard).toContain('warn'));
   // It counts as dead when it has given no sign of life for nine seconds.

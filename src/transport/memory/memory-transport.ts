@@ -19,7 +19,7 @@ import type {
   SourceOptions,
   StreamSourceOptions,
 } from '../source.ts';
-import type { GroupState, GroupSummary } from '../store.ts';
+import type { GroupState, GroupSummary, ReadGroup } from '../store.ts';
 import { ServerClock } from '../server-clock.ts';
 import type { Timed, TimedOptions } from '../timed.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
@@ -237,10 +237,8 @@ export class MemoryTransport implements Transport {
     return this.#run((server) => server.stream(stream).groups.size > 0);
   }
 
-  async groupState(stream: string, name: string): Promise<GroupState> {
-    const group = (await this.groups(stream)).find((one) => one.name === name);
-    if (group === undefined) throw new Error(`NOGROUP No such consumer group '${name}'`);
-    return { pending: group.pending, lag: group.lag, consumers: undefined };
+  groupState(of: ReadGroup): Promise<GroupState> {
+    return this.#run((server) => server.stream(of.name).stateOf(of));
   }
 
   groups(stream: string): Promise<GroupSummary[]> {

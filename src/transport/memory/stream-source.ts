@@ -31,7 +31,7 @@ export class MemoryStreamSource implements Source {
   readonly #group: MemoryGroup | undefined;
   readonly #consumer: string;
   readonly #noAck: boolean;
-  readonly #maxlen: number | undefined;
+  readonly #trimmed: StreamSourceOptions | undefined;
   readonly #minIdle: number;
   readonly #deleteOnAck: boolean;
   /** Without a group: the last entry read. */
@@ -66,7 +66,7 @@ export class MemoryStreamSource implements Source {
     this.#groupName = options.group;
     this.#stream = stream;
     this.#noAck = options.noAck;
-    this.#maxlen = options.maxlen;
+    if (options.maxlen !== undefined) this.#trimmed = options;
     this.#minIdle = options.minIdle;
     this.#deleteOnAck = options.deleteOnAck;
     const start = options.lastId ?? (options.group === undefined ? '$' : '0');
@@ -117,6 +117,7 @@ export class MemoryStreamSource implements Source {
     if (group === undefined || this.isOver) return;
     this.isOver = true;
     group.names.delete(this.#consumer);
+    group.silentSince = monotonicTime();
     for (const [id, { consumer }] of group.pending)
       if (consumer === this.#consumer && !group.idle.has(id)) group.idle.set(id, monotonicTime());
     this.#stream.wake();
@@ -169,7 +170,7 @@ export class MemoryStreamSource implements Source {
     this.#pauses.delete(id);
     this.#forget(group, id);
     if (this.#deleteOnAck && this.#stream.isHandled(id)) this.#stream.delete(id);
-    if (this.#maxlen !== undefined) this.#stream.trimHandled(this.#maxlen);
+    if (this.#trimmed !== undefined) this.#stream.trimHandled(this.#trimmed);
   }
 
   nack(delivery: Delivery, delay: number, isCounted = true): void {

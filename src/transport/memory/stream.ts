@@ -1,6 +1,7 @@
-import { setTimer, unixTime } from '../../internal/clock.ts';
-import { PARKED } from '../source.ts';
-import type { GroupSummary } from '../store.ts';
+import { monotonicTime, setTimer, unixTime } from '../../internal/clock.ts';
+import { PARKED, compareIds } from '../source.ts';
+import type { GroupState, GroupSummary, ReadGroup } from '../store.ts';
+import { trimmingOf, upToOwn, type Trimming } from '../trimming.ts';
 import { NotedPauses } from './noted-pauses.ts';
 import type { RateState } from './permits.ts';
 
@@ -32,6 +33,8 @@ export interface MemoryGroup {
   readonly rate: RateState;
   /** Names of consumers that read now. */
   readonly names: Set<string>;
+  /** Since when nobody reads, where nobody does. */
+  silentSince: number;
 }
 
 /** A stream key: entries in order of their ids, groups, and readers that wait for new ones. */
@@ -72,20 +75,41 @@ export class MemoryStream {
   /** Whether every group has acknowledged the entry. */
   isHandled(id: string): boolean {
     const [time, sequence] = parseId(id);
-    return [...this.groups.values()].every(({ lastId, pending }) => {
-      const [lastTime, lastSequence] = parseId(lastId);
-      const isPast = lastTime > time || (lastTime === time && lastSequence >= sequence);
-      return isPast && !pending.has(id);
-    });
+    return [...this.groups.values()].every((group) => isPast(group, { id, time, sequence }));
   }
 
-  /** Trims entries that every group has handled, and no others. */
-  trimHandled(maxlen: number): void {
-    const needed = [...this.groups.values()].map(({ lastId, pending }) => {
-      const lowest = [...pending.keys()].map((id) => this.#after(id) - 1);
-      return Math.min(this.#after(lastId), ...lowest);
-    });
-    this.#entries.splice(0, Math.min(Math.max(0, this.#entries.length - maxlen), ...needed));
+  /** Trims entries that every group has handled, but for groups that are silent for `trimPast`. */
+  trimHandled({ group: own, maxlen = Infinity, trimPast = Infinity }: ReadGroup): void {
+    const excess = this.#entries.length - maxlen;
+    if (excess <= 0) return;
+    const needing = [...this.groups].filter(
+      ([name, group]) => name === own || silenceOf(group) < trimPast,
+    );
+    const isNeeded = (entry: Entry): boolean => needing.some(([, group]) => !isPast(group, entry));
+    let handled = 0;
+    while (handled < excess && !isNeeded(this.#entries[handled] as Entry)) handled++;
+    this.#entries.splice(0, handled);
+  }
+
+  /** As XINFO GROUPS tells of one group; throws where there is none. */
+  stateOf(of: ReadGroup): GroupState {
+    const found = this.summaries().find(({ name }) => name === of.group);
+    if (found === undefined) throw new Error(`NOGROUP No such consumer group '${of.group}'`);
+    const { pending, lag } = found;
+    const trimming = of.maxlen === undefined ? undefined : this.#trimming(of);
+    return { pending, lag, consumers: undefined, trimming };
+  }
+
+  #trimming({ group: own, trimPast = Infinity }: ReadGroup): Trimming | undefined {
+    const all = [...this.groups].map(([group, { lastId, pending }]) => ({
+      group,
+      from: [...pending.keys()].reduce(lower, lastId),
+    }));
+    const needs = upToOwn(all, own as string);
+    const heard = needs.findIndex(
+      ({ group }) => group === own || silenceOf(this.groups.get(group) as MemoryGroup) < trimPast,
+    );
+    return trimmingOf(this.length, needs, heard);
   }
 
   /** Whether a server would have a key: looking at a stream makes none. */
@@ -121,6 +145,7 @@ export class MemoryStream {
         pauses: new NotedPauses(),
         rate: { due: 0 },
         names: new Set(),
+        silentSince: monotonicTime(),
       };
       this.groups.set(name, group);
     }
@@ -202,4 +227,23 @@ export function copyOf(frame: Entry['frame']): Entry['frame'] {
   return Buffer.isBuffer(frame)
     ? Buffer.from(frame)
     : frame.map((part: Buffer) => Buffer.from(part));
+}
+
+/** Whether the group has acknowledged the entry. */
+function isPast(
+  { lastId, pending }: MemoryGroup,
+  { id, time, sequence }: Pick<Entry, 'id' | 'time' | 'sequence'>,
+): boolean {
+  const [lastTime, lastSequence] = parseId(lastId);
+  const isDelivered = lastTime > time || (lastTime === time && lastSequence >= sequence);
+  return isDelivered && !pending.has(id);
+}
+
+/** Milliseconds for which nobody has read for the group. */
+function silenceOf({ names, silentSince }: MemoryGroup): number {
+  return names.size > 0 ? 0 : monotonicTime() - silentSince;
+}
+
+function lower(a: string, b: string): string {
+  return compareIds(a, b) < 0 ? a : b;
 }

@@ -73,6 +73,8 @@ export class Claims {
   /** Whether somebody may have given back entries. */
   #noticed = true;
   #supported = true;
+  /** When the server was last told that this consumer lives, though it holds nothing. */
+  #signed = monotonicTime();
   /** Since when the server has not been heard of. */
   #lostAt: number | undefined;
   readonly #renewing: NodeJS.Timeout;
@@ -178,13 +180,19 @@ export class Claims {
     void this.#cleanUp();
   }
 
+  /** Before Redis 7.2 a read that finds nothing is no sign of life; this one is. */
+  async #giveSign(): Promise<void> {
+    const { client, key, group, consumer } = this.#options;
+    this.#signed = monotonicTime();
+    await client.call('XREADGROUP', ...readNothing(key, group, consumer()));
+  }
+
   async #cleanUp(): Promise<void> {
     const { client, key, group, minIdle, report, timings, onConsumers, consumer } = this.#options;
     const self = consumer();
     const idle = Math.max(Math.min(minIdle, MAX_RENEWAL), 4 * timings.claimMax);
     try {
-      // Before Redis 7.2 a read that finds nothing is no sign of life; this one is.
-      await client.call('XREADGROUP', ...readNothing(key, group, self));
+      await this.#giveSign();
       await onConsumers(await removeGone(client, key, group, idle, self));
     } catch (error) {
       if (!messageOf(error).startsWith('NOGROUP') && client.status === 'ready')
@@ -192,12 +200,18 @@ export class Claims {
     }
   }
 
-  /** XCLAIM … JUSTID resets the idle time and counts no delivery; entries that are others' by now are left to them. */
+  /**
+   * XCLAIM … JUSTID resets the idle time and counts no delivery; entries that are others' by now are left
+   * to them. One that holds nothing and does not read, since it is paused, gives a sign of life.
+   */
   async #renew(): Promise<void> {
-    const { client, key, group, consumer, held, report } = this.#options;
+    const { client, key, group, consumer, held, report, timings } = this.#options;
     // Without a connection the next round renews them.
     if (client.status !== 'ready') return;
     const ids = held();
+    if (ids.length === 0 && monotonicTime() - this.#signed > 2 * timings.claimMax)
+      // Where it is refused, the next read says why.
+      return this.#giveSign().catch(() => undefined);
     try {
       for (let i = 0; i < ids.length; i += CHUNK)
         await RENEW.run(client, [key], [group, consumer(), ...ids.slice(i, i + CHUNK)]);

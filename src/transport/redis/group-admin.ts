@@ -89,11 +89,13 @@ export async function seekGroup(
   return (await ofStream(client.xgroup('SETID', stream, group, id), undefined)) !== undefined;
 }
 
-/** XGROUP DESTROY, and DEL of the due times of entries that are parked or pause. */
+/** XGROUP DESTROY, and DEL of the due times of entries that are parked or pause; what is noted of its silence goes, too. */
 export async function removeGroup(client: Redis, stream: string, group: string): Promise<boolean> {
   const removed = await ofStream(client.xgroup('DESTROY', stream, group), 0);
-  if (Number(removed) > 0) await client.del(parkedKey(stream, group), pausesKey(stream, group));
-  return Number(removed) > 0;
+  if (Number(removed) === 0) return false;
+  await client.del(parkedKey(stream, group), pausesKey(stream, group));
+  await client.hdel(silentKey(stream), group);
+  return true;
 }
 
 /** The key of the due times of a group's parked entries. */
@@ -104,6 +106,11 @@ export function parkedKey(stream: string, group: string): string {
 /** The key of the ends of the pauses of a group's entries, with `ordered`. */
 export function pausesKey(stream: string, group: string): string {
   return `${besideKey('group', stream)}:${group}:paused`;
+}
+
+/** The key of the notes since when groups have no consumers. */
+export function silentKey(stream: string): string {
+  return besideKey('silent', stream);
 }
 
 /** The reply to a command about a stream or a group, or `otherwise` where there is none. */

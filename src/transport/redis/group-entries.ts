@@ -103,9 +103,9 @@ export class GroupEntries {
     this.#pauses = new Pauses(given.gate);
     this.#onAgain = given.onAgain;
     this.#onParked = given.onParked;
-    const { maxlen, name } = options;
+    const { maxlen } = options;
     if (maxlen !== undefined)
-      this.#trim = trimmer(connections.client, name, maxlen, connections.timings.trim);
+      this.#trim = trimmer(connections.client, options, maxlen, connections.timings);
   }
 
   get size(): number {

@@ -9,8 +9,9 @@ import { TIMINGS, type Timings } from '../timings.ts';
 import type { Lanes } from '../lanes.ts';
 import { PushSource } from '../push-source.ts';
 import type { Delivery, Listener, Report, Source, SourceOptions } from '../source.ts';
-import type { GroupState, GroupSummary } from '../store.ts';
+import type { GroupState, GroupSummary, ReadGroup } from '../store.ts';
 import { groupsOf, removeGroup, seekGroup } from './group-admin.ts';
+import { groupStateOf } from './group-state.ts';
 import {
   sendOutbound,
   type Outbound,
@@ -305,10 +306,8 @@ export class RedisTransport implements Transport {
     return groupRows(await this.#client.xinfo('GROUPS', stream)).length > 0;
   }
 
-  async groupState(stream: string, name: string): Promise<GroupState> {
-    const group = (await this.groups(stream)).find((one) => one.name === name);
-    if (group === undefined) throw new Error(`NOGROUP stream '${stream}' has no group '${name}'`);
-    return { pending: group.pending, lag: group.lag, consumers: group.consumers };
+  groupState(of: ReadGroup): Promise<GroupState> {
+    return groupStateOf(this.#client, of);
   }
 
   groups(stream: string): Promise<GroupSummary[]> {
