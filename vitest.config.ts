@@ -71,7 +71,7 @@ export default defineConfig({
           globalSetup: [common.globalSetup, 'test/support/build.ts'],
           name: 'redstart',
           maxWorkers: MOSTLY_WAITING,
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'examples/shop/test/*.test.ts'],
           // Those of test/nest have packages of their own: see test/nest/run.mjs.
           exclude: ['**/node_modules/**', 'test/standard/**', 'test/faults/**', 'test/nest/**'],
         },

@@ -1,8 +1,9 @@
 // `npm start`: builds the package and runs the RPC example on REDIS_URL, on a local redis-server, or in memory.
+// `npm run shop` does the same with the shop's tour.
 import { spawnSync } from 'node:child_process';
 import { findBinary, spawnRedis } from './find-redis.mjs';
 
-const EXAMPLE = '02-rpc';
+const EXAMPLE = process.argv[2] ?? '02-rpc';
 
 function run(program, args, env = process.env) {
   const { status, signal, error } = spawnSync(program, args, { stdio: 'inherit', env });

@@ -9,12 +9,12 @@ export interface TimeOptions<When extends number | Date = number | Date> {
    * Milliseconds until the message is sent. Until then Redis keeps it, and its clock counts. `publish` then
    * resolves with a text for `broker.cancel`. Default: it is sent at once.
    */
-  delay?: number & When;
+  delay?: When extends Date ? never : When;
   /**
    * When the message is sent: a date, or Unix milliseconds, compared with the clock of Redis. A time in the past
    * means now. Default: now.
    */
-  at?: (number | Date) & When;
+  at?: When;
   /**
    * Milliseconds after which the message is dropped if no handler has begun it. They count from now, or from when
    * a delayed message is due, on the clock of Redis (header `redstart-expires`). The outcome is `expired`.

@@ -51,6 +51,16 @@ export async function results(): Promise<void> {
   const withIds = broker.publishBatch([1], { list: 'a', id: (n: number, i) => `${n}-${i}` });
   expectTypeOf(await withIds).toEqualTypeOf<string[]>();
 
+  // A time that only the running program knows, by a contract, too: there is a handle.
+  const soon = event({ list: 'a' }, { schema: Order });
+  const order = { sku: 'a', at: '' };
+  const delay = Number('5');
+  expectTypeOf(await broker.publish(order, soon, { delay })).toEqualTypeOf<string>();
+  expectTypeOf(await broker.publish(order, soon, { at: new Date() })).toEqualTypeOf<string>();
+  expectTypeOf(await broker.publish(order, soon, { expires: delay })).toEqualTypeOf<number>();
+  expectTypeOf(await broker.publishBatch([order], soon, { delay })).toEqualTypeOf<string[]>();
+  expectTypeOf(await broker.clientFor({ soon }).soon(order, { delay })).toEqualTypeOf<string>();
+
   // A publisher takes what its schema takes, and sends like a publish.
   const orders = broker.publisher({ stream: 'a' }, { schema: Order });
   expectTypeOf(orders.publish).parameter(0).toEqualTypeOf<{ sku: string; at: string }>();

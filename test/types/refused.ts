@@ -438,6 +438,8 @@ export async function refusedTimes(): Promise<void> {
   await client.place({ sku: 'a', quantity: 1 }, { delay: 5 });
   // @ts-expect-error: a delay is a number
   await broker.publish('a', { list: 'a', delay: '5' });
+  // @ts-expect-error: by a contract, too; a date is for 'at'
+  await broker.publish({ sku: 'a', quantity: 1 }, placed, { delay: new Date() });
   // @ts-expect-error: a date, or a number
   await broker.publish('a', { list: 'a', at: '2026-01-01' });
   // @ts-expect-error: there is no such option
