@@ -211,6 +211,7 @@ function membersOf(node) {
 const PARAMETERS = {
   ...{ S: 'Schema', R: 'Schema', Request: 'Schema', Reply: 'Schema', Errors: 'ErrorSchemas' },
   ...{ B: 'boolean', Many: 'boolean', I: 'Injections', Id: 'string' },
+  ...{ When: 'number | Date', 'When extends Date ? never : When': 'number' },
 };
 
 /** The type as the page shows it; undefined for a member that is no option here. */
@@ -220,10 +221,7 @@ function typeOf({ typeAnnotation }, source) {
   const parts = (type.type === 'TSUnionType' ? type.types : [type]).map(text);
   const kept = parts.filter((part) => !/^(\| )?(Mistake<|never$|undefined$)/.test(part));
   if (kept.length === 0) return undefined;
-  return kept
-    .map((part) => part.replace(/^\((.*)\) & When$|^(.*) & When$/, '$1$2'))
-    .map((part) => PARAMETERS[part] ?? part)
-    .join(' | ');
+  return kept.map((part) => PARAMETERS[part] ?? part).join(' | ');
 }
 
 /** The text of the comment that stands right before a member. */
