@@ -337,7 +337,8 @@ export class RunningSubscriber implements ContextHost {
     const { context, route, replier } = attempt;
     const { result } = outcome;
     const limit = this.#limit;
-    const items = limit === undefined ? result : itemsWithinTime(context, result, limit);
+    const left = (ended: Promise<unknown>): void => this.#inLanes?.runs(attempt.delivery, ended);
+    const items = limit === undefined ? result : itemsWithinTime(context, result, limit, left);
     const answered = this.session.streamAnswers.answer(
       ...([context, items, replier, route?.validateReply] as const),
     );

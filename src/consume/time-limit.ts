@@ -25,11 +25,15 @@ export function stageOf(error: unknown): 'handler' | 'timeout' {
   return error instanceof HandlerTimeoutError ? 'timeout' : 'handler';
 }
 
-/** A streamed answer in which each item has this time, counted while its generator works. */
+/**
+ * A streamed answer in which each item has this time, counted while its generator works. `left` is called where the
+ * generator does not heed its signal, with the promise of its end.
+ */
 export function itemsWithinTime(
   context: HandlerContext,
   items: AsyncIterable<unknown>,
   limit: TimeLimit,
+  left: (ended: Promise<unknown>) => void,
 ): AsyncIterable<unknown> {
   const iterator = items[Symbol.asyncIterator]();
   let isLate = false;
@@ -41,7 +45,7 @@ export function itemsWithinTime(
     return: async () => {
       const ended = iterator.return?.();
       // It may never get there: a generator that hangs is left behind.
-      if (isLate) void ended?.then(undefined, () => undefined);
+      if (isLate && ended !== undefined) left(ended.catch(() => undefined));
       else await ended;
       return { done: true, value: undefined };
     },

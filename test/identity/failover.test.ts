@@ -108,7 +108,8 @@ it.concurrent(
     await eventually(() => expect(handled).toHaveLength(8));
     await second.publish('last', ORDERS);
     await eventually(() => expect(handled.at(-1)).toBe('last'));
-    expect(handled.slice(0, 4).toSorted()).toEqual(handled.slice(4, 8).toSorted());
+    const all = new Set(['known', 'lost', 'a', 'b']);
+    expect([new Set(handled.slice(0, 4)), new Set(handled.slice(4, 8))]).toEqual([all, all]);
     expect(handled).toHaveLength(9);
   },
 );

@@ -222,6 +222,47 @@ onBothBackends('an ordered subscriber', (bench) => {
     );
   });
 
+  it('waits with a key until a streamed answer has really ended, also where an item ran out of time', async () => {
+    const { broker } = bench();
+    const { to, from } = placeOf('reliable list', bench());
+    const service = broker({ gracefulTimeout: 20 });
+    const { promise: released, resolve: release } = deferred<void>();
+    const events: string[] = [];
+    const options = { concurrency: 2, timeout: 300, retry: false };
+    handle(service, from, options, async function* ({ key, n }) {
+      events.push(`${key}${n} begins`);
+      yield 1;
+      if (key === 'a' && n === 0) await released; // heeds no signal
+      yield 2;
+      events.push(`${key}${n} ends`);
+    });
+    await service.start();
+    const call = async (key: string, n: number): Promise<unknown> => {
+      const items: unknown[] = [];
+      const answers = service.requestMany({ key, n }, { ...to, key, timeout: 20_000 } as never);
+      try {
+        for await (const item of answers) items.push(item);
+        return items;
+      } catch (error) {
+        return (error as { remoteName?: string }).remoteName;
+      }
+    };
+    const late = call('a', 0);
+    await eventually(() => expect(events).toEqual(['a0 begins']), 20_000);
+    const [next, other] = [call('a', 1), call('b', 0)];
+    expect(await late).toBe('HandlerTimeoutError');
+    expect(await other).toEqual([1, 2]);
+    const logs: string[] = [];
+    await eventually(() => {
+      logs.push(...takeLogs().map(({ message }) => message));
+      expect(logs).toContainEqual(expect.stringContaining('goes on after its timeout'));
+    }, 20_000);
+    expect(events).toEqual(['a0 begins', 'b0 begins', 'b0 ends']);
+    release();
+    expect(await next).toEqual([1, 2]);
+    expect(events.slice(-2)).toEqual(['a1 begins', 'a1 ends']);
+  });
+
   it('reads on past lanes that wait, up to 1 000 messages', async () => {
     const { broker } = bench();
     const { to, from } = placeOf('group', bench());

@@ -2,6 +2,7 @@ import { RedisBroker, SetupError, event } from 'redstart';
 import { testBroker } from 'redstart/testing';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
+import { deferred } from '../../src/internal/deferred.ts';
 import { newBroker, onBothBackends, type Bench } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -102,6 +103,44 @@ onBothBackends('a subscriber with a rate', (bench) => {
       await other.start();
       await eventually(() => expect(others).toBe(2), 20_000);
       await subscriber.stop();
+    },
+  );
+});
+
+onBothBackends('an ordered subscriber with a rate', (bench) => {
+  it.each(['group', 'reliable list'] as const)(
+    'gives back at its stop what waits for its lane and has its permit already: %s',
+    async (structure) => {
+      const { broker } = bench();
+      const { to, from } = placeOf(structure, bench());
+      const rate = { limit: 1_000, per: 1_000 };
+      const options = { ...from, rate, ordered: true, concurrency: 2 } as never;
+      const keeper = broker(); // of the memory, between a stop and a start
+      await keeper.connect();
+      const seen: [body: unknown, count: number][] = [];
+      const { promise: ended, resolve: end } = deferred<void>();
+      const service = broker();
+      service.subscriber(options, async (body, { message }) => {
+        seen.push([body, message.deliveryCount]);
+        await ended;
+      });
+      await service.publishBatch([1, 2, 3], { ...to, key: () => 'a' } as never);
+      await service.start();
+      await eventually(async () => {
+        const [state] = (await service.health()).subscribers;
+        expect([state?.held, seen.length]).toEqual([3, 1]);
+      }, 20_000);
+      const stopped = service.stop();
+      end();
+      await stopped;
+      const next = broker();
+      next.subscriber(options, (body, { message }) => {
+        seen.push([body, message.deliveryCount]);
+      });
+      await next.start();
+      await eventually(() => expect(seen).toHaveLength(3), 20_000);
+      const all: typeof seen = [1, 2, 3].map((body) => [body, 1]);
+      expect(seen).toEqual(all);
     },
   );
 });
