@@ -1,15 +1,18 @@
 // Figures in prose: what stands between two markers of a document is made from the results.
 import { toMarkdown } from './tables.mjs';
 
-/** Replaces what is between `<!-- figures: id -->` and `<!-- end -->` by the table of that id. */
+/** Replaces what is between `<!-- figures: id -->` and `<!-- end -->` by the table of that id; where the results have none, it stays. */
 export function withFigures(document, results, tables) {
   const known = new Map(tables.map((table) => [table.id, toMarkdown(table)]));
   known.set('machine', machineOf(results));
   known.set('misses', missesOf(results));
   return document.replaceAll(
     /(<!-- figures: ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
-    (_, begin, id, end) => {
-      if (!known.has(id)) throw new Error(`the results have no figures for '${id}'`);
+    (all, begin, id, end) => {
+      if (!known.has(id)) {
+        console.warn(`the results have no figures for '${id}': what is there stays`);
+        return all;
+      }
       return `${begin}\n${known.get(id)}\n\n${end}`;
     },
   );

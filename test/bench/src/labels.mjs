@@ -12,6 +12,14 @@ export const LABELS = {
   equipped: 'schema, five middlewares, deadline',
 };
 
+/** How messages are sent that are sent and handled. */
+export const WAYS = {
+  plain: 'plain',
+  id: 'sent once: `id`, `deduplication`',
+  delay: 'after 20 ms: `delay`',
+  key: 'in order: `key`, `ordered`',
+};
+
 export const STRUCTURES = { channel: 'channel', list: 'list', stream: 'stream group' };
 
 export const sizeLabel = (bytes) => (bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KiB`);

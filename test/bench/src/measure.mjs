@@ -4,6 +4,7 @@ import { cpus, release, totalmem, type } from 'node:os';
 import { measureBodies, measureMemory } from './groups/alone.mjs';
 import { measureCalls } from './groups/calls.mjs';
 import { measureConsumption } from './groups/consumption.mjs';
+import { measureDeliveries } from './groups/deliveries.mjs';
 import { measureFeatures } from './groups/features.mjs';
 import { measureClients, measureSubscribers } from './groups/growth.mjs';
 import { planFor } from './plan.mjs';
@@ -15,6 +16,7 @@ import { Workers } from './workers.mjs';
 const GROUPS = {
   calls: measureCalls,
   consumption: measureConsumption,
+  deliveries: measureDeliveries,
   features: measureFeatures,
   clients: measureClients,
   subscribers: measureSubscribers,

@@ -1,14 +1,15 @@
 // The tables that a run ends in: `{ id, title, columns, rows }`, for the terminal and for the docs.
-import { LABELS, STRUCTURES, short, sizeLabel, times } from './labels.mjs';
+import { LABELS, STRUCTURES, WAYS, short, sizeLabel, times } from './labels.mjs';
 import { KINDS, LARGE, SMALL } from './plan.mjs';
 import { find } from './rows.mjs';
 import { median, ratio } from './statistics.mjs';
 
 export function tables({ groups, verdicts }) {
-  const { calls, consumption, features, clients, subscribers, bodies, memory } = groups;
+  const { calls, consumption, deliveries, features, clients, subscribers, bodies, memory } = groups;
   const all = [
     ...[SMALL, LARGE].flatMap((size) => KINDS.map((kind) => callsTable(calls, kind, size))),
     consumptionTable(consumption),
+    deliveriesTable(deliveries),
     featuresTable(features),
     clientsTable(clients),
     subscribersTable(subscribers),
@@ -59,6 +60,22 @@ function consumptionTable(rows = []) {
       short(median(rate)),
       times(ratio(rate, find(rows, { kind, batch, contender: 'coalesced' }).rate)),
       short(median(cpu)),
+    ]),
+  };
+}
+
+function deliveriesTable(rows = []) {
+  return {
+    id: 'deliveries',
+    title: 'Sent one by one, and handled, 100 B',
+    columns: ['', '', 'messages/s', '× its plain', 'CPU µs', "Redis's CPU µs"],
+    rows: rows.map(({ how, contender, rate, cpu, redis }) => [
+      WAYS[how],
+      LABELS[contender],
+      short(median(rate)),
+      times(ratio(rate, find(rows, { how: 'plain', contender }).rate)),
+      short(median(cpu)),
+      short(median(redis)),
     ]),
   };
 }

@@ -1,5 +1,5 @@
 // What must be true, as ratios within one run, and whether it is.
-import { LABELS, STRUCTURES, sizeLabel } from './labels.mjs';
+import { LABELS, STRUCTURES, WAYS, sizeLabel } from './labels.mjs';
 import { KINDS, LARGE, SMALL } from './plan.mjs';
 import { find } from './rows.mjs';
 import { ratio } from './statistics.mjs';
@@ -16,6 +16,8 @@ const IN_FLIGHT = [64, 512];
 const SERIAL = { p50: 1.15, p99: 1.3 };
 const CPU = 1.25;
 const CONSUMPTION = { coalesced: 0.6, bullmq: 5 };
+/** At least so many times BullMQ's messages per second. */
+const DELIVERIES = 1;
 const FEATURES = 0.6;
 /** "Does not grow" and "costs nothing", with room for noise. */
 const GROWTH = 1.05;
@@ -33,6 +35,7 @@ export function verdicts(groups) {
     ...serial(groups.calls),
     ...cpu(groups.calls),
     ...consumption(groups.consumption),
+    ...deliveries(groups.deliveries),
     ...features(groups.features),
     ...growth(groups),
   ];
@@ -95,6 +98,15 @@ function consumption(rows) {
       })),
     ),
   );
+}
+
+function deliveries(rows) {
+  return ['plain', 'id', 'delay'].map((how) => {
+    const [own, other] = ['redstart', 'bullmq'].map((contender) => find(rows, { how, contender }));
+    const value = own && other && ratio(own.rate, other.rate);
+    const what = `${WAYS[how]}: messages/s of ${LABELS.bullmq}`;
+    return { group: 'deliveries', what, ...atLeast(DELIVERIES, value) };
+  });
 }
 
 function features(rows) {

@@ -88,6 +88,27 @@ const operations = {
 
   consumed: () => consumed,
 
+  /** Sends and handles in this process: so many at a time are being sent. Ends when all are handled. */
+  async deliver({ size, count, inFlight, ...options }) {
+    const body = bodyOf(size);
+    let [sent, handled] = [0, 0];
+    let done;
+    const all = new Promise((resolve) => (done = resolve));
+    const { send, close } = await contender.deliver(url, options, () => {
+      if (++handled === count) done();
+    });
+    const before = process.cpuUsage();
+    const began = performance.now();
+    const sender = async () => {
+      for (let n = sent++; n < count; n = sent++) await send(body, n);
+    };
+    await Promise.all([...Array.from({ length: inFlight }, sender), all]);
+    const milliseconds = performance.now() - began;
+    const cpu = microseconds(process.cpuUsage(before)) / count;
+    await close();
+    return { rate: (count / milliseconds) * 1_000, cpu };
+  },
+
   /** Bytes of heap that each of so many calls holds which nobody answers. */
   async pending({ kind, size, count }) {
     const [client] = clients;

@@ -5,6 +5,16 @@ import { RedisBroker, loadZod } from '../redstart.mjs';
 const at = (kind, name) => (kind === 'stream' ? { stream: name, group: 'g' } : { [kind]: name });
 const echo = (body) => body;
 
+/** Milliseconds that delayed messages wait. */
+export const DELAY = 20;
+/** How a message is sent: its options by its number. */
+const WAYS = {
+  plain: () => ({}),
+  id: (n) => ({ id: `job-${n}` }),
+  delay: () => ({ delay: DELAY }),
+  key: (n) => ({ key: `customer-${n % 64}` }),
+};
+
 /** `brokerOptions` and `options` of its subscribers are made in the process that uses them. */
 function variant({ name, label, call = {}, brokerOptions = () => ({}), options = () => ({}) }) {
   return {
@@ -51,6 +61,19 @@ function variant({ name, label, call = {}, brokerOptions = () => ({}), options =
       broker.subscriber({ ...at(kind, target), ...(batch && { batch }) }, batch ? all : each);
       await broker.start();
       return () => broker.stop();
+    },
+
+    async deliver(url, { target, how }, handle) {
+      const broker = new RedisBroker(url);
+      const from = { ...at('stream', target), concurrency: 64, ordered: how === 'key' };
+      broker.subscriber(from, (body) => {
+        if (body.ok) handle();
+      });
+      await broker.start();
+      return {
+        send: (body, n) => broker.publish(body, { stream: target, ...WAYS[how](n) }),
+        close: () => broker.stop(),
+      };
     },
   };
 }
