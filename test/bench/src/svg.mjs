@@ -1,4 +1,5 @@
-// Bars and lines as SVG: one file for light and dark, by the reader's own colour scheme.
+// Bars and lines as SVG: one file for light and dark. Colours and fonts are attributes of each shape, so that
+// viewers that know no CSS draw it, too, on a paper of its own; the style sheet has what differs in the dark.
 
 const WIDTH = 760;
 const MARGIN = 20;
@@ -8,24 +9,44 @@ const FIGURE = 110;
 const BAR = 15;
 const STEP = 21;
 
-const STYLE = `
-  text { font: 13px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: var(--ink) }
-  .title { font-size: 16px; font-weight: 600 }
-  .soft { fill: var(--soft) }
-  .end { text-anchor: end }
-  .middle { text-anchor: middle }
-  .strong { font-weight: 600 }
-  .own { fill: var(--own) } .floor { fill: var(--floor) } .peer { fill: var(--peer) }
-  .faint { fill-opacity: 0.55 } .fainter { fill-opacity: 0.28 }
-  .line { fill: none; stroke-width: 2.5 }
-  .line.own { stroke: var(--own) } .line.floor { stroke: var(--floor) } .line.peer { stroke: var(--peer) }
-  .axis { stroke: var(--rule); stroke-width: 1 }
-  svg { --paper: #ffffff; --ink: #1f2328; --soft: #59636e; --rule: #d1d9e0;
-        --own: #c2410c; --floor: #57606a; --peer: #a8b1bb }
+/** What each look is made of. A chart is drawn by these where nobody reads its style sheet. */
+const LOOKS = {
+  title: { 'font-size': 16, 'font-weight': 600 },
+  strong: { 'font-weight': 600 },
+  end: { 'text-anchor': 'end' },
+  middle: { 'text-anchor': 'middle' },
+  faint: { 'fill-opacity': 0.55 },
+  fainter: { 'fill-opacity': 0.28 },
+  paper: { fill: '#ffffff' },
+  ink: { fill: '#1f2328' },
+  soft: { fill: '#59636e' },
+  own: { fill: '#c2410c' },
+  floor: { fill: '#57606a' },
+  peer: { fill: '#8c959f' },
+  rule: { stroke: '#d1d9e0', 'stroke-width': 1 },
+  'own-line': { fill: 'none', stroke: '#c2410c', 'stroke-width': 2.5 },
+  'floor-line': { fill: 'none', stroke: '#57606a', 'stroke-width': 2.5 },
+  'peer-line': { fill: 'none', stroke: '#8c959f', 'stroke-width': 2.5 },
+};
+
+const DARK = `
   @media (prefers-color-scheme: dark) {
-    svg { --paper: #0d1117; --ink: #f0f6fc; --soft: #9198a1; --rule: #3d444d;
-          --own: #fb923c; --floor: #8b949e; --peer: #545d68 }
+    .paper { fill: #0d1117 } .ink { fill: #f0f6fc } .soft { fill: #9198a1 } .rule { stroke: #3d444d }
+    .own { fill: #fb923c } .floor { fill: #b1bac4 } .peer { fill: #6e7681 }
+    .own-line { stroke: #fb923c } .floor-line { stroke: #b1bac4 } .peer-line { stroke: #6e7681 }
   }`;
+
+/** The attributes of a shape: `soft end`. A look that has a colour is a class, too, for the dark. */
+function drawn(look) {
+  const names = look.trim().split(/\s+/);
+  const attributes = Object.assign({}, ...names.map((name) => LOOKS[name]));
+  const coloured = names.filter((name) => LOOKS[name].fill ?? LOOKS[name].stroke);
+  const all = { class: coloured.join(' '), ...attributes };
+  return Object.entries(all)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(' ');
+}
+
 const SHADES = ['', 'faint', 'fainter'];
 
 /**
@@ -74,7 +95,7 @@ export function lines({ title, subtitle, steps, axis, figure, series }) {
   const parts = head(title, subtitle);
   for (const share of [0, 0.5, 1]) {
     const at = y(share * highest);
-    parts.push(`<path class="axis" d="M${left} ${at}H${right}"/>`);
+    parts.push(`<path ${drawn('rule')} d="M${left} ${at}H${right}"/>`);
     parts.push(text(left - 8, at + 4, figure(share * highest), 'soft end'));
   }
   for (const [i, step] of steps.entries())
@@ -83,11 +104,9 @@ export function lines({ title, subtitle, steps, axis, figure, series }) {
   const ends = spread(series.map(({ values }) => y(values.at(-1))));
   for (const [i, { label, look, values }] of series.entries()) {
     const points = values.map((value, step) => `${fixed(x(step))},${fixed(y(value))}`).join(' ');
-    parts.push(`<polyline class="line ${look}" points="${points}"/>`);
+    parts.push(`<polyline ${drawn(`${look}-line`)} points="${points}"/>`);
     for (const [step, value] of values.entries())
-      parts.push(
-        `<circle class="${look}" cx="${fixed(x(step))}" cy="${fixed(y(value))}" r="3.5"/>`,
-      );
+      parts.push(`<circle ${drawn(look)} cx="${fixed(x(step))}" cy="${fixed(y(value))}" r="3.5"/>`);
     const strong = look === 'own' ? 'strong' : '';
     parts.push(text(right + 12, ends[i] + 4, `${label}: ${figure(values.at(-1))}`, strong));
   }
@@ -109,9 +128,9 @@ function head(title, subtitle) {
 
 function document(title, height, parts) {
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${fixed(height)}" width="${WIDTH}" role="img" aria-label="${escape(title)}">`,
-    `<style>${STYLE}\n</style>`,
-    `<rect width="100%" height="100%" rx="6" fill="var(--paper)"/>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${fixed(height)}" width="${WIDTH}" height="${fixed(height)}" font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="13" role="img" aria-label="${escape(title)}">`,
+    `<style>${DARK}\n</style>`,
+    `<rect ${drawn('paper')} width="${WIDTH}" height="${fixed(height)}" rx="6"/>`,
     ...parts,
     '</svg>\n',
   ].join('\n');
@@ -121,7 +140,10 @@ const fixed = (value) => Number(value.toFixed(1));
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const escape = (content) =>
   content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
-const text = (x, y, content, look = '') =>
-  `<text x="${fixed(x)}" y="${fixed(y)}" class="${look.trim()}">${escape(content)}</text>`;
+/** In ink, unless its look is another colour. */
+const text = (x, y, content, look = '') => {
+  const all = /\bsoft\b/.test(look) ? look : `ink ${look}`;
+  return `<text x="${fixed(x)}" y="${fixed(y)}" ${drawn(all)}>${escape(content)}</text>`;
+};
 const rect = (x, y, width, height, look) =>
-  `<rect x="${fixed(x)}" y="${fixed(y)}" width="${fixed(width)}" height="${height}" rx="2" class="${look.trim()}"/>`;
+  `<rect x="${fixed(x)}" y="${fixed(y)}" width="${fixed(width)}" height="${height}" rx="2" ${drawn(look)}/>`;
