@@ -359,7 +359,7 @@ export const ADDRESSES = {
   } satisfies Checks<StreamAddress>,
 };
 
-/** What concerns one process alone is no option of a contract. */
+/** What concerns one process alone is not an option of a contract. */
 const { pause: _list, ...CONTRACT_LIST } = ADDRESSES.list;
 const { pause: _stream, ...CONTRACT_STREAM } = ADDRESSES.stream;
 

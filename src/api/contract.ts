@@ -35,8 +35,8 @@ type ContractPlace<
   | ((Capped<PlainStreamAddress<B>> | (StreamAddress<B> & { group: string })) & { stream: Stream })
 ) &
   HandlingOptions & {
-    timeout?: Mistake<"'timeout' is no option of a contract: each side has its own">;
-    pause?: Mistake<"'pause' is no option of a contract: each side has its own">;
+    timeout?: Mistake<"'timeout' is not an option of a contract: each side has its own">;
+    pause?: Mistake<"'pause' is not an option of a contract: each side has its own">;
   };
 
 /** The address of a contract, to infer its kind by. `A` is what was given: a string, or a place. */
@@ -306,7 +306,7 @@ function placeIn(given: unknown, where: string): Place<Kind, boolean> {
   const own = ['timeout', 'pause'].find((key) => options[key] !== undefined);
   if (own !== undefined) {
     throw new SetupError(
-      `${where}: '${own}' is no option of a contract, each side has its own: give it to the call or to the subscriber`,
+      `${where}: '${own}' is not an option of a contract, each side has its own: give it to the call or to the subscriber`,
     );
   }
   checkOptions(options, CONTRACTS[kind], where, `a ${kind} contract`);

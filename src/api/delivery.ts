@@ -165,7 +165,7 @@ export function settling(check: Check, needed: string): Check {
     check(value, key, where, all);
     if (all['group'] !== undefined && all['noAck'] === true)
       throw new SetupError(
-        `${where}: '${key}' cannot be combined with 'noAck', with which Redis keeps nothing to deliver again: leave one of them out`,
+        `${where}: '${key}' cannot be combined with 'noAck', because Redis then keeps nothing to deliver again: leave one of them out`,
       );
     const isAcknowledged = all['group'] !== undefined || all['reliable'] === true;
     if (isAcknowledged) return;

@@ -76,11 +76,11 @@ export function checkEvery(when: unknown, options: unknown): Target {
   EVERY.id(id, 'id', WHERE);
   if (timezone !== undefined && typeof when === 'number') {
     throw new SetupError(
-      `${WHERE}: 'timezone' only means something for a cron expression: periods of milliseconds begin in 1970, UTC`,
+      `${WHERE}: 'timezone' is only for cron expressions: periods of milliseconds begin in 1970, UTC`,
     );
   }
   const target = targetOf(options, WHERE);
   if (maxlen !== undefined && target.kind !== 'stream')
-    throw new SetupError(`${WHERE}: 'maxlen' only means something for a stream`);
+    throw new SetupError(`${WHERE}: 'maxlen' is only for streams`);
   return target;
 }

@@ -74,8 +74,7 @@ export const id: Check = (value, key, where, all) => {
 
 export const idWindow: Check = (value, key, where, all) => {
   window(value, key, where, all);
-  if (all['id'] === undefined)
-    throw new SetupError(`${where}: '${key}' only means something together with 'id'`);
+  if (all['id'] === undefined) throw new SetupError(`${where}: '${key}' needs 'id'`);
   if (all['rpc'] !== true && where !== 'request') return;
   throw new SetupError(
     `${where}: '${key}' is for messages: a call's answer is kept for the broker's 'answers.keep'`,

@@ -33,7 +33,7 @@ export const injections: Check = (value, key, where) => {
   for (const [name, dependency] of Object.entries(value)) {
     if (typeof dependency === 'function') continue;
     throw new SetupError(
-      `${where}: '${key}.${name}' must be a function of ctx that makes the value, got ${got(dependency)}: for a fixed one, () => ${name}`,
+      `${where}: '${key}.${name}' must be a function of ctx that makes the value, got ${got(dependency)}: for a fixed value, write () => ${name}`,
     );
   }
 };
@@ -42,7 +42,7 @@ export const headers: Check = (value, key, where) => {
   if (!isPlainHeaders(value)) throw wrong(where, key, expectedHeaders(value), value);
   if ((value as Record<string, unknown>)['reply_to'] !== undefined) {
     throw new SetupError(
-      `${where}: the header 'reply_to' is the system's: use the option 'replyTo'`,
+      `${where}: the header 'reply_to' is set by redstart: use the option 'replyTo'`,
     );
   }
 };

@@ -25,9 +25,9 @@ export interface TimeOptions<When extends number | Date = number | Date> {
 
 /** For calls. */
 export interface NeverLater {
-  delay?: Mistake<"'delay' is no option of a call, which waits for its answer">;
-  at?: Mistake<"'at' is no option of a call, which waits for its answer">;
-  expires?: Mistake<"'expires' is no option of a call: its request expires with its 'timeout'">;
+  delay?: Mistake<"'delay' is not an option of a call, which waits for its answer">;
+  at?: Mistake<"'at' is not an option of a call, which waits for its answer">;
+  expires?: Mistake<"'expires' is not an option of a call: its request expires with its 'timeout'">;
 }
 
 const instant: Check = (value, key, where) => {
@@ -67,5 +67,5 @@ function ofCall(key: string, where: string): SetupError {
     key === 'expires'
       ? "a call's request expires with its 'timeout': leave it out"
       : 'a call waits for its answer and cannot be sent later: use publish() without rpc';
-  return new SetupError(`${where}: '${key}' is no option of a call: ${why}`);
+  return new SetupError(`${where}: '${key}' is not an option of a call: ${why}`);
 }

@@ -377,7 +377,7 @@ function placeIn(which: unknown, prefix: string, where: string) {
   for (const [key, value] of Object.entries({ group, process: id, by }))
     if (value !== undefined) text(value, key, where);
   if (group !== undefined && kind !== 'stream')
-    throw new SetupError(`${where}: 'group' only means something for a stream`);
+    throw new SetupError(`${where}: 'group' is only for streams`);
   return { kind, name: prefix + name, group, process: id, by };
 }
 

@@ -65,7 +65,7 @@ export function combine(handlers: readonly Plan[]): Plan[] {
   const [rest, another] = handlers.filter((one) => !isFiltered(one));
   if (another !== undefined) {
     throw new SetupError(
-      `${rest?.name} and ${another.name} both take what the filters of ${first.address} leave: give one of them a filter`,
+      `${rest?.name} and ${another.name} both take the messages of ${first.address} that no filter takes: give one of them a filter`,
     );
   }
   return [others.reduce(merge, first)];
@@ -113,7 +113,7 @@ function refuseCircle(start: Plan, readers: ReadonlyMap<string, readonly Plan[]>
     if (place === placeText(start.source)) {
       const through = from === start ? 'are sent to' : `come back, by ${from.name}, to`;
       throw new SetupError(
-        `the dead letters of ${start.name} ${through} the ${deadLetter.kind} that it reads: name another address in 'deadLetter', or say false`,
+        `the dead letters of ${start.name} ${through} the ${deadLetter.kind} that it reads: set another address in 'deadLetter', or false`,
       );
     }
     if (seen.has(place)) return;
@@ -209,7 +209,7 @@ function sourceOf(
     const { sharded = false } = options;
     if (sharded && isPattern) {
       throw new SetupError(
-        `@subscriber on ${title}: Redis has no patterns of sharded channels: give '${name}' as one exact name ({ pattern: false }), or leave 'sharded' out`,
+        `@subscriber on ${title}: a sharded channel cannot have a pattern: give '${name}' as one exact name ({ pattern: false }), or leave 'sharded' out`,
       );
     }
     return { kind: 'channel', name: channel, isPattern, sharded };
@@ -288,6 +288,6 @@ function differenceOf(
 
 function disagreement(first: Plan, second: Plan, option: string): SetupError {
   return new SetupError(
-    `${first.name} and ${second.name} share one reader, since filters choose between them, and must agree on '${option}'`,
+    `${first.name} and ${second.name} share one reader, because filters choose between them, so they must have the same '${option}'`,
   );
 }

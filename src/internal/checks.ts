@@ -151,7 +151,7 @@ export function needs(other: string, check: Check, value?: boolean): Check {
   return (own, key, where, all) => {
     check(own, key, where, all);
     if (value === undefined ? all[other] !== undefined : all[other] === value) return;
-    throw new SetupError(`${where}: '${key}' only means something together with ${label}`);
+    throw new SetupError(`${where}: '${key}' needs ${label}`);
   };
 }
 

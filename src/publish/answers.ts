@@ -77,7 +77,7 @@ function placeIn(of: unknown): AnyOptions {
   if (!isContract(of)) {
     if (!isObject(of)) {
       throw new SetupError(
-        `${WHERE}: say where the call was sent to, with its contract, { list } or { stream }; got ${got(of)}`,
+        `${WHERE}: expected the destination of the call: its contract, { list } or { stream }; got ${got(of)}`,
       );
     }
     checkOptions(of, PLACE, WHERE, WHERE);

@@ -131,7 +131,7 @@ export function checked(
   if (typeof to === 'string') return { channel: to };
   if (typeof to !== 'object' || to === null) {
     throw new SetupError(
-      `${where}: say where to, with a channel's name or { channel }, { list } or { stream }; got ${got(to)}`,
+      `${where}: expected a destination: a channel's name, { channel }, { list } or { stream }; got ${got(to)}`,
     );
   }
   for (const key in to) {
@@ -157,14 +157,12 @@ export function isCall(verb: string, options: AnyOptions): boolean {
 export function forbidCall(options: AnyOptions, where: string): void {
   if (options.rpc === true) {
     throw new SetupError(
-      `${where}: a batch waits for no answers: leave 'rpc' out, and call one by one with publish`,
+      `${where}: a batch cannot wait for answers: leave 'rpc' out, or make each call with publish`,
     );
   }
   const key = (['reply', 'replyChannel'] as const).find((name) => options[name] !== undefined);
   if (key !== undefined) {
-    throw new SetupError(
-      `${where}: '${key}' only means something for a call: add 'rpc: true', or leave it out`,
-    );
+    throw new SetupError(`${where}: '${key}' is only for calls: add 'rpc: true', or leave it out`);
   }
   const limit = (['timeout', 'signal'] as const).find((name) => options[name] !== undefined);
   if (limit !== undefined && where !== 'publish') {
@@ -188,12 +186,12 @@ export function checkCall(options: AnyOptions, verb: string): void {
   const { headers: given } = options;
   if (given !== undefined && given[MESSAGE_ID] !== undefined) {
     throw new SetupError(
-      `${verb}: the header '${MESSAGE_ID}' of a call is the system's: use the option 'id'`,
+      `${verb}: the header '${MESSAGE_ID}' of a call is set by redstart: use the option 'id'`,
     );
   }
   if (options.replyTo !== undefined) {
     throw new SetupError(
-      `${verb}: 'replyTo' sends the answer elsewhere, a call waits for it: give one or the other`,
+      `${verb}: 'replyTo' sends the answer to another address, and a call waits for it: leave one of them out`,
     );
   }
 }

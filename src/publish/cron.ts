@@ -78,12 +78,12 @@ function parse(make: () => Cron, expression: string, where: string): Cron {
     isPossible = cron.nextRun() !== null;
   } catch (cause) {
     throw new SetupError(
-      `${where}: '${expression}' is no cron expression of five fields, or six with seconds first: ${messageOf(cause)}`,
+      `${where}: '${expression}' is not a cron expression of five fields, or of six with seconds first: ${messageOf(cause)}`,
       { cause },
     );
   }
   if (isPossible) return cron;
-  throw new SetupError(`${where}: '${expression}' never comes: no day fits it`);
+  throw new SetupError(`${where}: '${expression}' never matches: there is no such day`);
 }
 
 /** Loaded when the first expression is read: only who uses expressions needs the package. */

@@ -85,7 +85,7 @@ export class PublishPipeline {
     const { prefix, ...message } = given.collected(body, options);
     if (prefix !== this.#prefix)
       throw new SetupError(
-        `pipeline: the publisher's names begin with '${prefix}', those of the pipeline with '${this.#prefix}': give a publisher of this broker`,
+        `pipeline: the publisher's names begin with '${prefix}', those of the pipeline with '${this.#prefix}': use a publisher of this broker`,
       );
     this.#messages.push(message);
     return this;

@@ -9,9 +9,7 @@ export function targetIn(options: AnyOptions, verb: Verb, prefix: string): Targe
   const target = targetOf(options, verb);
   if (prefix === '' && options.maxlen === undefined) return target;
   if (options.maxlen !== undefined && target.kind !== 'stream') {
-    throw new SetupError(
-      `${verb}: 'maxlen' only means something for a stream, not for a ${target.kind}`,
-    );
+    throw new SetupError(`${verb}: 'maxlen' is only for a stream, not for a ${target.kind}`);
   }
   return { ...target, name: prefix + target.name, maxlen: options.maxlen };
 }

@@ -20,7 +20,7 @@ export function filled(
       const value = path !== undefined && Object.hasOwn(path, part) ? path[part] : undefined;
       if (typeof value === 'string' && /^[^.]+$/.test(value)) return value;
       throw new SetupError(
-        `publisher: ${where} is a template: say path: { ${part}: 'text' }, without a dot, got ${got(value)}; { pattern: false } takes the braces as part of the name`,
+        `publisher: ${where} is a template and needs path: { ${part}: 'text' }, without a dot, got ${got(value)}; set { pattern: false } if the braces are part of the name`,
       );
     })
     .join('');

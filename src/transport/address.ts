@@ -49,7 +49,7 @@ export function targetOf(
   if (sharded !== undefined && (typeof sharded !== 'boolean' || channel === undefined)) {
     throw new SetupError(
       channel === undefined
-        ? `${where}: 'sharded' only means something for a channel`
+        ? `${where}: 'sharded' is only for channels`
         : `${where}: 'sharded' must be a boolean, got ${got(sharded)}`,
     );
   }
@@ -95,7 +95,7 @@ export function channelPattern(
     hasGlob(isTemplate ? parts.filter((_, i) => i % 2 === 0).join('') : channel)
   ) {
     throw new SetupError(
-      `${where}: channel '${channel}' looks like a glob: say { pattern: true } to subscribe to all that match, or { pattern: false } if that is its name`,
+      `${where}: channel '${channel}' looks like a glob: set { pattern: true } to subscribe to all channels that match, or { pattern: false } if this is the exact name`,
     );
   }
   if (!isTemplate && pattern !== true)

@@ -386,8 +386,10 @@ async function refused(sending: Promise<unknown>): Promise<void> {
 it('a contract is checked when it is made, and sets what nobody else may', async () => {
   const schema = z.number();
   const make = (address: object) => () => event(address as never, { schema });
-  expect(make({ list: 'a', timeout: 5 })).toThrow("event(): 'timeout' is no option of a contract");
-  expect(make({ list: 'a', pause: 5 })).toThrow("event(): 'pause' is no option of a contract");
+  expect(make({ list: 'a', timeout: 5 })).toThrow(
+    "event(): 'timeout' is not an option of a contract",
+  );
+  expect(make({ list: 'a', pause: 5 })).toThrow("event(): 'pause' is not an option of a contract");
   expect(make({ list: 'a', group: 'g' })).toThrow("'group' is not an option of a list contract");
   expect(make({ stream: 'a', gruop: 'g' })).toThrow("did you mean 'group'");
   expect(make({ list: 'a', retry: { maxDeliveries: 1 } })).toThrow("'retry' needs deliveries");

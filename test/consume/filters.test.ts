@@ -159,7 +159,7 @@ onBothBackends('handlers that share an address by filters', (bench) => {
     const service = broker();
     service.subscriber({ list: name(), filter: isJson }, () => 1);
     service.subscriber({ list: name(), ...other }, () => 2);
-    await expect(service.start()).rejects.toThrow(`must agree on '${option}'`);
+    await expect(service.start()).rejects.toThrow(`must have the same '${option}'`);
   });
 
   it('cannot be two without a filter, in whatever order they come', async () => {

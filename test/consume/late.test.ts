@@ -96,7 +96,9 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     service.subscriber({ list: name() }, () => 'first');
     await service.start();
     const address = { list: name(), filter: is(1), noReply: true };
-    expect(() => service.subscriber(address, () => undefined)).toThrow(/must agree on 'noReply'/);
+    expect(() => service.subscriber(address, () => undefined)).toThrow(
+      /must have the same 'noReply'/,
+    );
     expect(service.subscribers).toHaveLength(1);
     expect((await service.health()).status).toBe('green');
     const call = { list: name(), rpc: true, timeout: 5_000 } as const;

@@ -207,7 +207,7 @@ describe('mistakes', () => {
     [undefined, 'expected a place'],
     [{}, 'expected one of channel, list or stream, got none'],
     [{ list: 'a', stream: 'b' }, 'got list and stream'],
-    [{ list: 'a', group: 'g' }, "'group' only means something for a stream"],
+    [{ list: 'a', group: 'g' }, "'group' is only for streams"],
     [{ stream: 'a', groups: 'g' }, "did you mean 'group'"],
     [{ stream: 'a', by: 1 }, "'by' must be a string"],
   ])('fleet.pause(%o)', async (which, message) => {

@@ -239,7 +239,7 @@ describe('wrong uses of an id are refused', () => {
     [
       'a window without an id',
       () => broker.publish(1, { stream, idWindow: 5 }),
-      /together with 'id'/,
+      /needs 'id'/,
     ],
     ['a window of nothing', () => broker.publish(1, { stream, id: 'a', idWindow: 0 }), /1 or more/],
     [
@@ -256,7 +256,7 @@ describe('wrong uses of an id are refused', () => {
     [
       'a batch of calls',
       () => broker.publishBatch([1], { stream, rpc: true, id: () => 'a' } as never),
-      /a batch waits for no answers/,
+      /a batch cannot wait for answers/,
     ],
     ["a broker's window", async () => newBroker('memory://x', { idWindow: 0 }), /idWindow/],
   ] as [string, () => Promise<unknown>, RegExp][])('%s', async (_what, use, text) => {

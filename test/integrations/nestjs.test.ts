@@ -531,7 +531,7 @@ describe('brokers', () => {
     }
     const two = [redstart({ name: 'a' }), redstart({ name: 'b' })];
     await expect(appOf([Rates, Prices], two)).rejects.toThrow(
-      /Prices has @subscriber methods, and no broker is without a name/,
+      /Prices has @subscriber methods, and every broker has a name/,
     );
     await expect(appOf([Lost])).rejects.toThrow(
       /Lost has @UseBroker\('bills'\), and no forRoot has this name: there is 'default'/,

@@ -107,7 +107,7 @@ describe('a template', () => {
   it.each(['user.{user-id}', 'x.{ id }', '{a.b}', 'x{}', '{größe}', '{a}.{b-c}'])(
     '%s: what is no parameter is refused, and the text says what is',
     (channel) => {
-      expect(() => template(channel)).toThrow(/letters, digits and _; say \{ pattern: false \}/);
+      expect(() => template(channel)).toThrow(/letters, digits and _; set \{ pattern: false \}/);
       expect(channelPattern(channel, false, '', 'test')).toMatchObject({
         name: channel,
         isPattern: false,

@@ -149,11 +149,7 @@ it('a rate is refused where it cannot hold', () => {
   const broker = newBroker(`memory://${unique()}`);
   const refused: [object | string, object, RegExp][] = [
     [{ channel: 'a' }, { rate: { limit: 1, per: 1 } }, /'rate' is not an option of/],
-    [
-      { stream: 'a' },
-      { rate: { limit: 1, per: 1 } },
-      /'rate' only means something together with 'group'/,
-    ],
+    [{ stream: 'a' }, { rate: { limit: 1, per: 1 } }, /'rate' needs 'group'/],
     [{ list: 'a' }, { rate: 5 }, /'rate' must be an object, got the number 5/],
     [{ list: 'a' }, { rate: { limit: 5 } }, /'rate.per' must be a number of milliseconds/],
     [{ list: 'a' }, { rate: { per: 5 } }, /'rate.limit' must be a whole number/],

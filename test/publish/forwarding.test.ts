@@ -130,7 +130,7 @@ onBothBackends('a publisher object', (bench) => {
     ]);
     const missing = logs.publish('x', { path: { level: 'error' } });
     await expect(missing).rejects.toThrow(SetupError);
-    await expect(missing).rejects.toThrow(/is a template: say path: { app: 'text' }/);
+    await expect(missing).rejects.toThrow(/is a template and needs path: { app: 'text' }/);
     const dotted = logs.publish('x', { path: { level: 'a.b', app: 'shop' } });
     await expect(dotted).rejects.toThrow(/without a dot, got the string 'a.b'/);
     const odd = service.publisher(name('plain')).publish('x', { path: { level: 'a' } });

@@ -165,7 +165,7 @@ onBothBackends('a message with a delay', (bench) => {
     const list = name();
     const place = rpc({ list }, { request: z.string(), reply: z.string() });
     for (const key of ['delay', 'at', 'expires']) {
-      const text = new RegExp(`^\\w+: '${key}' is no option of a call`);
+      const text = new RegExp(`^\\w+: '${key}' is not an option of a call`);
       const options = { [key]: 5 };
       expect(
         await refusal(() => service.publish(1, { list, rpc: true, ...options } as never)),

@@ -72,7 +72,7 @@ function isFor(type: HandlerClass, own: NamedBroker, all: readonly NamedBroker[]
   const names = all.map(({ name }) => name);
   if (named === undefined && !names.includes(DEFAULT) && names.length > 1)
     throw new SetupError(
-      `redstart/nestjs: ${type.name} has @subscriber methods, and no broker is without a name: say which with @UseBroker('${names.join("') or @UseBroker('")}')`,
+      `redstart/nestjs: ${type.name} has @subscriber methods, and every broker has a name: choose one with @UseBroker('${names.join("') or @UseBroker('")}')`,
     );
   if (named !== undefined && !names.includes(named))
     throw new SetupError(

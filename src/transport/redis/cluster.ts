@@ -39,7 +39,7 @@ export function createCluster(
   const misplaced = OF_A_NODE.find((key) => key in options);
   if (misplaced !== undefined) {
     throw new SetupError(
-      `RedisBroker: '${misplaced}' belongs to the connections to a cluster's nodes: say { cluster, redisOptions: { ${misplaced} } }`,
+      `RedisBroker: '${misplaced}' is an option of the connections to the nodes: write { cluster, redisOptions: { ${misplaced} } }`,
     );
   }
   return new Cluster(cluster, {
