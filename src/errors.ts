@@ -31,8 +31,8 @@ export function isInstance(type: { readonly prototype: object }, value: unknown)
 }
 
 /**
- * The base class of all errors that redstart throws. Each has a stable `code`, which also tells apart
- * those of another process. `instanceof` also works for errors of another copy of this package.
+ * The base class of all errors that redstart throws. Each has a stable `code`, also if it comes from
+ * another process. `instanceof` also works for errors of another copy of this package.
  */
 export class RedstartError extends Error {
   /** Upper-case; never changed or reused, so programs can test for it. */
@@ -48,7 +48,7 @@ export class RedstartError extends Error {
   }
 }
 
-/** The library is used wrongly, such as an invalid option (code `SETUP`). Thrown where the mistake is made, not at the first message. */
+/** Wrong use of the library, such as an invalid option (code `SETUP`). Thrown when the mistake is made, not at the first message. */
 export class SetupError extends RedstartError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('SETUP', message, options);
@@ -287,8 +287,8 @@ export class RemoteError extends RedstartError {
 }
 
 /**
- * Thrown by a handler: not now. The message comes again after `after` milliseconds (default: the pause
- * of `retry.backoff`), and this delivery is not counted. A caller goes on waiting. Code `RETRY`.
+ * Thrown by a handler that cannot handle the message now. The message is delivered again after `after` milliseconds (default:
+ * the pause of `retry.backoff`), and this delivery is not counted. A caller continues to wait. Code `RETRY`.
  */
 export class Retry extends RedstartError {
   /** Milliseconds; undefined for the default. */
@@ -305,7 +305,7 @@ export class Retry extends RedstartError {
 }
 
 /**
- * Thrown by a handler: never. The message is not delivered again and goes to the dead letters; a
+ * Thrown by a handler that will never handle the message. The message goes to the dead letters and is not delivered again; a
  * caller gets this error. Code `REJECT`.
  */
 export class Reject extends RedstartError {

@@ -6,8 +6,8 @@ import type { SubscriberInfo } from './subscriber-info.ts';
 
 /**
  * Makes something that a handler needs, once for each message (a batch counts as one). It returns
- * the value or a promise of it, or it is a generator that yields the value once. The generator goes
- * on when the handler is done, before the answer is sent. Where the handler failed, its error is
+ * the value or a promise of it, or it is a generator that yields the value once. The generator
+ * continues when the handler has ended, before the answer is sent. If the handler failed, its error is
  * thrown at the `yield`, so that `try`/`catch`/`finally` around the `yield` work.
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- what it reads of the body is its own to check
@@ -51,7 +51,7 @@ export interface MessageContext<
   /** Which handler this is: title, address, class and method. */
   readonly subscriber: SubscriberInfo;
   readonly broker: Publishing;
-  /** What middleware hands on and `inject` makes: a plain object of this message's own. */
+  /** What middleware puts here and `inject` makes: one plain object for each message. */
   readonly state: MessageState & State;
   // What these send runs through the subscriber's own middleware. It keeps this message's correlation
   // id, and calls end by this message's deadline.
@@ -65,14 +65,14 @@ export interface MessageContext<
   readonly gather: Sending['gather'];
   /** As `broker.clientFor`. */
   readonly clientFor: Sending['clientFor'];
-  /** What a dependency makes for this message, as `inject` gives it: made once, cleaned up when the handler is done. */
+  /** What a dependency makes for this message, as with `inject`: made once, cleaned up when the handler has ended. */
   resolve<D extends Dependency>(dependency: D): Promise<DependencyValue<D>>;
-  /** Acknowledges the message now (XACK, LREM). Does nothing where nothing is acknowledged, and does nothing the second time. */
+  /** Acknowledges the message now (XACK, LREM). Does nothing for channels, plain lists and streams without a group, and the second time. */
   ack(): Promise<void>;
   /**
-   * Has the message delivered again: after the pause of `retry.backoff`, or after `after` milliseconds,
-   * and then this delivery is not counted. A caller gets no answer yet. Does nothing where nothing is
-   * acknowledged.
+   * The message is delivered again: after the pause of `retry.backoff`, or after `after` milliseconds;
+   * then this delivery is not counted. A caller gets no answer yet. Does nothing for channels, plain lists and
+   * streams without a group.
    */
   nack(options?: NackOptions): Promise<void>;
   /** Refuses the message: it is acknowledged and not delivered again; a caller gets an error. */

@@ -48,8 +48,8 @@ export interface HandlerDecorator<H extends AnyMethod> {
 }
 
 /**
- * Makes a method the handler of an address or a contract. It runs once an instance of the class is
- * registered with a broker or router. A contract checks the method's parameter and result. Throws
+ * Makes a method the handler of an address or a contract. It gets messages when an instance of the class is
+ * registered with a broker or router and the broker has started. A contract checks the method's parameter and result. Throws
  * `SetupError` on anything but a public method; `register` throws it for invalid options.
  */
 export function subscriber<
@@ -89,8 +89,8 @@ type PublishedTo<To, S extends Schema> =
 type SchemaAt<To, S extends Schema> = To extends AnyPublisher<infer Own extends Schema> ? Own : S;
 
 /**
- * Sends the result of a handler method to an address or a contract, too, or by a publisher, which may
- * be another broker's; waits for no answer. `undefined` is not sent. With `batch: true` each item of
+ * Sends the result of a handler method also to an address or a contract, or with a publisher, which may
+ * belong to another broker. It does not wait for an answer. `undefined` is not sent. With `batch: true` each item of
  * the array that the method returns is a message. A method can have several. Throws as
  * {@link subscriber} does.
  */

@@ -18,14 +18,14 @@ export interface Message<Body = unknown> {
   /** The sender's correlation id; a new random id if it sent none. */
   readonly correlationId: string;
   /**
-   * The id that the sender gave the message (`message_id`), the same each time that it is delivered. Of
-   * a stream's entry without one, the entry's id. Of any other message without one, a new random id at
+   * The id that the sender gave the message (`message_id`), the same at each delivery. Without it: for a
+   * stream entry, the id of the entry; for any other message, a new random id at
    * each delivery.
    */
   readonly messageId: string;
   readonly contentType: string | undefined;
-  /** The sender's `key`; `undefined` where it gave none. */
+  /** The `key` of the sender; `undefined` if it gave none. */
   readonly key: string | undefined;
-  /** The address that the sender wants the answer at. */
+  /** The address for the answer. */
   readonly replyTo: string | undefined;
 }

@@ -49,8 +49,8 @@ type Elsewhere = (options: TimedOptions & { readonly report: Report }) => Transp
  * Connects handler classes to Redis channels, lists and streams, and publishes to them.
  *
  * `connection` is a `redis://`, `rediss://` or `memory://` URL (default `redis://localhost:6379`),
- * ioredis options, `{ cluster: nodes }`, or the caller's ioredis client, never closed here. Throws
- * `SetupError` for options that make no sense; connecting is for `connect` and `start`.
+ * ioredis options, `{ cluster: nodes }`, or your own ioredis client, which is never closed. Throws
+ * `SetupError` for wrong options. It connects at `connect`, at `start` or with the first message.
  */
 export class RedisBroker extends SendingBroker {
   readonly #logger: Logger;
@@ -64,7 +64,7 @@ export class RedisBroker extends SendingBroker {
   protected readonly repeats: Repeats;
   /** Before every name; of a router's subscribers the router's follows. */
   readonly prefix: string;
-  /** The processes that share this broker's prefix: their state, to be asked for, and pauses. */
+  /** All processes with the prefix of this broker: asks for their state, pauses and resumes subscribers. */
   readonly fleet: Fleet;
   readonly #consumers = new Set<Consumer>();
   readonly #overrides = new Map<Dependency, Dependency>();
@@ -154,7 +154,7 @@ export class RedisBroker extends SendingBroker {
 
   readonly #transport = async () => (await this.#connection.get()).transport;
 
-  /** The ioredis client that commands go over, as a way out. Throws `SetupError` on `memory://`. */
+  /** The ioredis client that sends the commands, for your own commands. Throws `SetupError` on `memory://`. */
   get client(): RedisClient {
     const { transport } = this.#connection;
     if (transport instanceof RedisTransport) return transport.client;
@@ -177,7 +177,7 @@ export class RedisBroker extends SendingBroker {
   }
 
   /**
-   * Everything that was registered and declared, as plain data: subscribers with their addresses,
+   * Everything that is registered and declared, as plain data: subscribers with their addresses,
    * schemas and options, publishers, contracts. Complete before `start`; connects nothing.
    */
   describe(): Description {
@@ -194,18 +194,18 @@ export class RedisBroker extends SendingBroker {
 
   /**
    * Connects and starts every subscriber, also those registered meanwhile; resolves when all
-   * subscriptions are confirmed. While `stop` runs, starts when that is done. Rejects with
-   * `SetupError` or `ConnectionError`, and leaves nothing open then; with `BrokerClosedError` where
-   * `stop` is called meanwhile.
+   * subscriptions are confirmed. If `stop` runs, it starts after that. Rejects with
+   * `SetupError` or `ConnectionError`, and then leaves nothing open; with `BrokerClosedError` if `stop` is
+   * called meanwhile.
    */
   start(): Promise<void> {
     return this.#lifecycle.start();
   }
 
   /**
-   * Stops fetching, gives running handlers `gracefulTimeout`, then aborts their signals, returns
-   * what was not started, and closes the connections. Safe to call at any time and any number of
-   * times; never rejects. Of `start` and `stop` the last call counts.
+   * Stops fetching, waits `gracefulTimeout` for running handlers, then aborts their signals, gives back
+   * messages that were not begun, and closes the connections. You may call it at any time and any number of
+   * times. It never rejects. The last call of `start` and `stop` decides.
    */
   stop(): Promise<void> {
     return this.#lifecycle.stop();
@@ -233,14 +233,14 @@ export class RedisBroker extends SendingBroker {
     this.#senders.innermost = innermost;
   }
 
-  /** Whether the server answers PING within 3 s. Connects where nothing is connected. */
+  /** Whether the server answers PING within 3 s. Connects if nothing is connected. */
   ping(): Promise<boolean> {
     return this.#connection.ping();
   }
 
   /**
-   * Whether this broker does its work, subscriber by subscriber: green, yellow or red. Takes 3 s at
-   * most, connects nothing, and never rejects.
+   * Whether this broker and each subscriber work: `live`, `ready`, and green, yellow or red. Takes at most
+   * 3 s, never connects, and never rejects.
    */
   health(): Promise<Health> {
     return this.#health(true);
@@ -253,7 +253,7 @@ export class RedisBroker extends SendingBroker {
     return healthOf(session?.transport, this.#runner.isTaking, plans, vitalsOf, asks);
   }
 
-  /** Adds middleware inside the broker's others. Throws `SetupError` once the broker is connected. */
+  /** Adds middleware inside the middleware that the broker has. Throws `SetupError` once the broker is connected. */
   override use(middleware: Middleware): void {
     this.#refuseLate('use: middleware');
     super.use(middleware);
@@ -270,14 +270,14 @@ export class RedisBroker extends SendingBroker {
 
   /**
    * Adds an observer, which sees the whole life of messages, before or after `start`. The result
-   * removes it. Throws `SetupError` for what is no object of functions.
+   * removes it. Throws `SetupError` if it is not an object of functions.
    */
   observe(observer: Observer): () => void {
     checkObserver(observer, 'observe');
     return this.#observers.add(observer);
   }
 
-  /** Has handlers get what `replacement` makes where they ask for `dependency`: for tests. Disposing of the result undoes it. */
+  /** For tests: handlers that ask for `dependency` get what `replacement` makes. Disposing of the result undoes it. */
   override<D extends Dependency>(
     dependency: D,
     replacement: Dependency<DependencyValue<D> | Promise<DependencyValue<D>> | ReturnType<D>>,
@@ -304,7 +304,7 @@ export class RedisBroker extends SendingBroker {
     return [{ senders: this.#senders, prefix: this.prefix, middlewares: this.middlewares }];
   }
 
-  /** The dead letters that lie in a stream or list: to list, redrive and remove. */
+  /** The dead letters in a stream or list: lists, redrives and removes them. */
   deadLetters(address: DeadLetterAddress): DeadLetterBox {
     return new DeadLetterBox(deadLetterTarget(address, this.prefix, 'deadLetters'), {
       transport: this.#transport,
@@ -313,15 +313,15 @@ export class RedisBroker extends SendingBroker {
     });
   }
 
-  /** The groups of a stream: to list, to move to other entries, to remove. */
+  /** The groups of a stream: lists them, moves them to other entries, removes them. */
   groups(stream: string): StreamGroups {
     return new StreamGroups(streamNamed(stream, this.prefix), this.#transport);
   }
 
   /**
    * Subscribes without a handler, also before `start`: messages are taken by `next({ timeout })` or
-   * `for await`. Close it, or let `await using` do so; `stop` closes what is left. Rejects with
-   * `BrokerClosedError` after a `stop`, and where one is called meanwhile.
+   * `for await`. Close it, or use `await using`; `stop` closes the rest. Rejects with
+   * `BrokerClosedError` after a `stop`, and if `stop` is called meanwhile.
    */
   async subscribe<S extends Schema = AnySchema, const A = unknown>(
     address: ConsumerAddressFor<A, S>,
@@ -368,7 +368,7 @@ export class RedisBroker extends SendingBroker {
     }
   }
 
-  /** A start that is under way gives up by itself as soon as it sees that the broker is stopping. */
+  /** A start that is under way ends by itself when it sees that the broker is stopping. */
   async #stop(starting: Promise<void> | undefined): Promise<void> {
     const { connecting } = this.#connection;
     if (starting !== undefined) await settledWithin(starting, OPEN_PATIENCE);

@@ -80,9 +80,9 @@ export interface FleetProcess {
   readonly total: number;
 }
 
-/** What came of a pause or its end. */
+/** The result of a pause or its end. */
 export interface FleetResult {
-  /** Processes that have subscribers of this place, and did it. */
+  /** How many processes have subscribers of this address, and did it. */
   readonly processes: number;
   readonly subscribers: number;
   /** What went wrong in a process, one sentence each. */
@@ -146,8 +146,8 @@ export class Fleet {
 
   /**
    * Asks every process for its state (PUBLISH), and resolves with the answers, this broker's first.
-   * Waits until all have answered, `timeout` at most, and leaves out those that have not by then.
-   * Connects where nothing is connected; rejects with `ConnectionError` or what Redis refused.
+   * Waits until all have answered, at most `timeout`, and leaves out those that have not.
+   * Connects if nothing is connected; rejects with `ConnectionError` or the refusal of Redis.
    */
   async status(options: FleetOptions = {}): Promise<FleetProcess[]> {
     const timeout = timeoutOf(options, 'fleet.status', 1_000);
@@ -156,12 +156,12 @@ export class Fleet {
     return [await own, ...others.filter(isProcess)];
   }
 
-  /** Has the subscribers of a place pause, in the processes that run now: one that starts later does not know of it. */
+  /** Pauses the subscribers of an address in the processes that run now. A process that starts later is not paused. */
   pause(which: FleetChoice, options: FleetOptions = {}): Promise<FleetResult> {
     return this.#tell('pause', which, options);
   }
 
-  /** Ends the pauses of a place. */
+  /** Ends the pauses of an address. */
   resume(which: FleetChoice, options: FleetOptions = {}): Promise<FleetResult> {
     return this.#tell('resume', which, options);
   }

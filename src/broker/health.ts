@@ -36,8 +36,8 @@ const NEARLY_FULL = 0.9;
 /** The state of a broker and its subscribers. Plain data that `JSON.stringify` can write. */
 export interface Health {
   /**
-   * Whether the process works: false where a subscriber has `failed`, which another attempt does not
-   * fix. For a liveness probe. Redis being away is no reason to restart a fleet, so it says nothing of that.
+   * Whether the process works: false if a subscriber has `failed`, which another attempt does not
+   * fix. For a liveness probe. It stays true while Redis is away, because a restart does not help then.
    */
   readonly live: boolean;
   /**
@@ -86,7 +86,7 @@ export interface SubscriberHealth {
     | 'open'
     | 'paused'
     | 'stopped';
-  /** The last error of reading, which may be over (see `state`). Errors of handlers are not included. */
+  /** The last error of reading; it may be over, see `state`. Errors of handlers are not included. */
   readonly lastError?: { readonly message: string; readonly at?: string };
   /** Handlers that run now. */
   readonly running: number;

@@ -73,7 +73,7 @@ export abstract class Router {
 
   /**
    * Connects the handler methods of instances; a class is instantiated first, without arguments.
-   * Throws `SetupError` for a class without handlers and for every mistaken option on one.
+   * Throws `SetupError` for a class without handlers, and for a wrong option of a handler.
    */
   register(...instances: object[]): void {
     for (const given of instances) {
@@ -115,7 +115,7 @@ export abstract class Router {
     options: OptionsFor<A, S, R, I, K, O> | undefined,
     handler: HandlerFor<A, S, R, O, I, Many>,
   ): Subscriber;
-  /** A method decorator like the free-standing `@subscriber`, for this broker or router alone. */
+  /** A method decorator like `@subscriber`, for this broker or router only. */
   subscriber<
     const A,
     S extends Schema = AnySchema,
@@ -168,7 +168,7 @@ export abstract class Router {
 
   /**
    * Includes a router's subscribers under this one's prefix and defaults. `options` come between the
-   * two: a prefix before the router's own, middleware around it, defaults. A second time under the same
+   * two: a prefix before that of the router, middleware around it, defaults. Including it again with the same
    * prefix changes nothing.
    */
   include(router: RedisRouter, options?: RouterOptions): void {
@@ -208,7 +208,7 @@ export abstract class Router {
     start();
   }
 
-  /** Adds middleware inside those that are there. Must come before `start`. */
+  /** Adds middleware inside the existing middleware. Call it before `start`. */
   use(middleware: Middleware): void {
     checkMiddleware(middleware, 'use');
     this.middlewares.push(middleware);
@@ -216,8 +216,8 @@ export abstract class Router {
 
   /**
    * Answers for errors of a class and its subclasses in all handlers here and below, and for messages
-   * that cannot be read (`DecodeError`, `InvalidMessageError`). Of several handlers that fit, that of the most specific class
-   * runs. Must come before `start`. Throws `SetupError` for what is no class of errors, and for a
+   * that cannot be read (`DecodeError`, `InvalidMessageError`). If several fit, the one for the most specific class
+   * runs. Call it before `start`. Throws `SetupError` if it is not a class of errors, and for a
    * second handler of one class.
    */
   onError<E extends Error>(
@@ -229,7 +229,7 @@ export abstract class Router {
     this.errorHandlers.push(added);
   }
 
-  /** A sender with one destination and defaults of its own; a router's goes through the one broker that it is included in by the first message. */
+  /** Sends to one destination with its own defaults. The publisher of a router uses the broker that includes the router when the first message is sent. */
   publisher<const To, S extends Schema = AnySchema>(
     address: DestinationFor<To, S>,
     options?: PublisherOptionsFor<To, S>,
@@ -242,8 +242,8 @@ export abstract class Router {
   }
 
   /**
-   * The subscribers of an instance, or of all instances of a class, here and in included routers: to
-   * pause them, resume them, stop them. Empty for what was never registered.
+   * The subscribers of an instance, or of all instances of a class, here and in included routers, to
+   * pause, resume or stop them. Empty if it was not registered.
    */
   subscribersOf(handlers: object): Subscriber[] {
     const isMeant = ({ instance }: Subscriber['origin']): boolean =>
@@ -358,7 +358,7 @@ export abstract class Router {
 /** The methods that a router calls of one that it includes. */
 const ROUTER = ['includes', 'declarations', 'prepare', 'placesOf'] as const;
 
-/** Subscribers under a common prefix and common defaults, to be included in a broker or another router. */
+/** Subscribers with a common prefix and common defaults. Include it in a broker or another router. */
 export class RedisRouter extends Router {
   /** What it was included in. @internal */
   readonly parents: Router[] = [];

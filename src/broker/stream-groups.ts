@@ -10,19 +10,19 @@ export interface StreamGroup {
   readonly lastId: string;
   /** Entries that are delivered and not acknowledged. */
   readonly pending: number;
-  /** Entries that are not delivered yet; undefined where Redis does not know (before Redis 7, after deletions, after a seek into the middle). */
+  /** Entries that are not delivered yet; undefined if Redis does not know (before Redis 7, after deletions, after a seek into the middle). */
   readonly lag: number | undefined;
-  /** Consumers, those included that are gone and not removed yet. */
+  /** Consumers, including those that are gone and not removed yet. */
   readonly consumers: number;
 }
 
 /**
- * Where a group is to go on: `'start'` for the oldest entry, `'end'` for the next one that is sent, a
- * Date for the first entry that was sent then or later, or an id, after which it goes on.
+ * Where a group continues: `'start'` at the oldest entry, `'end'` at the next one that is sent, a Date
+ * at the first entry that was sent then or later, an id after that entry.
  */
 export type SeekTarget = 'start' | 'end' | Date | (string & {});
 
-/** The groups of one stream: to look at, to move, to remove. Made by `broker.groups`. */
+/** Lists, moves and removes the groups of one stream. Made by `broker.groups`. */
 export class StreamGroups {
   readonly #stream: string;
   readonly #transport: () => Promise<Transport>;
@@ -33,16 +33,16 @@ export class StreamGroups {
     this.#transport = transport;
   }
 
-  /** All groups, by name (XINFO GROUPS); none where there is no such stream. */
+  /** All groups, by name (XINFO GROUPS); none if the stream does not exist. */
   async list(): Promise<StreamGroup[]> {
     const groups = await (await this.#transport()).groups(this.#stream);
     return groups.map(({ consumers = 0, ...group }) => ({ ...group, consumers }));
   }
 
   /**
-   * Has a group go on elsewhere (XGROUP SETID): to skip what waits, or to handle old entries again.
-   * What is pending stays pending. Consumers need not be stopped. Rejects with `SetupError` where there
-   * is no such group, and for what is no place in a stream.
+   * Makes a group continue at another place (XGROUP SETID), to skip entries or to handle old ones again.
+   * Pending entries stay pending. You need not stop consumers. Rejects with `SetupError` if the group
+   * does not exist, and if `to` is not a place in a stream.
    */
   async seek(group: string, options: { to: SeekTarget }): Promise<void> {
     const id = idIn(options);
@@ -51,9 +51,9 @@ export class StreamGroups {
   }
 
   /**
-   * Removes a group, and forgets what is pending in it (XGROUP DESTROY). The entries stay in the
-   * stream. Stop its subscribers first: one that runs makes the group anew. Resolves with whether
-   * there was such a group.
+   * Removes a group and its list of pending entries (XGROUP DESTROY). The entries stay in the stream. Stop
+   * its subscribers first: a running one creates the group again. Resolves with whether the group
+   * existed.
    */
   async remove(group: string): Promise<boolean> {
     return (await this.#transport()).removeGroup(this.#stream, group);

@@ -39,7 +39,7 @@ export interface ForwardSpec extends PublisherSpec {
 export class Subscriber {
   /** @internal */
   readonly spec: SubscriberSpec;
-  /** Class and method, or the option `title`: for logs and errors. */
+  /** The option `title`, or class and method. Used in logs and errors. */
   readonly title: string;
   /** `list 'orders'`, without prefixes. */
   readonly address: string;
@@ -108,8 +108,8 @@ export class Subscriber {
   }
 
   /**
-   * Resolves when the subscription is confirmed, after the broker's `start` was called. Rejects where
-   * it cannot be made, before `start`, and after `stop`.
+   * Resolves when the subscription is confirmed; call `start` of the broker first. Rejects if the
+   * subscription cannot be made, before `start`, and after `stop`.
    */
   async started(): Promise<void> {
     if (this.runs.size === 0)
@@ -120,23 +120,23 @@ export class Subscriber {
   }
 
   /**
-   * Stops taking messages until `resume`, on every broker that runs it, also before the start. Resolves
-   * when no handler begins any more: what was fetched goes back, and a channel is unsubscribed, so that
-   * its callers hear at once that nobody is there. Handlers that run go on. Handlers that share an
-   * address (`filter`) share their reader, and pause together.
+   * Takes no messages until `resume`, on every broker that runs it; works before the start, too. Resolves
+   * when no handler begins any more. Messages that were fetched go back. A channel is unsubscribed, so that
+   * its callers get `NoRespondersError`. Running handlers go on. Handlers that share an
+   * address (`filter`) pause together.
    */
   async pause(): Promise<void> {
     this.isPaused = true;
     await Promise.all([...this.runs].map((run) => run.pause()));
   }
 
-  /** Ends a pause. Resolves when messages are read again; rejects where a channel cannot be subscribed to. */
+  /** Ends a pause. Resolves when messages are read again; rejects if a channel cannot be subscribed to. */
   async resume(): Promise<void> {
     this.isPaused = false;
     await Promise.all([...this.runs].map((run) => run.resume()));
   }
 
-  /** Messages handled at once; undefined for the option's value. Can be set at any time. */
+  /** How many messages are handled at the same time; undefined: as the option says. Can be set at any time. */
   get concurrency(): number | undefined {
     return this.concurrencyNow ?? this.spec.options.concurrency;
   }
@@ -148,8 +148,8 @@ export class Subscriber {
   }
 
   /**
-   * Ends the subscription for good and takes the handler off its broker or router; what is being
-   * handled gets the broker's `gracefulTimeout`.
+   * Ends the subscription and removes the handler from its broker or router. Running handlers get
+   * `gracefulTimeout` of the broker.
    */
   async stop(): Promise<void> {
     if (!this.stopped) {

@@ -23,7 +23,7 @@ export const asyncapi = command({
   summary: "print an app's AsyncAPI document",
   text: `The file is as for 'redstart run'. It is imported and not started: nothing is connected, and
 handlers that are registered by its hooks are not seen. Title and version are those of the
-nearest package.json. With --check the exit code is 1 where the file says something else.
+nearest package.json. With --check the exit code is 1 if the file differs.
 
   redstart asyncapi dist/app.js -o asyncapi.json
   redstart asyncapi dist/app.js --check asyncapi.json`,

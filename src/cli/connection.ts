@@ -16,11 +16,11 @@ export const URL_OPTION = {
 } as const satisfies Options;
 
 export const PREFIX_OPTION = {
-  prefix: { type: 'string', value: 'text', text: "the broker's prefix: comes before every name" },
+  prefix: { type: 'string', value: 'text', text: "the broker's prefix: is put before every name" },
 } as const satisfies Options;
 
 export const JSON_OPTION = {
-  json: { type: 'boolean', text: 'a line of JSON for each' },
+  json: { type: 'boolean', text: 'one line of JSON for each' },
 } as const satisfies Options;
 
 export const KIND_OPTIONS = {

@@ -20,8 +20,8 @@ export const dashboard = command({
   summary: 'serve the dashboard on this machine',
   text: `Serves it on ${HOST}, until SIGINT or SIGTERM. The file is as for 'redstart run': it is imported and
 not started, and its first broker says which Redis and prefix to look at. Without one, --url and
---prefix do. For looking only, unless --actions is given. It needs no Redis to start: while Redis is away, the
-page says so, and goes on when it is there.
+--prefix do. It is read-only unless --actions is given. It needs no Redis to start: while Redis is away, the
+page says so, and continues when it is back.
 
   redstart dashboard --url redis://localhost:6379 --prefix shop:
   redstart dashboard dist/app.js --actions`,

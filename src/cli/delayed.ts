@@ -16,13 +16,13 @@ interface Where {
 const ls = command({
   name: 'delayed ls',
   operands: ['<address>'],
-  summary: 'list messages that are sent later, those due first first',
-  text: `Prints a line of JSON for each, without body and headers unless --all is given.
+  summary: 'list delayed messages, those due first at the top',
+  text: `Prints one line of JSON for each, without body and headers unless --all is given.
 
   redstart delayed ls mails --stream --count 20`,
   options: {
-    count: { type: 'string', value: 'n', text: 'at most so many (default: 100)' },
-    skip: { type: 'string', value: 'n', text: 'those after the first so many' },
+    count: { type: 'string', value: 'n', text: 'the largest number to print (default: 100)' },
+    skip: { type: 'string', value: 'n', text: 'how many to skip' },
     all: { type: 'boolean', text: 'print body and headers, too' },
     ...OPTIONS,
   },
@@ -39,7 +39,7 @@ const ls = command({
 const cancel = command({
   name: 'delayed cancel',
   operands: ['<address>', '<id>…'],
-  summary: 'take messages back that are not sent yet',
+  summary: 'cancel delayed messages that are not sent yet',
   text: `Prints how many were taken back. Exit code 1: one was sent already, or is not known.
 
   redstart delayed cancel mails V1StGXR8_Z5jdHi6 --stream`,

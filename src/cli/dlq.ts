@@ -40,14 +40,14 @@ const ls = command({
   name: 'dlq ls',
   operands: ['<address>'],
   summary: 'list dead letters, the oldest first',
-  text: `Prints a line of JSON for each, without body and headers. An id is the dead letter's own in a
+  text: `Prints one line of JSON for each, without body and headers. An id is the dead letter's own in a
 stream, and its place, from 0, in a list. With --group-by, a line for each error, the most frequent
 first: how many died of it, with the oldest and the newest of them.
 
   redstart dlq ls orders:dead --count 20
   redstart dlq ls orders:dead --group-by error`,
   options: {
-    count: { type: 'string', value: 'n', text: 'at most so many (default: 100)' },
+    count: { type: 'string', value: 'n', text: 'the largest number to print (default: 100)' },
     after: { type: 'string', value: 'id', text: 'those after the one with this id' },
     'group-by': {
       type: 'string',
@@ -83,7 +83,7 @@ const show = command({
   name: 'dlq show',
   operands: ['<address>', '<id>…'],
   summary: 'print whole dead letters',
-  text: 'Prints a line of JSON for each, with body and headers. Exit code 1: one is not there.',
+  text: 'Prints one line of JSON for each, with body and headers. Exit code 1: one is not there.',
   options: OPTIONS,
   run: ([name = '', ...ids], where) => {
     ids.forEach(checkId);
@@ -98,16 +98,20 @@ const redrive = command({
   name: 'dlq redrive',
   operands: ['<address>', '[id]…'],
   summary: 'send dead letters back to where they came from',
-  text: `Prints how many were sent back; each is sent before it is removed. What is no dead letter of
-redstart's stays. Of the groups of a stream, only the one that gave it up handles it again.
+  text: `Prints how many were sent back. Each is sent before it is removed. Entries that are not dead letters
+of redstart stay. Only the group that gave a message up handles it again.
 
   redstart dlq redrive orders:dead 1700000000000-0
   redstart dlq redrive orders:dead --error TypeError --dry-run
   redstart dlq redrive orders:dead --all --rate 50`,
   options: {
     ...ALL,
-    rate: { type: 'string', value: 'n', text: 'at most so many a second, the oldest first' },
-    'dry-run': { type: 'boolean', text: 'print how many there are, and send none' },
+    rate: {
+      type: 'string',
+      value: 'n',
+      text: 'the largest number to print a second, the oldest first',
+    },
+    'dry-run': { type: 'boolean', text: 'print how many would be sent, and send none' },
     ...OPTIONS,
   },
   run: ([name = '', ...ids], { all, error, rate, 'dry-run': isDry = false, ...where }) => {

@@ -14,13 +14,13 @@ export const docsServe = command({
   summary: "show an app's AsyncAPI document as a page, with try-it",
   text: `The file is as for 'redstart run'. Nothing is connected: what is tried on the page runs the app's
 handlers in this process, with its brokers in memory. Its hooks do not run. The page is drawn by
-@asyncapi/react-component where the project has it, and as plain HTML elsewhere. Ctrl+C ends it.
+@asyncapi/react-component if the project has it, and is plain HTML otherwise. Ctrl+C ends it.
 
   redstart docs serve dist/app.js --port 8000`,
   options: {
     host: { type: 'string', value: 'name', text: 'listen there (default: 127.0.0.1)' },
     port: { type: 'string', value: 'n', text: `listen there (default: ${DEFAULT_PORT})` },
-    'no-try': { type: 'boolean', text: 'a page to read alone' },
+    'no-try': { type: 'boolean', text: 'a page without the form' },
   },
   async run([file = ''], { host = '127.0.0.1', port, 'no-try': noTry = false }) {
     const target = moduleTarget(file, 'docs serve');

@@ -35,9 +35,9 @@ const ls = command({
 const seek = command({
   name: 'groups seek',
   operands: ['<stream>', '<group>'],
-  summary: 'have a group go on elsewhere in its stream',
-  text: `To skip what waits, or to handle old entries again. What is pending stays pending; consumers need
-not be stopped. A time is ISO 8601, or so long ago: 90s, 15m, 2h, 1d.
+  summary: 'make a group continue at another place in its stream',
+  text: `Use it to skip entries, or to handle old entries again. Pending entries stay pending. You need not
+stop consumers. A time is ISO 8601, or a time ago: 90s, 15m, 2h, 1d.
 
   redstart groups seek orders mail --to end
   redstart groups seek orders mail --to 15m
@@ -63,8 +63,8 @@ const rm = command({
   name: 'groups rm',
   operands: ['<stream>', '<group>'],
   summary: 'remove a group from a stream',
-  text: `The entries stay; what is pending in the group is forgotten: with pending entries or consumers it
-takes --force. Stop its subscribers first: one that runs makes the group anew.
+  text: `The entries stay in the stream; the group forgets its pending entries. If it has pending entries or
+consumers, --force is needed. Stop its subscribers first: a running one creates the group again.
 
   redstart groups rm orders old-mail`,
   options: {

@@ -8,9 +8,9 @@ import { columns } from './text.ts';
 export const health = command({
   name: 'health',
   operands: [],
-  summary: 'ask running processes how they are',
-  text: `Those with the broker's option 'control' and this prefix answer. Prints a line for each, and what
-is wrong with it. Exit code 1: one is red or not live; 3: none has answered.
+  summary: 'ask running processes for their health',
+  text: `Processes whose broker has the option 'control' and this prefix answer. Prints one line for each,
+and its problems. Exit code 1: one is red or not live; 3: none has answered.
 
   redstart health --prefix shop:`,
   options: {

@@ -6,7 +6,7 @@ export function helpOf(commands: readonly Command[]): string {
   const list = commands.map(({ name, operands, summary }) =>
     row([name, ...operands].join(' '), summary),
   );
-  return `redstart runs apps, and talks to those that run.
+  return `redstart runs apps, and shows and manages what is in Redis.
 
 usage: redstart <command> …
 
@@ -15,9 +15,9 @@ ${list.join('\n')}
 ${row('<command> --help', 'more about a command')}
 ${row('--version', 'the version of redstart')}
 
-Values go to stdout, a line of JSON each; everything else to stderr.
-Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 no answer in time or nobody there,
-4 Redis cannot be reached or refused.`;
+Values are printed to stdout, one line of JSON each; everything else to stderr.
+Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 no answer in time, or nobody to answer,
+4 Redis cannot be reached, or refuses.`;
 }
 
 export function helpOfOne({ name, operands, summary, text, options }: Command): string {

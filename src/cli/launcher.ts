@@ -1,6 +1,6 @@
 import { logLine } from './output.ts';
 
-/** Milliseconds between two looks at whether the parent process is still there. */
+/** Milliseconds between two updates at whether the parent process is still there. */
 const LOOK = 500;
 
 /**

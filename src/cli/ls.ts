@@ -17,7 +17,11 @@ export const ls = command({
   redstart ls --prefix shop:`,
   options: {
     ...PREFIX_OPTION,
-    count: { type: 'string', value: 'n', text: `at most so many (default: ${DEFAULT_MAX})` },
+    count: {
+      type: 'string',
+      value: 'n',
+      text: `the largest number to print (default: ${DEFAULT_MAX})`,
+    },
     ...JSON_OPTION,
     ...URL_OPTION,
   },

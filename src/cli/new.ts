@@ -25,10 +25,10 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,213}$/;
 export const create = command({
   name: 'new',
   operands: ['<folder>'],
-  summary: 'make a service to begin with',
+  summary: 'write a new service into a folder',
   text: `Writes a service into a new folder: contracts, handlers, a test, health and metrics over HTTP, a
-Dockerfile and a compose file. The folder's name is the name of the package. A folder that is not
-empty is left alone.
+Dockerfile and a compose file. The folder's name is the name of the package. If the folder is not
+empty, nothing is written.
 
   redstart new my-service`,
   options: {},

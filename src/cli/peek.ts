@@ -27,22 +27,26 @@ const DEFAULT_COUNT = 10;
 /** Entries read in one round trip. */
 const PAGE = 100;
 
-/** Milliseconds between two looks at a stream that is followed. */
+/** Milliseconds between two updates at a stream that is followed. */
 const PAUSE = 250;
 
 export const peek = command({
   name: 'peek',
   operands: ['<address>'],
   summary: 'print messages of a stream or list without taking them',
-  text: `Prints a line of JSON for each, decoded, the oldest first: the last of a stream, the first of a
+  text: `Prints one line of JSON for each, decoded, the oldest first: the last of a stream, the first of a
 list. Nothing is taken, acknowledged or moved. --follow also prints what comes, of a stream or a
-channel, until Ctrl+C. Exit code 1: there is no such place.
+channel, until Ctrl+C. Exit code 1: it does not exist.
 
   redstart peek orders --count 3
   redstart peek prices --channel --follow`,
   options: {
-    count: { type: 'string', value: 'n', text: `at most so many (default: ${DEFAULT_COUNT})` },
-    follow: { type: 'boolean', short: 'f', text: 'go on with what comes' },
+    count: {
+      type: 'string',
+      value: 'n',
+      text: `the largest number to print (default: ${DEFAULT_COUNT})`,
+    },
+    follow: { type: 'boolean', short: 'f', text: 'continue with new messages' },
     ...KIND_OPTIONS,
     channel: { type: 'boolean', text: 'the address is a channel: needs --follow' },
     list: { type: 'boolean', text: 'the address is a list (default: what is there)' },

@@ -6,7 +6,7 @@ import { logLine, print } from './output.ts';
 export const ping = command({
   name: 'ping',
   operands: [],
-  summary: 'see whether Redis answers',
+  summary: 'check whether Redis answers',
   text: 'Prints the URL and the milliseconds that PING took. Exit code 4: it does not answer.',
   options: URL_OPTION,
   run: (_operands, { url }) =>

@@ -16,7 +16,7 @@ export const publish = command({
   name: 'publish',
   operands: ['<address>', '<json>'],
   summary: 'send a message',
-  text: `Prints how many receive it (channel), the length (list) or the entry's id (stream).
+  text: `Prints the number of receivers (channel), the length (list) or the id of the entry (stream).
 The body is JSON, or - for JSON from stdin.
 
   redstart publish prices '"A-1"'

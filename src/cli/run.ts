@@ -11,10 +11,10 @@ export const run = command({
   operands: ['<file[:export]>'],
   summary: 'run an app until SIGINT or SIGTERM',
   text: `The file exports, as its default or under the name given, what createApp() returned, or a
-RedisBroker. It is JavaScript, or TypeScript where tsx is installed in the project.
-The first signal stops the app when its handlers are done, the second one at once.
-With --workers, processes that die are started again after a pause that grows from 0.25 to 10 s;
-each finds its number, from 0, in REDSTART_WORKER.
+RedisBroker. It is JavaScript, or TypeScript if tsx is installed in the project.
+The first signal stops the app when running handlers have ended; the second one ends it at once.
+With --workers, a process that ends is started again after a pause that grows from 0.25 to 10 s.
+REDSTART_WORKER has the number of each process, from 0.
 With --metrics, http://host:port/metrics has one page of all workers for Prometheus.
 
   redstart run dist/app.js --workers 4 --metrics 9464

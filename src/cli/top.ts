@@ -19,7 +19,7 @@ const MIN_NAME = 12;
 export const top = command({
   name: 'top',
   operands: [],
-  summary: 'watch what waits, fails and dies',
+  summary: 'show a live table: messages that wait, failures, dead letters',
   text: `A line for each group, list and channel: what waits (WAIT), what is not acknowledged (PEND), who
 reads (READ), what is handled and fails a second, dead letters. STATE, RUN and ERR/S are told by
 processes with the broker's option 'control' and this prefix. Keys: q ends, arrows and page keys
@@ -28,8 +28,8 @@ move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is pri
   redstart top --prefix shop:
   redstart top --once --json`,
   options: {
-    refresh: { type: 'string', value: 's', text: 'seconds between two looks (default: 1)' },
-    once: { type: 'boolean', text: 'print it once, after two looks' },
+    refresh: { type: 'string', value: 's', text: 'seconds between two updates (default: 1)' },
+    once: { type: 'boolean', text: 'print the table once' },
     ...PREFIX_OPTION,
     ...JSON_OPTION,
     ...URL_OPTION,

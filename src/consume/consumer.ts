@@ -7,7 +7,7 @@ import { pause } from '../internal/deferred.ts';
 import { DisconnectedError, type Delivery, type Report, type Source } from '../transport/source.ts';
 
 /**
- * A message that its taker acknowledges (`ack`), hands back (`nack`) or refuses (`reject`). On
+ * A message that you acknowledge (`ack`), give back (`nack`) or refuse (`reject`). On
  * channels, plain lists and streams without a group, these do nothing.
  */
 export interface ConsumedMessage<Body = unknown> extends Message<Body> {
@@ -58,8 +58,8 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
   /**
    * Takes the next message. Resolves with `null` if none arrives within `timeout` milliseconds
    * (default: no limit), and when the consumer is closed. Calls that wait at the same time get
-   * messages in the order of the calls. While the server is away or refuses for a while, it goes on
-   * waiting; rejects with an error that does not pass by itself, such as a missing right.
+   * messages in the order of the calls. While the server is away, it continues to wait. Rejects with an error
+   * that does not pass by itself, such as a missing right.
    */
   async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
     if (timeout !== undefined) milliseconds(timeout, 'timeout', 'next');

@@ -40,7 +40,7 @@ export interface DeadLetterBoxOptions {
   readonly owns: (origin: Target) => boolean;
 }
 
-/** The dead letters in one stream or list: to look at, to send back to where they came from, to remove. */
+/** Lists, sends back and removes the dead letters in one stream or list. */
 export class DeadLetterBox {
   readonly #options: DeadLetterBoxOptions;
   readonly #at: Target;
@@ -51,14 +51,14 @@ export class DeadLetterBox {
     this.#options = options;
   }
 
-  /** How many entries there are (XLEN, LLEN), those that are no dead letters included. */
+  /** The number of entries (XLEN, LLEN), including those that are not dead letters. */
   async count(): Promise<number> {
     return (await this.#options.transport()).count(this.#at);
   }
 
   /**
-   * The oldest letters that `which` describes, `count` at most (XRANGE, LRANGE). Without `error`, also
-   * entries that are no dead letters of redstart. Throws `SetupError` for what is no choice.
+   * The oldest letters that `which` describes, at most `count` (XRANGE, LRANGE). Without `error`, also
+   * entries that are not dead letters of redstart. Throws `SetupError` for a wrong choice.
    */
   async list(which: DeadLetterPage = {}): Promise<DeadLetter[]> {
     checkChoice(which, ['error', 'ids', 'count', 'after'], 'list');
@@ -77,13 +77,13 @@ export class DeadLetterBox {
   }
 
   /**
-   * Sends the letters that `which` describes, all that are there now without it, back to where they
-   * came from, as they came, and removes them (XADD or RPUSH, then XDEL or LREM). Of a stream's
-   * readers only the group that gave a letter up handles it again (header `redstart-for`); other
-   * programs, and entries that were no frames, reach all groups. Each is sent before it is removed: an
-   * interruption leaves one twice and loses none. Resolves with how many were sent; leaves entries
-   * that are no dead letters of redstart, and those from outside the broker's prefix. Rejects with
-   * what Redis refused, the rest still there.
+   * Sends the letters that `which` describes (default: all that exist now) back to where they came from, as
+   * they were, and removes them (XADD or RPUSH, then XDEL or LREM). Only the group that gave a
+   * letter up handles it again (header `redstart-for`); groups of other programs get it, too, and all groups get
+   * entries that were no frames. Each letter is sent before it is removed: an interruption may leave one twice,
+   * and loses none. Resolves with how many were sent. Entries that are not dead letters of redstart stay, and
+   * so do those from outside the prefix of the broker. Rejects if Redis refuses; the rest is then
+   * still there.
    */
   async redrive(which: DeadLetterChoice = {}): Promise<number> {
     checkChoice(which, ['error', 'ids'], 'redrive');
@@ -97,7 +97,7 @@ export class DeadLetterBox {
     });
   }
 
-  /** Deletes the letters that `which` describes, all that are there now without it (XDEL, LREM). Resolves with how many there were. */
+  /** Deletes the letters that `which` describes, default: all that exist now (XDEL, LREM). Resolves with how many. */
   async remove(which: DeadLetterChoice = {}): Promise<number> {
     checkChoice(which, ['error', 'ids'], 'remove');
     const transport = await this.#options.transport();

@@ -36,13 +36,13 @@ const OF_A_DEATH = new Set<string>([
 
 /** One message that was rejected or given up. */
 export interface DeadLetter {
-  /** The dead letter's own id where it is in a stream; its place, from 0, in a list. */
+  /** In a stream, the id of the dead letter; in a list, its place, from 0. */
   readonly id: string;
-  /** Decoded by content type; the bytes as they are where that fails. */
+  /** Decoded by content type; the bytes if that fails. */
   readonly body: unknown;
   /** The message's own headers. */
   readonly headers: names.Headers;
-  /** Name and message of the error, as in `TypeError: x is not a function`; undefined for an entry that is no dead letter of redstart. */
+  /** Name and message of the error, as in `TypeError: x is not a function`; undefined for an entry that is not a dead letter of redstart. */
   readonly error: string | undefined;
   readonly errorCode: string | undefined;
   /** How often it was delivered before it was given up. */

@@ -101,7 +101,7 @@ export class ReceivedMessage<Body = unknown> {
     return this.header(KEY_KEY);
   }
 
-  /** The address that the sender wants the answer at. */
+  /** The address for the answer. */
   get replyTo(): string | undefined {
     return this.header(REPLY_TO_KEY) || undefined;
   }
