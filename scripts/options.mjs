@@ -24,7 +24,7 @@ const SECTIONS = [
   },
   {
     title: 'Every subscriber',
-    text: '`@subscriber(address)`, `@subscriber(address, options)` and `broker.subscriber(address, options, handler)`. The options stand in the address or beside it.',
+    text: '`@subscriber(address)`, `@subscriber(address, options)` and `broker.subscriber(address, options, handler)`. You may put options into the address, or give them separately.',
     types: ['HandlingOptions', 'HandlerOptions', 'SubscriberOptions'],
   },
   {
@@ -282,10 +282,10 @@ function sectionOf({ title, text, types, nested = {}, also }, found) {
 const INTRODUCTION = `# Options
 
 Every option, its type, its default and its effect. Times are milliseconds, sizes are bytes. An unknown
-option and a wrong value are a \`SetupError\` that says what was expected. An option that says "needs" is refused without the other.
+option or a wrong value is a \`SetupError\` that says what was expected.
 
-\`node scripts/options.mjs\` makes this page of the comments in the source, and \`npm run check\` fails where it is
-not current.`;
+\`node scripts/options.mjs\` makes this page from the comments in the source. \`npm run check\` fails if it is not
+current.`;
 
 /** The text of the page. */
 async function page() {

@@ -40,7 +40,7 @@ export const DEFINITIONS = {
   },
   errors: {
     ...{ name: 'redstart_errors_total', type: 'counter', labels: [...HANDLER, 'error'] },
-    help: 'Failed messages by error: its code, else its class; other after 100 different ones.',
+    help: 'Failed messages by error: its code, otherwise its class; other after 100 different ones.',
   },
   settled: {
     ...{ name: 'redstart_settled_total', type: 'counter', labels: [...HANDLER, 'how'] },
@@ -52,7 +52,7 @@ export const DEFINITIONS = {
   },
   retried: {
     ...{ name: 'redstart_retried_total', type: 'counter', labels: HANDLER },
-    help: 'Deliveries after which the message is to be delivered again.',
+    help: 'Deliveries after which the message is delivered again.',
   },
   buried: {
     ...{ name: 'redstart_buried_total', type: 'counter', labels: HANDLER },
@@ -102,7 +102,7 @@ export const DEFINITIONS = {
   },
   up: {
     ...{ name: 'redstart_connection_up', type: 'gauge', labels: [], across: 'min' },
-    help: '1 where Redis answered for this page, else 0.',
+    help: '1 if Redis answered for this page, otherwise 0.',
   },
   lost: {
     ...{ name: 'redstart_connection_lost_total', type: 'counter', labels: [] },
@@ -110,19 +110,19 @@ export const DEFINITIONS = {
   },
   reconnected: {
     ...{ name: 'redstart_reconnected_total', type: 'counter', labels: [] },
-    help: 'Times that it was there again.',
+    help: 'Times that the connection was there again.',
   },
   live: {
     ...{ name: 'redstart_live', type: 'gauge', labels: [], across: 'min' },
-    help: '0 where a subscriber has failed for good, else 1.',
+    help: '0 if a subscriber has failed, otherwise 1.',
   },
   ready: {
     ...{ name: 'redstart_ready', type: 'gauge', labels: [], across: 'min' },
-    help: '1 where the broker takes work, else 0.',
+    help: '1 if the broker takes work, otherwise 0.',
   },
   trouble: {
     ...{ name: 'redstart_trouble_total', type: 'counter', labels: ['where', 'problem', 'level'] },
-    help: 'What went wrong or is over without a caller to tell, as in the log; # stands for numbers.',
+    help: 'Problems without a caller to report to, and their end, as in the log; # stands for numbers.',
   },
   state: {
     ...{ name: 'redstart_subscriber_state', type: 'gauge', labels: [...HANDLER, 'state'] },
@@ -154,7 +154,7 @@ export const DEFINITIONS = {
   },
   lag: {
     ...{ name: 'redstart_group_lag', type: 'gauge', labels: GROUP, across: 'max' },
-    help: 'Entries not delivered to the group yet; missing where Redis does not know. The same from every process.',
+    help: 'Entries not delivered to the group yet; missing if Redis does not know. The same from every process.',
   },
   pending: {
     ...{ name: 'redstart_group_pending', type: 'gauge', labels: GROUP, across: 'max' },
@@ -166,7 +166,7 @@ export const DEFINITIONS = {
   },
   oldest: {
     ...{ name: 'redstart_group_oldest_seconds', type: 'gauge', labels: GROUP, across: 'max' },
-    help: 'Age of the oldest entry that is not acknowledged or not delivered; 0 where there is none. The same from every process.',
+    help: 'Age of the oldest entry that is not acknowledged or not delivered; 0 if there is none. The same from every process.',
   },
   deadLetters: {
     ...{ name: 'redstart_dead_letters', type: 'gauge', labels: ADDRESS, across: 'max' },
