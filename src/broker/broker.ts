@@ -387,7 +387,7 @@ export class RedisBroker extends SendingBroker {
   #logTrouble(results: readonly PromiseSettledResult<unknown>[]): void {
     for (const result of results) {
       if (result.status === 'rejected')
-        this.#logger.error({ err: result.reason as unknown }, 'stopping met trouble');
+        this.#logger.error({ err: result.reason as unknown }, 'an error occurred while stopping');
     }
   }
 

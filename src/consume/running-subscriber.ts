@@ -391,7 +391,7 @@ export class RunningSubscriber implements ContextHost {
     }
     const ended = await subscription.close(isDone ? 0 : LAST_CHANCE);
     if (!ended && !isDone)
-      this.logger.error(`${name}: handlers ignored their signal and were left behind`);
+      this.logger.error(`${name}: handlers ignored their signal and still run`);
     await settledWithin(this.#completion.finished(), LAST_CHANCE);
   }
 }

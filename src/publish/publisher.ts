@@ -189,7 +189,7 @@ export class Publisher<S extends Schema, To> {
     const { contract, options: own } = this.spec;
     if (own.codec !== undefined || own.format !== undefined)
       throw new SetupError(
-        "pipeline: a publisher with a 'codec' or a 'format' of its own writes other messages than the pipeline: send by itself",
+        "pipeline: a publisher with a 'codec' or a 'format' of its own writes its messages in another form than the pipeline: send them separately",
       );
     const all = this.#withDefaults(options);
     const { prefix } = this;

@@ -17,7 +17,7 @@ export function templateParts(channel: string, where: string): string[] {
   const [odd] = /\{[^{}]*\}/.exec(parts.filter((_, i) => i % 2 === 0).join('\0')) ?? [];
   if (odd === undefined) return parts;
   throw new SetupError(
-    `${where}: '${odd}' in channel '${channel}' is no parameter: its name must be letters, digits and _; set { pattern: false } if the braces are part of the name`,
+    `${where}: '${odd}' in channel '${channel}' is not a parameter: its name must be letters, digits and _; set { pattern: false } if the braces are part of the name`,
   );
 }
 

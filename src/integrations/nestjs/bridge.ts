@@ -59,7 +59,7 @@ export const nestFormat: MessageFormat = {
     const id = headers[CALL];
     if (headers[REPLY_TO] !== undefined)
       throw new EncodeError(
-        'nestFormat: a service of Nest does not answer to where redstart listens: call it by nestClient(broker)',
+        'nestFormat: a Nest service does not answer at the reply channel of redstart: call it with nestClient(broker)',
       );
     if (id === undefined) return packet({ data: value ?? null });
     const isError = headers[STATUS] === 'error' || headers[STATUS] === 'declined';

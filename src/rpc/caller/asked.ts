@@ -46,6 +46,6 @@ export function notKnown(
 ): RedstartError {
   if (state === 'full') return new OverloadedError(MAX_ASKERS);
   return new UnknownIdError(
-    `no call '${extras?.id}' to ${describe(to)} runs or has a kept answer: it was never made, it failed, or its answer was kept long enough; make the call`,
+    `no call '${extras?.id}' to ${describe(to)} runs or has a kept answer: it was never made, it failed, or its answer is no longer kept: make the call`,
   );
 }

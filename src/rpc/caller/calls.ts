@@ -246,7 +246,7 @@ export class Calls implements CallOwner {
     listening
       .then((listener) => listener.close())
       .catch((error: unknown) => {
-        if (!this.#table.isClosed) this.#report('a reply channel could not be left', error);
+        if (!this.#table.isClosed) this.#report('a reply channel could not be unsubscribed', error);
       });
   }
 

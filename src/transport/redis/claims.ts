@@ -218,7 +218,10 @@ export class Claims {
     } catch (error) {
       // The transport has been closed.
       if ((client.status as string) === 'end') return;
-      report('entries in hand could not be renewed, other consumers may take them over', error);
+      report(
+        'entries of running handlers could not be renewed, other consumers may take them over',
+        error,
+      );
     }
   }
 }

@@ -297,7 +297,7 @@ export class GroupEntries {
       this.#connections,
       () => NOTE_PAUSE.run(this.#client, [this.#key, pausesKey], args),
       (error) =>
-        this.#report(`the pause of entry ${id} is not noted yet, it is tried again`, error),
+        this.#report(`the pause of entry ${id} is not saved yet, it is tried again`, error),
       () => this.#states.get(id as string) !== 'paused',
     );
   }

@@ -148,7 +148,10 @@ export class ListConsumers {
         // The transport has been closed.
         if (this.#isFailing || this.#isClosed || (this.#client.status as string) === 'end') return;
         this.#isFailing = true;
-        this.#report('no sign of life can be given, others will take over what is held', error);
+        this.#report(
+          'no sign of life could be given, other consumers will take over the items of this one',
+          error,
+        );
       },
     );
   }

@@ -220,7 +220,7 @@ export class ListItems {
       await this.putBack([], [waiting]);
       await this.#options.onLeft();
     } catch (error) {
-      this.#report('an item could not be given back, others do it later', error);
+      this.#report('an item could not be given back, another consumer does it later', error);
     }
   }
 
@@ -242,7 +242,7 @@ export class ListItems {
     await insist(
       this.#connections,
       () => NOTE_PAUSE.run(this.#connections.client, keys, args),
-      (error) => this.#report('the pause of an item is not noted yet, it is tried again', error),
+      (error) => this.#report('the pause of an item is not saved yet, it is tried again', error),
       () => this.#held.tokenOf(waiting) !== token,
     );
   }

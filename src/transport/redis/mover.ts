@@ -85,7 +85,11 @@ export class Mover {
       this.#lookIn(0);
     } catch (error) {
       if (!this.#isClosed)
-        this.#report('new delayed messages are not heard of, they are looked for', error, 'info');
+        this.#report(
+          'new delayed messages are not announced here, redstart looks for them every few seconds',
+          error,
+          'info',
+        );
     }
     this.#isSubscribing = false;
   }
