@@ -29,6 +29,7 @@ import type { MessageFormat } from '../message/format.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import type { Schema } from '../message/schema.ts';
+import { SHARINGS } from '../transport/sharing.ts';
 import { schema } from './from-type.ts';
 import {
   codec,
@@ -51,6 +52,7 @@ import {
   millisecondsOrNull,
   needs,
   nonEmptyText,
+  oneOf,
   options,
   text,
   type Check,
@@ -160,6 +162,15 @@ export interface BrokerOptions extends RouterOptions {
   trimPast?: number;
   /** How long answers of calls with an `id` are kept. Default `{ keep: 600_000 }`. */
   answers?: AnswersOptions;
+  /**
+   * How many connections the broker opens to read lists and streams. `'dedicated'`: one for each list and each
+   * stream. `'shared'`: all lists and streams of one server (of one hash slot, on a cluster) are read on a few
+   * connections: one for commands that do not block, one for plain lists (BLMPOP), one for streams without a
+   * group (XREAD), one for all streams with the same group name and consumer name (XREADGROUP), and one on which
+   * the server reports changes of reliable lists (CLIENT TRACKING). On `memory://` the option has no effect.
+   * Default `'dedicated'`.
+   */
+  connections?: 'shared' | 'dedicated';
   /** Settings of calls. Default: see each. */
   rpc?: RpcDefaults;
   /** Objects that see every event of the life of a message: metrics, traces. `broker.observe` adds more. Default: none. */
@@ -182,6 +193,7 @@ export const BROKER = {
   idWindow: window,
   trimPast: window,
   answers: options(ANSWERS),
+  connections: oneOf(SHARINGS),
   rpc: options(RPC),
   observers,
   control,

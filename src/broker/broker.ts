@@ -89,6 +89,7 @@ export class RedisBroker extends SendingBroker {
       prefix = '',
       observers = [],
       control = false,
+      connections,
     } = options;
     const { timeout = 30_000 } = rpc;
     const { [timingsOption]: timings } = options as BrokerOptions & TimingsOption;
@@ -113,7 +114,7 @@ export class RedisBroker extends SendingBroker {
         const report = this.reportFor('subscriptions');
         const timed = { prefix, onRefused: (count: number) => void (this.#refused += count) };
         const made = this.#elsewhere?.({ report, ...timed });
-        return made ?? openTransport(connection, report, timings, timed);
+        return made ?? openTransport(connection, report, timings, { ...timed, connections });
       },
       session: (transport) => {
         transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));

@@ -1,5 +1,6 @@
 import { SetupError } from '../errors.ts';
 import { MemoryTransport } from './memory/memory-transport.ts';
+import type { SharingOptions } from './sharing.ts';
 import type { Report } from './source.ts';
 import type { TimedOptions } from './timed.ts';
 import type { Transport } from './transport.ts';
@@ -13,11 +14,11 @@ export function openTransport(
   connection: RedisConnection,
   report: Report,
   timings: Timings = TIMINGS,
-  timed: TimedOptions = {},
+  options: TimedOptions & SharingOptions = {},
 ): Transport {
   if (typeof connection === 'string') {
     if (connection.startsWith('memory://')) {
-      return new MemoryTransport(connection, { timings, report, ...timed });
+      return new MemoryTransport(connection, { timings, report, ...options });
     }
     if (!/^rediss?:\/\//i.test(connection)) throw unknownScheme(connection);
   } else if (typeof connection !== 'object' || connection === null) {
@@ -25,5 +26,5 @@ export function openTransport(
       `RedisBroker: expected a URL, ioredis options, { cluster: nodes } or an ioredis client, got ${typeof connection}`,
     );
   }
-  return new RedisTransport(connection, report, timings, timed);
+  return new RedisTransport(connection, report, timings, options);
 }

@@ -9,12 +9,13 @@ import { consumerRows } from '../../src/transport/redis/replies.ts';
 import { redisTrimming } from '../../src/transport/redis/trim.ts';
 import { RedisTransport } from '../../src/transport/redis/redis-transport.ts';
 import { eventually } from '../support/eventually.ts';
+import { isLong } from '../support/long.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 import { timesDividedBy } from '../support/timings.ts';
 import { benchOf, frame, stream, take, type Backend } from './harness.ts';
-import { transportContract } from './transport.contract.ts';
+import { readingContract, transportContract } from './transport.contract.ts';
 
-function start(): Backend & { readonly client: Redis } {
+function start(connections?: 'shared'): Backend & { readonly client: Redis } {
   const client = new Redis(redisUrl());
   const names: string[] = [];
   return {
@@ -26,6 +27,7 @@ function start(): Backend & { readonly client: Redis } {
           throw new Error(problem, { cause: error });
         },
         timings,
+        { connections },
       ),
     name() {
       const name = unique();
@@ -52,7 +54,10 @@ function start(): Backend & { readonly client: Redis } {
   };
 }
 
-transportContract('Redis', start);
+transportContract('Redis', () => start());
+(isLong ? transportContract : readingContract)('Redis, with shared connections', () =>
+  start('shared'),
+);
 
 it('a consumer that was given no name is removed when it closes owning nothing, and stays otherwise', async () => {
   const backend = start();
@@ -132,7 +137,7 @@ it('a listener that was closed is not told of reconnects any more', async () => 
 });
 
 it('a group that is called like a field of XINFO is told apart from it', async () => {
-  const { name: newName, connect, open } = benchOf(start);
+  const { name: newName, connect, open } = benchOf(() => start());
   const name = newName();
   const transport = await connect();
   await transport.sendBatch({ kind: 'stream', name }, [frame('a'), frame('b')]);
@@ -185,7 +190,7 @@ const canTrace = existsSync(
 );
 
 it.runIf(canTrace)('what is sent can be traced, as all that ioredis sends', async () => {
-  const { name: newName, connect } = benchOf(start);
+  const { name: newName, connect } = benchOf(() => start());
   const name = newName();
   const sender = await connect();
   const seen: unknown[] = [];

@@ -50,3 +50,22 @@ export function transportContract(title: string, start: () => Backend): void {
     });
   });
 }
+
+/** The part of it that shows in little time whether lists and streams are read as they should. */
+export function readingContract(title: string, start: () => Backend): void {
+  const bench = () => benchOf(start);
+  describe(`reading over ${title}`, () => {
+    describe('lists', () => {
+      listContract(bench);
+    });
+    describe('streams without a group', () => {
+      streamContract(bench);
+    });
+    describe('streams with a group', () => {
+      groupContract(bench);
+    });
+    describe('pending entries of a group', () => {
+      pendingContract(bench);
+    });
+  });
+}

@@ -1,15 +1,17 @@
 import type { Redis } from 'ioredis';
-import { ConnectionError, messageOf } from '../../errors.ts';
+import { ConnectionError } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { DisconnectedError } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { commandClassOf, type CommandClass } from './commands.ts';
 import type { Connections } from './connections.ts';
-import { adviceOn, withoutPassword } from './advice.ts';
+import { makeUpName } from './group-admin.ts';
+import { Readiness } from './readiness.ts';
+import type { Reader } from './reader.ts';
 
 /** A connection for one blocking command at a time. */
-export class BlockingReader {
+export class BlockingReader implements Reader {
   readonly #client: Redis;
   readonly #commands: CommandClass;
   readonly #connections: Connections;
@@ -20,9 +22,9 @@ export class BlockingReader {
   #abort: ((reason: Error) => void) | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** The error of the last attempt to connect. */
-  #problem: unknown;
-  /** Called after every reconnect, before the next read. */
+  readonly #readiness: Readiness;
+  readonly #isStopped = (): boolean => this.#stopped;
+  readonly consumer = makeUpName();
   onReconnect: (() => void) | undefined;
 
   /** `key` is what will be read: on a cluster, the connection goes to its node. */
@@ -47,17 +49,13 @@ export class BlockingReader {
     this.#connections = connections;
     this.#timings = connections.timings;
     this.#id = id;
+    this.#readiness = new Readiness(client, connections);
     client.on('close', () => {
       this.#id = undefined;
       // ioredis never settles the promise of a command that it does not send again.
       this.#abort?.(new DisconnectedError('the connection was lost'));
     });
-    client.on('error', (error) => {
-      this.#problem = withoutPassword(error);
-      if (adviceOn(error) !== undefined) this.#wakeReady?.();
-    });
     client.on('ready', () => {
-      this.#problem = undefined;
       this.onReconnect?.();
       client.client('ID').then(
         (newId) => (this.#id = newId),
@@ -66,11 +64,15 @@ export class BlockingReader {
     });
   }
 
-  /** Sends a command that blocks for at most `timings.block` and resolves with its reply, strings as buffers. */
-  async run(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
+  /** With `isOver`: where that says so when the command could be sent, it is not, and this resolves with `null`. */
+  async run(
+    name: string,
+    args: (string | number | Buffer)[],
+    isOver?: () => boolean,
+  ): Promise<unknown> {
     for (;;) {
-      await this.#ready();
-      if (this.#stopped) return null;
+      await this.#readiness.wait(isOver ?? this.#isStopped);
+      if (this.#stopped || isOver?.() === true) return null;
       try {
         return await this.#send(name, args);
       } catch (error) {
@@ -113,14 +115,12 @@ export class BlockingReader {
     this.#watchdog = setTimeout(() => this.#suspect(bytesRead), isMoving ? blockGrace : suspicion);
   }
 
-  /** Ends a blocked read; what it has fetched already still arrives. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#wakeReady?.();
+    this.#readiness.wake();
     await this.interrupt();
   }
 
-  /** Ends the read that blocks now, if any: it resolves with what it has fetched, or as an empty one does. */
   async interrupt(): Promise<void> {
     const read = this.#abort;
     if (read === undefined) return;
@@ -138,34 +138,15 @@ export class BlockingReader {
     }
   }
 
-  close(): void {
-    this.#stopped = true;
-    this.#wakeReady?.();
-    this.#connections.release(this.#client);
+  /** Has a command that waits for the connection ask again whether it is over. */
+  wake(): void {
+    this.#readiness.wake();
   }
 
-  #wakeReady: (() => void) | undefined;
-
-  async #ready(): Promise<void> {
-    if (this.#client.status === 'ready' || this.#stopped) return;
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        this.#client.off('ready', wake);
-        this.#wakeReady = undefined;
-        resolve();
-      };
-      const timer = setTimeout(wake, this.#timings.readerReconnect);
-      this.#client.once('ready', wake);
-      this.#wakeReady = wake;
-    });
-    if ((this.#client.status as string) === 'ready' || this.#stopped) return;
-    const problem = this.#problem;
-    if (adviceOn(problem) !== undefined) throw problem;
-    const why = problem === undefined ? '' : `: ${messageOf(problem)}`;
-    throw new DisconnectedError(`not connected to ${this.#connections.address}${why}`, {
-      cause: problem,
-    });
+  close(): void {
+    this.#stopped = true;
+    this.#readiness.wake();
+    this.#connections.release(this.#client);
   }
 }
 

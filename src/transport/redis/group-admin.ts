@@ -66,7 +66,7 @@ export async function removeGone(
   const rows = consumerRows(await client.xinfo('CONSUMERS', key, group));
   for (const { name, pending, idle: silence } of rows) {
     if (name === self || pending > 0 || silence < idle || !MADE_UP.test(name)) continue;
-    await REMOVE.run(client, [key], [group, name]);
+    await removeUnused(client, key, group, name);
   }
   return rows;
 }
@@ -87,6 +87,16 @@ export async function seekGroup(
   id: string,
 ): Promise<boolean> {
   return (await ofStream(client.xgroup('SETID', stream, group, id), undefined)) !== undefined;
+}
+
+/** Removes a consumer that has nothing pending. Returns whether it is gone. */
+export async function removeUnused(
+  client: Redis,
+  key: string,
+  group: string,
+  consumer: string,
+): Promise<boolean> {
+  return Number(await REMOVE.run(client, [key], [group, consumer])) >= 0;
 }
 
 /** XGROUP DESTROY, and DEL of the due times of entries that are parked or pause; what is noted of its silence goes, too. */

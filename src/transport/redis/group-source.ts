@@ -15,17 +15,16 @@ import {
 } from '../source.ts';
 import type { Lanes } from '../lanes.ts';
 import type { Timings } from '../timings.ts';
-import { BlockingReader } from './blocking-reader.ts';
 import { Claims, readNothing } from './claims.ts';
 import type { Connections } from './connections.ts';
 import { ConsumerName } from './consumer-name.ts';
 import { GroupEntries } from './group-entries.ts';
-import { createGroup, makeUpName, parkedKey, pausesKey, recreateGroup } from './group-admin.ts';
-import { REMOVE } from './group-scripts.ts';
+import { createGroup, parkedKey, pausesKey, recreateGroup, removeUnused } from './group-admin.ts';
 import { besideKey } from './list-keys.ts';
 import type { RateGate } from '../rate.ts';
 import { Parked } from './parked.ts';
 import { rateGate } from './permits.ts';
+import type { Reader, Readers } from './readers.ts';
 import { delivery, entriesRead, groupRows, pendingRows, type Entry } from './replies.ts';
 
 /** Listens to a channel, for notices of other consumers. */
@@ -45,7 +44,7 @@ export class GroupSource implements Source {
   readonly #name: ConsumerName | undefined;
   readonly #madeUp: string;
   readonly #report: Report;
-  readonly #reader: BlockingReader;
+  readonly #reader: Reader;
   readonly #entries: GroupEntries;
   /** Undefined where nothing is ever pending. */
   readonly #claims: Claims | undefined;
@@ -62,15 +61,15 @@ export class GroupSource implements Source {
   readonly #stopped = deferred<void>();
 
   static async open(
-    connections: Connections,
+    readers: Readers,
     options: StreamSourceOptions,
     report: Report,
     listen: Listen,
     lanes?: Lanes,
   ): Promise<GroupSource> {
-    await createGroup(connections.client, options, options.lastId ?? '0');
-    const reader = await BlockingReader.open(connections, options.name);
-    const source = new GroupSource(connections, options, report, reader, lanes);
+    await createGroup(readers.connections.client, options, options.lastId ?? '0');
+    const reader = await readers.open(options.name);
+    const source = new GroupSource(readers.connections, options, report, reader, lanes);
     source.#hearNotices(listen);
     await source.#begin();
     return source;
@@ -80,7 +79,7 @@ export class GroupSource implements Source {
     connections: Connections,
     options: StreamSourceOptions,
     report: Report,
-    reader: BlockingReader,
+    reader: Reader,
     lanes: Lanes | undefined,
   ) {
     this.#client = connections.client;
@@ -89,7 +88,7 @@ export class GroupSource implements Source {
     this.#key = options.name;
     this.#group = options.group as string;
     this.#base = `${besideKey('group', options.name)}:${this.#group}`;
-    this.#madeUp = options.consumer ?? makeUpName();
+    this.#madeUp = options.consumer ?? reader.consumer;
     this.#report = report;
     this.#reader = reader;
     this.#lanes = lanes;
@@ -386,6 +385,7 @@ export class GroupSource implements Source {
     }
     await this.#name?.release();
     if (this.#consumer === this.#options.consumer) return;
-    await REMOVE.run(this.#client, [this.#key], [this.#group, this.#consumer]);
+    if (await removeUnused(this.#client, this.#key, this.#group, this.#consumer))
+      this.#reader.freeConsumer?.();
   }
 }

@@ -6,7 +6,7 @@ import type { RateGate } from '../rate.ts';
 import type { Delivery, IsFull, ListSourceOptions, Source } from '../source.ts';
 import { itemPopped, items, itemsPopped } from './replies.ts';
 import type { Connections } from './connections.ts';
-import { BlockingReader } from './blocking-reader.ts';
+import type { Reader, Readers } from './readers.ts';
 import { rateGate, untilItem } from './permits.ts';
 import { Script, isOutOfMemory } from './script.ts';
 
@@ -21,7 +21,7 @@ export class ListSource implements Source {
   /** Seconds that a read may block. */
   readonly #block: number;
   readonly #connections: Connections;
-  readonly #reader: BlockingReader;
+  readonly #reader: Reader;
   readonly #gate: RateGate | undefined;
   /** With lanes or a rate alone. */
   readonly #feed: Feed | undefined;
@@ -29,24 +29,19 @@ export class ListSource implements Source {
   #stopped = false;
 
   static async open(
-    connections: Connections,
+    readers: Readers,
     { name, rate }: ListSourceOptions,
     lanes?: Lanes,
   ): Promise<ListSource> {
+    const { connections } = readers;
     const gate = rateGate(connections.client, { name, rate });
-    return new ListSource(
-      connections,
-      name,
-      await BlockingReader.open(connections, name),
-      lanes,
-      gate,
-    );
+    return new ListSource(connections, name, await readers.open(name), lanes, gate);
   }
 
   private constructor(
     connections: Connections,
     key: string,
-    reader: BlockingReader,
+    reader: Reader,
     lanes: Lanes | undefined,
     gate: RateGate | undefined,
   ) {

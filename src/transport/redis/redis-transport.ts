@@ -5,6 +5,7 @@ import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
 import type { TimedOptions } from '../timed.ts';
+import type { SharingOptions } from '../sharing.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
 import type { Lanes } from '../lanes.ts';
 import { PushSource } from '../push-source.ts';
@@ -24,16 +25,15 @@ import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { Departures } from './departures.ts';
 import { ListPushes } from './list-pushes.ts';
-import { ListSource } from './list-source.ts';
 import { orLost, subscribed } from './lost.ts';
 import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
-import { GroupSource, type Listen } from './group-source.ts';
+import type { Listen } from './group-source.ts';
+import { openSource } from './open-source.ts';
 import { RedisMarks } from './marks.ts';
-import { ReliableListSource } from './reliable-list-source.ts';
+import { Readers } from './readers.ts';
 import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { SendOnce, sentOnce } from './send-once.ts';
-import { StreamSource } from './stream-source.ts';
 import { adviceOn } from './advice.ts';
 import { RedisTimed } from './timed.ts';
 
@@ -47,6 +47,7 @@ export class RedisTransport implements Transport {
   readonly marks: RedisMarks;
   readonly #connections: Connections;
   readonly #client: Redis;
+  readonly #readers: Readers;
   readonly #report: Report;
   readonly #commands: CommandClass;
   readonly #sendCommands: SendCommands;
@@ -76,9 +77,10 @@ export class RedisTransport implements Transport {
     connection: RedisConnection,
     report: Report,
     timings: Timings = TIMINGS,
-    timed: TimedOptions = {},
+    options: TimedOptions & SharingOptions = {},
   ) {
     this.#connections = new Connections(connection, timings);
+    this.#readers = new Readers(this.#connections, options);
     this.#client = this.#connections.client;
     this.#departures = new Departures(this.#client);
     this.#commands = commandClassOf(this.#client);
@@ -90,7 +92,7 @@ export class RedisTransport implements Transport {
     this.#pubsub.onRestored(this.#channelsRestored);
     this.countsReceivers = !this.#connections.isCluster;
     const { listening } = this.#connections;
-    this.timed = new RedisTimed(this.#connections, report, this.listen.bind(this), timed);
+    this.timed = new RedisTimed(this.#connections, report, this.listen.bind(this), options);
     listening.on('close', () => {
       if (this.#downSince !== undefined) return;
       this.#downSince = monotonicTime();
@@ -215,15 +217,9 @@ export class RedisTransport implements Transport {
   }
 
   async #open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {
-    if (options.kind === 'list') {
-      if (options.reliable)
-        return ReliableListSource.open(this.#connections, options, report, lanes);
-      return ListSource.open(this.#connections, options, lanes);
-    }
-    if (options.kind === 'stream') {
-      if (options.group === undefined) return StreamSource.open(this.#connections, options, lanes);
+    if (options.kind !== 'channel') {
       const listen: Listen = (channel, heard) => this.listen(channel, heard, heard);
-      return GroupSource.open(this.#connections, options, report, listen, lanes);
+      return openSource(this.#readers, options, report, listen, lanes);
     }
     const { name, isPattern, sharded = false } = options;
     const manner = sharded ? 'ssubscribe' : isPattern ? 'psubscribe' : 'subscribe';
@@ -348,6 +344,7 @@ export class RedisTransport implements Transport {
     for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
       pubsub.close();
     this.marks.close();
+    this.#readers.close();
     this.#connections.close();
   }
 

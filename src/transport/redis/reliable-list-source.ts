@@ -9,13 +9,13 @@ import type { RateGate } from '../rate.ts';
 import type { Delivery, IsFull, ListSourceOptions, Report, Source } from '../source.ts';
 import type { Lanes } from '../lanes.ts';
 import type { Timings } from '../timings.ts';
-import { BlockingReader } from './blocking-reader.ts';
 import type { Connections } from './connections.ts';
 import { ListConsumers } from './list-consumers.ts';
 import { ListKeys } from './list-keys.ts';
 import { ListItems, placeIn } from './list-items.ts';
 import { TAKE } from './list-scripts.ts';
 import { rateGate, untilItem } from './permits.ts';
+import type { Reader, Readers } from './readers.ts';
 import { fieldsAndBuffers, itemMoved, itemsTaken } from './replies.ts';
 import { isOutOfMemory } from './script.ts';
 
@@ -30,7 +30,7 @@ export class ReliableListSource implements Source {
   readonly #timings: Timings;
   readonly #keys: ListKeys;
   readonly #heldKey: string;
-  readonly #reader: BlockingReader;
+  readonly #reader: Reader;
   readonly #consumers: ListConsumers;
   readonly #report: Report;
 
@@ -55,11 +55,12 @@ export class ReliableListSource implements Source {
   #othersJudged: Promise<void> | undefined;
 
   static async open(
-    connections: Connections,
+    readers: Readers,
     options: ListSourceOptions,
     report: Report,
     lanes?: Lanes,
   ): Promise<ReliableListSource> {
+    const { connections } = readers;
     const { name: list } = options;
     const keys = new ListKeys(list);
     const { client, timings } = connections;
@@ -80,7 +81,7 @@ export class ReliableListSource implements Source {
     let source: ReliableListSource | undefined;
     const isIdle = (): boolean => source === undefined || source.held === 0;
     const consumers = new ListConsumers(client, keys, consumer, report, timings, isIdle);
-    const reader = await BlockingReader.open(connections, list);
+    const reader = await readers.open(list);
     try {
       await consumers.join();
     } catch (error) {
@@ -94,7 +95,7 @@ export class ReliableListSource implements Source {
   private constructor(
     connections: Connections,
     keys: ListKeys,
-    reader: BlockingReader,
+    reader: Reader,
     consumers: ListConsumers,
     report: Report,
     lanes: Lanes | undefined,

@@ -10,14 +10,13 @@ import {
   type Source,
   type StreamSourceOptions,
 } from '../source.ts';
-import type { Connections } from './connections.ts';
 import { delivery, entriesRead, lastGeneratedId } from './replies.ts';
-import { BlockingReader } from './blocking-reader.ts';
+import type { Reader, Readers } from './readers.ts';
 
 /** A stream read from an id on with XREAD: every reader gets every entry. */
 export class StreamSource implements Source {
   readonly #key: string;
-  readonly #reader: BlockingReader;
+  readonly #reader: Reader;
   /** Milliseconds that a read may block. */
   readonly #block: number;
   /** With lanes alone: entries wait here for their lane. */
@@ -26,22 +25,23 @@ export class StreamSource implements Source {
   #stopped = false;
 
   static async open(
-    connections: Connections,
+    readers: Readers,
     options: StreamSourceOptions,
     lanes?: Lanes,
   ): Promise<StreamSource> {
+    const { connections } = readers;
     const { name, lastId = '$' } = options;
     // `$` becomes a concrete id once: sent with each read, it would skip entries added between two reads.
     const newest =
       lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
     const start = lastId === '$' ? newest : lastId;
-    const reader = await BlockingReader.open(connections, name);
+    const reader = await readers.open(name);
     return new StreamSource(name, reader, start, connections.timings.block, lanes);
   }
 
   private constructor(
     key: string,
-    reader: BlockingReader,
+    reader: Reader,
     start: string,
     block: number,
     lanes: Lanes | undefined,

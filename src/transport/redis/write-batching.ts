@@ -12,7 +12,7 @@ const FIRST = 32;
  * written: 0.74–0.80 → 1.06–1.18 of a floor that writes once a tick, at 64 in flight.
  */
 export function batchWrites(client: Redis): void {
-  client.on('connect', () => {
+  const batch = (): void => {
     const { stream } = client;
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
     let written = 0;
@@ -32,5 +32,7 @@ export function batchWrites(client: Redis): void {
       return write(...args);
     };
     stream.write = corkThenWrite;
-  });
+  };
+  if (client.status === 'ready') batch();
+  client.on('connect', batch);
 }
