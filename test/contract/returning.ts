@@ -28,7 +28,7 @@ interface Settled {
   readonly long: number;
   /** One of this many in the process, until it closes. */
   readonly short: number;
-  read(name: string, consumer?: string): SourceOptions;
+  read(name: string, consumer?: string, minIdle?: number): SourceOptions;
 }
 
 /** A tenth of the usual waiting times: a list's pause of more than 0.9 s is kept on the server. */

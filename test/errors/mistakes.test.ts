@@ -236,6 +236,11 @@ const setup: Row[] = [
   ['a negative rpc.timeout', () => brokerWith({ rpc: { timeout: -1 } }), 'rpc.timeout', 'got -1'],
   ['maxPending 0', () => brokerWith({ rpc: { maxPending: 0 } }), 'rpc.maxPending', 'got 0'],
   [
+    'a word that connections does not know',
+    () => brokerWith({ connections: 'many' }),
+    "'connections' must be 'shared' or 'dedicated'",
+  ],
+  [
     'a negative gracefulTimeout',
     () => brokerWith({ gracefulTimeout: -5 }),
     "'gracefulTimeout'",
