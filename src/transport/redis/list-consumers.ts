@@ -3,6 +3,7 @@ import { pause } from '../../internal/deferred.ts';
 import type { Report } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import type { ListKeys } from './list-keys.ts';
+import { Listening } from './listening.ts';
 import { LEAVE, TAKE_OVER, TIDY } from './list-scripts.ts';
 import { fieldsAndValues } from './replies.ts';
 import { evenWithoutMemory } from './script.ts';
@@ -30,6 +31,8 @@ const MANY = 100;
 export class ListConsumers {
   readonly consumer: string;
   readonly #client: Redis;
+  /** Lists have one each on the same client, which may be many. */
+  readonly #listening: Listening;
   readonly #keys: ListKeys;
   readonly #report: Report;
   readonly #timings: Timings;
@@ -58,6 +61,7 @@ export class ListConsumers {
     holdsNothing: () => boolean,
   ) {
     this.#client = client;
+    this.#listening = new Listening(client);
     this.#keys = keys;
     this.consumer = consumer;
     this.#report = report;
@@ -68,8 +72,8 @@ export class ListConsumers {
   /** Registers this consumer, which must come before its first move; then starts its signs of life and its looks at the others. */
   async join(): Promise<void> {
     await this.beat();
-    this.#client.on('close', this.#onClose);
-    this.#client.on('ready', this.#onReady);
+    this.#listening.on('close', this.#onClose);
+    this.#listening.on('ready', this.#onReady);
     this.#beats = setInterval(() => this.#beatOn(), this.#timings.beat).unref();
     this.#lookSoon(0);
   }
@@ -120,8 +124,7 @@ export class ListConsumers {
   /** Ends the signs of life and the looks at others. */
   close(): void {
     this.#isClosed = true;
-    this.#client.off('close', this.#onClose);
-    this.#client.off('ready', this.#onReady);
+    this.#listening.stop();
     clearInterval(this.#beats);
     clearTimeout(this.#look);
   }

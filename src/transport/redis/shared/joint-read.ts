@@ -33,6 +33,7 @@ interface Member extends Deferred<unknown> {
 export class JointRead {
   readonly #connections: Connections;
   readonly #onReconnect: () => void;
+  readonly #onRest: () => void;
   /** By key, those that were served last at the end. */
   readonly #members = new Map<string, Member>();
   #reader: BlockingReader | undefined;
@@ -46,9 +47,11 @@ export class JointRead {
   #isClosed = false;
   readonly #isOver = (): boolean => this.#isStale;
 
-  constructor(connections: Connections, onReconnect: () => void) {
+  /** `onRest` is called when nobody has waited for a while, and it is closed. */
+  constructor(connections: Connections, onReconnect: () => void, onRest: () => void) {
     this.#connections = connections;
     this.#onReconnect = onReconnect;
+    this.#onRest = onRest;
   }
 
   /** Waits for the first of what `read` asks for. Resolves with the reply to it, `null` when its time is over, or {@link READ_ALONE}. */
@@ -70,11 +73,6 @@ export class JointRead {
     if (member === undefined) return;
     member.isLeaving = true;
     this.#change();
-  }
-
-  /** The connection is new: what was sent on the last one may be lost. */
-  leaveAll(): void {
-    for (const key of this.#members.keys()) this.leave(key);
   }
 
   close(): void {
@@ -158,10 +156,9 @@ export class JointRead {
     return reader;
   }
 
-  /** Nobody has waited for a while: needs no connection. */
   #rest(): void {
     if (this.#isReading) return;
-    this.#reader?.close();
-    this.#reader = undefined;
+    this.close();
+    this.#onRest();
   }
 }

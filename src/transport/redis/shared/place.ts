@@ -3,15 +3,15 @@ import type { Connections } from '../connections.ts';
 import type { BlockingRead } from './blocking-read.ts';
 import { JointRead } from './joint-read.ts';
 import { Lookout } from './lookout.ts';
-import { Seat } from './seat.ts';
+import { Seat, type Shared } from './seat.ts';
 import { SideConnection } from './side-connection.ts';
 
 /**
  * The connections that sources share which read from one server, or from one slot of a cluster: one for
  * commands that do not block, one for each kind of blocking command, and one that is told of changes.
  */
-export class Place {
-  readonly #connections: Connections;
+export class Place implements Shared {
+  readonly connections: Connections;
   /** A key that is read here: on a cluster, connections go to its node. */
   readonly #key: string;
   readonly #onEmpty: () => void;
@@ -27,13 +27,9 @@ export class Place {
   #lookout: Lookout | undefined;
 
   constructor(connections: Connections, key: string, onEmpty: () => void) {
-    this.#connections = connections;
+    this.connections = connections;
     this.#key = key;
     this.#onEmpty = onEmpty;
-  }
-
-  get connections(): Connections {
-    return this.#connections;
   }
 
   get side(): SideConnection {
@@ -56,18 +52,18 @@ export class Place {
     return seat;
   }
 
-  /** The name is kept for this seat until {@link free}: under it, entries may be pending. */
   consumer(seat: Seat): string {
     this.#named.add(seat);
     return (this.#names[seat.number] ??= makeUpName());
   }
 
-  /** What a seat waits for together with others. One command cannot name a key twice: a second seat of a key waits elsewhere. */
+  /** One command cannot name a key twice: a second seat of a key waits elsewhere. */
   joint(seat: Seat, { kind }: BlockingRead): JointRead {
     const name = `${seat.number} ${kind}`;
     let joint = this.#joints.get(name);
     if (joint === undefined) {
-      joint = new JointRead(this.#connections, this.#reconnected);
+      const rested = (): void => void this.#joints.delete(name);
+      joint = new JointRead(this.connections, this.#reconnected, rested);
       this.#joints.set(name, joint);
     }
     return joint;
@@ -75,14 +71,13 @@ export class Place {
 
   lookout(): Lookout {
     if (this.#lookout === undefined) {
-      this.#lookout = new Lookout(this.#connections, this.side);
+      this.#lookout = new Lookout(this.connections, this.side);
       // Without it, lists are looked at.
       this.#lookout.open(this.#key).catch(() => undefined);
     }
     return this.#lookout;
   }
 
-  /** Has a read that waits end as soon as it can. */
   cut(seat: Seat, read: BlockingRead): void {
     this.#side?.wake();
     if (read.together === undefined) this.#lookout?.wake(read.key);
@@ -111,7 +106,7 @@ export class Place {
   }
 
   async #open(): Promise<void> {
-    const side = await SideConnection.open(this.#connections, this.#key);
+    const side = await SideConnection.open(this.connections, this.#key);
     side.onReconnect = () => {
       this.#lookout?.sideChanged();
       this.#reconnected();

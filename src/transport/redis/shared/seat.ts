@@ -1,10 +1,27 @@
 import { monotonicTime } from '../../../internal/clock.ts';
 import { deferred, settledWithin, type Deferred } from '../../../internal/deferred.ts';
+import type { Connections } from '../connections.ts';
 import type { Reader } from '../reader.ts';
 import { blockingRead, type BlockingRead } from './blocking-read.ts';
-import { READ_ALONE } from './joint-read.ts';
-import type { Place } from './place.ts';
+import { READ_ALONE, type JointRead } from './joint-read.ts';
+import type { Lookout } from './lookout.ts';
 import { Portion } from './portion.ts';
+import type { SideConnection } from './side-connection.ts';
+
+/** What seats share. */
+export interface Shared {
+  readonly connections: Connections;
+  readonly side: SideConnection;
+  /** What a seat waits for together with others. */
+  joint(seat: Seat, read: BlockingRead): JointRead;
+  lookout(): Lookout;
+  /** Has a read that waits end as soon as it can. */
+  cut(seat: Seat, read: BlockingRead): void;
+  /** The name of the seat's consumer. It is kept for the seat until `free`: under it, entries may be pending. */
+  consumer(seat: Seat): string;
+  free(seat: Seat): void;
+  leave(seat: Seat): void;
+}
 
 /** A blocking read that is under way. */
 interface Turn {
@@ -18,14 +35,14 @@ export class Seat implements Reader {
   readonly key: string;
   /** Of the sources that read the same key here, this is number … */
   readonly number: number;
-  readonly #place: Place;
+  readonly #place: Shared;
   readonly #portion = new Portion();
   #turn: Turn | undefined;
   #isStopped = false;
   onReconnect: (() => void) | undefined;
   readonly #isOver = (): boolean => this.#isStopped;
 
-  constructor(place: Place, key: string, number: number) {
+  constructor(place: Shared, key: string, number: number) {
     this.#place = place;
     this.key = key;
     this.number = number;
