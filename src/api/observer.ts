@@ -225,6 +225,9 @@ const METHODS: Readonly<Record<keyof Events | 'handle' | 'send', true>> = {
 
 type Method = keyof typeof METHODS;
 
+/** The names of all methods that an observer may have. */
+export const OBSERVER_METHODS = Object.keys(METHODS) as readonly Method[];
+
 /** The observers of one broker. What none of them has a method for costs next to nothing. */
 export class Observers {
   #observers: readonly Observer[] = [];
@@ -287,38 +290,46 @@ export class Observers {
   #around<T>(method: 'handle' | 'send', event: HandleEvent | SendEvent, next: () => T): T {
     const having = this.#having[method];
     if (having === undefined) return next();
-    let ended: { readonly value: T } | { readonly error: unknown } | undefined;
-    const once = (): T => {
-      if (ended === undefined) {
-        try {
-          ended = { value: next() };
-        } catch (error) {
-          ended = { error };
-        }
-      }
-      if ('error' in ended) throw ended.error;
-      return ended.value;
-    };
-    let run = once;
+    if (having.length === 1) return this.#inside(having[0] as Observer, method, event, next);
+    let run = next;
     for (const observer of having.toReversed()) {
-      const around = observer[method] as ((event: unknown, next: () => T) => T) | undefined;
-      if (around === undefined) continue;
       const inner = run;
-      let hasRun = false;
-      run = () => {
-        if (hasRun) return once();
-        hasRun = true;
-        try {
-          around.call(observer, event, inner);
-        } catch (error) {
-          const isOurs = ended !== undefined && 'error' in ended && ended.error === error;
-          if (!isOurs) this.#report(observer, method, error);
-        }
-        // It may not have called `next`: the other observers still do their part.
-        return inner();
-      };
+      run = () => this.#inside(observer, method, event, inner);
     }
     return run();
+  }
+
+  /** Runs `next` inside one observer. */
+  #inside<T>(
+    observer: Observer,
+    method: 'handle' | 'send',
+    event: HandleEvent | SendEvent,
+    next: () => T,
+  ): T {
+    let state: 'waiting' | 'returned' | 'threw' = 'waiting';
+    let value!: T;
+    let thrown: unknown;
+    const once = (): T => {
+      if (state === 'waiting') {
+        try {
+          value = next();
+          state = 'returned';
+        } catch (error) {
+          thrown = error;
+          state = 'threw';
+        }
+      }
+      if (state === 'threw') throw thrown;
+      return value;
+    };
+    try {
+      (observer[method] as (event: unknown, next: () => T) => T).call(observer, event, once);
+    } catch (error) {
+      // What `next` threw goes on below.
+      if ((state as string) !== 'threw' || error !== thrown) this.#report(observer, method, error);
+    }
+    // It may not have called `next`: the message is handled or sent all the same.
+    return once();
   }
 
   /** A list is replaced, never changed: an observer may be removed while an event is passed on. */
@@ -326,7 +337,7 @@ export class Observers {
     this.#observers = observers;
     this.#areOn = observers.every((observer) => !('enabled' in observer));
     const having: Partial<Record<Method, readonly Observer[]>> = {};
-    for (const method of Object.keys(METHODS) as Method[]) {
+    for (const method of OBSERVER_METHODS) {
       const all = observers.filter((observer) => observer[method] !== undefined);
       if (all.length > 0) having[method] = all;
     }

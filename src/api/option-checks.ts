@@ -1,6 +1,6 @@
 /** Checks of options that know a word of the domain; the plain ones stand in internal/checks.ts. */
 import { SetupError } from '../errors.ts';
-import type { Observer } from './observer.ts';
+import { OBSERVER_METHODS } from './observer.ts';
 import { functions, isObject, got, wrong, type Check } from '../internal/checks.ts';
 import { expectedHeaders, isPlainHeaders } from '../message/headers.ts';
 import { targetOf } from '../transport/address.ts';
@@ -72,22 +72,17 @@ export const observers: Check = (value, key, where) => {
   for (const observer of value) checkObserver(observer, where);
 };
 
-/** The methods of an observer. */
-const OBSERVER = [
-  ...(['received', 'handle', 'handled', 'settled', 'retried', 'buried', 'answered'] as const),
-  ...(['send', 'published', 'called', 'connection', 'trouble'] as const),
-] satisfies readonly (keyof Observer)[];
-
 /** Throws for what is no observer: methods may be inherited from a class, an unknown one of its own is a mistake. */
 export function checkObserver(observer: unknown, where: string): void {
   const given = observer as Readonly<Record<string, unknown>> | null;
-  const isUsed = typeof given === 'object' && OBSERVER.some((name) => given?.[name] !== undefined);
+  const isUsed =
+    typeof given === 'object' && OBSERVER_METHODS.some((name) => given?.[name] !== undefined);
   if (!isUsed) {
     throw new SetupError(
-      `${where}: an observer must be an object with at least one of ${OBSERVER.join(', ')}, got ${got(observer)}`,
+      `${where}: an observer must be an object with at least one of ${OBSERVER_METHODS.join(', ')}, got ${got(observer)}`,
     );
   }
-  for (const name of OBSERVER) {
+  for (const name of OBSERVER_METHODS) {
     const method = given?.[name];
     if (method === undefined || typeof method === 'function') continue;
     throw new SetupError(

@@ -7,7 +7,7 @@ import { validator } from '../message/schema.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
 import type { StreamCommand } from '../rpc/caller/stream-call.ts';
-import { observed, observedStream } from '../rpc/observed.ts';
+import { observed, observedCall, observedStream } from '../rpc/observed.ts';
 import { parentMessage, type ParentMessage } from '../rpc/parent.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Outbound, Transport } from '../transport/transport.ts';
@@ -346,8 +346,10 @@ export class Sender implements Publishing {
   #carryOut(session: Session, command: Command): Promise<unknown> {
     const observers = this.#options.observers.active;
     if (observers === undefined) return this.#sendNow(session, command);
-    if (!('window' in command))
+    if (!('call' in command) || 'max' in command)
       return observed(observers, command, () => this.#sendNow(session, command));
+    if (!('window' in command))
+      return observedCall(observers, command, (end) => session.calls.call(command, end));
     return observedStream(observers, command, async () => session.multiCalls.stream(command));
   }
 

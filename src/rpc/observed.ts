@@ -2,22 +2,16 @@ import type { PublishCommand } from '../api/middleware.ts';
 import type { Observers, SendEvent } from '../api/observer.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import type { Headers } from '../message/headers.ts';
+import type { CallEnd } from './caller/call.ts';
 
-/** Sends one message, call or answer while somebody observes: observers may add headers, and see how it ended. */
+/** Sends one message or answer while somebody observes: observers may add headers, and see how it ended. */
 export function observed<T>(
   observers: Observers,
   command: PublishCommand,
   send: () => Promise<T>,
 ): Promise<T> {
   const end = endOf(observers, command);
-  let sent: Promise<T>;
-  try {
-    const around = observers.for('send');
-    sent = around === undefined ? send() : around.send(eventOf(command), send);
-  } catch (error) {
-    end?.emit(error);
-    throw error;
-  }
+  const sent = around(observers, command, send, end);
   // Not `async`, to save promises: this runs for every message.
   if (end === undefined) return sent;
   return sent.then(
@@ -30,6 +24,31 @@ export function observed<T>(
       throw error;
     },
   );
+}
+
+/** The same for a call with one answer, which tells its end itself. */
+export function observedCall<T>(
+  observers: Observers,
+  command: PublishCommand,
+  call: (end: CallEnd | undefined) => Promise<T>,
+): Promise<T> {
+  const end = endOf(observers, command);
+  return around(observers, command, () => call(end), end);
+}
+
+function around<T>(
+  observers: Observers,
+  command: PublishCommand,
+  send: () => Promise<T>,
+  end: End | undefined,
+): Promise<T> {
+  try {
+    const sending = observers.for('send');
+    return sending === undefined ? send() : sending.send(eventOf(command), send);
+  } catch (error) {
+    end?.emit(error);
+    throw error;
+  }
 }
 
 /** The same for a call with a stream of answers: it has ended when the stream has. */
@@ -78,7 +97,7 @@ function endOf(observers: Observers, command: PublishCommand): End | undefined {
 }
 
 /** Emits the end of a message or a call, once. */
-class End {
+class End implements CallEnd {
   readonly #observers: Observers;
   readonly #command: PublishCommand;
   readonly #start = monotonicTime();

@@ -441,6 +441,16 @@ describe('a mistaken observer', () => {
     expect(() => new RedisBroker('memory://', options as never)).toThrow(text);
   });
 
+  it.each(Object.keys(recorder().observer))(
+    'may have nothing but %s, which must be a function',
+    (name) => {
+      expect(() => new RedisBroker('memory://').observe({ [name]: () => {} })).not.toThrow();
+      expect(() => new RedisBroker('memory://').observe({ [name]: 1 as never })).toThrow(
+        `'${name}' must be a function, got the number 1`,
+      );
+    },
+  );
+
   it('is refused by observe, too', () => {
     expect(() => new RedisBroker('memory://').observe({})).toThrow('observe: an observer');
   });

@@ -6,7 +6,7 @@ import { CALL_KEY, CORRELATION_ID_KEY, type ReceivedMessage } from '../../messag
 import { describe } from '../../transport/address.ts';
 import type { Listener, Report } from '../../transport/source.ts';
 import type { Receipt } from '../../transport/transport.ts';
-import type { CallCommand, WaitingCall } from './call.ts';
+import type { CallCommand, CallEnd, WaitingCall } from './call.ts';
 
 /** What `Calls` does for a pending call when something happens to it. */
 export interface CallOwner {
@@ -30,8 +30,6 @@ export interface OwnReply {
 /** A call with one answer, from its registration until it ends. */
 export class PendingCall implements Expiring, Receipt, WaitingCall {
   readonly command: CallCommand;
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (reason: unknown) => void;
   /** Receivers that PUBLISH reached, once known; 1 for a list or a stream. */
   receivers: number | undefined;
   /** Receivers that said that they will not answer. */
@@ -54,19 +52,34 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   previous: Expiring | undefined = undefined;
   next: Expiring | undefined = undefined;
   readonly #owner: CallOwner;
+  readonly #resolve: (answer: unknown) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #end: CallEnd | undefined;
 
   constructor(
     owner: CallOwner,
     command: CallCommand,
     resolve: (answer: unknown) => void,
     reject: (reason: unknown) => void,
+    end: CallEnd | undefined,
   ) {
     this.#owner = owner;
     this.command = command;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#end = end;
     this.receivers = command.to.kind === 'channel' ? undefined : 1;
     this.timeout = command.timeout ?? 0;
+  }
+
+  resolve(answer: unknown): void {
+    this.#end?.emit(undefined);
+    this.#resolve(answer);
+  }
+
+  reject(reason: unknown): void {
+    this.#end?.emit(reason);
+    this.#reject(reason);
   }
 
   sent(reply: number | string): void {

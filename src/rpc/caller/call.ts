@@ -22,6 +22,12 @@ export interface CallCommand extends PublishCommand {
   readonly asks?: boolean;
 }
 
+/** Is told once how a call has ended, before its caller is: observers see it then. */
+export interface CallEnd {
+  /** `error`: what the call rejects with; undefined where an answer came. */
+  emit(error: unknown): void;
+}
+
 /**
  * A call of any kind that waits in the {@link CallTable}. Each method but the last two takes one
  * message that arrived for this call.

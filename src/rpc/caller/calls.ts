@@ -21,7 +21,7 @@ import { Readership } from './readership.ts';
 import type { Inbox } from '../inbox.ts';
 import { errorIn } from '../remote-error.ts';
 import { askFor, notKnown, openAnswer } from './asked.ts';
-import type { CallCommand, WaitingCall } from './call.ts';
+import type { CallCommand, CallEnd, WaitingCall } from './call.ts';
 import { PendingCall, type CallOwner, type CallTable, type OwnReply } from './call-table.ts';
 
 /**
@@ -63,15 +63,15 @@ export class Calls implements CallOwner {
   /**
    * Sends the command and resolves with the answer. Rejects with `RemoteError`, `RpcTimeoutError`,
    * `NoRespondersError`, `SendError`, `OverloadedError`, `BrokerClosedError`, the validation's error
-   * or the signal's reason.
+   * or the signal's reason. Tells `end`, too, without a promise more.
    */
-  call(given: CallCommand): Promise<unknown> {
+  call(given: CallCommand, end?: CallEnd): Promise<unknown> {
     const command = this.#table.admit(given);
     const refusal = this.#table.refusal();
-    if (refusal !== undefined) return Promise.reject(refusal);
-    if (command.signal?.aborted === true) return Promise.reject(command.signal.reason as Error);
+    if (refusal !== undefined) return refused(refusal, end);
+    if (command.signal?.aborted === true) return refused(command.signal.reason as Error, end);
     return new Promise((resolve, reject) => {
-      const call = new PendingCall(this, command, resolve, reject);
+      const call = new PendingCall(this, command, resolve, reject, end);
       this.#table.add(call);
       const { format } = command.encoder;
       if (format !== binaryFormat) this.#inbox.learn(format);
@@ -254,4 +254,9 @@ export class Calls implements CallOwner {
   close(): void {
     this.#deadlines.clear();
   }
+}
+
+function refused(reason: Error, end: CallEnd | undefined): Promise<never> {
+  end?.emit(reason);
+  return Promise.reject(reason);
 }
