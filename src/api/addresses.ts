@@ -128,8 +128,9 @@ export interface NoDeliveryOptions extends NoOnceOptions {
 
 export interface ChannelOptions {
   /**
-   * `true`: the name is a glob for PSUBSCRIBE. `false`: the name is exact, whatever characters it contains.
-   * Default: a name with `{…}` is a template, any other is exact.
+   * `true`: the name is a glob for PSUBSCRIBE. `false`: the name is exact, whatever characters it contains. A name
+   * that looks like a glob (`*`, `?`, `[a]`) is refused without this option. Default: a name with `{…}` is a
+   * template, any other is exact.
    */
   pattern?: boolean;
   /**
