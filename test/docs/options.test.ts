@@ -10,12 +10,45 @@ import { repository } from './program.ts';
 
 const page = readFileSync(repository('docs/guide/options.md'), 'utf8');
 
-/** The options in the tables of a section. */
-function listed(section: string): string[] {
+const FAILURES = 'broker/failure-plan.ts';
+
+function textOf(section: string): string {
   const [, text] = new RegExp(`^## ${section}\\n([^]*?)(?=^## |(?![^]))`, 'm').exec(page) ?? [];
   if (text === undefined) throw new Error(`there is no section '${section}'`);
-  return [...text.matchAll(/^\| `([\w.]+)`/gm)].map(([, name]) => name as string);
+  return text;
 }
+
+/** The options in the tables of a section. */
+function listed(section: string): string[] {
+  return [...textOf(section).matchAll(/^\| `([\w.]+)`/gm)].map(([, name]) => name as string);
+}
+
+/** The default on the page, with its numbers written as in code. */
+function defaultOf(section: string, option: string): string {
+  const rows = textOf(section).split('\n');
+  const row = rows.find((line) => line.startsWith(`| \`${option}\` `)) ?? '';
+  // A `|` in a type is escaped.
+  const [, , , fallback = ''] = row.split(/(?<!\\)\|/);
+  return fallback.replaceAll(/(?<=\d) (?=\d{3}\b)/g, '_').trim();
+}
+
+/** Where the code has a default: its number is the group of the expression. */
+const DEFAULTS: readonly [section: string, option: string, file: string, number: RegExp][] = [
+  ['Broker', 'gracefulTimeout', 'broker/broker.ts', /gracefulTimeout = ([\d_]+)/],
+  ['Broker', 'rpc.timeout', 'broker/broker.ts', /timeout = ([\d_]+) \} = rpc/],
+  ['Broker', 'rpc.maxPending', 'rpc/session.ts', /maxPending = ([\d_]+)/],
+  ['Broker', 'idWindow', 'broker/senders.ts', /ID_WINDOW = ([\d_]+)/],
+  ['Broker', 'answers.keep', 'broker/senders.ts', /KEEP = ([\d_]+)/],
+  ['Subscribers of a list', 'maxRecords', 'broker/plan.ts', /DEFAULT_BATCH = ([\d_]+)/],
+  ['Subscribers of a group', 'claim.minIdle', 'broker/plan.ts', /MIN_IDLE = ([\d_]+)/],
+  ['Failed messages', 'retry.maxDeliveries', FAILURES, /MAX_DELIVERIES = ([\d_]+)/],
+  ['Failed messages', 'deadLetter', FAILURES, /MAX_LETTERS = ([\d_]+)/],
+  ['Failed messages', 'pause.after', FAILURES, /after: ([\d_]+)/],
+  ['Failed messages', 'pause.for', FAILURES, /for: ([\d_]+)/],
+  ['requestMany', 'window', 'publish/sender.ts', /window = ([\d_]+)/],
+  ['createApp', 'startTimeout', 'broker/app.ts', /startTimeout = ([\d_]+)/],
+  ['createApp', 'stopTimeout', 'broker/app.ts', /stopTimeout = ([\d_]+)/],
+];
 
 function missing(accepted: Readonly<Record<string, unknown>>, ...sections: string[]): string[] {
   const known = sections.flatMap(listed);
@@ -59,6 +92,14 @@ describe('docs/guide/options.md', () => {
       expect.arrayContaining(['rpc', 'timeout', 'signal', 'reply', 'replyChannel', 'id']),
     );
   });
+
+  it.each(DEFAULTS)(
+    'has the default of %s, %s, that the code has',
+    (section, option, file, number) => {
+      const [, digits = '?'] = number.exec(readFileSync(repository(`src/${file}`), 'utf8')) ?? [];
+      expect(defaultOf(section, option)).toMatch(new RegExp(`(^|\\D)${digits}(\\D|$)`));
+    },
+  );
 
   it('has every type of options that a user can import', () => {
     const entries = ['index', 'testing/index', ...integrations()];
