@@ -13,6 +13,8 @@ import { logLine } from './output.ts';
 import { WorkerPages } from './worker-pages.ts';
 import type { WorkerMessage } from './worker.ts';
 
+/** Not './worker.js': the build puts what several files use, as this one, into another folder of `dist`. */
+const WORKER = new URL('../cli/worker.js', import.meta.url);
 /** A worker that lived this many milliseconds is restarted after the shortest pause again. */
 const HEALTHY = 10_000;
 /** Milliseconds before a dead worker is restarted: shortest and longest pause. */
@@ -101,7 +103,7 @@ class Supervisor {
     const { target, metrics } = this.#supervision;
     const { file, exportName } = target;
     const child = fork(
-      fileURLToPath(new URL('./worker.js', import.meta.url)),
+      fileURLToPath(WORKER),
       [`${file}:${exportName}`, ...(metrics === undefined ? [] : ['metrics'])],
       {
         env: { ...process.env, REDSTART_WORKER: String(slot.index) },

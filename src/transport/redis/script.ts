@@ -8,9 +8,18 @@ const ALLOW_OOM = '#!lua flags=allow-oom\n';
 /** Clients of servers before Redis 7. */
 const old = new WeakSet<Redis>();
 
-interface Form {
+/** The text of a script, and its digest once it is sent: most programs send few of the scripts. */
+class Form {
   readonly text: string;
-  readonly digest: string;
+  #digest: string | undefined;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  get digest(): string {
+    return (this.#digest ??= createHash('sha1').update(this.text).digest('hex'));
+  }
 }
 
 /** How a script is sent: by default on the command connection. */
@@ -26,8 +35,8 @@ export class Script {
 
   /** With `settles` false, its writes are refused while the server is out of memory: it sends new messages. */
   constructor(text: string, settles = true) {
-    this.#plain = formOf(text);
-    this.#flagged = settles ? formOf(ALLOW_OOM + text) : this.#plain;
+    this.#plain = new Form(text);
+    this.#flagged = settles ? new Form(ALLOW_OOM + text) : this.#plain;
   }
 
   /** The arguments of an EVAL with the whole text, for where it must not fail because the server does not know it yet. */
@@ -60,10 +69,6 @@ export class Script {
     old.add(client);
     return send('eval', [this.#plain.text, ...rest]);
   }
-}
-
-function formOf(text: string): Form {
-  return { text, digest: createHash('sha1').update(text).digest('hex') };
 }
 
 /** Whether the server refused a command because it is out of memory. */
