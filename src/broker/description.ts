@@ -31,6 +31,8 @@ interface Place {
   readonly kind: Kind;
   /** The full name, prefix included; a template stays as it was written. */
   readonly name: string;
+  /** The parameters of a channel's template, in order; empty where the name is no template. */
+  readonly parameters: readonly string[];
   readonly title: string | null;
   readonly description: string | null;
   /** Whether it was declared by `rpc()` or `event()`. */
@@ -42,8 +44,6 @@ interface Place {
 /** What one subscriber is, as plain data. */
 export interface SubscriberDescription extends Place, Schemas {
   readonly title: string;
-  /** The parameters of a channel's template, in order. */
-  readonly parameters: readonly string[];
   /** The name is a glob (`pattern: true`). */
   readonly pattern: boolean;
   readonly sharded: boolean;
@@ -122,11 +122,11 @@ function describeSubscriber(planned: Plan, member: Member): SubscriberDescriptio
     {
       kind,
       name: info.name,
+      parameters: kind === 'channel' && options.pattern !== false ? parametersOf(name) : [],
       title: info.title,
       description: info.description ?? null,
       contract: contract !== undefined,
       many: contract?.many ?? false,
-      parameters: kind === 'channel' && options.pattern !== false ? parametersOf(name) : [],
       pattern: options.pattern ?? false,
       sharded: options.sharded ?? false,
       group: info.group ?? null,
@@ -176,6 +176,7 @@ function describePublisher({ spec, prefix }: DeclaredPublisher): PublisherDescri
     {
       kind,
       name: prefix + name,
+      parameters: (spec.template ?? []).filter((_, i) => i % 2 === 1),
       title: title ?? null,
       description: description ?? null,
       contract: contract !== undefined,
@@ -194,6 +195,8 @@ function describeContract(contract: Contract, prefix: string): PublisherDescript
     {
       kind,
       name: prefix + name,
+      // It has no `path`: a message goes to the name as it is written.
+      parameters: [],
       title: (address['title'] as string | undefined) ?? null,
       description: (address['description'] as string | undefined) ?? null,
       contract: true,

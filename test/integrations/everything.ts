@@ -98,4 +98,7 @@ broker.publisher(placed);
 broker.publisher({ stream: 'history', maxlen: 100 }, { title: 'Keep', schema: Dated });
 broker.publisher('alarms');
 broker.publisher('rooms.{room}');
+// Templates that nothing here receives, and braces that belong to a name.
+broker.publisher('doors.{house}.{door}', { title: 'Door', replyTo: { list: 'keys' } });
+broker.publisher('lamps.{house}', { pattern: false });
 broker.clientFor({ place, stock });

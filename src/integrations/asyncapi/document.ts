@@ -80,6 +80,8 @@ export interface Fields {
 
 type Receiver = SubscriberDescription;
 type Sender = PublisherDescription;
+/** What else than its kind and name makes a place. */
+type Naming = Partial<Pick<Receiver, 'parameters' | 'pattern' | 'sharded'>>;
 
 const CORRELATION_ID = { location: '$message.header#/correlation_id' };
 const REPLY_TO = {
@@ -170,7 +172,9 @@ class Writer {
 
   send(senders: readonly Sender[]): void {
     for (const one of senders) {
-      const place = this.#placeOf(one, this.#templates.get(one.name));
+      const isTemplate = one.parameters.length > 0;
+      // A contract's name is written as in the template of its handler.
+      const place = this.#placeOf(one, isTemplate ? one : this.#templates.get(one.name));
       const isCall = one.contract && one.live.reply !== undefined;
       const wanted = `send.${one.title === null ? place.key : nameFrom(one.title)}`;
       const key = unused(this.#operations, wanted);
@@ -222,7 +226,7 @@ class Writer {
 
   #placeOf(
     { kind, name }: Pick<Receiver, 'kind' | 'name'>,
-    { parameters = [], pattern = false, sharded = false }: Partial<Receiver> = {},
+    { parameters = [], pattern = false, sharded = false }: Naming = {},
   ): Channel {
     const identity = JSON.stringify([kind, name, parameters, pattern]);
     let place = this.#places.get(identity);

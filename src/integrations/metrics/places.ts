@@ -4,6 +4,7 @@ import { Bounded } from '../bounded.ts';
 /** A place that messages are sent to, as it was declared. */
 interface DeclaredPlace {
   readonly name: string;
+  readonly isTemplate: boolean;
   /** Whether it is called, by a contract with an answer. */
   readonly isCalled: boolean;
 }
@@ -40,11 +41,14 @@ export class Places {
     this.#declared = this.#brokers.map(descriptionOf).flatMap(({ subscribers, publishers }) =>
       [...publishers, ...subscribers.flatMap(({ publishes }) => publishes)].map((one) => ({
         name: one.name,
+        isTemplate: one.parameters.length > 0,
         isCalled: one.contract && (one.reply !== null || one.live.reply !== undefined || one.many),
       })),
     );
     this.#names = new Set([...names, ...this.#declared.map(({ name }) => name)]);
-    this.#templates = names.filter(isTemplate).map((name) => ({ name, pattern: patternOf(name) }));
+    const sentTo = this.#declared.filter((one) => one.isTemplate).map(({ name }) => name);
+    const templates = new Set([...names.filter(isTemplate), ...sentTo]);
+    this.#templates = [...templates].map((name) => ({ name, pattern: patternOf(name) }));
   }
 
   labelOf(name: string): string {
