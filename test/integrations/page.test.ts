@@ -218,6 +218,19 @@ describe('the pages of several processes', () => {
 });
 
 describe('labels', () => {
+  it('are the template of a publisher, also where nothing here reads it', async () => {
+    const service = newBroker(`memory://${unique()}`);
+    const page = metrics(service);
+    const doors = service.publisher('doors.{house}');
+    const lamps = service.publisher('lamps.{house}', { pattern: false });
+    await service.start();
+    for (const house of ['a', 'b']) await doors.publish(1, { path: { house } });
+    await lamps.publish(1);
+    const published = samplesOf(parse(await page()), 'redstart_published_total', { outcome: 'ok' });
+    const found = published.map(({ labels, value }) => [labels['address'], value]);
+    expect(Object.fromEntries(found)).toEqual({ 'doors.{house}': 2, 'lamps.{house}': 1 });
+  });
+
   it('do not grow with what is sent, nor with errors', async () => {
     const service = newBroker(`memory://${unique()}`);
     const page = metrics(service);
