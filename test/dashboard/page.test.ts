@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dashboard, toNode, type DashboardOptions } from 'redstart/dashboard';
+import type { DashboardOptions } from 'redstart/dashboard';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { repository } from '../docs/program.ts';
 import { startProgram } from '../faults/child.ts';
@@ -12,7 +12,7 @@ import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { takeLogs } from '../support/logs.ts';
 import { ownServer, rawClient, redisUrl } from '../support/redis.ts';
-import { fleet } from './setup.ts';
+import { fleet, serve } from './setup.ts';
 
 const ALLOWED: DashboardOptions = { actions: true, authorize: () => 'ann', title: 'shop' };
 
@@ -33,19 +33,6 @@ async function shop(options = ALLOWED) {
   await page.goto(`${origin}/ops/redstart`);
   await page.sees('warehouse');
   return { own, prefix, origin, browser, page };
-}
-
-async function serve(
-  own: Parameters<typeof dashboard>[0],
-  options: DashboardOptions,
-): Promise<string> {
-  const server = createServer(toNode(dashboard(own, { logger: false, ...options })));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** The text of a cell in the row of a place. */

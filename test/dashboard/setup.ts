@@ -1,5 +1,8 @@
-import { dashboard, type DashboardOptions } from 'redstart/dashboard';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { BrokerOptions, RedisBroker } from 'redstart';
+import { dashboard, toNode, type DashboardOptions } from 'redstart/dashboard';
+import { onTestFinished } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { redisUrl, unique } from '../support/redis.ts';
 
@@ -50,4 +53,15 @@ export function board(broker: RedisBroker, options: DashboardOptions = {}) {
       ask(query, { method: 'POST', headers }),
     state: async () => (await ask({ view: 'state' })).json,
   };
+}
+
+/** Serves a dashboard until the test is over; resolves with where it is. */
+export async function serve(own: RedisBroker, options: DashboardOptions = {}): Promise<string> {
+  const server = createServer(toNode(dashboard(own, { logger: false, ...options })));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
