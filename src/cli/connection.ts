@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../errors.ts';
 import { withoutCredentials } from '../internal/urls.ts';
-import type { BrokerOptions, RedisBroker } from '../index.ts';
+import type { BrokerOptions, ClusterConnection, RedisBroker } from '../index.ts';
 import type { Options } from './command.ts';
 import { UsageError } from './failure.ts';
 
@@ -44,20 +44,44 @@ export async function withBroker<T>(
   use: (broker: RedisBroker) => Promise<T>,
   options: BrokerOptions = {},
 ): Promise<T> {
-  const connection = urlOf(url);
-  if (connection.startsWith('memory://')) {
+  const given = urlOf(url);
+  if (given.startsWith('memory://')) {
     throw new UsageError(
-      `'${withoutCredentials(connection)}' is the memory of one process, which no other process can reach: give a redis:// URL`,
+      `'${withoutCredentials(given)}' is the memory of one process, which no other process can reach: give a redis:// URL`,
     );
   }
   // Imported here, so that --help and usage errors work without ioredis.
   const { RedisBroker } = await import('../index.ts');
-  const broker = new RedisBroker(connection, options);
+  const broker = new RedisBroker(connectionOf(given), options);
   try {
     return await use(broker);
+  } catch (error) {
+    if (!/\bMOVED \d+ /.test(messageOf(error))) throw error;
+    const nodes = withoutCredentials(given).replace(/^(rediss?):/, '$1+cluster:');
+    throw new UsageError(
+      `'${withoutCredentials(given)}' is a node of a cluster: give ${nodes}, with more nodes after commas`,
+      { cause: error },
+    );
   } finally {
     await broker.stop();
   }
+}
+
+/** What a broker connects to: a cluster where the URL is `redis+cluster://` or `rediss+cluster://`, by one node or several. */
+function connectionOf(url: string): string | ClusterConnection {
+  const [, scheme, login = '', hosts = ''] =
+    /^(rediss?)\+cluster:\/\/(?:([^/]*)@)?([^/@]*)\/?$/i.exec(url) ?? [];
+  if (scheme === undefined) return url;
+  const [user = '', ...password] = login.split(':').map(decodeURIComponent);
+  return {
+    cluster: hosts.split(','),
+    // Also for the nodes that these tell of.
+    redisOptions: {
+      ...(user !== '' && { username: user }),
+      ...(password.length > 0 && { password: password.join(':') }),
+      ...(scheme.toLowerCase() === 'rediss' && { tls: {} }),
+    },
+  };
 }
 
 /** The destination with this name, of the kind that the flags say; a channel by default. Throws `UsageError` for two kinds. */

@@ -16,6 +16,7 @@ ${row('<command> --help', 'more about a command')}
 ${row('--version', 'the version of redstart')}
 
 Values are printed to stdout, one line of JSON each; everything else to stderr.
+Redis is at --url, or REDIS_URL; a cluster at redis+cluster://host:port,host:port.
 Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 no answer in time, or nobody to answer,
 4 Redis cannot be reached, or refuses.`;
 }

@@ -1,19 +1,21 @@
 import type { RedisBroker } from '../index.ts';
-
-type Client = RedisBroker['client'];
+import {
+  channelsUnder,
+  fieldsOf,
+  groupsOf,
+  isOurs,
+  listenersOf,
+  nodesOf,
+  under,
+  type Client,
+  type GroupNumbers,
+} from '../integrations/keys.ts';
 
 /** Keys looked at in one round trip. */
 const SCAN_COUNT = 1_000;
 
 /** Places asked about in one round trip. */
 const PAGE = 100;
-
-export interface Group {
-  readonly name: string;
-  readonly lag: number | null;
-  readonly pending: number;
-  readonly consumers: number;
-}
 
 /** A place under a prefix, as Redis knows it. */
 export interface Place {
@@ -24,7 +26,7 @@ export interface Place {
   readonly length: number;
   /** Of a stream: how many entries it has ever had (since Redis 7). */
   readonly added: number | null;
-  readonly groups: readonly Group[];
+  readonly groups: readonly GroupNumbers[];
 }
 
 /** Where something was found. */
@@ -32,7 +34,7 @@ export type Found = Pick<Place, 'kind' | 'name'>;
 
 /**
  * Streams, lists and channels with receivers, by kind and name: `max` at most, and whether there are
- * more. Keys and channels of redstart's own are left out (SCAN, PUBSUB CHANNELS).
+ * more, on every node of a cluster. Keys and channels of redstart's own are left out (SCAN, PUBSUB CHANNELS).
  */
 export async function findPlaces(
   { client, prefix }: RedisBroker,
@@ -41,7 +43,7 @@ export async function findPlaces(
   const [streams, lists, channels] = await Promise.all([
     keysOf(client, prefix, 'stream', max),
     keysOf(client, prefix, 'list', max),
-    channelsOf(client, prefix, max),
+    channelsUnder(client, prefix),
   ]);
   const all = [
     ...streams.map((name) => ({ kind: 'stream' as const, name })),
@@ -72,20 +74,20 @@ async function placeAt(client: Client, { kind, name }: Found): Promise<Place | u
     if (kind === 'list')
       return { kind, name, length: await client.llen(name), added: null, groups: [] };
     if (kind === 'channel') {
-      const [, receivers] = (await client.pubsub('NUMSUB', name)) as [string, number];
-      return { kind, name, length: receivers, added: null, groups: [] };
+      const receivers = await listenersOf(client, [name]);
+      return { kind, name, length: receivers.get(name) ?? 0, added: null, groups: [] };
     }
-    const [stream, groups] = (await Promise.all([
-      client.xinfo('STREAM', name),
-      client.xinfo('GROUPS', name),
-    ])) as [unknown[], unknown[][]];
-    const added = fieldIn(stream, 'entries-added');
+    const [stream, groups] = await Promise.all([
+      client.xinfo('STREAM', name) as Promise<unknown[]>,
+      groupsOf(client, name),
+    ]);
+    const { length, 'entries-added': added } = fieldsOf(stream);
     return {
       kind,
       name,
-      length: Number(fieldIn(stream, 'length')),
+      length: Number(length),
       added: typeof added === 'number' ? added : null,
-      groups: groups.map(groupIn),
+      groups,
     };
   } catch (error) {
     // It has gone since it was found, or has become something else.
@@ -100,46 +102,15 @@ async function keysOf(
   type: string,
   max: number,
 ): Promise<string[]> {
+  const match = under(prefix);
   const found = new Set<string>();
-  let cursor = '0';
-  do {
-    const match = `${escapeGlob(prefix)}*`;
-    const page = await client.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT, 'TYPE', type);
-    cursor = page[0];
-    for (const name of page[1]) if (!isOurs(name, prefix)) found.add(name);
-  } while (cursor !== '0' && found.size <= max);
+  for (const node of nodesOf(client)) {
+    let cursor = '0';
+    do {
+      const page = await node.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT, 'TYPE', type);
+      cursor = page[0];
+      for (const name of page[1]) if (!isOurs(name, prefix)) found.add(name);
+    } while (cursor !== '0' && found.size <= max);
+  }
   return [...found].toSorted();
-}
-
-async function channelsOf(client: Client, prefix: string, max: number): Promise<string[]> {
-  const all = (await client.pubsub('CHANNELS', `${escapeGlob(prefix)}*`)) as string[];
-  return all
-    .filter((name) => !isOurs(name, prefix))
-    .toSorted()
-    .slice(0, max + 1);
-}
-
-/** Whether it is of redstart's own: beside a place, an inbox, the control channel. */
-function isOurs(name: string, prefix: string): boolean {
-  return name.startsWith('redstart:') || name.startsWith(`${prefix}redstart:`);
-}
-
-function groupIn(row: unknown[]): Group {
-  const lag = fieldIn(row, 'lag');
-  return {
-    name: String(fieldIn(row, 'name')),
-    lag: typeof lag === 'number' ? lag : null,
-    pending: Number(fieldIn(row, 'pending')),
-    consumers: Number(fieldIn(row, 'consumers')),
-  };
-}
-
-/** A field of a reply that has names and values in turn. */
-function fieldIn(row: readonly unknown[], name: string): unknown {
-  for (let i = 0; i + 1 < row.length; i += 2) if (row[i] === name) return row[i + 1];
-  return undefined;
-}
-
-function escapeGlob(text: string): string {
-  return text.replaceAll(/[*?[\]\\]/g, (character) => `\\${character}`);
 }

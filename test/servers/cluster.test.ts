@@ -6,6 +6,7 @@ import { deferred } from '../../src/internal/deferred.ts';
 import { slotOf } from '../../src/transport/redis/cluster.ts';
 import { STRUCTURES, everywhere, type Structure } from '../faults/echo.ts';
 import { dashboard } from 'redstart/dashboard';
+import { CommandLine } from '../cli/command-line.ts';
 import { Watch, handle, send, stepsOf, work } from '../order/steps.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -54,6 +55,62 @@ describe('on a cluster', () => {
     });
     const states = await own.fleet.status();
     expect(states.flatMap(({ subscribers }) => subscribers)).toMatchObject([{ state: 'paused' }]);
+  });
+
+  it('the command line lists and reads what is on every node', { timeout: 120_000 }, async () => {
+    const prefix = `${unique('cli')}:`;
+    const own = broker({ prefix });
+    const names = await spread(`${prefix}s`);
+    const streams = names.map((name) => name.slice(prefix.length));
+    for (const stream of streams) {
+      own.subscriber({ stream, group: 'g', retry: false }, () => {
+        throw new RangeError('no');
+      });
+      own.subscriber(`${stream}.news`, () => undefined);
+    }
+    await own.start();
+    for (const stream of streams) await own.publish({ stream }, { stream });
+    await eventually(async () => {
+      const counts = streams.map((stream) => own.deadLetters({ stream: `${stream}:dead` }).count());
+      expect(await Promise.all(counts)).toEqual([1, 1, 1]);
+    }, 20_000);
+    takeLogs();
+    const cli = await CommandLine.install();
+    onTestFinished(() => cli.remove());
+    const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
+    const url = `redis+cluster://${nodes.slice(0, 2).join(',')}`;
+    const run = async (...args: string[]): Promise<unknown[]> => {
+      const { code, stdout, stderr } = await cli.run([...args, '--prefix', prefix, '--url', url]);
+      expect([code, stderr]).toEqual([0, '']);
+      return stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown);
+    };
+    const places = (await run('ls', '--json')) as { kind: string; name: string; length: number }[];
+    const of = (...ends: string[]) =>
+      streams.flatMap((name) => ends.map((end) => prefix + name + end));
+    const found = (kind: string) => places.filter((place) => place.kind === kind);
+    expect(found('stream').map(({ name }) => name)).toEqual(of('', ':dead').toSorted());
+    expect(found('channel').map(({ name, length }) => [name, length])).toEqual(
+      of('.news').map((name) => [name, 1]),
+    );
+    await Promise.all(
+      streams.map(async (stream) => {
+        expect(await run('peek', stream)).toMatchObject([{ body: { stream } }]);
+        const groups = await run('groups', 'ls', stream, '--json');
+        expect(groups).toMatchObject([{ name: 'g', pending: 0 }]);
+        const letters = await run('dlq', 'ls', `${stream}:dead`);
+        expect(letters).toMatchObject([{ error: 'RangeError: no' }]);
+      }),
+    );
+    // As one server, a node has not what is on the others.
+    const masters = await Promise.all(names.map((name) => cluster.masterOf(name)));
+    const elsewhere = masters.findIndex(({ port }) => port !== cluster.nodes[0]?.port);
+    const away = streams[elsewhere] as string;
+    const one = await cli.run(['peek', away, '--prefix', prefix, '--url', `redis://${nodes[0]}`]);
+    expect(one.code).toBe(2);
+    expect(one.stderr).toContain(`is a node of a cluster: give redis+cluster://${nodes[0]}`);
   });
 
   it.each(STRUCTURES)(

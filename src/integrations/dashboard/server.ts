@@ -1,9 +1,17 @@
-import type { RedisBroker } from '../../index.ts';
+import {
+  channelsUnder,
+  fieldsOf,
+  groupsOf,
+  isOurs,
+  listenersOf,
+  nodesOf,
+  under,
+  type Client,
+  type GroupNumbers,
+} from '../keys.ts';
 import type { Kind, Place } from './options.ts';
 
 // What Redis itself knows: also of services that are no redstart, such as FastStream's.
-
-type Client = RedisBroker['client'];
 
 /** Keys looked at for one look, and places that are remembered. */
 const SCAN_COUNT = 500;
@@ -26,12 +34,7 @@ const MAX_CONSUMERS = 100;
 const PARKED = 'redstart:parked';
 
 /** What Redis says of a group. */
-export interface GroupFacts {
-  readonly name: string;
-  readonly consumers: number;
-  readonly pending: number;
-  /** Null where the server cannot tell. */
-  readonly lag: number | null;
+export interface GroupFacts extends GroupNumbers {
   /** Milliseconds since the oldest pending entry was sent. */
   readonly oldest: number | null;
 }
@@ -95,15 +98,10 @@ export class Server {
   /** Channels under the prefix that somebody listens to, with their numbers of subscribers. */
   async channels(): Promise<Map<string, number>> {
     const client = this.#client();
-    const pattern = `${escapeGlob(this.#prefix)}*`;
-    const all = (await this.#ask('PUBSUB', () => client.pubsub('CHANNELS', pattern))) as
-      | string[]
-      | undefined;
-    const names = (all ?? []).filter((name) => !this.#isOurs(name)).slice(0, MAX_CHANNELS);
-    if (names.length === 0) return new Map();
-    const counts = await this.#ask('PUBSUB', () => client.pubsub('NUMSUB', ...names));
-    const pairs = (counts ?? []) as (string | number)[];
-    return new Map(names.map((name) => [name, Number(pairs[pairs.indexOf(name) + 1] ?? 0)]));
+    const all = await this.#ask('PUBSUB', () => channelsUnder(client, this.#prefix));
+    const names = (all ?? []).slice(0, MAX_CHANNELS);
+    const counts = await this.#ask('PUBSUB', () => listenersOf(client, names));
+    return counts ?? new Map(names.map((name) => [name, 0]));
   }
 
   async list(name: string): Promise<number | undefined> {
@@ -177,34 +175,24 @@ export class Server {
 
   async #groups(stream: string, now: number): Promise<GroupFacts[]> {
     const client = this.#client();
-    const rows = (await this.#ask('XINFO', () => client.xinfo('GROUPS', stream))) as
-      | unknown[][]
-      | undefined;
+    const groups = await this.#ask('XINFO', () => groupsOf(client, stream));
     return Promise.all(
-      (rows ?? []).map(fieldsOf).map(async (row) => {
-        const [name, pending] = [String(row['name']), Number(row['pending'])];
+      (groups ?? []).map(async (group) => {
         let oldest: number | null = null;
-        if (pending > 0) {
-          const summary = await this.#ask('XPENDING', () => client.xpending(stream, name));
+        if (group.pending > 0) {
+          const summary = await this.#ask('XPENDING', () => client.xpending(stream, group.name));
           const first = (summary as [number, string | null] | undefined)?.[1];
           if (typeof first === 'string') oldest = Math.max(0, now - Number(first.split('-')[0]));
         }
-        const { lag, consumers } = row;
-        return {
-          ...{ name, pending, oldest },
-          consumers: Number(consumers),
-          lag: typeof lag === 'number' ? lag : null,
-        };
+        return { ...group, oldest };
       }),
     );
   }
 
   /** One step of SCAN for lists and for streams on each node. */
   async #scan(): Promise<void> {
-    const client = this.#client();
-    const nodes = 'nodes' in client ? client.nodes('master') : [client];
-    const match = `${escapeGlob(this.#prefix)}*`;
-    const steps = nodes.flatMap((node, i) =>
+    const match = under(this.#prefix);
+    const steps = nodesOf(this.#client()).flatMap((node, i) =>
       (['list', 'stream'] as const).map(async (kind) => {
         const at = `${kind} ${i}`;
         const cursor = this.#cursors.get(at) ?? '0';
@@ -226,16 +214,10 @@ export class Server {
   }
 
   #note(kind: Kind, name: string): void {
-    if (this.#isOurs(name)) return;
+    if (isOurs(name, this.#prefix)) return;
     const key = `${kind} ${name}`;
     if (!this.#found.has(key) && this.#found.size >= MAX_FOUND) return;
     this.#found.set(key, { kind, name, round: this.#round });
-  }
-
-  /** Whether a name is one of redstart's own: what lies beside a list or stream, questions, inboxes (also with a prefix of their own). */
-  #isOurs(name: string): boolean {
-    const isInbox = /\{[\dA-Za-z]{22}\}/.test(name);
-    return isInbox || name.startsWith('redstart:') || name.startsWith(`${this.#prefix}redstart:`);
   }
 
   /** Undefined where Redis refuses. A lost connection is thrown: the page tells of it as a whole. */
@@ -250,15 +232,4 @@ export class Server {
       return undefined;
     }
   }
-}
-
-/** A reply of names and values in turn as an object. */
-function fieldsOf(row: readonly unknown[]): Record<string, unknown> {
-  const fields: Record<string, unknown> = {};
-  for (let i = 0; i + 1 < row.length; i += 2) fields[String(row[i])] = row[i + 1];
-  return fields;
-}
-
-function escapeGlob(text: string): string {
-  return text.replaceAll(/[\\*?[\]]/g, '\\$&');
 }
