@@ -24,10 +24,14 @@ export function identityOf(prototype: object): unknown {
 export function isInstance(type: { readonly prototype: object }, value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const wanted = identityOf(type.prototype);
-  let prototype = Object.getPrototypeOf(value) as object | null;
-  while (prototype !== null && identityOf(prototype) !== wanted)
-    prototype = Object.getPrototypeOf(prototype) as object | null;
-  return prototype !== null;
+  try {
+    let prototype = Object.getPrototypeOf(value) as object | null;
+    while (prototype !== null && identityOf(prototype) !== wanted)
+      prototype = Object.getPrototypeOf(prototype) as object | null;
+    return prototype !== null;
+  } catch {
+    return false; // a proxy that cannot be looked at
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import { unawaited } from '../internal/promises.ts';
 import type { Headers, HeadersInput } from '../message/headers.ts';
 import type { Target } from '../transport/address.ts';
 import type { Message } from './message.ts';
@@ -270,7 +271,10 @@ export class Observers {
     if (having !== undefined)
       for (const observer of having) {
         try {
-          (observer[name] as ((event: Events[Name]) => void) | undefined)?.call(observer, event);
+          const told = observer[name] as ((event: Events[Name]) => unknown) | undefined;
+          const result = told?.call(observer, event);
+          if (result !== undefined)
+            unawaited(result, (error) => this.#report(observer, name, error));
         } catch (error) {
           this.#report(observer, name, error);
         }
@@ -323,13 +327,32 @@ export class Observers {
       return value;
     };
     try {
-      (observer[method] as (event: unknown, next: () => T) => T).call(observer, event, once);
+      const around = observer[method] as (event: unknown, next: () => T) => T;
+      const result = around.call(observer, event, once);
+      // Nobody waits for an observer that is asynchronous.
+      if (result !== value && result !== undefined)
+        unawaited(result, (error) => void this.#reportUnlessOf(value, observer, method, error));
     } catch (error) {
       // What `next` threw goes on below.
       if ((state as string) !== 'threw' || error !== thrown) this.#report(observer, method, error);
     }
     // It may not have called `next`: the message is handled or sent all the same.
     return once();
+  }
+
+  /** An observer that waits for `next` fails with what that fails with, which is not its own failure. */
+  async #reportUnlessOf(
+    value: unknown,
+    observer: Observer,
+    method: string,
+    error: unknown,
+  ): Promise<void> {
+    try {
+      await value;
+    } catch (own) {
+      if (own === error) return;
+    }
+    this.#report(observer, method, error);
   }
 
   /** A list is replaced, never changed: an observer may be removed while an event is passed on. */

@@ -153,9 +153,10 @@ export class HandlerContext<
     await this.#host.settle(this, 'ack');
   }
 
-  async nack({ after }: NackOptions = {}): Promise<void> {
+  /** A wrong option throws here, in the handler: a promise that nobody awaits would end the process. */
+  nack({ after }: NackOptions = {}): Promise<void> {
     if (after !== undefined) milliseconds(after, 'after', 'ctx.nack');
-    await this.#host.settle(this, 'nack', after);
+    return this.#host.settle(this, 'nack', after) ?? Promise.resolve();
   }
 
   async reject(): Promise<void> {

@@ -64,6 +64,8 @@ export class DeadLetterBox {
     checkChoice(which, ['error', 'ids', 'count', 'after'], 'list');
     const { count = PAGE, after } = which;
     expectCount(count, 'count', 'list');
+    if (after !== undefined && (typeof after !== 'string' || !/^\d+(-\d+)?$/.test(after)))
+      throw new SetupError(`list: 'after' must be the id of a dead letter, got ${got(after)}`);
     const found: DeadLetter[] = [];
     const pages = which.ids === undefined ? this.#pages(after, Infinity) : this.#byId(which.ids);
     for await (const page of pages) {

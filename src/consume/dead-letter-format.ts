@@ -1,7 +1,13 @@
 import { RedstartError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import { defaultCodec, type Codec } from '../message/codec.ts';
-import { binaryFormat, openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
+import {
+  binaryFormat,
+  encodedBy,
+  openFrame,
+  rawFrame,
+  type MessageFormat,
+} from '../message/format.ts';
 import * as names from '../message/headers.ts';
 import { CALL_KEY, ReceivedMessage, REPLY_KIND_KEY } from '../message/message.ts';
 import { kindOf, type Kind, type Target } from '../transport/address.ts';
@@ -100,7 +106,7 @@ export function encodeLetter(message: ReceivedMessage, death: Death): Uint8Array
     addReply(own, headers[names.ORIGIN_REPLY_TO]);
     if (group !== undefined) own[names.FOR] = group;
     markRedriven(own);
-    const back = Buffer.from(format.encode({ headers: own, body })).toString('base64');
+    const back = Buffer.from(encodedBy(format, { headers: own, body })).toString('base64');
     if (back.length > MAX_HEADER) return raw();
     return binaryFormat.encode({ headers: { ...headers, [names.ORIGIN_FRAME]: back }, body });
   } catch {

@@ -20,7 +20,9 @@ import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
 import { foreignMessage } from './foreign-message.ts';
 import { releasing, type Dependencies } from './inject.ts';
-import { EXPIRED, SKIPPED, badInput, failed, notChosen, ok, type Outcome } from './outcome.ts';
+import { EXPIRED, SKIPPED, badInput, failed, isError, notChosen, ok } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import { withinTime, type TimeLimit } from './time-limit.ts';
 
 /** Where a result is sent on to: a method's `@publisher`. */
 export interface Forward {
@@ -188,7 +190,7 @@ export class Dispatcher {
   }
 
   /** Runs the handler once for a whole batch and sets every outcome. One bad item leaves the others as they are. */
-  async handleBatch(batch: readonly Attempt[]): Promise<void> {
+  async handleBatch(batch: readonly Attempt[], limit?: TimeLimit): Promise<void> {
     const route = this.first;
     if (route.validate !== undefined)
       await Promise.all(batch.map((attempt) => this.validate(attempt)));
@@ -209,7 +211,8 @@ export class Dispatcher {
       { messages, deliveries },
     );
     const bodies = good.map((attempt) => attempt.message.body);
-    const whole = await this.#invoke({ ...route, validateReply: undefined }, context, bodies);
+    const invoked = this.#invoke({ ...route, validateReply: undefined }, context, bodies);
+    const whole = await withinTime(context, invoked, limit);
     // A returned array of the batch's length is one answer for each; anything else is the answer of all.
     const results: unknown = whole.kind === 'ok' ? whole.result : undefined;
     const each = Array.isArray(results) && results.length === good.length ? results : undefined;
@@ -226,7 +229,7 @@ export class Dispatcher {
 
   /** The outcome of one message of a batch. An error in its place of the returned array fails it alone. */
   #oneOf(route: Route, context: HandlerContext, result: unknown): Outcome | Promise<Outcome> {
-    if (result instanceof Error) return this.#answerFailure(route, context, failed(result));
+    if (isError(result)) return this.#answerFailure(route, context, failed(result));
     return this.#checkReply(route, result);
   }
 

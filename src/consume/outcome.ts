@@ -45,8 +45,17 @@ function readable(error: unknown): unknown {
   }
 }
 
+/** `instanceof Error`, also of a proxy that cannot be looked at. */
+export function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
+  }
+}
+
 export function badInput(error: unknown, stage: 'decode' | 'validate' | 'match'): Outcome {
-  return { kind: 'failed', error, stage, isBadInput: true };
+  return { kind: 'failed', error: readable(error), stage, isBadInput: true };
 }
 
 /** Given up: no handler runs any more, and no handler of errors either. */
@@ -55,7 +64,8 @@ export function givenUp(error: unknown): Outcome {
 }
 
 /** A filter that throws is a failure like a handler's; that no handler takes the message is not. */
-export function notChosen(error: unknown): Outcome {
+export function notChosen(thrown: unknown): Outcome {
+  const error = readable(thrown);
   return error instanceof NoMatchingHandlerError
     ? badInput(error, 'match')
     : failed(error, 'filter');

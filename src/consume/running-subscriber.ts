@@ -268,7 +268,7 @@ export class RunningSubscriber implements ContextHost {
       acknowledged = this.#settler.ackFirst(delivery) ?? acknowledged;
     await acknowledged;
     const run = async (): Promise<void> => {
-      await this.#dispatcher.handleBatch(batch);
+      await this.#dispatcher.handleBatch(batch, this.#limit);
       for (const attempt of batch) {
         const finished = this.#finish(attempt, attempt.outcome as Outcome);
         if (finished !== undefined) await finished;
@@ -322,8 +322,7 @@ export class RunningSubscriber implements ContextHost {
     if (!(outcome instanceof Promise)) return this.#conclude(attempt, outcome);
     const limit = this.#limit;
     if (limit !== undefined) this.#inLanes?.runs(attempt.delivery, outcome);
-    const ended = limit === undefined ? outcome : withinTime(attempt.context, outcome, limit);
-    return ended.then(
+    return withinTime(attempt.context, outcome, limit).then(
       (later) => this.#conclude(attempt, later),
       (error: unknown) => this.#finish(attempt, failed(error)),
     );

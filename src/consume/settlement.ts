@@ -5,6 +5,7 @@ import { ExhaustedError, Reject, RejectedError, Retry, RpcError } from '../error
 import { halfJitter } from '../internal/backoff.ts';
 import { monotonicTime } from '../internal/clock.ts';
 import { pause } from '../internal/deferred.ts';
+import { unawaited } from '../internal/promises.ts';
 import type { ReceivedMessage } from '../message/message.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import { describe } from '../transport/address.ts';
@@ -225,6 +226,7 @@ export class Settler {
     try {
       const delay = backoff(deliveries);
       if (typeof delay === 'number' && delay >= 0 && delay < Infinity) return delay;
+      unawaited(delay);
       problem = new TypeError(`it returned ${String(delay)}, and not milliseconds, 0 or more`);
     } catch (error) {
       problem = error;

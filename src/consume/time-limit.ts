@@ -1,5 +1,6 @@
 import { HandlerTimeoutError } from '../errors.ts';
 import { clearTimer, setTimer } from '../internal/clock.ts';
+import { iteratorOf } from '../internal/promises.ts';
 import type { HandlerContext } from './context.ts';
 import { failed, type Outcome } from './outcome.ts';
 
@@ -12,11 +13,12 @@ export interface TimeLimit {
 }
 
 /** The outcome, or a failure where the handler takes too long. A late result is ignored. */
-export function withinTime(
+export function withinTime<O extends Outcome | Promise<Outcome>>(
   context: HandlerContext,
-  outcome: Promise<Outcome>,
-  limit: TimeLimit,
-): Promise<Outcome> {
+  outcome: O,
+  limit: TimeLimit | undefined,
+): O | Promise<Outcome> {
+  if (limit === undefined || !(outcome instanceof Promise)) return outcome;
   return within(context, outcome, limit).catch((error: unknown) => failed(error, stageOf(error)));
 }
 
@@ -35,7 +37,7 @@ export function itemsWithinTime(
   limit: TimeLimit,
   left: (ended: Promise<unknown>) => void,
 ): AsyncIterable<unknown> {
-  const iterator = items[Symbol.asyncIterator]();
+  const iterator = iteratorOf(items);
   let isLate = false;
   const limited: AsyncIterator<unknown, unknown> = {
     next: async () =>

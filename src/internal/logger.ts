@@ -1,3 +1,5 @@
+import { unawaited } from './promises.ts';
+
 /** Where redstart and its handlers log. Pino's loggers and the console have these methods. */
 export interface Logger {
   debug(fields: object | string, message?: string): void;
@@ -20,15 +22,19 @@ export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() 
 /** A logger of the user's that may throw: that must not end what it was told of. Its first failure is shown on stderr. */
 export function guardedLogger(logger: Logger): Logger {
   let hasFailed = false;
+  const failed = (error: unknown): void => {
+    if (!hasFailed)
+      stderrLogger.error({ err: error }, 'the logger failed; further failures are not shown');
+    hasFailed = true;
+  };
   const guard =
     (level: keyof Logger) =>
     (fields: object | string, message?: string): void => {
       try {
-        logger[level](fields, message);
+        // One that returns a promise breaks the type, and must not end the process by it.
+        unawaited(logger[level](fields, message), failed);
       } catch (error) {
-        if (!hasFailed)
-          stderrLogger.error({ err: error }, 'the logger failed; further failures are not shown');
-        hasFailed = true;
+        failed(error);
       }
     };
   return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') };

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { types } from 'node:util';
 import { DecodeError, EncodeError, messageOf } from '../errors.ts';
 import { describeMisfit, findMisfit, parseJson } from '../internal/json.ts';
+import { unawaited } from '../internal/promises.ts';
 
 /** An encoded value: its bytes (a string is sent as UTF-8) and their content type. */
 export interface EncodedBody {
@@ -58,7 +59,10 @@ export function decodeBody(
 ): unknown {
   if (codec === defaultCodec && contentType === JSON_TYPE)
     return fromJson(bytes, from, contentType);
-  return codec.decode(from === 0 ? bytes : bytes.subarray(from), contentType);
+  const value = codec.decode(from === 0 ? bytes : bytes.subarray(from), contentType);
+  if (value instanceof Promise && unawaited(value))
+    throw new DecodeError("the codec's decode returned a promise: it must return the value itself");
+  return value;
 }
 
 function fromJson(bytes: Buffer, from: number, contentType: string): unknown {

@@ -1,9 +1,10 @@
 import { types } from 'node:util';
 import { EncodeError, RedstartError, messageOf } from '../errors.ts';
 import { got } from '../internal/checks.ts';
+import { unawaited } from '../internal/promises.ts';
 import type { Codec, EncodedBody } from './codec.ts';
 import { encodeFrame, pair } from './envelope.ts';
-import { binaryFormat, type MessageFormat } from './format.ts';
+import { binaryFormat, encodedBy, type MessageFormat } from './format.ts';
 import {
   checkHeaders,
   CONTENT_TYPE,
@@ -100,6 +101,7 @@ export class Encoder {
     const { body, contentType } = (encoded ?? {}) as Partial<EncodedBody>;
     const isBody = typeof body === 'string' || types.isUint8Array(body);
     if (isBody && (contentType === undefined || typeof contentType === 'string')) return encoded;
+    unawaited(encoded);
     throw new EncodeError(
       `the codec must return { body, contentType }, a string or bytes and a string, got ${isBody ? `the contentType ${got(contentType)}` : got(body ?? encoded)}`,
     );
@@ -146,10 +148,8 @@ export class Encoder {
     }
     if (message.key !== undefined) headers[KEY] = headerText(KEY, message.key);
     Object.assign(headers, extra);
-    return this.format.encode({
-      headers,
-      body: typeof body === 'string' ? Buffer.from(body) : body,
-    });
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    return encodedBy(this.format, { headers, body: bytes });
   }
 }
 

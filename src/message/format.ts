@@ -1,3 +1,7 @@
+import { types } from 'node:util';
+import { DecodeError, EncodeError, RedstartError, messageOf } from '../errors.ts';
+import { got } from '../internal/checks.ts';
+import { unawaited } from '../internal/promises.ts';
 import { decodeFrame, encodeFrame, pair, readHeaders, type Frame } from './envelope.ts';
 import { headerText, type Headers } from './headers.ts';
 
@@ -32,8 +36,30 @@ export const binaryFormat: MessageFormat = {
 /** Decodes a frame in any format. The binary format decodes headers only when they are read. */
 export function openFrame(bytes: Buffer, format: MessageFormat): Frame {
   if (format === binaryFormat) return decodeFrame(bytes);
-  const { headers, body } = format.decode(bytes);
+  const decoded = format.decode(bytes);
+  if (unawaited(decoded))
+    throw new DecodeError(
+      "the format's decode returned a promise: it must return the message itself",
+    );
+  const { headers, body } = decoded;
   return rawFrame(Buffer.from(body.buffer, body.byteOffset, body.byteLength), headers);
+}
+
+/** What a format of the user's makes of a message. Throws `EncodeError` where that is no frame. */
+export function encodedBy(
+  format: MessageFormat,
+  message: { headers: Headers; body: Uint8Array },
+): Uint8Array {
+  let frame: unknown;
+  try {
+    frame = format.encode(message);
+  } catch (cause) {
+    if (cause instanceof RedstartError) throw cause;
+    throw new EncodeError(`the format cannot encode the message: ${messageOf(cause)}`, { cause });
+  }
+  if (types.isUint8Array(frame)) return frame;
+  unawaited(frame);
+  throw new EncodeError(`the format's encode must return bytes, got ${got(frame)}`);
 }
 
 /** A frame without a header block: all of `bytes` is the body. */

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { InvalidMessageError, type MessageIssue } from '../errors.ts';
+import { promiseIn } from '../internal/promises.ts';
 
 /** A schema of any library that implements Standard Schema, such as zod, valibot or arktype. */
 export type Schema<Output = unknown, Input = unknown> = StandardSchemaV1<Input, Output>;
@@ -25,7 +26,8 @@ export function validator(schema: StandardSchemaV1, what: string): Validate {
   };
   return (value) => {
     const result = standard.validate(value);
-    return result instanceof Promise ? result.then(unwrap) : unwrap(result);
+    const later = promiseIn(result) as Promise<StandardSchemaV1.Result<unknown>> | undefined;
+    return later?.then(unwrap) ?? unwrap(result as StandardSchemaV1.Result<unknown>);
   };
 }
 

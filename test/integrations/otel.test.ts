@@ -229,6 +229,19 @@ describe('with an SDK', () => {
       takeLogs();
     });
 
+    it('goes on in a delayed message, which is linked to the span that sent it', async () => {
+      const { broker, name } = bench();
+      const service = broker({ observers: [telemetry()] });
+      const where = name('later');
+      service.subscriber({ list: where }, () => undefined);
+      await service.start();
+      await service.publish(1, { list: where, delay: 50 });
+      const later = await eventually(() => spanNamed(`process ${where}`));
+      const sent = spanNamed(`publish ${where}`);
+      expect(parentOf(later)).toBe(idOf(sent));
+      expect(linksOf(later)).toEqual([idOf(sent)]);
+    });
+
     it('is another one for a dead letter that was sent back, linked to the old one', async () => {
       const { broker, name } = bench();
       const service = broker({ observers: [telemetry()] });

@@ -1,7 +1,7 @@
 import { uniqueId } from '../../internal/ids.ts';
 import { digestOf } from '../../message/digest.ts';
 import { readHeaders } from '../../message/envelope.ts';
-import { openFrame, type MessageFormat } from '../../message/format.ts';
+import { encodedBy, openFrame, type MessageFormat } from '../../message/format.ts';
 import { CALL, CORRELATION_ID } from '../../message/headers.ts';
 import {
   CALL_KEY,
@@ -167,7 +167,7 @@ function askerOf(message: ReceivedMessage): Asker {
 function forAnyone(frame: Uint8Array, format: MessageFormat, correlationId: string): Buffer {
   const { headers, body } = opened(frame, format);
   if (headers[CORRELATION_ID] === correlationId) delete headers[CORRELATION_ID];
-  return Buffer.from(format.encode({ headers, body }));
+  return Buffer.from(encodedBy(format, { headers, body }));
 }
 
 /** The answer for one of those who wait. */
@@ -175,7 +175,7 @@ function addressed(answer: Buffer, format: MessageFormat, asker: Asker): Uint8Ar
   const { headers, body } = opened(answer, format);
   headers[CORRELATION_ID] ??= asker.correlationId;
   headers[CALL] = asker.call;
-  return format.encode({ headers, body });
+  return encodedBy(format, { headers, body });
 }
 
 function opened(

@@ -5,6 +5,7 @@ import {
   StreamBrokenError,
   messageOf,
 } from '../../errors.ts';
+import { iteratorOf } from '../../internal/promises.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
 import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
@@ -69,7 +70,7 @@ export class StreamAnswers {
   ): Promise<void> {
     const { message } = request;
     const { replyTo } = message;
-    const iterator = items[Symbol.asyncIterator]();
+    const iterator = iteratorOf(items);
     if (replyTo === undefined || !replier.mayAnswer(message, replyTo))
       return leaveAtFirst(iterator, request);
     const window = message.count(WINDOW_KEY) ?? 0;
