@@ -62,7 +62,7 @@ it('only languages whose snippets are checked, and Python, are shown', () => {
   expect(snippets.length).toBeGreaterThanOrEqual(4);
 });
 
-it('snippets satisfy the compiler', { timeout: 60_000 }, () => {
+it('snippets satisfy the compiler', { timeout: 240_000 }, () => {
   // Shows that the compiler looked.
   writeFileSync(`${folder.path}/wrong.ts`, 'export const text: string = 1;\n');
   writeFileSync(
