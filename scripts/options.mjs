@@ -16,9 +16,8 @@ const SECTIONS = [
   },
   {
     title: 'Brokers and routers',
-    text: 'These are for all subscribers under the broker or the router (`new RedisRouter(options)`). The value of a subscriber wins, then that of the nearest router.',
+    text: 'These are for all subscribers under the broker or the router (`new RedisRouter(options)`). The value of a subscriber wins, then that of the nearest router. They also take the options of [failed messages](#failed-messages).',
     types: ['RouterOptions'],
-    also: 'DeliveryOptions',
   },
   {
     title: 'Every subscriber',
@@ -253,7 +252,7 @@ function rowsOf(name, found, prefix = '') {
 
 const cell = (text) => text.replaceAll('|', '\\|').replaceAll('{{', '{ {');
 
-function sectionOf({ title, text, types, nested = {}, also }, found) {
+function sectionOf({ title, text, types, nested = {} }, found) {
   const rows = types
     .flatMap((name) => rowsOf(name, found))
     .flatMap((row) => [
@@ -270,9 +269,6 @@ function sectionOf({ title, text, types, nested = {}, also }, found) {
   return [
     `## ${title}`,
     ...(text === undefined ? [] : [text]),
-    ...(also === undefined
-      ? []
-      : ['They also take the options of [failed messages](#failed-messages).']),
     ['| option | type | default | effect |', '| --- | --- | --- | --- |', ...lines].join('\n'),
   ].join('\n\n');
 }
