@@ -275,11 +275,10 @@ function sectionOf({ title, text, types, nested = {} }, found) {
 
 const INTRODUCTION = `# Options
 
-Every option, its type, its default and its effect. Times are milliseconds, sizes are bytes. An unknown
-option or a wrong value is a \`SetupError\` that says what was expected.
+<!-- Made by \`node scripts/options.mjs\` from the comments in the source. \`npm run check\` fails if it is not current. -->
 
-\`node scripts/options.mjs\` makes this page from the comments in the source. \`npm run check\` fails if it is not
-current.`;
+Every option, its type, its default and its effect. Times are milliseconds, sizes are bytes. An unknown
+option or a wrong value is a \`SetupError\` that says what was expected.`;
 
 /** The text of the page. Its tables are not aligned, so that a changed option is one changed line. */
 function page() {
