@@ -8,6 +8,7 @@ const docs = new URL('../../docs/', import.meta.url);
 const { repository } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 );
+const tables = readFileSync(new URL('../tables.css', import.meta.url), 'utf8');
 const source = repository?.url?.replace(/^git\+|\.git$/g, '');
 
 /** The pages in the order of the table in docs/guide/README.md. */
@@ -22,6 +23,7 @@ function pages() {
 export default defineConfig({
   title: 'redstart',
   description: 'Messaging and calls for Node.js on Redis',
+  head: [['style', {}, tables]],
   srcDir: 'src',
   outDir: '../build/site',
   cacheDir: '../build/site-cache',
