@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
+import { deferred, type Deferred } from '../../internal/deferred.ts';
 import { describe } from '../address.ts';
 import type { ServerClock } from '../server-clock.ts';
 import type { Report, Sources } from '../source.ts';
@@ -33,14 +34,17 @@ export interface MoverOptions {
 /**
  * Sends frames that are due. Every connected broker has a mover. All of them wait for the earliest store;
  * the one that is first takes it in hand for a moment, so that the others need not look at it. A mover
- * that dies then delays that store by `storeLease`. Each step is one script, so it loses nothing.
+ * that dies then delays that store by `storeLease`; one that is closed tells the others. Each step is one script, so it loses nothing.
  */
 export class Mover {
   readonly #options: MoverOptions;
   #timer: NodeJS.Timeout | undefined;
   /** When the timer ends, on the steady clock. */
   #due = Infinity;
-  #isLooking = false;
+  /** Resolves when the look that is under way has ended. */
+  #looking: Deferred<void> | undefined;
+  /** When a store was last taken in hand here, on the steady clock. The others leave it to this mover meanwhile. */
+  #tookAt = -Infinity;
   /** The timer has ended during a look. */
   #isMissed = false;
   /** When each target was last reported: once in `refusedPause` is enough. */
@@ -71,9 +75,18 @@ export class Mover {
     this.#lookIn(wait);
   }
 
-  close(): void {
+  /**
+   * Resolves when nothing is in hand here any more. Those who leave a store to this mover are told to look, so that
+   * what is due next is not late because this process ends.
+   */
+  async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    const { client, index, timings } = this.#options;
+    if (client.status !== 'ready') return;
+    await this.#looking?.promise;
+    if (monotonicTime() - this.#tookAt > timings.storeLease) return;
+    await client.publish(index, '0').catch(() => undefined); // then they look when its time is over
   }
 
   async #listen(): Promise<void> {
@@ -107,11 +120,11 @@ export class Mover {
 
   async #lookNow(): Promise<void> {
     this.#due = Infinity;
-    if (this.#isLooking) {
+    if (this.#looking !== undefined) {
       this.#isMissed = true;
       return;
     }
-    this.#isLooking = true;
+    const looking = (this.#looking = deferred<void>());
     let wait = this.#options.timings.storeLease;
     try {
       wait = await this.#look();
@@ -119,7 +132,8 @@ export class Mover {
     } catch (error) {
       this.#failed(error);
     }
-    this.#isLooking = false;
+    this.#looking = undefined;
+    looking.resolve();
     this.#lookIn(this.#isMissed ? 0 : wait);
     this.#isMissed = false;
   }
@@ -136,10 +150,11 @@ export class Mover {
       >;
       const [time, next, ...stores] = await clock.hear(reply, ([heard]) => heard);
       const mark = String(time + timings.storeLease + 0.5);
+      if (stores.length > 0) this.#tookAt = monotonicTime();
       const waits = await Promise.all(stores.map((store) => this.#empty(String(store), mark)));
       if (stores.length === 0) return next < 0 ? Infinity : next;
       const soonest = Math.min(...waits);
-      if (soonest > 0) return soonest;
+      if (soonest > 0 || this.#isClosed) return soonest;
     }
   }
 

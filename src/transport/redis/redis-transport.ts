@@ -340,7 +340,7 @@ export class RedisTransport implements Transport {
 
   async close(): Promise<void> {
     this.#listPushes.flush();
-    this.timed.close();
+    await this.timed.close();
     for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
       pubsub.close();
     this.marks.close();

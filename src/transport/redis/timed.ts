@@ -36,6 +36,8 @@ export class RedisTimed implements Timed {
   readonly #index: string;
   readonly #isCluster: boolean;
   readonly #mover: Mover;
+  /** Milliseconds that `close` takes at most. */
+  readonly #patience: number;
   #updates: NodeJS.Timeout | undefined;
 
   constructor(
@@ -50,6 +52,7 @@ export class RedisTimed implements Timed {
     this.#isCluster = isCluster;
     const { clock } = this;
     const index = this.#index;
+    this.#patience = timings.leave;
     this.#mover = new Mover({ client, index, clock, timings, report, onRefused, listen });
   }
 
@@ -66,9 +69,10 @@ export class RedisTimed implements Timed {
     this.#mover.begin();
   }
 
-  close(): void {
+  /** Resolves when nothing is in hand here any more, within a second. */
+  async close(): Promise<void> {
     clearInterval(this.#updates);
-    this.#mover.close();
+    await settledWithin(this.#mover.close(), this.#patience);
   }
 
   /**
