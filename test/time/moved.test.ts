@@ -95,7 +95,8 @@ it(
     const periods = (ticks.at(-1) as number) - (ticks[0] as number) + 1;
     // Those of a process that was killed are made up by one. The first may have come late.
     expect(ticks.length).toBeLessThanOrEqual(periods + 1);
-    expect(new Set(ticks).size).toBeGreaterThanOrEqual(ticks.length - 1);
+    // One that is made up may come late, in the period of the next.
+    expect(new Set(ticks).size).toBeGreaterThanOrEqual(ticks.length - 1 - killed);
   },
 );
 
