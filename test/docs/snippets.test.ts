@@ -43,6 +43,13 @@ beforeAll(async () => {
   await compile(sources, folder.path, 'legacy');
 });
 
+it('README says how to run an example and all tests in a clone, and CI runs the same test command', () => {
+  const readme = readFileSync(repository('README.md'), 'utf8');
+  expect(readme).toContain('npm ci && npm start\nnpm ci && npm run redis && npm test\n');
+  const ci = readFileSync(repository('.ci/run'), 'utf8').split('\n');
+  expect(ci).toEqual(expect.arrayContaining(['npm run redis', 'npm test']));
+});
+
 it('README shows a whole program by line 25, in fewer than 150 lines', () => {
   const lines = readFileSync(repository('README.md'), 'utf8').trimEnd().split('\n');
   expect(lines.length).toBeLessThan(150);
