@@ -232,7 +232,7 @@ async function ask(
   if (transport.downFor > 0) return false;
   // A rejected ping counts as an answer: the server refused it. If the connection was lost, `downFor` says so.
   const answered = settledWithin(transport.ping(), ANSWER_TIMEOUT);
-  const lookups = readers.map(async (reader) => {
+  const lookups = readers.filter(isAskedFor).map(async (reader) => {
     try {
       depths.set(reader, await depthOf(transport, reader));
     } catch {
@@ -244,6 +244,12 @@ async function ask(
     settledWithin(Promise.all([...lookups, transport.timed.clock.update()]), ANSWER_TIMEOUT),
   ]);
   return isAnswered && transport.downFor === 0;
+}
+
+/** Whether the server knows something about it: about most channels it does not. */
+function isAskedFor({ source, deadLetter }: ReaderVitals): boolean {
+  if (deadLetter !== undefined || source.kind === 'list') return true;
+  return source.kind === 'stream' && source.group !== undefined;
 }
 
 async function depthOf(transport: Transport, reader: ReaderVitals): Promise<Depth> {
@@ -263,7 +269,7 @@ function stateOf(
   vitals: SubscriberVitals,
   depth: Depth,
   { deadLetter, timeout }: ReaderVitals,
-): Omit<SubscriberHealth, 'address' | 'title'> {
+): OwnHealth {
   const idle = { running: 0, longest: 0, handled: 0 };
   if (!('handled' in vitals)) {
     const { state, error } = vitals;
@@ -274,28 +280,33 @@ function stateOf(
   const waiting = backlog === undefined ? depth.waiting : backlog.waiting + fetched;
   const isStuck =
     vitals.state === 'running' && vitals.longest > STUCK_AFTER && timeout === undefined;
-  return {
+  // Filled in, and not put together from parts: a scrape of metrics asks for thousands.
+  const found: State = {
     state: isStuck ? 'stuck' : vitals.state,
-    ...given('lastError', lastError),
     running,
     longest: Math.round(vitals.longest),
     handled,
-    ...given('waiting', waiting),
-    ...given('dropped', backlog?.dropped),
-    ...given('lag', group?.lag),
-    ...given('pending', group?.pending),
-    ...given('consumers', group?.consumers),
-    ...(deadLetter === undefined ? {} : given('held', held)),
-    ...(deadLetter === undefined || depth.letters === undefined
-      ? {}
-      : {
-          deadLetters: {
-            address: describe(deadLetter),
-            count: depth.letters,
-            ...given('maxlen', deadLetter.maxlen),
-          },
-        }),
   };
+  if (lastError !== undefined) found.lastError = lastError;
+  if (waiting !== undefined) found.waiting = waiting;
+  if (backlog !== undefined) found.dropped = backlog.dropped;
+  if (group !== undefined) Object.assign(found, numbersOf(group));
+  if (deadLetter === undefined) return found;
+  if (held !== undefined) found.held = held;
+  if (depth.letters !== undefined)
+    found.deadLetters = {
+      address: describe(deadLetter),
+      count: depth.letters,
+      ...given('maxlen', deadLetter.maxlen),
+    };
+  return found;
+}
+
+type OwnHealth = Omit<SubscriberHealth, 'address' | 'title'>;
+type State = { -readonly [K in keyof OwnHealth]: OwnHealth[K] };
+
+function numbersOf({ lag, pending, consumers }: GroupState): Partial<State> {
+  return { ...given('lag', lag), ...given('pending', pending), ...given('consumers', consumers) };
 }
 
 /** The sentences of one subscriber. */
@@ -314,10 +325,11 @@ function problemsOf(
   const unburied = 'unburied' in vitals ? vitals.unburied : 0;
   const unsent =
     unburied > 0 ? `${unburied} messages cannot be sent to their dead letters` : undefined;
-  const trimming = source.kind === 'stream' ? trimmingProblems(source, depth?.group) : [];
-  return [problemOf(one, vitals), letters, unsent, ...trimming].filter(
-    (text) => text !== undefined,
-  );
+  const found = source.kind === 'stream' ? trimmingProblems(source, depth?.group) : [];
+  const own = problemOf(one, vitals);
+  return (own ?? letters ?? unsent)
+    ? [own, letters, unsent, ...found].filter((text) => text !== undefined)
+    : found;
 }
 
 function problemOf(

@@ -111,7 +111,7 @@ export class Gauges {
 
   #ofHandler(one: SubscriberHealth, info: SubscriberInfo): void {
     const labels = labelsOf(info);
-    this.state.of(`${labels},state="${one.state}"`).value = 1;
+    this.state.of(stateLabelsOf(info, one.state)).value = 1;
     this.running.of(labels).value += one.running;
     atLeast(this.longest.of(labels), one.longest / 1_000);
     // The `waiting` of a list is the list's own length.
@@ -240,5 +240,16 @@ export function labelsOf(info: SubscriberInfo): string {
     written = pairs(DEFINITIONS.received.labels, [name, title, group]);
     labels.set(info, written);
   }
+  return written;
+}
+
+const stateLabels = new WeakMap<SubscriberInfo, Map<string, string>>();
+
+/** The same with its state. Kept, since a text that is made anew is read as a whole to be found in a map. */
+function stateLabelsOf(info: SubscriberInfo, state: string): string {
+  let known = stateLabels.get(info);
+  if (known === undefined) stateLabels.set(info, (known = new Map()));
+  let written = known.get(state);
+  if (written === undefined) known.set(state, (written = `${labelsOf(info)},state="${state}"`));
   return written;
 }
