@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { stage } from '../../scripts/pack.mjs';
 import { builtPackage } from '../support/built.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -48,18 +49,9 @@ export class Scratch {
 
   /** Packs what the sources are now: `dist` may be older, or in the hands of another run. */
   async pack(): Promise<void> {
-    const stage = join(this.folder, 'stage');
-    mkdirSync(stage);
-    cpSync(join(root, 'package.json'), join(stage, 'package.json'));
-    for (const file of [
-      'README.md',
-      'LICENSE',
-      ...manifest.files.filter((name) => name !== 'dist'),
-    ]) {
-      cpSync(join(root, file), join(stage, file), { recursive: true });
-    }
-    cpSync(await builtPackage(), join(stage, 'dist'), { recursive: true });
-    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', this.folder], stage);
+    const folder = join(this.folder, 'stage');
+    stage({ root, dist: await builtPackage(), folder });
+    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', this.folder], folder);
     this.tarball = join(this.folder, `${manifest.name}-${manifest.version}.tgz`);
   }
 

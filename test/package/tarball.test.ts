@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { arch, platform } from 'node:process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -126,10 +127,15 @@ describe('the packed tarball', () => {
       'LICENSE',
       'README.md',
       'dist',
+      'docs',
       'examples',
       'package.json',
       'src',
     ]);
+  });
+
+  it('has less than 1.5 MB, as `npm run pack` wants it', () => {
+    expect(statSync(scratch.tarball).size).toBeLessThan(1_500_000);
   });
 
   it('gives publint nothing to say', async () => {
