@@ -116,6 +116,9 @@ describe.each(VERSIONS)('the packed tarball, installed, under Node %s', (version
   );
 });
 
+/** The machine may be busy. */
+const timeout = 120_000;
+
 describe('the packed tarball', () => {
   it('holds the code, its types, the licence and nothing of the tests', async () => {
     const listed = await scratch.node([
@@ -138,12 +141,12 @@ describe('the packed tarball', () => {
     expect(statSync(scratch.tarball).size).toBeLessThan(1_500_000);
   });
 
-  it('gives publint nothing to say', async () => {
+  it('gives publint nothing to say', { timeout }, async () => {
     const printed = await scratch.tool('publint/src/cli.js', ['run', '--strict', scratch.tarball]);
     expect(printed).toContain('All good!');
   });
 
-  it('gives are-the-types-wrong nothing to say', async () => {
+  it('gives are-the-types-wrong nothing to say', { timeout }, async () => {
     // ESM alone: a CommonJS program loads it by require(), as TypeScript's node20 mode knows.
     const flags = ['--profile', 'esm-only', '--no-emoji', '--no-color'];
     const cli = '@arethetypeswrong/cli/dist/index.js';
