@@ -162,7 +162,7 @@ it('a broker that is stopped leaves what is due next to the others, which do not
   const raw = own.client(server.url);
   const index = 'redstart:delayed:{}';
   await first.publish(1, { list: 'x', delay: 20 });
-  await first.publish(2, { list: 'x', delay: 3_000 });
+  await first.publish(2, { list: 'x', delay: 1_500 });
   await eventually(async () => expect(await raw.llen('x')).toBe(1), 20_000);
   const [store, time] = (await raw.zrange(index, '0', '0', 'WITHSCORES')) as [string, string];
   // The second one sees that the first has it in hand.
