@@ -59,7 +59,7 @@ it('README shows a whole program by line 25, in fewer than 150 lines', () => {
 });
 
 it('only languages whose snippets are checked, and Python, are shown', () => {
-  // json and js: configurations of compilers, which `npm run compilers` tries; and BullMQ's side of a migration.
+  // json and js: configurations of compilers, which `npm run compilers` tries; and BullMQ's program (migration.test.ts).
   const allowed = ['ts', 'text', 'sh', 'python', 'json', 'js', ''];
   for (const file of documents) {
     const text = readFileSync(repository(file), 'utf8');
