@@ -164,11 +164,12 @@ export interface BrokerOptions extends RouterOptions {
   answers?: AnswersOptions;
   /**
    * How many connections the broker opens to read lists and streams. `'dedicated'`: one for each list and each
-   * stream. `'shared'`: all lists and streams of one server (of one hash slot, on a cluster) are read on a few
-   * connections: one for commands that do not block, one for plain lists (BLMPOP), one for streams without a
-   * group (XREAD), one for all streams with the same group name and consumer name (XREADGROUP), and one on which
-   * the server reports changes of reliable lists (CLIENT TRACKING). On `memory://` the option has no effect.
-   * Default `'dedicated'`.
+   * stream. `'shared'`: at most five for all lists and streams of one server (of one hash slot, on a cluster). Up to
+   * three of them carry blocking reads of several lists or streams (BLMPOP, XREAD, XREADGROUP). On one the server
+   * reports that another list or stream has changed (CLIENT TRACKING), and on one the broker then reads it. A
+   * message for a list or stream that is not in a blocking read takes one more round trip. On `memory://` the option
+   * has no effect. Default: up to eight lists and streams of one server or slot have a connection each, more
+   * share them.
    */
   connections?: 'shared' | 'dedicated';
   /** Settings of calls. Default: see each. */

@@ -5,6 +5,6 @@ export const SHARINGS = ['shared', 'dedicated'] as const;
 export type Sharing = (typeof SHARINGS)[number];
 
 export interface SharingOptions {
-  /** Default `dedicated`. */
+  /** Default: shared by more than eight readers of one server, or of one slot of a cluster. */
   readonly connections?: Sharing | undefined;
 }

@@ -235,3 +235,60 @@ it.concurrent(
     }
   },
 );
+
+it.concurrent(
+  'groups of many names need no more connections',
+  { timeout: 60_000 },
+  async ({ own }) => {
+    const server = await own.server();
+    const raw = own.client(server.url);
+    const broker = own.broker(server.url, { connections: 'shared' });
+    const places = Array.from({ length: 30 }, (_, n): Place => ({
+      name: `g:${n}`,
+      kind: 'group',
+      got: [],
+    }));
+    for (const [n, { name, got }] of places.entries())
+      broker.subscriber(
+        { stream: name, group: `group-${n}` },
+        (body: number) => void got.push(body),
+      );
+    await broker.start();
+    for (let round = 1; round <= 3; round++) {
+      await send(places, raw, round);
+      await arrived(places, [round]);
+    }
+    expect((await connections(raw)).length - 1).toBeLessThanOrEqual(8);
+  },
+);
+
+it.concurrent(
+  'more than eight readers share connections by themselves',
+  { timeout: 60_000 },
+  async ({ own }) => {
+    const server = await own.server();
+    const raw = own.client(server.url);
+    const places = placesOf(40);
+    // One for commands, one for notices, one for each reader.
+    const few = own.broker(server.url);
+    for (const place of places.slice(0, 8)) read(place, few);
+    await few.start();
+    expect((await connections(raw)).length - 1).toBe(10);
+    // Those that come later share; the others keep their connections.
+    const late = places.slice(8, 16).map((place) => read(place, few));
+    await Promise.all(late.map(started));
+    expect((await connections(raw)).length - 1).toBeLessThanOrEqual(15);
+    const many = own.broker(server.url);
+    for (const place of places.slice(16)) read(place, many);
+    const before = (await connections(raw)).length;
+    await many.start();
+    expect((await connections(raw)).length - before).toBeLessThanOrEqual(8);
+    await send(places, raw, 1);
+    await arrived(places, [1]);
+    const apart = own.broker(server.url, { connections: 'dedicated' });
+    for (let n = 0; n < 12; n++) apart.subscriber({ list: `apart:${n}` }, () => undefined);
+    const shared = (await connections(raw)).length;
+    await apart.start();
+    expect((await connections(raw)).length - shared).toBe(14);
+  },
+);

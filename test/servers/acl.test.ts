@@ -69,6 +69,33 @@ it('two users with the documented rights neither hear nor answer nor take what i
   await expect(stranger.hgetall('redstart:list:{bank:safe}:held:c')).rejects.toThrow('NOPERM');
 });
 
+it.each([
+  ['with', ['+client|tracking', '+client|caching', '&__redis__:invalidate'], true],
+  ['without', [], false],
+] as const)(
+  'shared connections work %s the right to be told of changes',
+  async (_, more, isTold) => {
+    await admin.call('ACL', 'SETUSER', 'shop', ...rules, ...more);
+    const broker = asUser({ connections: 'shared' });
+    const got: string[] = [];
+    for (let n = 0; n < 12; n++) {
+      broker.subscriber({ list: `l${n}` }, () => void got.push(`l${n}`));
+      broker.subscriber({ list: `r${n}`, reliable: true }, () => void got.push(`r${n}`));
+      broker.subscriber({ stream: `g${n}`, group: 'g' }, () => void got.push(`g${n}`));
+    }
+    await broker.start();
+    const expected: string[] = [];
+    for (let n = 0; n < 12; n++) {
+      await broker.publish(n, { list: `l${n}` });
+      await broker.publish(n, { list: `r${n}` });
+      await broker.publish(n, { stream: `g${n}` });
+      expected.push(`l${n}`, `r${n}`, `g${n}`);
+    }
+    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()), 15_000);
+    expect(/flags=t/.test(String(await admin.client('LIST')))).toBe(isTold);
+  },
+);
+
 describe('a user without a right', () => {
   it.each([
     ['a channel', ['resetchannels'], 'price', /channel 'shop:price'/],

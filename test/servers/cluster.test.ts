@@ -21,6 +21,8 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => cluster?.stop());
 
+const SHARINGS = ['dedicated', 'shared'] as const;
+
 const broker = (options?: object): RedisBroker => newBroker({ cluster: cluster.nodes }, options);
 
 /** Names whose slots are on all three masters. */
@@ -174,36 +176,39 @@ describe('on a cluster', () => {
     expect(String(refused)).toContain('on a cluster a transaction cannot have messages');
   });
 
-  it('lists, streams and groups on every node hand over what is sent to them', async () => {
-    const service = broker();
-    const names = await spread(unique());
-    const got: string[] = [];
-    for (const name of names) {
-      service.subscriber(
-        { list: `{${name}}:list` },
-        (body) => void got.push(`list ${String(body)}`),
+  it.each(SHARINGS)(
+    'lists, streams and groups on every node hand over what is sent to them, with %s connections',
+    async (connections) => {
+      const service = broker({ connections });
+      const names = await spread(unique());
+      const got: string[] = [];
+      for (const name of names) {
+        service.subscriber(
+          { list: `{${name}}:list` },
+          (body) => void got.push(`list ${String(body)}`),
+        );
+        service.subscriber(
+          { stream: `{${name}}:all` },
+          (body) => void got.push(`all ${String(body)}`),
+        );
+        service.subscriber(
+          { stream: `{${name}}:group`, group: 'g', batch: true },
+          (bodies: unknown[]) => void got.push(...bodies.map((body) => `group ${String(body)}`)),
+        );
+      }
+      await service.start();
+      const publisher = broker();
+      for (const [n, name] of names.entries()) {
+        await publisher.publishBatch([`${n}a`, `${n}b`], { list: `{${name}}:list` });
+        await publisher.publishBatch([`${n}a`, `${n}b`], { stream: `{${name}}:all` });
+        await publisher.publishBatch([`${n}a`, `${n}b`], { stream: `{${name}}:group` });
+      }
+      const expected = ['list', 'all', 'group'].flatMap((kind) =>
+        names.flatMap((_, n) => [`${kind} ${n}a`, `${kind} ${n}b`]),
       );
-      service.subscriber(
-        { stream: `{${name}}:all` },
-        (body) => void got.push(`all ${String(body)}`),
-      );
-      service.subscriber(
-        { stream: `{${name}}:group`, group: 'g', batch: true },
-        (bodies: unknown[]) => void got.push(...bodies.map((body) => `group ${String(body)}`)),
-      );
-    }
-    await service.start();
-    const publisher = broker();
-    for (const [n, name] of names.entries()) {
-      await publisher.publishBatch([`${n}a`, `${n}b`], { list: `{${name}}:list` });
-      await publisher.publishBatch([`${n}a`, `${n}b`], { stream: `{${name}}:all` });
-      await publisher.publishBatch([`${n}a`, `${n}b`], { stream: `{${name}}:group` });
-    }
-    const expected = ['list', 'all', 'group'].flatMap((kind) =>
-      names.flatMap((_, n) => [`${kind} ${n}a`, `${kind} ${n}b`]),
-    );
-    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()));
-  });
+      await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()));
+    },
+  );
 
   it(
     'reliable lists on every node hand over what is sent, and what a dead consumer held',
@@ -452,28 +457,31 @@ describe('on a cluster', () => {
     expect(performance.now() - began).toBeLessThan(1_500);
   });
 
-  it('a slot that moves to another node takes its readers with it', async () => {
-    const service = broker();
-    const name = unique();
-    const got: string[] = [];
-    service.subscriber({ list: `{${name}}:l` }, (body: string) => void got.push(body));
-    service.subscriber({ stream: `{${name}}:s`, group: 'g' }, (body: string) => {
-      got.push(body);
-    });
-    await service.start();
-    const publisher = broker();
-    await publisher.publish('list before', { list: `{${name}}:l` });
-    await publisher.publish('stream before', { stream: `{${name}}:s` });
-    await eventually(() => expect(got).toHaveLength(2));
-    await moveSlot(`{${name}}:l`, [`{${name}}:l`, `{${name}}:s`]);
-    await publisher.publish('list after', { list: `{${name}}:l` });
-    await publisher.publish('stream after', { stream: `{${name}}:s` });
-    // As a set: an entry whose XACK met the move is delivered again, which is what at least once means.
-    await eventually(
-      () => expect(new Set(got.slice(2))).toEqual(new Set(['list after', 'stream after'])),
-      10_000,
-    );
-  });
+  it.each(SHARINGS)(
+    'a slot that moves to another node takes its readers with it, with %s connections',
+    async (connections) => {
+      const service = broker({ connections });
+      const name = unique();
+      const got: string[] = [];
+      service.subscriber({ list: `{${name}}:l` }, (body: string) => void got.push(body));
+      service.subscriber({ stream: `{${name}}:s`, group: 'g' }, (body: string) => {
+        got.push(body);
+      });
+      await service.start();
+      const publisher = broker();
+      await publisher.publish('list before', { list: `{${name}}:l` });
+      await publisher.publish('stream before', { stream: `{${name}}:s` });
+      await eventually(() => expect(got).toHaveLength(2));
+      await moveSlot(`{${name}}:l`, [`{${name}}:l`, `{${name}}:s`]);
+      await publisher.publish('list after', { list: `{${name}}:l` });
+      await publisher.publish('stream after', { stream: `{${name}}:s` });
+      // As a set: an entry whose XACK met the move is delivered again, which is what at least once means.
+      await eventually(
+        () => expect(new Set(got.slice(2))).toEqual(new Set(['list after', 'stream after'])),
+        10_000,
+      );
+    },
+  );
 
   it('sharded channels carry messages and calls on every node, and count their receivers', async () => {
     const [service, caller] = [broker(), broker()];

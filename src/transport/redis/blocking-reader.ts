@@ -23,12 +23,17 @@ export class BlockingReader implements Reader {
   #watchdog: NodeJS.Timeout | undefined;
   #stopped = false;
   readonly #readiness: Readiness;
+  readonly #onClose: (() => void) | undefined;
   readonly #isStopped = (): boolean => this.#stopped;
   readonly consumer = makeUpName();
   onReconnect: (() => void) | undefined;
 
   /** `key` is what will be read: on a cluster, the connection goes to its node. */
-  static async open(connections: Connections, key?: string): Promise<BlockingReader> {
+  static async open(
+    connections: Connections,
+    key: string,
+    onClose?: () => void,
+  ): Promise<BlockingReader> {
     // ioredis must not send a read again that a lost connection interrupted: it could hang, and the
     // sources find by other means what it may have fetched.
     const client = await connections.open(
@@ -36,19 +41,30 @@ export class BlockingReader implements Reader {
       key,
     );
     try {
-      return new BlockingReader(client, connections, await idOf(client, connections.address));
+      return new BlockingReader(
+        client,
+        connections,
+        await idOf(client, connections.address),
+        onClose,
+      );
     } catch (error) {
       connections.release(client);
       throw error;
     }
   }
 
-  private constructor(client: Redis, connections: Connections, id: number) {
+  private constructor(
+    client: Redis,
+    connections: Connections,
+    id: number,
+    onClose: (() => void) | undefined,
+  ) {
     this.#client = client;
     this.#commands = commandClassOf(client);
     this.#connections = connections;
     this.#timings = connections.timings;
     this.#id = id;
+    this.#onClose = onClose;
     this.#readiness = new Readiness(client, connections);
     client.on('close', () => {
       this.#id = undefined;
@@ -147,6 +163,7 @@ export class BlockingReader implements Reader {
     this.#stopped = true;
     this.#readiness.wake();
     this.#connections.release(this.#client);
+    this.#onClose?.();
   }
 }
 

@@ -24,7 +24,7 @@ import { besideKey } from './list-keys.ts';
 import type { RateGate } from '../rate.ts';
 import { Parked } from './parked.ts';
 import { rateGate } from './permits.ts';
-import type { Reader, Readers } from './readers.ts';
+import type { Opener, Reader } from './readers.ts';
 import { delivery, entriesRead, groupRows, pendingRows, type Entry } from './replies.ts';
 
 /** Listens to a channel, for notices of other consumers. */
@@ -61,15 +61,15 @@ export class GroupSource implements Source {
   readonly #stopped = deferred<void>();
 
   static async open(
-    readers: Readers,
+    opener: Opener,
     options: StreamSourceOptions,
     report: Report,
     listen: Listen,
     lanes?: Lanes,
   ): Promise<GroupSource> {
-    await createGroup(readers.connections.client, options, options.lastId ?? '0');
-    const reader = await readers.open(options.name);
-    const source = new GroupSource(readers.connections, options, report, reader, lanes);
+    await createGroup(opener.connections.client, options, options.lastId ?? '0');
+    const reader = await opener.open();
+    const source = new GroupSource(opener.connections, options, report, reader, lanes);
     source.#hearNotices(listen);
     await source.#begin();
     return source;

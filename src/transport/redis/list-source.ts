@@ -6,7 +6,7 @@ import type { RateGate } from '../rate.ts';
 import type { Delivery, IsFull, ListSourceOptions, Source } from '../source.ts';
 import { itemPopped, items, itemsPopped } from './replies.ts';
 import type { Connections } from './connections.ts';
-import type { Reader, Readers } from './readers.ts';
+import type { Opener, Reader } from './readers.ts';
 import { rateGate, untilItem } from './permits.ts';
 import { Script, isOutOfMemory } from './script.ts';
 
@@ -29,13 +29,13 @@ export class ListSource implements Source {
   #stopped = false;
 
   static async open(
-    readers: Readers,
+    opener: Opener,
     { name, rate }: ListSourceOptions,
     lanes?: Lanes,
   ): Promise<ListSource> {
-    const { connections } = readers;
+    const { connections } = opener;
     const gate = rateGate(connections.client, { name, rate });
-    return new ListSource(connections, name, await readers.open(name), lanes, gate);
+    return new ListSource(connections, name, await opener.open(), lanes, gate);
   }
 
   private constructor(

@@ -14,11 +14,13 @@ export function openSource(
   listen: Listen,
   lanes?: Lanes,
 ): Promise<Source> {
-  if (options.kind === 'list')
-    return options.reliable
-      ? ReliableListSource.open(readers, options, report, lanes)
-      : ListSource.open(readers, options, lanes);
-  return options.group === undefined
-    ? StreamSource.open(readers, options, lanes)
-    : GroupSource.open(readers, options, report, listen, lanes);
+  return readers.use(options.name, async (opener): Promise<Source> => {
+    if (options.kind === 'list')
+      return options.reliable
+        ? ReliableListSource.open(opener, options, report, lanes)
+        : ListSource.open(opener, options, lanes);
+    return options.group === undefined
+      ? StreamSource.open(opener, options, lanes)
+      : GroupSource.open(opener, options, report, listen, lanes);
+  });
 }

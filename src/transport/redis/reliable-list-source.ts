@@ -15,7 +15,7 @@ import { ListKeys } from './list-keys.ts';
 import { ListItems, placeIn } from './list-items.ts';
 import { TAKE } from './list-scripts.ts';
 import { rateGate, untilItem } from './permits.ts';
-import type { Reader, Readers } from './readers.ts';
+import type { Opener, Reader } from './readers.ts';
 import { fieldsAndBuffers, itemMoved, itemsTaken } from './replies.ts';
 import { isOutOfMemory } from './script.ts';
 
@@ -55,12 +55,12 @@ export class ReliableListSource implements Source {
   #othersJudged: Promise<void> | undefined;
 
   static async open(
-    readers: Readers,
+    opener: Opener,
     options: ListSourceOptions,
     report: Report,
     lanes?: Lanes,
   ): Promise<ReliableListSource> {
-    const { connections } = readers;
+    const { connections } = opener;
     const { name: list } = options;
     const keys = new ListKeys(list);
     const { client, timings } = connections;
@@ -81,7 +81,7 @@ export class ReliableListSource implements Source {
     let source: ReliableListSource | undefined;
     const isIdle = (): boolean => source === undefined || source.held === 0;
     const consumers = new ListConsumers(client, keys, consumer, report, timings, isIdle);
-    const reader = await readers.open(list);
+    const reader = await opener.open();
     try {
       await consumers.join();
     } catch (error) {

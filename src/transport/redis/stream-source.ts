@@ -11,7 +11,7 @@ import {
   type StreamSourceOptions,
 } from '../source.ts';
 import { delivery, entriesRead, lastGeneratedId } from './replies.ts';
-import type { Reader, Readers } from './readers.ts';
+import type { Opener, Reader } from './readers.ts';
 
 /** A stream read from an id on with XREAD: every reader gets every entry. */
 export class StreamSource implements Source {
@@ -25,17 +25,17 @@ export class StreamSource implements Source {
   #stopped = false;
 
   static async open(
-    readers: Readers,
+    opener: Opener,
     options: StreamSourceOptions,
     lanes?: Lanes,
   ): Promise<StreamSource> {
-    const { connections } = readers;
+    const { connections } = opener;
     const { name, lastId = '$' } = options;
     // `$` becomes a concrete id once: sent with each read, it would skip entries added between two reads.
     const newest =
       lastId === '$' || !options.declare ? await newestId(connections.client, options) : '';
     const start = lastId === '$' ? newest : lastId;
-    const reader = await readers.open(name);
+    const reader = await opener.open();
     return new StreamSource(name, reader, start, connections.timings.block, lanes);
   }
 

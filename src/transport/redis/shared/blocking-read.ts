@@ -88,13 +88,13 @@ function listRead([seconds, , key, , , count]: readonly Arg[]): BlockingRead {
     wait: Number(seconds) * 1_000,
     count: Number(count),
     from: '',
-    alone: (max) => ['lmpop', [1, key as string, 'LEFT', 'COUNT', max]],
+    alone: (max) => ['lpop', [key as string, max]],
     together: (all, wait) => [
       'blmpop',
       [wait / 1_000, all.length, ...all.map((one) => one.key), 'LEFT', 'COUNT', 1],
     ],
     split: ofList,
-    whole: asItIs,
+    whole: (items) => (items === null ? null : [key, items]),
   };
 }
 

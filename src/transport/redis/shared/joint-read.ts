@@ -54,11 +54,10 @@ export class JointRead {
     this.#onRest = onRest;
   }
 
-  /** Waits for the first of what `read` asks for. Resolves with the reply to it, `null` when its time is over, or {@link READ_ALONE}. */
-  join(read: BlockingRead): Promise<unknown> {
+  /** Waits for the first of what `read` asks for. Resolves with the reply to it, with `null` at `end` or somewhat sooner, or {@link READ_ALONE}. */
+  join(read: BlockingRead, end: number): Promise<unknown> {
     const { block } = this.#connections.timings;
     const step = block / STEPS;
-    const end = monotonicTime() + read.wait;
     const until = read.wait < block ? end : Math.floor(end / step) * step;
     const member: Member = { ...deferred<unknown>(), read, until, isLeaving: false };
     this.#members.set(read.key, member);
@@ -97,8 +96,9 @@ export class JointRead {
     this.#isReading = true;
     clearTimeout(this.#idle);
     // Those that join in this tick are read together.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     while (this.#members.size > 0 && !this.#isClosed) await this.#read();
+    for (const key of this.#members.keys()) this.#settle(key, null);
     this.#isReading = false;
     this.#idle = setTimeout(() => this.#rest(), 2 * this.#connections.timings.block).unref();
   }
@@ -117,8 +117,11 @@ export class JointRead {
       this.#reader ??= await this.#open(first.key);
       const command = first.together(reads, Math.max(1, Math.ceil(until - now)));
       const reply = await this.#reader.run(...command, this.#isOver);
-      this.#refused = 0;
-      if (reply !== null) for (const [key, part] of first.split(reply)) this.#settle(key, part);
+      if (reply !== null || !this.#isStale) this.#refused = 0;
+      if (reply === null) return;
+      for (const [key, part] of first.split(reply)) this.#settle(key, part);
+      // Their handlers run first, and those that are done at once join again.
+      await nextTurn();
     } catch (error) {
       await this.#fail(reads, error);
     }
@@ -161,4 +164,8 @@ export class JointRead {
     this.close();
     this.#onRest();
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -35,7 +35,7 @@ export class Lookout {
   readonly #waiting = new Map<string, Change>();
   #client: Redis | undefined;
   /** Whether the server tells of changes on both connections as they are now. */
-  #isTold = false;
+  isTold = false;
   #look: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -59,7 +59,7 @@ export class Lookout {
       if (!Array.isArray(keys)) return this.wakeAll();
       for (const one of keys as Buffer[]) this.wake(one.toString());
     });
-    client.on('close', () => (this.#isTold = false));
+    client.on('close', this.#notTold);
     client.on('ready', () => void this.#listen(client));
     await this.#listen(client);
   }
@@ -69,12 +69,12 @@ export class Lookout {
     let change = this.#waiting.get(key);
     if (change === undefined) this.#waiting.set(key, (change = { ...deferred<void>(), users: 0 }));
     change.users++;
-    if (this.#isTold) {
-      const run = (...args: string[]): void => {
-        this.#side.run(args[0] as string, args.slice(1), never).catch(() => (this.#isTold = false));
-      };
-      run('client', 'CACHING', 'YES');
-      run('exists', key);
+    if (this.isTold) {
+      for (const [name, ...args] of [
+        ['client', 'CACHING', 'YES'],
+        ['exists', key],
+      ] as const)
+        this.#side.run(name, args, never).catch(this.#notTold);
     } else this.#lookSoon();
     return change.promise;
   }
@@ -96,9 +96,8 @@ export class Lookout {
 
   /** The side connection is another: the server does not know for whom it was to tell. */
   sideChanged(): void {
-    this.#isTold = false;
+    this.#notTold();
     if (this.#client?.status === 'ready') void this.#listen(this.#client);
-    this.wakeAll();
   }
 
   close(): void {
@@ -112,19 +111,24 @@ export class Lookout {
       const id = await client.client('ID');
       await client.subscribe(CHANNEL);
       await this.#side.run('client', ['TRACKING', 'ON', 'REDIRECT', id, 'OPTIN'], never);
-      this.#isTold = true;
+      this.isTold = true;
       this.wakeAll();
     } catch {
-      // Refused: lists are looked at. Lost: the next `ready` asks again.
-      this.#isTold = false;
+      this.#notTold(); // refused; or lost: the next `ready` asks again
     }
   }
+
+  /** Those that wait must wait in another way. */
+  readonly #notTold = (): void => {
+    this.isTold = false;
+    this.wakeAll();
+  };
 
   #lookSoon(): void {
     this.#look ??= setTimeout(() => {
       void this.#lookAtAll().finally(() => {
         this.#look = undefined;
-        if (this.#waiting.size > 0 && !this.#isTold && !this.#isClosed) this.#lookSoon();
+        if (this.#waiting.size > 0 && !this.isTold && !this.#isClosed) this.#lookSoon();
       });
     }, LOOK_AGAIN);
   }

@@ -6,6 +6,23 @@ import { Lookout } from './lookout.ts';
 import { Seat, type Shared } from './seat.ts';
 import { SideConnection } from './side-connection.ts';
 
+/** Connections for blocking commands, where the server tells of changes. */
+const MAX_JOINTS = 3;
+
+/** Seats that wait together, where the server tells the others of changes: what a blocking command costs the server grows with its keys. */
+const MAX_FRONT = 16;
+
+/** Milliseconds after which a seat that got nothing leaves its place to a busy one. */
+const IDLE = 1_000;
+
+const NOT_OPEN = 'a seat is used before its place is open';
+
+/** A blocking command, and the seats that wait in it where not all do. */
+interface Joint {
+  readonly read: JointRead;
+  readonly front: Set<Seat>;
+}
+
 /**
  * The connections that sources share which read from one server, or from one slot of a cluster: one for
  * commands that do not block, one for each kind of blocking command, and one that is told of changes.
@@ -21,7 +38,7 @@ export class Place implements Shared {
   /** Consumers' names by number: sources of different streams can have one name, and be read by one command. */
   readonly #names: string[] = [];
   readonly #named = new Set<Seat>();
-  readonly #joints = new Map<string, JointRead>();
+  readonly #joints = new Map<string, Joint>();
   #opening: Promise<void> | undefined;
   #side: SideConnection | undefined;
   #lookout: Lookout | undefined;
@@ -33,7 +50,7 @@ export class Place implements Shared {
   }
 
   get side(): SideConnection {
-    if (this.#side === undefined) throw new Error('a seat is used before its place is open');
+    if (this.#side === undefined) throw new Error(NOT_OPEN);
     return this.#side;
   }
 
@@ -41,13 +58,13 @@ export class Place implements Shared {
     return (this.#opening ??= this.#open());
   }
 
-  seat(key: string): Seat {
+  seat(key: string, onClose: () => void): Seat {
     let numbers = this.#numbers.get(key);
     if (numbers === undefined) this.#numbers.set(key, (numbers = new Set()));
     let number = 0;
     while (numbers.has(number)) number++;
     numbers.add(number);
-    const seat = new Seat(this, key, number);
+    const seat = new Seat(this, key, number, onClose);
     this.#seats.add(seat);
     return seat;
   }
@@ -58,34 +75,30 @@ export class Place implements Shared {
   }
 
   /** One command cannot name a key twice: a second seat of a key waits elsewhere. */
-  joint(seat: Seat, { kind }: BlockingRead): JointRead {
+  joint(seat: Seat, { kind, together }: BlockingRead): JointRead | undefined {
+    if (together === undefined) return undefined;
     const name = `${seat.number} ${kind}`;
-    let joint = this.#joints.get(name);
-    if (joint === undefined) {
-      const rested = (): void => void this.#joints.delete(name);
-      joint = new JointRead(this.connections, this.#reconnected, rested);
-      this.#joints.set(name, joint);
-    }
-    return joint;
+    const known = this.#joints.get(name);
+    if (!this.lookout.isTold) return (known ?? this.#makeJoint(name)).read;
+    if (known === undefined && this.#joints.size >= MAX_JOINTS) return undefined;
+    const { read, front } = known ?? this.#makeJoint(name);
+    return hasPlace(front, seat) ? read : undefined;
   }
 
-  lookout(): Lookout {
-    if (this.#lookout === undefined) {
-      this.#lookout = new Lookout(this.connections, this.side);
-      // Without it, lists are looked at.
-      this.#lookout.open(this.#key).catch(() => undefined);
-    }
+  get lookout(): Lookout {
+    if (this.#lookout === undefined) throw new Error(NOT_OPEN);
     return this.#lookout;
   }
 
-  cut(seat: Seat, read: BlockingRead): void {
+  cut(seat: Seat, { kind, key }: BlockingRead): void {
     this.#side?.wake();
-    if (read.together === undefined) this.#lookout?.wake(read.key);
-    else this.#joints.get(`${seat.number} ${read.kind}`)?.leave(read.key);
+    this.#lookout?.wake(key);
+    this.#joints.get(`${seat.number} ${kind}`)?.read.leave(key);
   }
 
   leave(seat: Seat): void {
     if (!this.#seats.delete(seat)) return;
+    for (const { front } of this.#joints.values()) front.delete(seat);
     if (!this.#named.has(seat)) this.free(seat);
     if (this.#seats.size > 0) return;
     this.close();
@@ -100,7 +113,7 @@ export class Place implements Shared {
   }
 
   close(): void {
-    for (const joint of this.#joints.values()) joint.close();
+    for (const { read } of this.#joints.values()) read.close();
     this.#lookout?.close();
     this.#side?.close();
   }
@@ -112,10 +125,33 @@ export class Place implements Shared {
       this.#reconnected();
     };
     this.#side = side;
+    this.#lookout = new Lookout(this.connections, side);
+    // Without it, seats wait together, and lists are looked at.
+    await this.#lookout.open(this.#key).catch(() => undefined);
+  }
+
+  #makeJoint(name: string): Joint {
+    const rested = (): void => void this.#joints.delete(name);
+    const read = new JointRead(this.connections, this.#reconnected, rested);
+    const joint = { read, front: new Set<Seat>() };
+    this.#joints.set(name, joint);
+    return joint;
   }
 
   /** What was on its way over the last connection may be lost: each source is to look. */
   readonly #reconnected = (): void => {
     for (const seat of this.#seats) seat.reconnected();
   };
+}
+
+/** Whether a seat is among the first, or becomes one of them: where there is room, or for one that is busy in the place of one that is not. */
+function hasPlace(front: Set<Seat>, seat: Seat): boolean {
+  if (front.has(seat)) return true;
+  if (front.size >= MAX_FRONT) {
+    const idle = seat.isBusy ? [...front].find((other) => other.idle > IDLE) : undefined;
+    if (idle === undefined) return false;
+    front.delete(idle);
+  }
+  front.add(seat);
+  return true;
 }

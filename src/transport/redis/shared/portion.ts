@@ -12,12 +12,14 @@ export class Portion {
     return Math.min(wanted, this.#max);
   }
 
-  /** Takes the reply to a read of one list, `[key, items]`, or of one stream, `[[key, entries]]`. */
-  learn(reply: unknown): void {
+  /** Takes the reply to a read of one list, `[key, items]`, or of one stream, `[[key, entries]]`, or of one item. Returns how many messages it has. */
+  learn(reply: unknown): number {
+    if (Buffer.isBuffer(reply)) return 1;
     const [head, tail] = reply as [unknown, unknown];
     const messages = Array.isArray(head) ? (head[1] as unknown) : tail;
     const count = Array.isArray(messages) ? Math.max(1, messages.length) : 1;
     this.#max = Math.max(1, Math.floor((MOST * count) / Math.max(1, bytesIn(messages))));
+    return count;
   }
 }
 
