@@ -67,7 +67,7 @@ async function arrived(places: readonly Place[], bodies: number[]): Promise<void
   await eventually(() => {
     const missing = places.filter(({ got }) => bodies.some((body) => !got.includes(body)));
     expect(missing.map(({ name }) => name)).toEqual([]);
-  }, 15_000);
+  }, 20_000);
 }
 
 it.concurrent(
@@ -290,5 +290,29 @@ it.concurrent(
     const shared = (await connections(raw)).length;
     await apart.start();
     expect((await connections(raw)).length - shared).toBe(14);
+  },
+);
+
+it.concurrent(
+  'connections that are half-open are noticed, and nothing is lost',
+  { timeout: 60_000 },
+  async ({ own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
+    const raw = own.client(server.url);
+    const broker = own.broker(proxy.url, { connections: 'shared', logger: false });
+    // More than wait together, so that some are told of changes.
+    const places = placesOf(100).filter(({ kind }) => kind !== 'list');
+    for (const place of places) read(place, broker);
+    await broker.start();
+    await send(places, raw, 1);
+    await arrived(places, [1]);
+    expect(proxy.halfOpen()).toBeGreaterThan(4);
+    await send(places, raw, 2);
+    await arrived(places, [2]);
+    // Then each connection by itself, the one included on which the server tells of changes.
+    for (let index = 0; index < proxy.open; index++) proxy.cut((at) => at === index);
+    await send(places, raw, 3);
+    await arrived(places, [3]);
   },
 );

@@ -1,10 +1,16 @@
 import type { Redis } from 'ioredis';
-import { ConnectionError, type RedisBroker, type RedisConnection } from 'redstart';
+import {
+  ConnectionError,
+  type BrokerOptions,
+  type RedisBroker,
+  type RedisConnection,
+} from 'redstart';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { STRUCTURES, everywhere } from '../faults/echo.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { isLong } from '../support/long.ts';
 import { unique } from '../support/redis.ts';
 import { startSentinel, type TestSentinel } from '../support/servers.ts';
 
@@ -49,15 +55,19 @@ describe('behind Sentinel', () => {
     await load.check();
   }, 60_000);
 
-  it('master and replica swapped under load: writers, readers and subscriptions follow the master', async () => {
-    const { set, connection } = await sentinelSet();
-    const load = await underLoad(connection);
-    const before = await set.master();
-    await set.swap();
-    expect(await set.master()).not.toBe(before);
-    await load.goesOn(true);
-    await load.check();
-  }, 60_000);
+  it.each(isLong ? (['dedicated', 'shared'] as const) : (['dedicated'] as const))(
+    'master and replica swapped under load: writers, readers and subscriptions follow the master, with %s connections',
+    async (connections) => {
+      const { set, connection } = await sentinelSet();
+      const load = await underLoad(connection, { connections });
+      const before = await set.master();
+      await set.swap();
+      expect(await set.master()).not.toBe(before);
+      await load.goesOn(true);
+      await load.check();
+    },
+    60_000,
+  );
 
   it('the error of a start names the group, the sentinels and the cause', async () => {
     const port = await freePort();
@@ -91,9 +101,9 @@ interface Load {
 }
 
 /** Producers and a service with subscribers of every kind; resolves when messages flow. */
-async function underLoad(connection: RedisConnection): Promise<Load> {
+async function underLoad(connection: RedisConnection, options: BrokerOptions = {}): Promise<Load> {
   const name = unique();
-  const service = newBroker(connection, { logger: false });
+  const service = newBroker(connection, { logger: false, ...options });
   const handled = new Set<number>();
   const heard = new Set<unknown>();
   service.subscriber({ stream: `${name}:s`, group: 'g', concurrency: 20 }, (n: number) => {

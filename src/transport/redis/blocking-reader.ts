@@ -41,12 +41,7 @@ export class BlockingReader implements Reader {
       key,
     );
     try {
-      return new BlockingReader(
-        client,
-        connections,
-        await idOf(client, connections.address),
-        onClose,
-      );
+      return new BlockingReader(client, connections, await idOf(client, connections), onClose);
     } catch (error) {
       connections.release(client);
       throw error;
@@ -167,17 +162,19 @@ export class BlockingReader implements Reader {
   }
 }
 
-/** CLIENT ID. Where the connection is lost meanwhile, ioredis would never settle the command. */
-async function idOf(client: Redis, address: string): Promise<number> {
+/** CLIENT ID. Where the connection is lost meanwhile, or is half-open, ioredis would never settle the command. */
+async function idOf(client: Redis, { address, connectTimeout }: Connections): Promise<number> {
   let lost!: () => void;
   const closed = new Promise<never>((_, reject) => {
     lost = () =>
       reject(new ConnectionError(address, `the connection to Redis at ${address} was lost`));
     client.once('close', lost);
   });
+  const timer = setTimeout(() => client.stream.destroy(), connectTimeout);
   try {
     return await Promise.race([client.client('ID'), closed]);
   } finally {
+    clearTimeout(timer);
     client.off('close', lost);
   }
 }

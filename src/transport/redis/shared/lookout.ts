@@ -11,6 +11,9 @@ const CHANNEL = '__redis__:invalidate';
 /** Milliseconds between two looks at all lists where the server does not tell. */
 const LOOK_AGAIN = 50;
 
+/** Milliseconds before the connection is made again that went to another server than the side connection. */
+const ELSEWHERE = 1_000;
+
 /** Keys: lists. Returns which of them have items, by place. */
 const WITH_ITEMS = new Script(`local found = {}
 for i, list in ipairs(KEYS) do
@@ -37,6 +40,7 @@ export class Lookout {
   /** Whether the server tells of changes on both connections as they are now. */
   isTold = false;
   #look: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(connections: Connections, side: SideConnection) {
@@ -97,25 +101,36 @@ export class Lookout {
   /** The side connection is another: the server does not know for whom it was to tell. */
   sideChanged(): void {
     this.#notTold();
-    if (this.#client?.status === 'ready') void this.#listen(this.#client);
+    // It may be another server, too: after a fail-over.
+    this.#connectAgain();
   }
 
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#look);
+    clearTimeout(this.#again);
     if (this.#client !== undefined) this.#connections.release(this.#client);
   }
 
   async #listen(client: Redis): Promise<void> {
     try {
-      const id = await client.client('ID');
+      const [id, own] = await Promise.all([client.client('ID'), client.info('server')]);
       await client.subscribe(CHANNEL);
-      await this.#side.run('client', ['TRACKING', 'ON', 'REDIRECT', id, 'OPTIN'], never);
-      this.isTold = true;
-      this.wakeAll();
+      const [sides] = await Promise.all([
+        this.#side.run('info', ['server'], never),
+        this.#side.run('client', ['TRACKING', 'ON', 'REDIRECT', id, 'OPTIN'], never),
+      ]);
+      // On another server the id is that of nobody, or of somebody else.
+      this.isTold = runIdIn(own) === runIdIn(String(sides));
+      if (this.isTold) return this.wakeAll();
+      this.#again = setTimeout(() => this.#connectAgain(), ELSEWHERE).unref();
     } catch {
       this.#notTold(); // refused; or lost: the next `ready` asks again
     }
+  }
+
+  #connectAgain(): void {
+    if (this.#client?.status === 'ready') this.#client.stream.destroy();
   }
 
   /** Those that wait must wait in another way. */
@@ -145,4 +160,9 @@ export class Lookout {
       this.wakeAll();
     }
   }
+}
+
+/** INFO: what a server is called until it is started again. */
+function runIdIn(info: string): string | undefined {
+  return /run_id:(\S+)/.exec(info)?.[1];
 }

@@ -1,3 +1,4 @@
+import { settledWithin } from '../../../internal/deferred.ts';
 import { makeUpName } from '../group-admin.ts';
 import type { Connections } from '../connections.ts';
 import type { BlockingRead } from './blocking-read.ts';
@@ -127,7 +128,7 @@ export class Place implements Shared {
     this.#side = side;
     this.#lookout = new Lookout(this.connections, side);
     // Without it, seats wait together, and lists are looked at.
-    await this.#lookout.open(this.#key).catch(() => undefined);
+    await settledWithin(this.#lookout.open(this.#key), this.connections.connectTimeout);
   }
 
   #makeJoint(name: string): Joint {
