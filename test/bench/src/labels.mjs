@@ -10,6 +10,12 @@ export const LABELS = {
   faststream: 'FastStream (Python)',
   bare: 'plain path',
   equipped: 'schema, five middlewares, deadline',
+  unobserved: 'nothing',
+  observed: 'an observer of six empty methods',
+  metered: '`redstart/metrics`',
+  untraced: '`redstart/otel` without an SDK',
+  unsampled: '`redstart/otel`, 0 % sampled',
+  traced: '`redstart/otel`, 100 % sampled',
 };
 
 /** How messages are sent that are sent and handled. */

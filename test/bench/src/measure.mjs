@@ -7,6 +7,7 @@ import { measureConsumption } from './groups/consumption.mjs';
 import { measureDeliveries } from './groups/deliveries.mjs';
 import { measureFeatures } from './groups/features.mjs';
 import { measureClients, measureSubscribers } from './groups/growth.mjs';
+import { measureObservers } from './groups/observers.mjs';
 import { planFor } from './plan.mjs';
 import { version } from './redstart.mjs';
 import { Server } from './server.mjs';
@@ -18,6 +19,7 @@ const GROUPS = {
   consumption: measureConsumption,
   deliveries: measureDeliveries,
   features: measureFeatures,
+  observers: measureObservers,
   clients: measureClients,
   subscribers: measureSubscribers,
   bodies: measureBodies,

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 
 export const USAGE = `npm run bench -- [options]
   --quick        a glance in less than 40 s; written to build/bench, not to docs
-  --only a,b     some groups: calls, consumption, deliveries, features, clients, subscribers, bodies, memory
+  --only a,b     some groups: calls, consumption, deliveries, features, observers, clients, subscribers, bodies, memory
   --draw         measure nothing: tables, charts and docs again from docs/benchmarks.json`;
 
 export function readOptions(args) {

@@ -1,6 +1,6 @@
 // What a run needs before anything else is imported: redstart built, the peers installed, a Python found.
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -26,7 +26,10 @@ export function installPeers() {
 
 /** A Python that has FastStream: REDSTART_PYTHON's, or the one that the tests of test/interop made. */
 export function findPython() {
-  const candidates = [process.env.REDSTART_PYTHON, `${ROOT}test/interop/.venv/bin/python`];
+  const made = `${ROOT}test/interop/.venv`;
+  const releases = existsSync(made) ? readdirSync(made).toSorted().toReversed() : [];
+  const pythons = releases.map((release) => `${made}/${release}/bin/python`);
+  const candidates = [process.env.REDSTART_PYTHON, ...pythons];
   for (const python of candidates) {
     if (python === undefined || !existsSync(python)) continue;
     const program =

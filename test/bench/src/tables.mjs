@@ -5,12 +5,23 @@ import { find } from './rows.mjs';
 import { median, ratio } from './statistics.mjs';
 
 export function tables({ groups, verdicts }) {
-  const { calls, consumption, deliveries, features, clients, subscribers, bodies, memory } = groups;
+  const {
+    calls,
+    consumption,
+    deliveries,
+    features,
+    observers,
+    clients,
+    subscribers,
+    bodies,
+    memory,
+  } = groups;
   const all = [
     ...[SMALL, LARGE].flatMap((size) => KINDS.map((kind) => callsTable(calls, kind, size))),
     consumptionTable(consumption),
     deliveriesTable(deliveries),
     featuresTable(features),
+    observersTable(observers),
     clientsTable(clients),
     subscribersTable(subscribers),
     bodiesTable(bodies),
@@ -92,6 +103,22 @@ function featuresTable(rows = []) {
         const rates = [rate, equipped].map((values) => short(median(values)));
         return [STRUCTURES[kind], inFlight, ...rates, times(ratio(equipped, rate))];
       }),
+  };
+}
+
+function observersTable(rows = []) {
+  const none = find(rows, { contender: 'unobserved' });
+  return {
+    id: 'observers',
+    title: 'What it costs to be looked at: calls over a channel, 100 B, 64 in flight',
+    columns: ['looked at by', 'calls/s', '× nothing', 'CPU µs of both', '× nothing'],
+    rows: rows.map(({ contender, rate, cpu }) => [
+      LABELS[contender],
+      short(median(rate)),
+      times(ratio(rate, none.rate)),
+      short(median(cpu)),
+      times(ratio(cpu, none.cpu)),
+    ]),
   };
 }
 

@@ -19,6 +19,8 @@ const CONSUMPTION = { coalesced: 0.6, bullmq: 5 };
 /** At least so many times BullMQ's messages per second. */
 const DELIVERIES = 1;
 const FEATURES = 0.6;
+/** CPU of a call that traces look at without an SDK. */
+const UNTRACED = 1.02;
 /** "Does not grow" and "costs nothing", with room for noise. */
 const GROWTH = 1.05;
 const NOTHING = 0.9;
@@ -37,6 +39,7 @@ export function verdicts(groups) {
     ...consumption(groups.consumption),
     ...deliveries(groups.deliveries),
     ...features(groups.features),
+    ...observers(groups.observers),
     ...growth(groups),
   ];
   return all.filter(({ value }) => value !== undefined);
@@ -120,6 +123,13 @@ function features(rows) {
       return { group: 'features', what, ...atLeast(FEATURES, value) };
     }),
   );
+}
+
+function observers(rows) {
+  const [none, untraced] = ['unobserved', 'untraced'].map((contender) => find(rows, { contender }));
+  const value = none && untraced && ratio(untraced.cpu, none.cpu);
+  const what = `${LABELS.untraced}: CPU per call of nothing`;
+  return [{ group: 'observers', what, ...atMost(UNTRACED, value) }];
 }
 
 function growth({ clients, subscribers }) {

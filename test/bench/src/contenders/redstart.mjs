@@ -15,8 +15,15 @@ const WAYS = {
   key: (n) => ({ key: `customer-${n % 64}` }),
 };
 
-/** `brokerOptions` and `options` of its subscribers are made in the process that uses them. */
-function variant({ name, label, call = {}, brokerOptions = () => ({}), options = () => ({}) }) {
+/** `brokerOptions` and `options` of its subscribers are made in the process that uses them; `watch` is given each broker that calls or answers. */
+export function variant({
+  name,
+  label,
+  call = {},
+  brokerOptions = () => ({}),
+  options = () => ({}),
+  watch = async () => undefined,
+}) {
   return {
     name,
     label,
@@ -24,6 +31,7 @@ function variant({ name, label, call = {}, brokerOptions = () => ({}), options =
     /** `idle`: subscribers beside those that answer, for channels that nobody publishes to. */
     async serve(url, names, idle = {}) {
       const broker = new RedisBroker(url, brokerOptions());
+      await watch(broker);
       for (const [kind, target] of Object.entries(names))
         broker.subscriber(at(kind, target), options(), echo);
       for (let i = 0; i < (idle.channels ?? 0); i++)
@@ -36,6 +44,7 @@ function variant({ name, label, call = {}, brokerOptions = () => ({}), options =
 
     async connect(url, names) {
       const broker = new RedisBroker(url);
+      await watch(broker);
       await broker.connect();
       const to = Object.fromEntries(
         Object.entries(names).map(([kind, target]) => [
