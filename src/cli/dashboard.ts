@@ -1,11 +1,10 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { userInfo } from 'node:os';
 import type { RedisBroker } from '../index.ts';
 import { loadApp, moduleTarget } from './app-module.ts';
 import { command } from './command.ts';
 import { URL_OPTION, shownUrl, withBroker } from './connection.ts';
 import { EXIT, UsageError } from './failure.ts';
+import { interrupted, listen } from './http.ts';
 import { logLine } from './output.ts';
 import { leaveSoon } from './service.ts';
 
@@ -70,49 +69,18 @@ async function serve(
   port: number,
   actions: boolean,
 ): Promise<number> {
-  const { dashboard: make, toNode } = await import('../integrations/dashboard/index.ts');
+  const { dashboard: make } = await import('../integrations/dashboard/index.ts');
   const who = userInfo().username;
-  const answer = toNode(
-    make(broker, {
-      title: `redstart · ${what}`,
-      ...(actions && { actions, authorize: () => who }),
-    }),
-  );
-  const server = createServer((request, response) => {
-    if (isLocal(request)) answer(request, response);
-    else response.writeHead(403).end('this page is at 127.0.0.1 or localhost alone\n');
+  const handler = make(broker, {
+    title: `redstart · ${what}`,
+    ...(actions && { actions, authorize: () => who }),
   });
-  const ended = signalled();
-  const url = `http://${HOST}:${await listen(server, port)}/`;
-  logLine(`${url} shows ${what}${actions ? '' : ', for looking only'}`);
+  const server = await listen(handler, HOST, port);
+  const ended = interrupted();
+  logLine(`${server.url} shows ${what}${actions ? '' : ', for looking only'}`);
   await ended;
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await server.close();
   return EXIT.ok;
-}
-
-/** False for another site that has its name point here: the browser sends that name. */
-function isLocal({ headers: { host = '' } }: IncomingMessage): boolean {
-  return /^(127\.0\.0\.1|localhost)(:\d+)?$/.test(host);
-}
-
-/** Resolves with the port. */
-function listen(server: Server, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const isTaken = error.code === 'EADDRINUSE';
-      reject(
-        isTaken ? new UsageError(`dashboard: port ${port} is in use: give another --port`) : error,
-      );
-    });
-    server.listen(port, HOST, () => resolve((server.address() as AddressInfo).port));
-  });
-}
-
-function signalled(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
-  });
 }
 
 function portIn(text: string | undefined): number {

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../errors.ts';
+import { UsageError } from './failure.ts';
 import { logLine } from './output.ts';
 
 /** Bytes of a request. */
@@ -13,7 +14,7 @@ interface Listening {
   close(): Promise<void>;
 }
 
-/** Has a handler answer on this machine. Rejects where the port is taken. */
+/** Has a handler answer on this machine. Rejects with `UsageError` where the port is taken. */
 export async function listen(handler: Handler, host: string, port: number): Promise<Listening> {
   const server = createServer((request, response) => {
     answer(handler, host, request, response).catch((error: unknown) => {
@@ -23,7 +24,10 @@ export async function listen(handler: Handler, host: string, port: number): Prom
     });
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === 'EADDRINUSE';
+      reject(isTaken ? new UsageError(`port ${port} is in use: give another --port`) : error);
+    });
     server.listen(port, host, resolve);
   });
   const { port: taken } = server.address() as AddressInfo;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeadLetter, DeadLetterBox, DeadLetterChoice } from '../index.ts';
+import { general } from '../integrations/general.ts';
 
 /** Letters that died of the same error. */
 interface LetterGroup {
@@ -14,8 +15,8 @@ interface LetterGroup {
 /** The errors of dead letters, the most frequent first. */
 export function groupsOf(letters: readonly DeadLetter[]): LetterGroup[] {
   const groups = new Map<string, LetterGroup>();
-  for (const { error = 'no dead letter of redstart', id, diedAt } of letters) {
-    const name = withoutDetails(error);
+  for (const { error, id, diedAt } of letters) {
+    const name = general(error);
     const at = { id, diedAt: diedAt?.toISOString() };
     const known = groups.get(name);
     groups.set(name, {
@@ -26,15 +27,6 @@ export function groupsOf(letters: readonly DeadLetter[]): LetterGroup[] {
     });
   }
   return [...groups.values()].toSorted((a, b) => b.count - a.count);
-}
-
-/** An error's text with `…` for what is quoted, `#` for numbers and ids. */
-function withoutDetails(error: string): string {
-  return error
-    .replaceAll(/"[^"]*"|'[^']*'|`[^`]*`/g, '…')
-    .replaceAll(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/gi, '#')
-    .replaceAll(/\b[0-9a-f]*\d[0-9a-f]{7,}\b/gi, '#')
-    .replaceAll(/\d+(?:[.,]\d+)*/g, '#');
 }
 
 /** Sends letters back, `rate` a second at most, the oldest first. Those that come meanwhile are left. */

@@ -57,7 +57,7 @@ describe('redstart dashboard', () => {
     }, 20_000);
     const { port } = new URL(url);
     expect(await statusAs(`localhost:${port}`, url)).toBe(200);
-    expect(await statusAs(`evil.example:${port}`, url)).toBe(403);
+    expect(await statusAs(`evil.example:${port}`, url)).toBe(421);
     const refused = await fetch(`${url}?do=remove`, {
       method: 'POST',
       headers: { 'sec-fetch-site': 'same-origin' },

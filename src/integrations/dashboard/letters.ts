@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { DeadLetter, DeadLetterBox } from '../../index.ts';
+import { general } from '../general.ts';
 import type { Place, Settings } from './options.ts';
 import { shown, withoutSecretsIn } from './redact.ts';
 import { Refusal } from './security.ts';
@@ -116,7 +117,7 @@ function note(groups: Map<string, LetterGroup>, key: string, letter: DeadLetter)
   const at = letter.diedAt?.getTime() ?? null;
   let group = groups.get(key);
   if (group === undefined) {
-    const error = withoutSecretsIn(general(letter.error)).slice(0, MAX_ERROR);
+    const error = withoutSecretsIn(errorOf(letter)).slice(0, MAX_ERROR);
     group = {
       ...{ key, error, code: letter.errorCode ?? null },
       ...{ count: 0, first: at, last: at, origins: [] },
@@ -161,20 +162,15 @@ function originOf({ origin }: DeadLetter): string | null {
 }
 
 /** A name for the group of a letter that tells nothing of its error: it stands in URLs. */
-function keyOf({ error, errorCode = '' }: DeadLetter): string {
-  return digest(`${errorCode}\n${general(error)}`);
+function keyOf(letter: DeadLetter): string {
+  return digest(`${letter.errorCode ?? ''}\n${errorOf(letter)}`);
 }
 
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
-/** An error's text without what differs from one message to the next. */
-function general(error: string | undefined): string {
-  if (error === undefined) return 'no dead letter of redstart';
-  return error
-    .slice(0, 2 * MAX_ERROR)
-    .replaceAll(/'[^']*'|"[^"]*"/g, '‹…›')
-    .replaceAll(/\b[\da-f]{8}-[\da-f-]{27}\b/gi, '#')
-    .replaceAll(/\d+/g, '#');
+/** Of a long text the beginning, so that a letter does not cost more than it shows. */
+function errorOf({ error }: DeadLetter): string {
+  return general(error?.slice(0, 2 * MAX_ERROR));
 }
