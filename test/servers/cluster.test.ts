@@ -176,6 +176,26 @@ describe('on a cluster', () => {
     expect(String(refused)).toContain('on a cluster a transaction cannot have messages');
   });
 
+  it('streams on every node are trimmed past a group that nobody reads, and health names it', async () => {
+    const [service, sender] = [broker({ trimPast: 100 }), broker()];
+    const names = await spread(unique('trimmed'));
+    for (const stream of names) {
+      service.subscriber({ stream, group: 'work', maxlen: 50 }, () => undefined);
+      await sender.publishBatch(Array.from({ length: 400 }), { stream });
+      await (sender.client as Cluster).xgroup('CREATE', stream, 'audit', '0');
+    }
+    await service.start();
+    await eventually(async () => {
+      for (const stream of names) {
+        await sender.publish('one more', { stream });
+        expect(await (sender.client as Cluster).xlen(stream)).toBeLessThan(300);
+      }
+    }, 20_000);
+    const { status, problems } = await service.health();
+    expect([status, problems.length]).toEqual(['yellow', names.length]);
+    for (const problem of problems) expect(problem).toMatch(/group 'audit', so 'trimPast'/);
+  });
+
   it.each(SHARINGS)(
     'lists, streams and groups on every node hand over what is sent to them, with %s connections',
     async (connections) => {
