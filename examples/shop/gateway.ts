@@ -47,7 +47,8 @@ export function newGateway(broker: RedisBroker): FastifyInstance {
     const status = statusOf(error);
     if (status === 500) return reply.send(error);
     const { code, message, data } = error as RpcError;
-    return reply.code(status).send({ code, message, data });
+    // What has failed inside is nothing for the outside.
+    return reply.code(status).send(status === 503 ? { code } : { code, message, data });
   });
   return app;
 }
