@@ -20,7 +20,7 @@ import { Dispatcher, type Attempt, type Routes } from './dispatcher.ts';
 import { emitHandled } from './handled-event.ts';
 import { InLanes } from './in-lanes.ts';
 import type { Overrides } from './inject.ts';
-import { failed, ok, type Outcome } from './outcome.ts';
+import { SKIPPED, failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
 import { settleByWord } from './own-word.ts';
 import { rescue } from './rescue.ts';
@@ -238,7 +238,8 @@ export class RunningSubscriber implements ContextHost {
 
     const { answerLog, cancellations } = this.session;
     // A caller that lost its connection asks again: what runs here or was answered is not handled twice.
-    if (message.header(AGAIN_KEY) !== undefined && answerLog.knows(replyTo, call)) return undefined;
+    if (message.header(AGAIN_KEY) !== undefined && answerLog.knows(replyTo, call))
+      return this.#finish(attempt, SKIPPED);
     if (message.header(GATHER_KEY) !== undefined && !this.#plan.noReply)
       cancellations.announce(message);
     const done = this.#handle(attempt);

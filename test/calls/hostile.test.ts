@@ -7,6 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { hostileFrames } from '../support/hostile-frames.ts';
 import { isLong } from '../support/long.ts';
 import { testLog } from '../support/logs.ts';
+import { rawFrame } from '../support/frames.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
 
 const CHUNK = 100;
@@ -70,3 +71,35 @@ describe.each(STRUCTURES)('on %s', (_, command, at) => {
     },
   );
 });
+
+it.each([
+  ['a group', 'xadd', { stream: 'work', group: 'g' }],
+  ['a group with lanes', 'xadd', { stream: 'work', group: 'g', ordered: true }],
+  ['a reliable list', 'rpush', { list: 'work', reliable: true }],
+] as const)(
+  'a repeated request that was answered before is acknowledged: %s',
+  async (_, command, at) => {
+    const [raw, prefix] = [rawClient(), `${unique('again')}:`];
+    const service = newBroker(redisUrl(), { prefix });
+    const seen: unknown[] = [];
+    service.subscriber({ ...at } as { list: string }, (body) => void seen.push(body));
+    await service.start();
+    const send = (body: string, again: object = {}): Promise<unknown> => {
+      const headers = { reply_to: `redstart:inbox:{${prefix}}`, 'redstart-call': 'c', ...again };
+      const frame = rawFrame(headers, body);
+      return command === 'xadd'
+        ? raw.xadd(`${prefix}work`, '*', '__data__', frame)
+        : raw.rpush(`${prefix}work`, frame);
+    };
+    await send('1');
+    await eventually(() => expect(seen).toEqual([1]));
+    await send('2', { 'redstart-again': '1' });
+    const to = 'list' in at ? { list: at.list } : { stream: at.stream };
+    await service.publish(3, to as { list: string });
+    // Behind it in the same lane.
+    await eventually(() => expect(seen).toEqual([1, 3]));
+    await eventually(async () => {
+      expect((await service.health()).subscribers).toMatchObject([{ held: 0 }]);
+    });
+  },
+);
