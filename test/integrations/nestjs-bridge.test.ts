@@ -109,7 +109,7 @@ describe('what the bridge cannot do', () => {
     await expect(bytes.publish(Buffer.from([0xff]))).rejects.toThrow(/carries JSON/);
     const own = new RedisBroker('memory://', { format: nestFormat });
     await expect(own.publish(1, { channel: 'silent', rpc: true })).rejects.toThrow(
-      /call it by nestClient/,
+      /call it with nestClient/,
     );
     await own.stop();
   });
