@@ -251,7 +251,7 @@ describe('redstart dlq', () => {
       const grouped = await cli.run(['dlq', 'ls', `${jobs}:dead`, '--group-by', 'error', ...flags]);
       expect(values(grouped.stdout)).toMatchObject([
         { error: 'TypeError: job # of #', count: 6 },
-        { error: 'RangeError: no … here', count: 2 },
+        { error: 'RangeError: no ‹…› here', count: 2 },
       ]);
       const dry = ['dlq', 'redrive', `${jobs}:dead`, '--error', 'TypeError', ...flags];
       expect((await cli.run([...dry, '--dry-run'])).stdout).toBe('6\n');
@@ -277,7 +277,7 @@ describe('redstart dlq', () => {
     const errors = ['E: at 10.5 s', 'E: at 3 s', "E: 'a b'", 'E: "c"', undefined, 'E: at 7 s'];
     expect(groupsOf(errors.map((error, i) => letter(i, error)))).toEqual([
       { error: 'E: at # s', count: 3, oldest: at(0), newest: at(5) },
-      { error: 'E: …', count: 2, oldest: at(2), newest: at(3) },
+      { error: 'E: ‹…›', count: 2, oldest: at(2), newest: at(3) },
       { error: 'no dead letter of redstart', count: 1, oldest: at(4), newest: at(4) },
     ]);
   });
