@@ -185,9 +185,10 @@ export function groupContract(bench: () => Bench): void {
       await transport.send(to(name), frame('more'));
       for (const delivery of await trimmer.read(1_000)) await trimmer.ack(delivery);
       expect(await transport.count(to(name))).toBeLessThan(300);
+      // 'g' is silent a little later than the other two.
+      const { trimming } = await transport.groupState(past);
+      expect(new Set(trimming?.ignored)).toEqual(new Set(['silent', 'left', 'g']));
     });
-    const { trimming } = await transport.groupState(past);
-    expect(new Set(trimming?.ignored)).toEqual(new Set(['silent', 'left', 'g']));
   });
 
   it('groups are listed, moved and removed; there are none where there is no stream', async () => {
