@@ -172,7 +172,7 @@ export interface TroubleEvent {
 export interface Observer {
   /**
    * False while the observer has nothing to do, such as tracing without an SDK: where all say so, no
-   * event is made. Asked several times for each message, so it must be cheap. Default true.
+   * event is made. Asked once or twice for each message, so it must be cheap. Default true.
    */
   readonly enabled?: boolean;
   received?(event: ReceivedEvent): void;
@@ -236,6 +236,8 @@ export class Observers {
   #having: Readonly<Partial<Record<Method, readonly Observer[]>>> = {};
   /** Whether all observers are enabled for ever, so that none has to be asked. */
   #areOn = true;
+  /** Whether one was enabled when {@link active} was last read. */
+  #isOn = true;
   readonly #onError: (method: string, error: unknown) => void;
   /** Methods whose error was reported: each is reported once. */
   readonly #reported = new Map<Observer, Set<string>>();
@@ -253,16 +255,24 @@ export class Observers {
     };
   }
 
-  /** This, while somebody listens to one method: an enabled observer that has it, or the diagnostics channel. Asked before an event is made. */
-  for(method: Method): Observers | undefined {
-    const having = this.#having[method];
-    if (having !== undefined && (this.#areOn || having.some(isEnabled))) return this;
+  /** This, while somebody listens: an enabled observer, or the diagnostics channel. Asks the observers: read once for each message. */
+  get active(): Observers | undefined {
+    if (this.#observers.length > 0) {
+      this.#isOn = this.#areOn || this.#observers.some(isEnabled);
+      if (this.#isOn) return this;
+    }
     return diagnostics.hasSubscribers ? this : undefined;
   }
 
-  /** {@link for} all methods together. */
-  get active(): Observers | undefined {
-    if (this.#observers.some(isEnabled)) return this;
+  /** The same by what {@link active} has found: for what follows from a message. */
+  get known(): Observers | undefined {
+    if (this.#isOn && this.#observers.length > 0) return this;
+    return diagnostics.hasSubscribers ? this : undefined;
+  }
+
+  /** The same for one method, by what {@link active} has found. Called before an event is made. */
+  for(method: Method): Observers | undefined {
+    if (this.#isOn && this.#having[method] !== undefined) return this;
     return diagnostics.hasSubscribers ? this : undefined;
   }
 
@@ -359,6 +369,7 @@ export class Observers {
   #set(observers: readonly Observer[]): void {
     this.#observers = observers;
     this.#areOn = observers.every((observer) => !('enabled' in observer));
+    this.#isOn = true;
     const having: Partial<Record<Method, readonly Observer[]>> = {};
     for (const method of OBSERVER_METHODS) {
       const all = observers.filter((observer) => observer[method] !== undefined);

@@ -290,7 +290,9 @@ export class RunningSubscriber implements ContextHost {
     const attempt = this.#dispatcher.open(delivery);
     attempt.outcome ??= this.#settler.exhausted(delivery);
     const { subscriber } = attempt.context;
-    this.#observers.for('received')?.emit('received', { subscriber, message: attempt.message });
+    this.#observers.active
+      ?.for('received')
+      ?.emit('received', { subscriber, message: attempt.message });
     if (attempt.outcome?.kind === 'skipped')
       this.#completion.decline(attempt, new NoMatchingHandlerError(this.#plan.address));
     else if (noReply)

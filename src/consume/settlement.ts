@@ -167,7 +167,7 @@ export class Settler {
     decision: Decision,
     failure?: Failure,
   ): Promise<void> | undefined {
-    const observers = this.#source.needsAck ? this.#options.observers.active : undefined;
+    const observers = this.#source.needsAck ? this.#options.observers.known : undefined;
     if (observers !== undefined) {
       const how = decision.how === 'bury' ? 'reject' : decision.how;
       observers.emit('settled', { subscriber, message, how });

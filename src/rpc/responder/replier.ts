@@ -219,7 +219,7 @@ export class Replier {
   }
 
   #send(command: ReplyCommand): Promise<unknown> {
-    const observers = this.#options.observers.active;
+    const observers = this.#options.observers.known;
     if (observers === undefined) return this.#transmit(command);
     return observed(observers, command, () => this.#transmit(command));
   }
