@@ -297,10 +297,15 @@ describe('the loop over messages taken by hand', () => {
       const to = (isList ? { list: name } : { stream: name }) as { list: string };
       for (let round = 0; round < 3; round++) {
         await client.publish(round, to);
-        await eventually(() => expect(taken).toHaveLength(round + 1));
+        // A plain list is at most once: Redis may still pop for the connection that was cut.
+        const again = setInterval(() => {
+          if (kind === 'list' && !taken.includes(round)) void client.publish(round, to);
+        }, 1_000);
+        await eventually(() => expect(taken).toContain(round), 15_000);
+        clearInterval(again);
         proxy.cut();
       }
-      expect(taken).toEqual([0, 1, 2]);
+      expect(kind === 'list' ? [...new Set(taken)] : taken).toEqual([0, 1, 2]);
       await consumer.close();
       await loop;
       takeLogs();
