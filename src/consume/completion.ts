@@ -57,8 +57,9 @@ export class Completion {
     const [final, answer] = this.#answer(attempt, outcome, decision);
     const isForwarded = forwards(attempt, final);
     if (answer === undefined && !isForwarded) {
-      if (attempt.isClaimed) this.#release(attempt, final);
-      return this.#settle(attempt, final, final === outcome ? decision : undefined);
+      const last = final === outcome ? decision : this.#settler.decide(final, message, delivery);
+      if (attempt.isClaimed) this.#release(attempt, last);
+      return this.#settle(attempt, final, last);
     }
     this.#finishing++;
     void this.#finishLater(attempt, final, answer, isForwarded);
@@ -92,8 +93,7 @@ export class Completion {
   }
 
   /** The id of a call that was not answered is free again. */
-  #release({ message, context, delivery }: Attempt, final: Outcome): void {
-    const { how } = this.#settler.decide(final, message, delivery);
+  #release({ message, context }: Attempt, { how }: Decision): void {
     const comesAgain =
       context.settlements === undefined
         ? how === 'nack' || how === 'pending'
@@ -115,8 +115,13 @@ export class Completion {
         if (unsendable !== undefined) final = failed(unsendable);
       }
       if (isForwarded && final.kind === 'ok') final = await this.#forward(attempt, final);
-      if (this.#settler.needsAck) await this.#settle(attempt, final);
-      if (attempt.isClaimed) this.#release(attempt, final);
+      const { needsAck } = this.#settler;
+      if (needsAck || attempt.isClaimed) {
+        // Once for both: it may ask the user's `backoff`.
+        const decision = this.#settler.decide(final, attempt.message, attempt.delivery);
+        if (needsAck) await this.#settle(attempt, final, decision);
+        if (attempt.isClaimed) this.#release(attempt, decision);
+      }
     } catch (error) {
       this.#options.log('error', attempt.message, error, 'the message could not be settled');
     }
@@ -279,10 +284,9 @@ export class Completion {
   #settle(
     { context, message, delivery }: Attempt,
     final: Outcome,
-    decided?: Decision,
+    decision: Decision,
   ): Promise<void> | undefined {
     if (context.settlements !== undefined) return undefined;
-    const decision = decided ?? this.#settler.decide(final, message, delivery);
     const failure =
       final.kind === 'failed' ? { error: final.error, what: WHAT_FAILED[final.stage] } : undefined;
     const settled = this.#settler.settle(context.subscriber, message, delivery, decision, failure);

@@ -132,13 +132,12 @@ export class Dispatcher {
 
   /** Reads the frame and decodes the body. Never throws: what is wrong is in the outcome. */
   open(delivery: Delivery): Attempt {
-    const { match, host } = this.#options;
+    const { match, host, clock } = this.#options;
     const message = this.#message(delivery);
     const path = match?.(delivery.name);
     // Only callers wait, so only their messages can come too late.
     const sent = message.replyTo === undefined ? undefined : message.deadline;
     const { expires } = message;
-    const { clock } = this.#options;
     const now = sent === undefined && expires === undefined ? 0 : clock.now();
     // On this machine's clock; as far as the two clocks are known, not later than the caller's.
     const deadline = sent === undefined ? undefined : sent - now - clock.uncertainty + unixTime();
