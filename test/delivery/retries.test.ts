@@ -43,7 +43,8 @@ onBothBackends('a stream group with retries', (bench) => {
     await broker.publish('a', { stream });
     await eventually(() => expect(seen.map(({ count }) => count)).toEqual([1, 2, 3]));
     await broker.publish('end', { stream });
-    await eventually(() => expect(seen.some(({ body }) => body === 'end')).toBe(true));
+    // It fails twice as well: what is logged of that comes before the logs are taken.
+    await eventually(() => expect(seen.filter(({ body }) => body === 'end')).toHaveLength(3));
     expect(await box.count()).toBe(0);
     takeLogs();
   });
