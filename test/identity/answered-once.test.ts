@@ -162,6 +162,7 @@ onBothBackends('a call with an id', (bench) => {
     const both = [ask(), ask(), service.answer('a', work.to).catch((error: unknown) => error)];
     await eventually(() => expect(work.begun).toHaveLength(1));
     both.push(service.answer('a', work.to).catch((error: unknown) => error));
+    // Time for the last one to be asked: after the failure nothing is known of the call.
     await new Promise((resolve) => setTimeout(resolve, 30));
     work.fail(new Error('broken'));
     const [one, two, , four] = await Promise.all(both);
@@ -274,6 +275,7 @@ onBothBackends('a call with an id', (bench) => {
     const first = service.publish(1, { ...work.to, ...call, id: 'a' });
     await eventually(() => expect(work.begun).toHaveLength(1));
     const second = service.publish(1, { ...work.to, ...call, id: 'a' });
+    // Time for it to join; it would be no mistake if it came later.
     await new Promise((resolve) => setTimeout(resolve, 30));
     work.fail(new Error('once more'));
     await eventually(() => expect(work.begun).toHaveLength(2));
