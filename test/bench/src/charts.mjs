@@ -1,16 +1,19 @@
 // Which charts there are, and what of the results each shows.
-import { LABELS, STRUCTURES, short, sizeLabel } from './labels.mjs';
+import { LABELS, short, sizeLabel, STRUCTURES, TRANSPORTS } from './labels.mjs';
 import { KINDS, SMALL } from './plan.mjs';
 import { find } from './rows.mjs';
 import { median } from './statistics.mjs';
+import { runOf } from './results.mjs';
+import { panels } from './panels.mjs';
 import { bars, lines } from './svg.mjs';
 
 const LOOKS = { redstart: 'own', coalesced: 'floor', plain: 'floor' };
 const lookOf = (contender) => LOOKS[contender] ?? 'peer';
 
 /** File names and their SVG. */
-export function charts({ groups, machine }) {
-  const on = `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, Redis ${machine.redis}`;
+export function charts(results) {
+  const { groups } = results;
+  const on = machineOf(results);
   const made = {
     'calls.svg': groups.calls && callsChart(groups.calls, on),
     'structures.svg': groups.calls && structuresChart(groups.calls, on),
@@ -19,9 +22,18 @@ export function charts({ groups, machine }) {
     'consumption.svg': groups.consumption && consumptionChart(groups.consumption, on),
     'clients.svg': groups.clients && clientsChart(groups.clients, on),
     'bodies.svg': groups.bodies && bodiesChart(groups.bodies, on),
+    ...Object.fromEntries(
+      KINDS.map((kind) => [
+        `curves-${kind}.svg`,
+        groups.curves && curvesChart(groups.curves, kind, machineOf(runOf(results, 'curves'))),
+      ]),
+    ),
   };
   return Object.entries(made).filter(([, svg]) => svg !== undefined);
 }
+
+const machineOf = ({ machine: { cpu, cores, node, redis } }) =>
+  `${cpu}, ${cores} cores, Node ${node}, Redis ${redis}`;
 
 function bar({ contender }, values, figure) {
   return { label: LABELS[contender], look: lookOf(contender), values, figure };
@@ -145,5 +157,42 @@ function bodiesChart(all, on) {
           }),
       },
     ],
+  });
+}
+
+/** How each contender's curve looks: its peers need colours of their own to be told apart. */
+const CURVES = { nestjs: 'second', moleculer: 'third', nats: 'fourth' };
+const curveOf = (contender) => CURVES[contender] ?? lookOf(contender);
+const PERCENTILES = { p50: 'median', p99: 'p99', p999: 'p99.9' };
+
+function curvesChart(all, kind, on) {
+  const rows = all.filter((row) => row.kind === kind && row.load < 1);
+  const contenders = [...new Set(rows.map(({ contender }) => contender))];
+  const transports = [...new Set(rows.map(({ transport }) => transport))];
+  const points = (transport, contender, column) =>
+    rows
+      .filter((row) => row.transport === transport && row.contender === contender)
+      .map((row) => [median(row.rate), median(row[column])]);
+  return panels({
+    title: `Latency by load: ${STRUCTURES[kind]}`,
+    subtitle: `each at 25, 50, 75 and 90 % of its own saturation, 100 B; ${on}`,
+    axis: 'calls/s',
+    legend: contenders.map((contender) => ({
+      label: LABELS[contender],
+      look: curveOf(contender),
+      dashed: contender === 'plain',
+    })),
+    columns: transports.length,
+    figures: { x: (rate) => `${rate / 1e3} k`, y: (microseconds) => `${microseconds / 1e3} ms` },
+    panels: Object.entries(PERCENTILES).flatMap(([column, name]) =>
+      transports.map((transport) => ({
+        label: `${name}, ${TRANSPORTS[transport]}`,
+        series: contenders.map((contender) => ({
+          look: curveOf(contender),
+          dashed: contender === 'plain',
+          points: points(transport, contender, column),
+        })),
+      })),
+    ),
   });
 }

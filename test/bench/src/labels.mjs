@@ -6,6 +6,7 @@ export const LABELS = {
   plain: 'ioredis by hand, plain',
   moleculer: 'Moleculer',
   nestjs: 'NestJS',
+  nats: 'NATS',
   bullmq: 'BullMQ',
   faststream: 'FastStream (Python)',
   bare: 'plain path',
@@ -26,6 +27,18 @@ export const WAYS = {
   key: 'in order: `key`, `ordered`',
 };
 
+/** What is sent to 300 subscribers. */
+export const SPREADS = {
+  all: '300 messages/s to all 300 at random',
+  busy: '300 messages/s to the same 16',
+  pressed: '3 000 messages/s to all 300 at random',
+  full: '300 messages/s to 299, and a full list',
+};
+
+export const TRANSPORTS = { tcp: 'plain TCP', tls: 'TLS' };
+
+export const OUTCOMES = { pass: 'PASS', miss: 'MISS', unsure: 'UNSURE' };
+
 export const STRUCTURES = { channel: 'channel', list: 'list', stream: 'stream group' };
 
 export const sizeLabel = (bytes) => (bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KiB`);
@@ -37,6 +50,13 @@ export function short(value) {
   if (value >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
   if (value >= 100) return value.toFixed(0).replace(/(\d)(\d{3})$/, '$1 $2');
   return value.toFixed(value < 10 ? 1 : 0);
+}
+
+/** Milliseconds, of microseconds: 0.25 · 1.4 · 12 · 1 530 */
+export function milliseconds(microseconds) {
+  const value = microseconds / 1_000;
+  if (value < 1) return value.toFixed(2);
+  return value < 10 ? value.toFixed(1) : short(value);
 }
 
 /** A ratio: two digits behind the point where they matter. */

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { charts } from './charts.mjs';
 import { withFigures } from './document.mjs';
+import { OUTCOMES } from './labels.mjs';
 import { tables, toText } from './tables.mjs';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -12,8 +13,10 @@ const DOCUMENT = 'docs/benchmarks.md';
 
 export function print(results) {
   for (const table of tables(results)) console.log(toText(table));
-  const missed = results.verdicts.filter(({ pass }) => !pass).length;
-  console.log(`\n${results.verdicts.length - missed} PASS, ${missed} MISS`);
+  const count = (outcome) =>
+    results.verdicts.filter((verdict) => verdict.outcome === outcome).length;
+  const counts = Object.entries(OUTCOMES).map(([outcome, label]) => `${count(outcome)} ${label}`);
+  console.log(`\n${counts.join(', ')}`);
 }
 
 /** Results and charts; in `docs` the document's figures, too. */
@@ -24,7 +27,7 @@ export function write(results, folder) {
   console.log(`written: ${folder}/${RESULTS}, ${folder}/charts`);
   if (folder !== 'docs') return;
   const text = readFileSync(`${ROOT}${DOCUMENT}`, 'utf8');
-  writeFileSync(`${ROOT}${DOCUMENT}`, withFigures(text, results, tables(results)));
+  writeFileSync(`${ROOT}${DOCUMENT}`, withFigures(text, results, tables(results), charts(results)));
   const oxfmt = [`${ROOT}node_modules/oxfmt/bin/oxfmt`, `docs/${RESULTS}`, DOCUMENT];
   spawnSync(process.execPath, oxfmt, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
   console.log(`written: ${DOCUMENT}`);

@@ -58,6 +58,16 @@ export class Pair {
     };
   }
 
+  /** Calls per second in a closed loop of so many, beside the beat that `pace` needs. */
+  saturate(options) {
+    return this.#emptied(options, 'saturate');
+  }
+
+  /** How long calls take that start by a schedule. */
+  pace(options) {
+    return this.#emptied(options, 'pace');
+  }
+
   /** FastStream polls its lists, which would cost the others time while they are measured. */
   pause() {
     if (this.name !== 'faststream') return;
@@ -77,6 +87,12 @@ export class Pair {
   end() {
     this.responder.end();
     this.requester.end();
+  }
+
+  async #emptied(options, operation) {
+    const result = await this.requester.ask(operation, options);
+    if (options.kind === 'stream') await this.#server.emptyStream(this.#names.stream);
+    return result;
   }
 
   async #counters() {

@@ -1,5 +1,11 @@
 // The Redis of a run: found as the tests find theirs, watched by its own counters, left clean.
-import { findRedis, HOW_TO_GET_ONE, spawnRedis } from '../../../scripts/find-redis.mjs';
+import {
+  findBinary,
+  findRedis,
+  freePort,
+  HOW_TO_GET_ONE,
+  spawnRedis,
+} from '../../../scripts/find-redis.mjs';
 import { Redis } from './redstart.mjs';
 
 /** A server, what it counts, and names that nobody else uses. */
@@ -7,6 +13,21 @@ export class Server {
   #client;
   #stop;
   #prefix = `bench:${process.pid}`;
+
+  /** A server of this run alone, on plain TCP and on TLS; undefined where it cannot be had. */
+  static async openSecure({ cert, key }) {
+    const binary = findBinary();
+    if (binary === undefined) return undefined;
+    const tlsPort = await freePort();
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-auth-clients', 'no'];
+    const args = ['--tls-port', String(tlsPort), ...files];
+    // One that was built without TLS refuses these arguments.
+    const spawned = await spawnRedis(binary, args).catch(() => undefined);
+    if (spawned === undefined) return undefined;
+    const server = new Server(spawned.url, spawned.stop);
+    server.secureUrl = `rediss://127.0.0.1:${tlsPort}`;
+    return server;
+  }
 
   static async open() {
     const found = findRedis();
@@ -21,6 +42,11 @@ export class Server {
     this.#stop = stop;
   }
 
+  /** It is no process of ours, so what it uses is found out in another way. */
+  get isForeign() {
+    return this.#stop === undefined;
+  }
+
   async version() {
     return (await this.#info('server')).redis_version;
   }
@@ -32,6 +58,11 @@ export class Server {
 
   name(what) {
     return `${this.#prefix}:${what}`;
+  }
+
+  /** Connections that are open. */
+  async clients() {
+    return Number((await this.#info('clients')).connected_clients);
   }
 
   /** Microseconds of CPU, and bytes sent, so far. */

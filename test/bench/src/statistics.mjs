@@ -12,10 +12,13 @@ export function percentile(sorted, share) {
 }
 
 /**
- * The median of the rounds' own ratios. What a round compares was measured within a second or two,
+ * The rounds' own ratios. What a round compares was measured within a second or two,
  * so a machine whose speed drifts changes both sides of it alike.
  */
-export function ratio(values, base) {
+export function ratios(values, base) {
   const rounds = Math.min(values.length, base.length);
-  return median(Array.from({ length: rounds }, (_, i) => values[i] / base[i]));
+  return Array.from({ length: rounds }, (_, i) => values[i] / base[i]);
 }
+
+/** The median of the rounds' own ratios. */
+export const ratio = (values, base) => median(ratios(values, base));

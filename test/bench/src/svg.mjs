@@ -1,8 +1,8 @@
 // Bars and lines as SVG: one file for light and dark. Colours and fonts are attributes of each shape, so that
 // viewers that know no CSS draw it, too, on a paper of its own; the style sheet has what differs in the dark.
 
-const WIDTH = 760;
-const MARGIN = 20;
+export const WIDTH = 760;
+export const MARGIN = 20;
 const LABEL = 230;
 /** Room for the figure behind the longest bar. */
 const FIGURE = 110;
@@ -27,6 +27,13 @@ const LOOKS = {
   'own-line': { fill: 'none', stroke: '#c2410c', 'stroke-width': 2.5 },
   'floor-line': { fill: 'none', stroke: '#57606a', 'stroke-width': 2.5 },
   'peer-line': { fill: 'none', stroke: '#8c959f', 'stroke-width': 2.5 },
+  second: { fill: '#8250df' },
+  third: { fill: '#1a7f37' },
+  fourth: { fill: '#0969da' },
+  'second-line': { fill: 'none', stroke: '#8250df', 'stroke-width': 2 },
+  'third-line': { fill: 'none', stroke: '#1a7f37', 'stroke-width': 2 },
+  'fourth-line': { fill: 'none', stroke: '#0969da', 'stroke-width': 2 },
+  dashed: { 'stroke-dasharray': '5 4' },
 };
 
 const DARK = `
@@ -34,10 +41,12 @@ const DARK = `
     .paper { fill: #0d1117 } .ink { fill: #f0f6fc } .soft { fill: #9198a1 } .rule { stroke: #3d444d }
     .own { fill: #fb923c } .floor { fill: #b1bac4 } .peer { fill: #6e7681 }
     .own-line { stroke: #fb923c } .floor-line { stroke: #b1bac4 } .peer-line { stroke: #6e7681 }
+    .second { fill: #bc8cff } .third { fill: #3fb950 } .fourth { fill: #58a6ff }
+    .second-line { stroke: #bc8cff } .third-line { stroke: #3fb950 } .fourth-line { stroke: #58a6ff }
   }`;
 
 /** The attributes of a shape: `soft end`. A look that has a colour is a class, too, for the dark. */
-function drawn(look) {
+export function drawn(look) {
   const names = look.trim().split(/\s+/);
   const attributes = Object.assign({}, ...names.map((name) => LOOKS[name]));
   const coloured = names.filter((name) => LOOKS[name].fill ?? LOOKS[name].stroke);
@@ -122,11 +131,11 @@ function spread(heights) {
   return moved;
 }
 
-function head(title, subtitle) {
+export function head(title, subtitle) {
   return [text(MARGIN, 30, title, 'title'), text(MARGIN, 50, subtitle, 'soft')];
 }
 
-function document(title, height, parts) {
+export function document(title, height, parts) {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${fixed(height)}" width="${WIDTH}" height="${fixed(height)}" font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="13" role="img" aria-label="${escape(title)}">`,
     `<style>${DARK}\n</style>`,
@@ -136,12 +145,12 @@ function document(title, height, parts) {
   ].join('\n');
 }
 
-const fixed = (value) => Number(value.toFixed(1));
+export const fixed = (value) => Number(value.toFixed(1));
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const escape = (content) =>
   content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 /** In ink, unless its look is another colour. */
-const text = (x, y, content, look = '') => {
+export const text = (x, y, content, look = '') => {
   const all = /\bsoft\b/.test(look) ? look : `ink ${look}`;
   return `<text x="${fixed(x)}" y="${fixed(y)}" ${drawn(all)}>${escape(content)}</text>`;
 };

@@ -1,5 +1,16 @@
 // The tables that a run ends in: `{ id, title, columns, rows }`, for the terminal and for the docs.
-import { LABELS, STRUCTURES, WAYS, short, sizeLabel, times } from './labels.mjs';
+import {
+  LABELS,
+  milliseconds,
+  OUTCOMES,
+  short,
+  sizeLabel,
+  SPREADS,
+  STRUCTURES,
+  times,
+  TRANSPORTS,
+  WAYS,
+} from './labels.mjs';
 import { KINDS, LARGE, SMALL } from './plan.mjs';
 import { find } from './rows.mjs';
 import { median, ratio } from './statistics.mjs';
@@ -15,6 +26,8 @@ export function tables({ groups, verdicts }) {
     subscribers,
     bodies,
     memory,
+    connections,
+    curves,
   } = groups;
   const all = [
     ...[SMALL, LARGE].flatMap((size) => KINDS.map((kind) => callsTable(calls, kind, size))),
@@ -26,6 +39,8 @@ export function tables({ groups, verdicts }) {
     subscribersTable(subscribers),
     bodiesTable(bodies),
     memoryTable(memory),
+    connectionsTable(connections),
+    ...Object.keys(TRANSPORTS).map((transport) => curvesTable(curves, transport)),
     verdictsTable(verdicts),
   ];
   return all.filter((table) => table !== undefined && table.rows.length > 0);
@@ -183,16 +198,68 @@ function memoryTable(rows = []) {
   };
 }
 
+function connectionsTable(rows = []) {
+  const at = (what, mode) => find(rows, { what, mode });
+  const shown = (what, mode, columns) =>
+    columns.map((column) => milliseconds(median(at(what, mode)[column]))).join(' / ');
+  const spreads = Object.keys(SPREADS).map((what) => [what, ['p50', 'p99', 'max']]);
+  const opened = rows.filter(({ what }) => what === 'connections');
+  return {
+    id: 'connections',
+    title: '300 subscribers: p50 / p99 / slowest ms of a message',
+    columns: [
+      '',
+      ...opened.map(({ mode }) => (mode === 'shared' ? 'shared' : 'one each')),
+      'p50: ×',
+    ],
+    rows:
+      opened.length === 0
+        ? []
+        : [
+            ['connections', ...opened.map((row) => median(row.connections)), ''],
+            ...spreads.map(([what, columns]) => [
+              SPREADS[what],
+              ...opened.map(({ mode }) => shown(what, mode, columns)),
+              times(ratio(at(what, 'shared').p50, at(what, 'dedicated').p50)),
+            ]),
+          ],
+  };
+}
+
+function curvesTable(all, transport) {
+  const rows = all?.filter((row) => row.transport === transport) ?? [];
+  const loads = [...new Set(rows.map(({ load }) => load))].filter((load) => load < 1);
+  return {
+    id: `curves-${transport}`,
+    title: `p50 / p99 / p99.9 ms by load, over ${TRANSPORTS[transport]}`,
+    columns: ['', '', 'saturation: calls/s', ...loads.map((load) => `${load * 100} %`)],
+    rows: rows
+      .filter(({ load }) => load === 1)
+      .toSorted((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind))
+      .map(({ kind, contender, rate }) => [
+        contender === 'nats' ? 'subject' : STRUCTURES[kind],
+        LABELS[contender],
+        short(median(rate)),
+        ...loads.map((load) => {
+          const row = find(rows, { kind, contender, load });
+          return ['p50', 'p99', 'p999']
+            .map((column) => milliseconds(median(row[column])))
+            .join(' / ');
+        }),
+      ]),
+  };
+}
+
 function verdictsTable(verdicts) {
   return {
     id: 'verdicts',
     title: 'What must be true',
-    columns: ['', 'ratio', 'must be', ''],
-    rows: verdicts.map(({ what, value, limit, pass }) => [
+    columns: ['', 'measured', 'must be', ''],
+    rows: verdicts.map(({ what, value, limit, outcome }) => [
       what,
-      times(value),
+      Number.isInteger(value) ? value : times(value),
       limit,
-      pass ? 'PASS' : 'MISS',
+      OUTCOMES[outcome],
     ]),
   };
 }

@@ -1,8 +1,8 @@
 // What must be true, as ratios within one run, and whether it is.
-import { LABELS, STRUCTURES, WAYS, sizeLabel } from './labels.mjs';
+import { LABELS, SPREADS, STRUCTURES, WAYS, sizeLabel } from './labels.mjs';
 import { KINDS, LARGE, SMALL } from './plan.mjs';
 import { find } from './rows.mjs';
-import { ratio } from './statistics.mjs';
+import { median, ratios } from './statistics.mjs';
 
 /** At least so many times the calls per second of each, at 64 and at 512 in flight. */
 const CALLS = {
@@ -24,13 +24,31 @@ const UNTRACED = 1.02;
 /** "Does not grow" and "costs nothing", with room for noise. */
 const GROWTH = 1.05;
 const NOTHING = 0.9;
+/** 300 subscribers on shared connections: how many those are, latency against a connection each, and milliseconds that a full list may delay the others. */
+const CONNECTIONS = 8;
+const SHARED = 1.2;
+const STARVED = 50;
 
 /** As it is shown: a third digit is noise. */
 const rounded = (value) => Math.round(value * 100) / 100;
-const atLeast = (limit, value) => ({ limit: `≥ ${limit}`, value, pass: rounded(value) >= limit });
-const atMost = (limit, value) => ({ limit: `≤ ${limit}`, value, pass: rounded(value) <= limit });
+const atLeast = (limit, values) => held(`≥ ${limit}`, values, (value) => value >= limit);
+const atMost = (limit, values) => held(`≤ ${limit}`, values, (value) => value <= limit);
+/** So large a share of the rounds must say what their median says, or a miss may be noise. */
+const AGREEMENT = 0.75;
 
-/** `{ group, what, limit, value, pass }` for everything that was measured. */
+/** Of one value for each round; without them there is nothing to hold. */
+function held(limit, values, holds) {
+  if (values === undefined) return {};
+  const value = median(values);
+  const pass = holds(rounded(value));
+  const agreeing = values.filter((one) => holds(rounded(one)) === pass).length;
+  return { limit, value, pass, clear: agreeing / values.length >= AGREEMENT };
+}
+
+/**
+ * `{ group, what, limit, value, pass, clear }` for everything that was measured: the median of the rounds, and whether
+ * they agree on it.
+ */
 export function verdicts(groups) {
   const all = [
     ...calls(groups.calls),
@@ -41,15 +59,16 @@ export function verdicts(groups) {
     ...features(groups.features),
     ...observers(groups.observers),
     ...growth(groups),
+    ...connections(groups.connections),
   ];
   return all.filter(({ value }) => value !== undefined);
 }
 
-/** redstart's column over another's; undefined where either was not measured. */
+/** redstart's column over another's, round by round; undefined where either was not measured. */
 function compare(rows, point, contender, column) {
   const own = find(rows, { ...point, contender: 'redstart' });
   const other = find(rows, { ...point, contender });
-  return own && other && ratio(own[column], other[column]);
+  return own && other && ratios(own[column], other[column]);
 }
 
 function calls(rows) {
@@ -106,9 +125,9 @@ function consumption(rows) {
 function deliveries(rows) {
   return ['plain', 'id', 'delay'].map((how) => {
     const [own, other] = ['redstart', 'bullmq'].map((contender) => find(rows, { how, contender }));
-    const value = own && other && ratio(own.rate, other.rate);
+    const values = own && other && ratios(own.rate, other.rate);
     const what = `${WAYS[how]}: messages/s of ${LABELS.bullmq}`;
-    return { group: 'deliveries', what, ...atLeast(DELIVERIES, value) };
+    return { group: 'deliveries', what, ...atLeast(DELIVERIES, values) };
   });
 }
 
@@ -118,18 +137,18 @@ function features(rows) {
       const [plain, equipped] = ['bare', 'equipped'].map((contender) =>
         find(rows, { kind, inFlight, contender }),
       );
-      const value = plain && equipped && ratio(equipped.rate, plain.rate);
+      const values = plain && equipped && ratios(equipped.rate, plain.rate);
       const what = `${STRUCTURES[kind]}, ${inFlight} in flight: ${LABELS.equipped}, calls/s of the plain path`;
-      return { group: 'features', what, ...atLeast(FEATURES, value) };
+      return { group: 'features', what, ...atLeast(FEATURES, values) };
     }),
   );
 }
 
 function observers(rows) {
   const [none, untraced] = ['unobserved', 'untraced'].map((contender) => find(rows, { contender }));
-  const value = none && untraced && ratio(untraced.cpu, none.cpu);
+  const values = none && untraced && ratios(untraced.cpu, none.cpu);
   const what = `${LABELS.untraced}: CPU per call of nothing`;
-  return [{ group: 'observers', what, ...atMost(UNTRACED, value) }];
+  return [{ group: 'observers', what, ...atMost(UNTRACED, values) }];
 }
 
 function growth({ clients, subscribers }) {
@@ -141,12 +160,41 @@ function growth({ clients, subscribers }) {
     {
       group: 'clients',
       what: `1 → ${many?.clients} clients: bytes that Redis sends per call`,
-      ...atMost(GROWTH, one && ratio(many.sent, one.sent)),
+      ...atMost(GROWTH, one && ratios(many.sent, one.sent)),
     },
     {
       group: 'subscribers',
       what: `${most?.count} subscribers of other channels: calls/s of none`,
-      ...atLeast(NOTHING, none && ratio(most.rate, none.rate)),
+      ...atLeast(NOTHING, none && ratios(most.rate, none.rate)),
+    },
+  ];
+}
+
+function connections(rows = []) {
+  const at = (what) => ['shared', 'dedicated'].map((mode) => find(rows, { what, mode }));
+  const [opened] = at('connections');
+  const [starved] = at('full');
+  return [
+    {
+      group: 'connections',
+      what: '300 subscribers: connections',
+      ...atMost(CONNECTIONS, opened?.connections),
+    },
+    ...['all', 'busy', 'pressed'].map((what) => {
+      const [shared, dedicated] = at(what);
+      return {
+        group: 'connections',
+        what: `${SPREADS[what]}: p50 on shared connections of a connection each`,
+        ...atMost(SHARED, shared && ratios(shared.p50, dedicated.p50)),
+      };
+    }),
+    {
+      group: 'connections',
+      what: `${SPREADS.full}: ms of the slowest message, on shared connections`,
+      ...atMost(
+        STARVED,
+        starved?.max.map((microseconds) => microseconds / 1_000),
+      ),
     },
   ];
 }

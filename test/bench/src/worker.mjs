@@ -1,7 +1,11 @@
 // One process of one contender. It does what the run asks for, one thing at a time.
 import { bodyOf } from './bodies.mjs';
 import { loadContender } from './contenders/index.mjs';
+import { openCrowd } from './crowd.mjs';
 import { load, microseconds } from './load.mjs';
+import { Metronome } from './metronome.mjs';
+import { pace } from './pace.mjs';
+import { SMALL } from './plan.mjs';
 
 /** Messages between two signs of progress, which keep what a channel has on its way bounded. */
 const PROGRESS = 2_048;
@@ -11,6 +15,8 @@ const contender = await loadContender(name);
 let stop;
 let clients = [];
 let consumed;
+let metronome;
+let crowd;
 
 const operations = {
   async serve({ names, idle }) {
@@ -29,6 +35,26 @@ const operations = {
   async disconnect() {
     await Promise.all(clients.map((client) => client.close()));
     clients = [];
+  },
+
+  /** As many calls as can be made, so many waiting at any time, beside the beat that `pace` needs. */
+  async saturate({ kind, size, ...options }) {
+    const [client] = clients;
+    metronome ??= await Metronome.open();
+    metronome.start(() => undefined);
+    try {
+      return await load((body) => client.call(kind, body), { ...options, body: bodyOf(size) });
+    } finally {
+      metronome.stop();
+    }
+  },
+
+  /** Calls by a schedule. */
+  async pace({ kind, size, ...options }) {
+    const [client] = clients;
+    metronome ??= await Metronome.open();
+    const call = (body) => client.call(kind, body);
+    return pace(call, { ...options, metronome, body: bodyOf(size) });
   },
 
   /** Calls in turn on every client. */
@@ -51,6 +77,16 @@ const operations = {
       JSON.parse(JSON.stringify(JSON.parse(JSON.stringify(body))));
     return microseconds(process.cpuUsage(before)) / turns;
   },
+
+  /** Subscribers of every kind in one broker, which send themselves what they get. */
+  async crowd(options) {
+    crowd = await openCrowd(url, options);
+    metronome ??= await Metronome.open();
+  },
+
+  crowdPace: (options) => crowd.pace({ ...options, metronome, body: bodyOf(SMALL) }),
+
+  crowdFull: (options) => crowd.paceBesideFull({ ...options, metronome, body: bodyOf(SMALL) }),
 
   cpu: () => microseconds(process.cpuUsage()),
 

@@ -71,8 +71,9 @@ class Worker {
   }
 }
 
-function startNode(name, url) {
-  const child = fork(file('./worker.mjs'), [name, url], { execArgv: ['--expose-gc'] });
+function startNode(name, url, env) {
+  const options = { execArgv: ['--expose-gc'], env: { ...process.env, ...env } };
+  const child = fork(file('./worker.mjs'), [name, url], options);
   const worker = new Worker(child, (message) => child.send(message));
   child.on('message', (message) => worker.receive(message));
   return worker.started();
@@ -91,17 +92,20 @@ function startPython(python, url) {
 export class Workers {
   #url;
   #python;
+  #env;
   #started = [];
 
-  constructor(url, python) {
+  /** `env`: variables of those in Node. */
+  constructor(url, { python, env } = {}) {
     this.#url = url;
     this.#python = python;
+    this.#env = env;
   }
 
   async start(name, url = this.#url) {
     const worker = await (name === 'faststream'
       ? startPython(this.#python, url)
-      : startNode(name, url));
+      : startNode(name, url, this.#env));
     this.#started.push(worker);
     return worker;
   }

@@ -14,6 +14,7 @@ const MODULES = {
   nestjs: './nestjs.mjs',
   moleculer: './moleculer.mjs',
   bullmq: './bullmq.mjs',
+  nats: './nats.mjs',
 };
 
 export async function loadContender(name) {

@@ -8,8 +8,9 @@ import { firstValueFrom } from 'rxjs';
 Logger.overrideLogger(false);
 
 const transportOf = (url) => {
-  const { hostname, port, username, password } = new URL(url);
+  const { protocol, hostname, port, username, password } = new URL(url);
   const options = { host: hostname, port: Number(port || 6379) };
+  if (protocol === 'rediss:') options.tls = {};
   if (password) Object.assign(options, { username, password });
   return { transport: Transport.REDIS, options };
 };
