@@ -214,8 +214,8 @@ it('a run of some groups leaves the others as they were, and says when it was', 
     date: 'monday',
     groups: { calls: [1], memory: [2] },
     verdicts: [
-      { group: 'calls', what: 'a' },
-      { group: 'memory', what: 'b' },
+      { group: 'calls', what: 'a', pass: true },
+      { group: 'memory', what: 'b', pass: true },
     ],
   };
   const run = {
@@ -230,7 +230,7 @@ it('a run of some groups leaves the others as they were, and says when it was', 
     runs: { memory: { date: 'tuesday' }, curves: { date: 'tuesday' } },
     groups: { calls: [1], memory: [3], curves: [4] },
     verdicts: [
-      { group: 'calls', what: 'a' },
+      { group: 'calls', what: 'a', outcome: 'pass' },
       { group: 'memory', what: 'c' },
     ],
   });

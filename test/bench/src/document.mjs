@@ -10,7 +10,7 @@ export function withFigures(document, results, tables, charts) {
   const known = new Map(tables.map((table) => [table.id, toMarkdown(table)]));
   known.set('machine', machineOf(results));
   known.set('misses', missesOf(results));
-  known.set('noise', noiseOf(results));
+  if (results.attempts !== undefined) known.set('noise', noiseOf(results));
   const curves = charts.filter(([name]) => name.startsWith('curves-'));
   if (curves.length > 0) {
     known.set('curves-charts', curves.map(imageOf).join('\n\n'));
@@ -51,7 +51,7 @@ function missesOf({ verdicts }) {
 }
 
 /** Which groups were measured more than once, and what disturbed them. */
-function noiseOf({ attempts = {} }) {
+function noiseOf({ attempts }) {
   const lines = Object.entries(attempts).flatMap(([group, all]) => {
     const reasons = [...new Set(all.flatMap(({ disturbed }) => disturbed))];
     if (all.length === 1 && reasons.length === 0) return [];

@@ -6,7 +6,7 @@ const COMMON = ['date', 'rounds', 'machine', 'versions'];
 /** `runs` has, for each group that another run measured than the one named at the top, when and on what that was. */
 export function merge(old, run) {
   const measured = Object.keys(run.groups);
-  const others = old.verdicts.filter(({ group }) => !measured.includes(group));
+  const others = old.verdicts.filter(({ group }) => !measured.includes(group)).map(withOutcome);
   const own = Object.fromEntries(COMMON.map((field) => [field, run[field]]));
   const runs = { ...old.runs, ...Object.fromEntries(measured.map((name) => [name, own])) };
   // Where nothing of an older run is left, the new one is the one at the top.
@@ -21,13 +21,16 @@ export function merge(old, run) {
   };
 }
 
+/** Results from before there was noise know only whether a limit held. */
+const withOutcome = (verdict) => ({ outcome: verdict.pass ? 'pass' : 'miss', ...verdict });
+
 /** Limits may have changed since: judged again, where a limit is as it was with the outcome that it had. */
 export function judgedAgain(results, verdicts) {
   const before = new Map(results.verdicts.map((verdict) => [verdict.what, verdict]));
   const judged = verdicts(results.groups).map((verdict) => {
     const old = before.get(verdict.what);
     const isSame = old?.outcome !== undefined && old.limit === verdict.limit;
-    return { ...verdict, outcome: isSame ? old.outcome : verdict.pass ? 'pass' : 'miss' };
+    return isSame ? { ...verdict, outcome: old.outcome } : withOutcome(verdict);
   });
   return { ...results, verdicts: judged };
 }
