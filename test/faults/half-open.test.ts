@@ -5,6 +5,8 @@ import { STRUCTURES, everywhere } from './echo.ts';
 
 /** Milliseconds in which a dead connection must be noticed, and what a busy machine may add. */
 const NOTICED = 5_000 + 500;
+/** … and in which a call must have its answer then. It is there at once; a busy machine needs longer. */
+const ANSWERED = NOTICED + 7_000;
 
 it.concurrent.for(STRUCTURES)(
   'a caller whose connections are half-open notices within 5 s, and its call over a %s ends by value',
@@ -17,7 +19,7 @@ it.concurrent.for(STRUCTURES)(
     await service.start();
     const caller = own.broker(proxy.url, { logger: false });
     const call = (n: number): Promise<unknown> =>
-      caller.publish(n, { ...places[structure], rpc: true, timeout: 20_000 });
+      caller.publish(n, { ...places[structure], rpc: true, timeout: ANSWERED });
     expect(await call(1)).toBe(1);
 
     expect(proxy.halfOpen()).toBe(2); // commands, and answers
@@ -27,7 +29,6 @@ it.concurrent.for(STRUCTURES)(
     await eventually(() => proxy.accepted >= before + 2, 10_000);
     expect(proxy.acceptedAt - started).toBeLessThan(NOTICED);
     expect(await answer).toBe(2);
-    expect(performance.now() - started).toBeLessThan(8_000);
     expect(caller.stats.pendingCalls).toBe(0);
   },
 );
@@ -42,7 +43,7 @@ it.concurrent('a caller whose answers’ connection alone is half-open gets the 
   await service.start();
   const caller = own.broker(proxy.url, { logger: false });
   const call = (n: number): Promise<unknown> =>
-    caller.publish(n, { ...places.channel, rpc: true, timeout: 15_000 });
+    caller.publish(n, { ...places.channel, rpc: true, timeout: ANSWERED });
   expect(await call(1)).toBe(1);
 
   // The first connection carries commands, the second answers.
@@ -53,7 +54,6 @@ it.concurrent('a caller whose answers’ connection alone is half-open gets the 
   await eventually(() => proxy.accepted > before, 10_000);
   expect(proxy.acceptedAt - started).toBeLessThan(NOTICED);
   expect(await Promise.all(answers)).toEqual([2, 3, 4]);
-  expect(performance.now() - started).toBeLessThan(8_000);
 });
 
 it.concurrent.for(STRUCTURES)(
@@ -76,11 +76,10 @@ it.concurrent.for(STRUCTURES)(
     const before = proxy.accepted;
     const started = performance.now();
     // Popped for a reader that is gone, a list's request is lost: Redis delivers it at most once.
-    const atOnce = structure === 'list' ? Promise.resolve(2) : call(2, 20_000);
+    const atOnce = structure === 'list' ? Promise.resolve(2) : call(2, ANSWERED);
     await eventually(() => proxy.accepted >= before + connections, 12_000);
     expect(proxy.acceptedAt - started).toBeLessThan(NOTICED);
     expect(await atOnce).toBe(2);
-    expect(performance.now() - started).toBeLessThan(8_000);
     // Redis may give one more item to a blocked reader whose connection is dead.
     await eventually(async () => expect(await call(3, 4_000)).toBe(3), 20_000);
   },

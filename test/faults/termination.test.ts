@@ -82,7 +82,8 @@ it(
     const began = performance.now();
     child.process.kill('SIGTERM');
     expect(await ended).toEqual([null, 'SIGTERM']);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    // Far from the minute that its handlers would take, on a busy machine, too.
+    expect(performance.now() - began).toBeLessThan(10_000);
     const seen: string[] = [];
     const group = { stream: `${prefix}:group`, group: 'g', claim: { minIdle: 1_000 } };
     broker.subscriber(group, (body) => void seen.push(String(body)));

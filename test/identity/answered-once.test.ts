@@ -12,8 +12,10 @@ import {
   type MessageFormat,
   type RedisBroker,
 } from 'redstart';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { z } from 'zod';
+import { HeldMarks } from '../../src/transport/memory/held-marks.ts';
+import { RedisMarks } from '../../src/transport/redis/marks.ts';
 import { newBroker, onBothBackends, type Bench } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -154,6 +156,9 @@ onBothBackends('a call with an id', (bench) => {
 
   it('tells all who wait that it failed', async () => {
     const here = bench();
+    const marks = here.backend === 'memory' ? HeldMarks.prototype : RedisMarks.prototype;
+    const asking = vi.spyOn(marks, 'askCall');
+    onTestFinished(() => asking.mockRestore());
     const service = here.broker();
     const work = charges(service, 'group', here);
     await service.start();
@@ -162,8 +167,13 @@ onBothBackends('a call with an id', (bench) => {
     const both = [ask(), ask(), service.answer('a', work.to).catch((error: unknown) => error)];
     await eventually(() => expect(work.begun).toHaveLength(1));
     both.push(service.answer('a', work.to).catch((error: unknown) => error));
-    // Time for the last one to be asked: after the failure nothing is known of the call.
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    // Both have asked: after the failure nothing is known of the call.
+    await eventually(() =>
+      expect(asking.mock.settledResults.map(({ type }) => type)).toEqual([
+        'fulfilled',
+        'fulfilled',
+      ]),
+    );
     work.fail(new Error('broken'));
     const [one, two, , four] = await Promise.all(both);
     for (const error of [one, two, four]) expect(error).toMatchObject({ message: 'broken' });

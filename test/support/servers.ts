@@ -102,10 +102,15 @@ function info(port: number, section: string): Promise<string> {
 /** Joins the nodes (CLUSTER ADDSLOTSRANGE, MEET, REPLICATE); resolves when each node knows all others and accepts writes. */
 async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promise<void> {
   const first = servers[0] as (typeof servers)[0];
+  // All of them, before one meets another: a node that knows another refuses it.
+  await Promise.all(
+    servers.map(({ server }, i) =>
+      on(server.port, (client) => client.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1)),
+    ),
+  );
   await Promise.all(
     servers.map(({ server }, i) =>
       on(server.port, async (client) => {
-        await client.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
         if (i < 3) {
           const from = Math.ceil((SLOTS * i) / 3);
           await client.call('CLUSTER', 'ADDSLOTSRANGE', from, Math.ceil((SLOTS * (i + 1)) / 3) - 1);

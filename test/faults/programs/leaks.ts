@@ -8,12 +8,20 @@ const [url = '', total = '', timeouts = ''] = process.argv.slice(2);
 const say = (what: object): void => void process.send?.(what);
 const collectGarbage = (globalThis as { gc?: () => void }).gc as () => void;
 
+/**
+ * What is left after garbage collections: the least of what is read, once ten readings in a row have not become less. One
+ * reading says little: pages are swept by other threads, and until they are, garbage in them counts as used.
+ */
 async function heap(): Promise<number> {
-  for (let i = 0; i < 4; i++) {
+  let least = Infinity;
+  for (let asBefore = 0; asBefore < 10; asBefore++) {
     collectGarbage();
     await new Promise((resolve) => setTimeout(resolve, 20));
+    const { heapUsed } = process.memoryUsage();
+    if (heapUsed < 0.99 * least) asBefore = 0;
+    least = Math.min(least, heapUsed);
   }
-  return process.memoryUsage().heapUsed;
+  return least;
 }
 
 /** Every client that redstart made, found as it connects. */
@@ -72,7 +80,8 @@ async function main(): Promise<void> {
       else ends.wrong++;
     } catch (error) {
       const { name } = error as Error;
-      if (name === 'RpcTimeoutError') ends.timeouts++;
+      // On a busy machine the handler may see first that the time is over.
+      if (name === 'RpcTimeoutError' || name === 'ExpiredError') ends.timeouts++;
       else if (name === 'TimeoutError') ends.aborted++;
       else if (name === 'RemoteError') ends.errors++;
       else throw error;
@@ -98,4 +107,5 @@ async function main(): Promise<void> {
   process.disconnect();
 }
 
-main().catch((error: unknown) => say({ error: String(error) }));
+// It ends with the error, which the test then shows.
+void main();
