@@ -1,5 +1,5 @@
 import type { Message } from '../api/message.ts';
-import type { Delivery } from '../transport/source.ts';
+import type { Delivery, Source } from '../transport/source.ts';
 import type { ConsumedMessage } from './consumer.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Log, Settler } from './settlement.ts';
@@ -7,15 +7,17 @@ import type { Log, Settler } from './settlement.ts';
 /**
  * The message of a delivery for whoever takes messages by hand. Undefined for one that nobody is to
  * get: expired (`onExpired` is told), delivered too often, or not readable. It is settled here, and
- * not left pending.
+ * not left pending. Undefined, too, for one that comes again and is somebody else's by now.
  */
 export async function takeByHand(
   delivery: Delivery,
+  source: Source,
   dispatcher: Dispatcher,
   settler: Settler,
   onExpired: () => void,
   log: Log,
 ): Promise<ConsumedMessage | undefined> {
+  if (delivery.comesAgain && !(await source.begins?.(delivery))) return undefined;
   const attempt = dispatcher.open(delivery);
   attempt.outcome ??= settler.exhausted(delivery);
   await dispatcher.validate(attempt);

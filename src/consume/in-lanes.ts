@@ -2,9 +2,8 @@ import type { MessageFormat } from '../message/format.ts';
 import { openFrame } from '../message/format.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import { Lanes } from '../transport/lanes.ts';
-import type { Delivery, Report, Source } from '../transport/source.ts';
-
-type Process = (deliveries: Delivery[]) => Promise<void> | undefined;
+import type { Delivery, Report } from '../transport/source.ts';
+import type { Process } from './counted.ts';
 
 /** Handles one message of a key at a time: `ordered`. */
 export class InLanes {
@@ -24,15 +23,11 @@ export class InLanes {
   }
 
   /** Has a lane go on when the handler of its delivery has really ended. */
-  process(process: Process, source: Source): Process {
+  process(process: Process): Process {
     return (deliveries) => {
       const [delivery] = deliveries as [Delivery];
       try {
-        const counted = source.begins?.(delivery);
-        const done =
-          counted === undefined
-            ? process(deliveries)
-            : counted.then((mayBegin) => (mayBegin ? process(deliveries) : undefined));
+        const done = process(deliveries);
         if (done === undefined) this.lanes.ended(delivery);
         else
           void done.then(

@@ -15,6 +15,7 @@ import type { Completion } from './completion.ts';
 import { takeByHand } from './by-hand.ts';
 import { Consumer, type ConsumerOptions } from './consumer.ts';
 import type { Chosen, ContextHost, HandlerContext } from './context.ts';
+import { counted } from './counted.ts';
 import { isAsyncIterable } from '../internal/promises.ts';
 import { Dispatcher, type Attempt, type Routes } from './dispatcher.ts';
 import { emitHandled } from './handled-event.ts';
@@ -114,11 +115,11 @@ export class RunningSubscriber implements ContextHost {
     }
     const source = maxWait === 0 ? opened : new BatchSource(opened, maxWait);
     this.#attach(source);
-    const { transport } = this.session;
     const { report } = this.#environment;
-    const log = this.#log;
-    const guard = { source, dispatcher: this.#dispatcher, settler: this.#settler, log, report };
-    const process = batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this);
+    const [dispatcher, settler, log] = [this.#dispatcher, this.#settler, this.#log];
+    const guard = { source, dispatcher, settler, log, report };
+    const handle = batch === undefined ? this.#process.bind(this) : this.#processBatch.bind(this);
+    const process = counted(handle, opened);
     const subscription = new Subscription({
       source,
       concurrency: this.#concurrency,
@@ -126,9 +127,9 @@ export class RunningSubscriber implements ContextHost {
       fetch,
       isShared: from.kind === 'list' || (from.kind === 'stream' && from.group !== undefined),
       lanes: this.#inLanes?.lanes,
-      process: this.#inLanes?.process(process, source) ?? process,
+      process: this.#inLanes?.process(process) ?? process,
       rescue: (lost, error) => rescue(lost, error, guard),
-      adviceOn: (error) => transport.adviceOn(error),
+      adviceOn: (error) => this.session.transport.adviceOn(error),
       report,
     });
     this.#subscription = subscription;
@@ -143,7 +144,7 @@ export class RunningSubscriber implements ContextHost {
     const [settler, log] = [this.#settler, this.#log];
     const { onExpired, report } = this.#environment;
     const take: ConsumerOptions['take'] = (delivery) =>
-      takeByHand(delivery, this.#dispatcher, settler, onExpired, log);
+      takeByHand(delivery, source, this.#dispatcher, settler, onExpired, log);
     const adviceOn = (error: unknown): string | undefined => this.session.transport.adviceOn(error);
     const stop = (consumer: Consumer): void => {
       settler.stop();

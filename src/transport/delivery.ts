@@ -10,4 +10,6 @@ export interface Delivery {
   readonly count: number;
   /** Milliseconds that are left of the pause which it was in when its last consumer ended; with lanes alone. */
   readonly pause?: number;
+  /** It was delivered before, and is not counted as delivered again yet: the source's `begins` counts it. */
+  readonly comesAgain?: true;
 }

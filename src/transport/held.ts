@@ -10,6 +10,8 @@ type State = 'idle' | 'running' | 'paused' | 'leaving';
 interface Item {
   /** What the server knows the item by. */
   token: string;
+  /** What the server knows it by when it has done what it is being told. */
+  nextToken: string | undefined;
   state: State;
 }
 
@@ -23,7 +25,7 @@ export class Held {
 
   /** A delivery that waits for a reader. */
   add(delivery: Delivery, token: string): void {
-    this.#items.set(delivery, { token, state: 'idle' });
+    this.#items.set(delivery, { token, nextToken: undefined, state: 'idle' });
   }
 
   /** Deliveries that a reader has taken. */
@@ -65,15 +67,25 @@ export class Held {
   }
 
   /** The next delivery of an item takes the place of the one before, and waits for a reader. */
-  replace(before: Delivery, again: Delivery, token: string): void {
+  replace(before: Delivery, again: Delivery): void {
+    const item = this.#items.get(before);
+    if (item === undefined) return;
     this.#items.delete(before);
-    this.add(again, token);
+    this.add(again, item.token);
   }
 
-  /** The server knows an item by another token from now on. */
-  rename(delivery: Delivery, token: string): void {
+  /** The server is being told to know an item by another token: until it has answered, by either of the two. */
+  renaming(delivery: Delivery, nextToken: string): void {
     const item = this.#items.get(delivery);
-    if (item !== undefined) item.token = token;
+    if (item !== undefined) item.nextToken = nextToken;
+  }
+
+  /** The server knows an item by the token that it was told. */
+  renamed(delivery: Delivery): void {
+    const item = this.#items.get(delivery);
+    if (item === undefined) return;
+    item.token = item.nextToken ?? item.token;
+    item.nextToken = undefined;
   }
 
   /** No handler has the delivery any more. */
@@ -92,7 +104,12 @@ export class Held {
   }
 
   tokens(): Set<string> {
-    return new Set(Array.from(this.#items.values(), ({ token }) => token));
+    const all = new Set<string>();
+    for (const { token, nextToken } of this.#items.values()) {
+      all.add(token);
+      if (nextToken !== undefined) all.add(nextToken);
+    }
+    return all;
   }
 
   /** Those that no handler has. */

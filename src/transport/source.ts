@@ -64,12 +64,12 @@ export interface Source {
    */
   giveBack(deliveries: readonly Delivery[]): Promise<void>;
   /**
-   * With lanes, called before the handling of a delivery begins. Undefined where the server has counted this
-   * delivery; otherwise the source counts it now, and resolves with whether the handling may begin: not
-   * where the delivery is somebody else's by now. What comes from a consumer that has ended is counted here and
-   * not when it is fetched, so that what only waits for its lane spends no delivery when the process dies.
+   * Called before the handling of a delivery that comes again begins. The source counts the delivery on the server now,
+   * and not when it is fetched or its pause ends: what only waits here spends no delivery when the process dies.
+   * Resolves with whether the handling may begin: not where the message is somebody else's by now. Absent where no
+   * delivery has `comesAgain`.
    */
-  begins?(delivery: Delivery): Promise<boolean> | undefined;
+  begins?(delivery: Delivery): Promise<boolean>;
   /**
    * Acknowledges a delivery; undefined where nothing is acknowledged, or it is not held any more.
    * Resolves when the server has been told; a refusal is reported once, and it is told again until it

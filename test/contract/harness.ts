@@ -98,15 +98,20 @@ export function stream(
   };
 }
 
-/** Exactly `count` deliveries, however many reads they take. */
+/** Exactly `count` deliveries whose handling begins, however many reads they take. */
 export async function take(source: Source, count: number): Promise<Delivery[]> {
   const all: Delivery[] = [];
   while (all.length < count) {
     const some = await source.read(count - all.length);
     if (some.length === 0) throw new Error(`the source ended after ${all.length} deliveries`);
-    all.push(...some);
+    for (const delivery of some) if (await begins(source, delivery)) all.push(delivery);
   }
   return all;
+}
+
+/** What is called before the handling of a delivery begins; false where the message is somebody else's by now. */
+async function begins(source: Source, delivery: Delivery): Promise<boolean> {
+  return delivery.comesAgain !== true || (await source.begins?.(delivery)) === true;
 }
 
 /** Everything up to the delivery whose text is `marker`, which was sent last. */

@@ -200,6 +200,23 @@ export function returningContract(bench: () => Bench): void {
         await victim.close(); // without a word
       }
     }, 30_000);
+
+    it('what dead consumers had fetched and not begun counts as delivered once at most', async () => {
+      const { name: newName, connect, openOn } = bench();
+      const name = newName();
+      const sender = await connect();
+      await sender.send(to(name), frame('behind'));
+      const counts: (number | undefined)[] = [];
+      for (let i = 0; i < 3; i++) {
+        const victim = await connect(TIMINGS);
+        const source = await openOn(victim, read(name));
+        // In memory there is nobody to count for: the messages end with the process.
+        const [delivery] = source.begins === undefined ? [] : await source.read(1);
+        counts.push(delivery?.count);
+        await victim.close(); // without a word
+      }
+      expect([[1, 2, 2], Array(3).fill(undefined)]).toContainEqual(counts);
+    }, 30_000);
   });
 
   it('parked entries belong to a consumer that nobody claims from and nobody removes', async () => {

@@ -174,7 +174,7 @@ export class MemoryReliableListSource implements Source {
 
   #deliverAgain(before: Delivery): void {
     const again = { ...before, count: before.count + 1 };
-    this.#held.replace(before, again, this.#held.tokenOf(before) as string);
+    this.#held.replace(before, again);
     this.#feed.pushPast(again);
   }
 

@@ -36,8 +36,6 @@ export interface ClaimsOptions {
   readonly consumer: () => string;
   /** Milliseconds after which another consumer may take over an entry that its own has not renewed; Infinity: never. */
   readonly minIdle: number;
-  /** With lanes: a delivery is counted when it begins, and not when the entry is taken over. */
-  readonly isOrdered: boolean;
   readonly report: Report;
   readonly timings: Timings;
   /** The ids that this consumer is handling. */
@@ -160,10 +158,9 @@ export class Claims {
   }
 
   #take(idle: number, rows: readonly PendingRow[]): Promise<unknown> {
-    const { client, key, group, consumer, isOrdered, run } = this.#options;
-    if (!isOrdered)
-      return run('xclaim', [key, group, consumer(), idle, ...rows.map(({ id }) => id)]);
-    const pairs = rows.flatMap(({ id, count }) => [id, count]);
+    const { client, key, group, consumer, run } = this.#options;
+    // The first delivery is counted now, as XREADGROUP counts it; the others when they begin.
+    const pairs = rows.flatMap(({ id, count }) => [id, Math.max(1, count)]);
     return CLAIM.run(client, [key], [group, consumer(), idle, ...pairs], run);
   }
 

@@ -30,7 +30,7 @@ import {
 } from './group-scripts.ts';
 import { handledKey } from './marks.ts';
 import { insist } from './insist.ts';
-import { delivery, entries, idOf, type PendingRow } from './replies.ts';
+import { entries, frameOf, idOf, type PendingRow } from './replies.ts';
 import type { Send } from './script.ts';
 import { trimmer } from './trim.ts';
 
@@ -38,9 +38,8 @@ import { trimmer } from './trim.ts';
 const CHUNK = 500;
 
 /**
- * `held`: fetched, or a handler has it. `uncounted`: fetched from a consumer that ended, and counted as
- * delivered when it begins. `paused`: refused, and waits for its next delivery. `leaving`: the
- * server is being told that it is handled or given back, and may still report it as pending.
+ * `held`: fetched, or a handler has it. `uncounted`: it comes again, and is counted as delivered when it begins.
+ * `paused`: refused, and waits for its next delivery. `leaving`: the server is being told that it is handled or given back, and may still report it as pending.
  */
 type State = 'held' | 'uncounted' | 'paused' | 'leaving';
 
@@ -86,7 +85,6 @@ export class GroupEntries {
   readonly #acks = new Acks<string>((batch) => this.#acknowledge(batch));
   readonly #trim: (() => Promise<void>) | undefined;
   #hasAckDelete = true;
-  #stopped = false;
 
   constructor(given: GroupEntriesOptions) {
     const { connections, options } = given;
@@ -133,7 +131,6 @@ export class GroupEntries {
 
   /** No pause ends here any more. */
   stop(): void {
-    this.#stopped = true;
     this.#pauses.stop();
   }
 
@@ -173,15 +170,14 @@ export class GroupEntries {
 
   /**
    * Delivers these again, which a consumer of this name has left: those that are still its own, with what is left of
-   * their pauses. With lanes they are counted when they begin.
+   * their pauses. The first delivery is counted now, as XREADGROUP counts it; the others when they begin.
    */
   async deliverPending(
     rows: readonly PendingRow[],
     run: Send,
   ): Promise<(Claimed & { readonly pause: number | undefined })[]> {
-    const added = this.#pausesKey === undefined ? 1 : 0;
     const counts = new Map(rows.map(({ id, count }) => [id, count + 1]));
-    const pairs = rows.flatMap(({ id, count }) => [id, count + added]);
+    const pairs = rows.flatMap(({ id, count }) => [id, Math.max(1, count)]);
     const args = [this.#group, this.#consumer(), ...pairs];
     const all = entries(await DELIVER_AGAIN.run(this.#client, [this.#key], args, run));
     return this.withPauses(all.map((entry) => ({ entry, count: counts.get(idOf(entry)) ?? 2 })));
@@ -199,27 +195,28 @@ export class GroupEntries {
   }
 
   /** The handling of an entry begins: see {@link Source.begins}. */
-  begins(delivery: Delivery): Promise<boolean> | undefined {
+  async begins(delivery: Delivery): Promise<boolean> {
     const id = delivery.id as string;
-    if (this.#states.get(id) !== 'uncounted') return undefined;
-    this.#states.set(id, 'held');
-    return this.#count(id, delivery);
-  }
-
-  async #count(id: string, counted: Delivery): Promise<boolean> {
-    const args = [this.#group, this.#consumer(), id, counted.count];
+    const args = [this.#group, this.#consumer(), id, delivery.count];
     const done = await insist(
       this.#connections,
       () => DELIVER_AGAIN.run(this.#client, [this.#key], args),
       reporting(this.#report, `entry ${id} cannot be counted as delivered yet, it is tried again`, {
-        delivery: counted,
+        delivery,
       }),
     );
     if (done === undefined) return false;
-    if (entries(done.value).length > 0) return true;
-    this.#states.delete(id);
-    this.#onGone(counted);
-    return false;
+    const [entry] = entries(done.value);
+    if (entry === undefined) {
+      // It is somebody else's, acknowledged or deleted.
+      this.#states.delete(id);
+      this.#onGone(delivery);
+      return false;
+    }
+    this.#states.set(id, 'held');
+    // The last handler may have changed the bytes that it got.
+    (delivery as { frame: Delivery['frame'] }).frame = frameOf(entry[1] ?? []);
+    return true;
   }
 
   ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
@@ -242,7 +239,7 @@ export class GroupEntries {
     if (isOrdered) void this.#notePause(this.#pausesKey, waiting, delay);
     if (!isOrdered && (delay > longest || this.#pauses.size >= MAX_WAITING))
       void this.#park(waiting, delay);
-    else this.#pauses.add(waiting, delay, () => void this.#deliverAgain(waiting));
+    else this.#pauses.add(waiting, delay, () => this.#deliverAgain(waiting));
   }
 
   abandon(left: Delivery): void {
@@ -266,27 +263,10 @@ export class GroupEntries {
     await Promise.all([...parked, this.giveBack(unstarted)]);
   }
 
-  /** The pause of a refused entry is over: Redis counts the delivery. */
-  async #deliverAgain(before: Delivery): Promise<void> {
-    const id = before.id as string;
-    const count = before.count + 1;
-    const args = [this.#group, this.#consumer(), id, count];
-    const done = await insist(
-      this.#connections,
-      () => DELIVER_AGAIN.run(this.#client, [this.#key], args),
-      reporting(this.#report, `entry ${id} waits longer for its next delivery`, {
-        delivery: before,
-      }),
-      () => this.#stopped || this.#states.get(id) !== 'paused',
-    );
-    // Stopped, acknowledged or abandoned meanwhile.
-    if (done === undefined || this.#states.get(id) !== 'paused') return;
-    const [entry] = entries(done.value);
-    this.#states.delete(id);
-    // Without an entry it is somebody else's, acknowledged or deleted.
-    if (entry === undefined) return this.#onGone(before);
-    this.#states.set(id, 'held');
-    this.#onAgain(delivery(this.#key, entry, count));
+  /** The pause of a refused entry is over. */
+  #deliverAgain(before: Delivery): void {
+    this.#states.set(before.id as string, 'uncounted');
+    this.#onAgain({ ...before, count: before.count + 1, comesAgain: true });
   }
 
   /** Tells whoever reads the entry next, if this consumer ends before, how long it pauses. */

@@ -76,7 +76,7 @@ return 1`);
 
 /**
  * Keys: stream, due times. Arguments: group, consumer, parked consumer, how many. Takes what is due.
- * Returns the milliseconds until the next is (-1: none is parked), then entries and counts in turn.
+ * Returns the milliseconds until the next is (-1: none is parked), then entries and the counts of their next deliveries in turn.
  */
 export const UNPARK = new Script(`${NOW}
 local reply = { -1 }
@@ -86,12 +86,11 @@ for _, id in ipairs(due) do
   redis.call('ZREM', KEYS[2], id)
   local row = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[3])[1]
   if row then
-    local count = row[4] + 1
-    local entry =
-      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'RETRYCOUNT', count)[1]
+    local entry = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id,
+      'RETRYCOUNT', math.max(1, row[4]))[1]
     if entry and entry[2] then
       reply[#reply + 1] = entry
-      reply[#reply + 1] = count
+      reply[#reply + 1] = row[4] + 1
     else redis.call('XACK', KEYS[1], ARGV[1], id) end
   end
 end

@@ -181,7 +181,7 @@ export class GroupSource implements Source {
     await this.#client.publish(`${this.#base}:notice`, '');
   }
 
-  begins(delivery: Delivery): Promise<boolean> | undefined {
+  begins(delivery: Delivery): Promise<boolean> {
     return this.#entries.begins(delivery);
   }
 
@@ -214,7 +214,6 @@ export class GroupSource implements Source {
       group: this.#group,
       consumer: () => this.#consumer,
       minIdle: this.#options.minIdle,
-      isOrdered: this.#lanes !== undefined,
       report: this.#report,
       timings: this.#timings,
       held: () => this.#entries.ids(),
@@ -362,13 +361,13 @@ export class GroupSource implements Source {
     for (const [entry, count] of await this.#parked.take(max)) this.#push(entry, count);
   }
 
-  /** With a `pause`, which only lanes have, its delivery is counted when it begins. */
+  /** What others have left, or what was parked. */
   #push(entry: Entry, count: number, pause?: number): void {
     const plain = delivery(this.#key, entry, count);
-    const again = pause === undefined ? plain : { ...plain, pause };
-    this.#entries.add(again.id as string, pause === undefined);
+    const again = count === 1 ? plain : { ...plain, comesAgain: true as const };
+    this.#entries.add(plain.id as string, count === 1);
     this.#fetched++;
-    this.#feed.push(again);
+    this.#feed.push(pause === undefined ? again : { ...again, pause });
   }
 
   /**

@@ -69,7 +69,8 @@ export class ListItems {
   /** A delivery that waits for a reader. */
   add(token: string, frame: Buffer, pause: number | undefined): Delivery {
     const plain = { frame, name: this.#keys.list, id: undefined, count: countIn(token) };
-    const delivery = pause === undefined ? plain : { ...plain, pause };
+    const again = isCounted(token) ? plain : { ...plain, comesAgain: true as const };
+    const delivery = pause === undefined ? again : { ...again, pause };
     this.#held.add(delivery, token);
     return delivery;
   }
@@ -80,14 +81,11 @@ export class ListItems {
   }
 
   /** The handling of an item begins: see {@link Source.begins}. */
-  begins(delivery: Delivery): Promise<boolean> | undefined {
+  async begins(delivery: Delivery): Promise<boolean> {
     const token = this.#held.tokenOf(delivery);
-    return token === undefined || isCounted(token) ? undefined : this.#count(delivery, token);
-  }
-
-  async #count(delivery: Delivery, token: string): Promise<boolean> {
+    if (token === undefined) return false;
     const next = withCount(token, delivery.count);
-    this.#held.rename(delivery, next);
+    this.#held.renaming(delivery, next);
     const done = await insist(
       this.#connections,
       () => COUNT.run(this.#connections.client, [this.#heldKey], [token, next]),
@@ -96,6 +94,7 @@ export class ListItems {
       }),
     );
     if (done === undefined) return false;
+    this.#held.renamed(delivery);
     if (Number(done.value) > 0) return true;
     this.#gone(delivery);
     return false;
@@ -136,7 +135,7 @@ export class ListItems {
     const isLong = delay > this.#timings.expiry || this.#pauses.size >= MAX_WAITING;
     if (isOrdered && this.#closed) void this.#putBackLate(waiting);
     else if (this.#closed || (isLong && !isOrdered)) void this.#park(waiting, delay);
-    else this.#pauses.add(waiting, delay, () => void this.#deliverAgain(waiting));
+    else this.#pauses.add(waiting, delay, () => this.#deliverAgain(waiting));
   }
 
   abandon(left: Delivery): void {
@@ -195,23 +194,11 @@ export class ListItems {
     for (const delivery of leaving) this.#held.delete(delivery);
   }
 
-  /** The pause of a refused item is over: counts the delivery on the server, and delivers it. */
-  async #deliverAgain(before: Delivery): Promise<void> {
-    const token = this.#held.tokenOf(before) as string;
-    const count = before.count + 1;
-    const next = withCount(token, count);
-    const again = { ...before, count };
-    this.#held.replace(before, again, next);
-    const counted = await insist(
-      this.#connections,
-      () => COUNT.run(this.#connections.client, [this.#heldKey], [token, next]),
-      reporting(this.#report, 'an item waits longer for its next delivery', { delivery: before }),
-      () => this.#closed,
-    );
-    // Stopped meanwhile: it comes again after a restart.
-    if (counted === undefined) return;
-    if (Number(counted.value) === 0) this.#gone(again);
-    else this.#options.onAgain(again);
+  /** The pause of a refused item is over. */
+  #deliverAgain(before: Delivery): void {
+    const again: Delivery = { ...before, count: before.count + 1, comesAgain: true };
+    this.#held.replace(before, again);
+    this.#options.onAgain(again);
   }
 
   /** An item whose handler was left behind when this consumer closed. */
@@ -280,7 +267,7 @@ export class ListItems {
   }
 }
 
-/** Whether the delivery that a token stands for is counted in it. With lanes, one of an item that came back is not before it begins. */
+/** Whether the delivery that a token stands for is counted in it: that of an item that came back is not before it begins. */
 function isCounted(token: string): boolean {
   return !token.includes('-:');
 }

@@ -36,8 +36,8 @@ end
 
 /**
  * Keys: list, moved, held, consumers, counts, parked, parked items. Arguments: the number of this take,
- * how many to take, and 1 where the delivery of an item that came back is counted when it begins. Takes what BLMOVE has moved, what was parked and is due, then from the list.
- * Returns the milliseconds until something parked is due (-1: nothing is parked), then token and item in
+ * how many to take. Takes what BLMOVE has moved, what was parked and is due, then from the list. The delivery of an
+ * item that came back is counted when it begins. Returns the milliseconds until something parked is due (-1: nothing is parked), then token and item in
  * turn. The consumers do not expire while one holds something.
  */
 export const TAKE = new Script(`${COUNTS}${NOW}
@@ -45,7 +45,7 @@ local max = tonumber(ARGV[2])
 local reply = { -1 }
 local taken = 0
 local function hold(item, count)
-  local isLater = ARGV[3] == '1' and count > 1
+  local isLater = count > 1
   local token = ARGV[1] .. '-' .. taken .. (isLater and '-:' .. count - 1 or ':' .. count)
   redis.call('HSET', KEYS[3], token, item)
   taken = taken + 1

@@ -189,7 +189,7 @@ export class ReliableListSource implements Source {
     await this.#gate?.giveBack(unstarted.length);
   }
 
-  begins(delivery: Delivery): Promise<boolean> | undefined {
+  begins(delivery: Delivery): Promise<boolean> {
     return this.#items.begins(delivery);
   }
 
@@ -276,7 +276,7 @@ export class ReliableListSource implements Source {
     const { list, consumers, counts, parked, parkedItems } = this.#keys;
     const moved = this.#keys.movedFor(this.#consumers.consumer);
     const keys = [list, moved, this.#heldKey, consumers, counts, parked, parkedItems];
-    const args = [++this.#takes, max, this.#lanes === undefined ? 0 : 1];
+    const args = [++this.#takes, max];
     const run = (name: string, all: (string | number | Buffer)[]): Promise<unknown> =>
       this.#run(name, all);
     const { due, taken } = itemsTaken(await TAKE.run(client, keys, args, run));

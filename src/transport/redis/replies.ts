@@ -163,7 +163,7 @@ function fieldIn(row: readonly unknown[], name: string): unknown {
 }
 
 /** Our frame, or the fields of an entry that somebody else wrote. */
-function frameOf(fields: Buffer[]): Buffer | readonly Buffer[] {
+export function frameOf(fields: Buffer[]): Buffer | readonly Buffer[] {
   for (let i = 0; i + 1 < fields.length; i += 2) {
     if ((fields[i] as Buffer).toString('latin1') === DATA_FIELD) return fields[i + 1] as Buffer;
   }
