@@ -5,14 +5,27 @@
 // OpenTelemetry 1.10 and SDK 3 on Node 22 (test/otel3), redstart/nestjs on Nest 11.1 and 12 (test/nest), and
 // Prometheus' own word on the page of metrics and the alerts (`promtool`, of Debian's package prometheus).
 // Tools of others are installed in test/foreign first; where that fails, their tests say that they are skipped.
-// The output of each step goes to build/full; of a step that failed, its end is printed.
+// The output of each step goes to build/full; of a step that failed, its end is printed. The figures go to the table in
+// docs/guide/versions.md. `npm run full -- nestjs` runs the steps whose name contains a text, and keeps the rows of the others.
 import { spawn, spawnSync } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findBinary } from './find-redis.mjs';
 
 const LOGS = 'build/full';
+/** The figures of the last run of each step. */
+const ROWS = join(LOGS, 'rows.json');
+const PAGE = join('docs', 'guide', 'versions.md');
+const COLUMNS = ['step', 'passed', 'skipped', 'failed', 'minutes', 'on'];
 
 /** Has the processes of a run load another release of ioredis. */
 const HOOK = pathToFileURL(resolve('scripts/ioredis5.mjs')).href;
@@ -129,11 +142,51 @@ const steps = [
   promtool(),
 ];
 
+/** The sums of Vitest's lines `Tests  1 failed | 2 passed | 3 skipped (6)` in the output of a step. */
+function countsIn(output) {
+  const counts = { passed: 0, skipped: 0, failed: 0 };
+  for (const [line] of output.matchAll(/^ +Tests +.*$/gm))
+    for (const what of Object.keys(counts))
+      counts[what] += Number(new RegExp(`(\\d+) ${what}`).exec(line)?.[1] ?? 0);
+  return counts;
+}
+
+/** Writes the table of docs/guide/versions.md anew: each step with the figures of its last run. */
+function note(rows) {
+  writeFileSync(ROWS, JSON.stringify(rows));
+  const [begin, end] = ['<!-- full -->', '<!-- /full -->'];
+  const before = readFileSync(PAGE, 'utf8');
+  const lines = rows.map((row) => `| ${COLUMNS.map((column) => row[column] ?? '').join(' | ')} |`);
+  const head = [`| ${COLUMNS.join(' | ')} |`, `| ${COLUMNS.map(() => '---').join(' | ')} |`];
+  const text = [
+    begin,
+    '',
+    `Node ${process.versions.node}, ${cpus().length} cores:`,
+    '',
+    ...head,
+    ...lines,
+    '',
+    end,
+  ];
+  const [from, to] = [before.indexOf(begin), before.indexOf(end)];
+  writeFileSync(PAGE, before.slice(0, from) + text.join('\n') + before.slice(to + end.length));
+  spawnSync(process.execPath, [join('node_modules', 'oxfmt', 'bin', 'oxfmt'), PAGE]);
+}
+
+const [only] = process.argv.slice(2);
+const known = existsSync(ROWS) ? JSON.parse(readFileSync(ROWS, 'utf8')) : [];
+const rows = [];
 const failed = [];
 for (const [index, step] of steps.entries()) {
   const { name, skipped } = step;
+  const last = known.find((row) => row.step === name);
+  if (only !== undefined && !name.includes(only)) {
+    if (last !== undefined) rows.push(last);
+    continue;
+  }
   if (skipped !== undefined) {
     console.log(`SKIPPED ${name}: ${skipped}`);
+    rows.push({ step: name, passed: 'not run' });
     continue;
   }
   const log = join(LOGS, `${index + 1}.log`);
@@ -141,10 +194,18 @@ for (const [index, step] of steps.entries()) {
   const passed = await test(log, step);
   const minutes = ((performance.now() - began) / 60_000).toFixed(1);
   console.log(`${passed ? 'ok    ' : 'FAILED'} ${name} (${minutes} min, ${log})`);
+  const output = readFileSync(log, 'utf8');
+  rows.push({
+    step: name,
+    ...countsIn(output),
+    minutes,
+    on: new Date().toISOString().slice(0, 10),
+  });
   if (passed) continue;
   failed.push(name);
-  console.log(readFileSync(log, 'utf8').split('\n').slice(-60).join('\n'));
+  console.log(output.split('\n').slice(-60).join('\n'));
 }
+note(rows);
 if (others.length === 0) console.log('       no other server was found: see REDIS_SERVERS');
 console.log(failed.length === 0 ? 'full: all is well' : `full: failed in ${failed.join('; ')}`);
 process.exitCode = failed.length === 0 ? 0 : 1;

@@ -5,6 +5,7 @@ import {
   ExpiredError,
   NoMatchingHandlerError,
   NoReplyError,
+  Retry,
   RpcError,
 } from '../errors.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
@@ -138,8 +139,9 @@ export class Completion {
     const isSettled = context.settlements !== undefined;
     if (!isSettled && decision.how === 'bury') return;
     if (!isSettled && decision.how === 'nack') {
+      const what = error instanceof Retry ? 'the handler asks for it again' : WHAT_FAILED[stage];
       const progress = this.#settler.progress(delivery, decision);
-      this.#options.log('warn', message, error, `${WHAT_FAILED[stage]}, ${progress}`);
+      this.#options.log('warn', message, error, `${what}, ${progress}`);
       return;
     }
     // An RpcError is an answer, where somebody is told of it.

@@ -66,7 +66,7 @@ const FAILED = 'error: the handler failed';
 const AGAIN = 'warn: the handler failed, delivery 1 of 2, next in 5 ms';
 const DEAD = 'error: the handler failed; the message is in its dead letters';
 const DROPPED = 'error: the handler failed; the message is dropped (no dead letters)';
-const NOT_COUNTED = 'warn: the handler failed, delivery 1 is not counted, next in 5 ms';
+const NOT_COUNTED = 'warn: the handler asks for it again, delivery 1 is not counted, next in 5 ms';
 const GIVEN_UP = 'error: the handler gave the message up; the message is in its dead letters';
 const GIVEN_UP_DROPPED =
   'error: the handler gave the message up; the message is dropped (no dead letters)';
