@@ -5,7 +5,7 @@ import { cpus } from 'node:os';
 
 /** More of all cores than this, and what was measured may be noise. A quiet machine is below 0.01 in both. */
 const STEAL = 0.03;
-const FOREIGN = 0.06;
+const FOREIGN = 0.08;
 /** The fixed work before and after differs by more than this where the machine's speed changed. */
 const MOVED = 0.15;
 

@@ -14,6 +14,8 @@ export const LOADS = [0.25, 0.5, 0.75, 0.9];
 const IN_FLIGHT = 512;
 /** What is measured of one library in one round takes a few seconds; so often it is repeated where the machine was disturbed. */
 const REPEATS = 2;
+/** The share of all measurements that may be repeated. */
+const ALLOWANCE = 0.2;
 
 const KINDS_OF = {
   redstart: KINDS,
@@ -32,27 +34,32 @@ export async function measureCurves(run) {
   const rows = new Rows();
   await measureOver(run, 'tcp', { server: run.server, workers: run.workers, binary }, rows);
   const certificate = makeCertificate();
+  try {
+    await measureSecure(run, { binary, certificate }, rows);
+  } finally {
+    certificate?.remove();
+  }
+  return rows.all;
+}
+
+async function measureSecure(run, { binary, certificate }, rows) {
   const server = certificate && (await Server.openSecure(certificate));
   if (server === undefined) {
     const what = certificate ? 'no redis-server with TLS' : 'no openssl';
     run.say(`curves over TLS are skipped: there is ${what} on PATH`);
-  } else {
-    const env = { NODE_EXTRA_CA_CERTS: certificate.cert };
-    const workers = new Workers(server.secureUrl, { env });
-    try {
-      await measureOver(run, 'tls', { server, workers, binary, certificate, env }, rows);
-    } finally {
-      workers.end();
-      await server.close();
-    }
+    return;
   }
-  certificate?.remove();
-  return rows.all;
+  const env = { NODE_EXTRA_CA_CERTS: certificate.cert };
+  const workers = new Workers(server.secureUrl, { env });
+  try {
+    await measureOver(run, 'tls', { server, workers, binary, certificate, env }, rows);
+  } finally {
+    workers.end();
+    await server.close();
+  }
 }
 
 async function measureOver(run, transport, place, rows) {
-  const { plan, say } = run;
-  const { rounds, warmUp } = plan.curves;
   const nats = place.binary && (await startNats(place.binary, place.certificate));
   const natsWorkers = nats && new Workers(nats.url, { env: place.env });
   try {
@@ -64,38 +71,43 @@ async function measureOver(run, transport, place, rows) {
       }),
     );
     const series = pairs.flatMap((pair) => KINDS_OF[pair.name].map((kind) => ({ pair, kind })));
-    for (const { pair, kind } of series) await warm(pair, kind, warmUp);
-    // So that a machine which is always busy does not make it last for ever.
-    let left = Math.ceil(series.length * rounds * 0.2);
-    let disturbed = 0;
-    for (let round = 0; round < rounds; round++) {
-      say(`curves over ${transport}, round ${round + 1} of ${rounds}`);
-      for (const { pair, kind } of inTurn(series, round)) {
-        for (let attempt = 0; ; attempt++) {
-          const watch = await Watch.begin({ server: place.server, withReference: false });
-          const values = await measureOne(pair, kind, plan.curves, round);
-          const reasons = await watch.end();
-          const again = reasons.length > 0 && attempt < REPEATS && left-- > 0;
-          if (again) {
-            say(`curves: ${pair.name}, ${kind} again: ${reasons.join('; ')}`);
-            continue;
-          }
-          if (reasons.length > 0) disturbed++;
-          for (const { load, ...columns } of values)
-            rows.add({ transport, kind, contender: pair.name, load }, columns);
-          break;
-        }
-      }
-    }
-    if (disturbed > 0)
-      run.note(
-        `${disturbed} of ${series.length * rounds} measurements over ${transport} were disturbed to the end`,
-      );
+    await measureSeries(run, { transport, place, series }, rows);
     for (const pair of pairs) pair.end();
   } finally {
     natsWorkers?.end();
     nats?.stop();
   }
+}
+
+/** In rounds, so that every library is measured at several times. */
+async function measureSeries(run, { transport, place, series }, rows) {
+  const { rounds, warmUp } = run.plan.curves;
+  for (const { pair, kind } of series) await warm(pair, kind, warmUp);
+  const count = series.length * rounds;
+  // So that a machine which is always busy does not make it last for ever.
+  let left = Math.ceil(count * ALLOWANCE);
+  let disturbed = 0;
+  for (let round = 0; round < rounds; round++) {
+    run.say(`curves over ${transport}, round ${round + 1} of ${rounds}`);
+    for (const { pair, kind } of inTurn(series, round)) {
+      let measured = await measureWatched(run, place, { pair, kind, round });
+      for (let i = 0; i < REPEATS && measured.reasons.length > 0 && left > 0; i++, left--) {
+        run.say(`curves: ${pair.name}, ${kind} again: ${measured.reasons.join('; ')}`);
+        measured = await measureWatched(run, place, { pair, kind, round });
+      }
+      if (measured.reasons.length > 0) disturbed++;
+      for (const { load, ...columns } of measured.values)
+        rows.add({ transport, kind, contender: pair.name, load }, columns);
+    }
+  }
+  if (disturbed > 0)
+    run.note(`${disturbed} of ${count} measurements over ${transport} were disturbed to the end`);
+}
+
+async function measureWatched({ plan }, { server }, { pair, kind, round }) {
+  const watch = await Watch.begin({ server, withReference: false });
+  const values = await measureOne(pair, kind, plan.curves, round);
+  return { values, reasons: await watch.end() };
 }
 
 async function warm(pair, kind, milliseconds) {
