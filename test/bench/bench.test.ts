@@ -7,6 +7,7 @@ interface Verdict {
   value: number;
   pass: boolean;
   clear: boolean;
+  counted?: boolean;
   outcome?: string;
 }
 type Row = Record<string, number[] | string>;
@@ -63,7 +64,7 @@ describe('the machine', () => {
 /** Measures a group that comes to these values, one for each attempt: `{ ratios, disturbed }`. */
 async function decide(
   script: { ratios: number[]; disturbed?: boolean }[],
-  { repeats = true, limit = 0.85 } = {},
+  { repeats = true, counted = false } = {},
 ) {
   const left = [...script];
   const said: string[] = [];
@@ -78,10 +79,11 @@ async function decide(
     verdictsOf: (rows) => {
       const ratios = rows.flatMap((row) => row['ratios'] as number[]).toSorted((a, b) => a - b);
       const value = ratios[ratios.length >> 1] as number;
+      const limit = 0.85;
       const pass = value >= limit;
       const agreeing = ratios.filter((one) => one >= limit === pass);
       const clear = agreeing.length / ratios.length >= 0.75;
-      return [{ what: 'calls/s', value, pass, clear }];
+      return [{ what: 'calls/s', value, pass, clear, counted }];
     },
     say: (line) => void said.push(line),
     repeats,
@@ -126,6 +128,11 @@ describe('noise or loss', () => {
     const loud = { ...GOOD, ...LOUD };
     expect(await decide([loud, loud, loud])).toMatchObject({ outcome: 'unsure', unused: 0 });
     expect(await decide([loud, BAD, BAD])).toMatchObject({ outcome: 'miss' });
+  });
+
+  it('what is counted is the same on a loud machine', async () => {
+    const loud = { ...BAD, ...LOUD };
+    expect(await decide([loud, loud, loud], { counted: true })).toMatchObject({ outcome: 'miss' });
   });
 
   it('rounds that do not agree make no miss', async () => {

@@ -50,14 +50,14 @@ function missesOf({ verdicts }) {
   return `${count('pass')} of ${verdicts.length} hold in this run.${doubt}`;
 }
 
-/** Which groups were measured more than once, and what disturbed them. */
+/** Which groups were measured more than once and why, and which were disturbed to the end. */
 function noiseOf({ attempts }) {
   const lines = Object.entries(attempts).flatMap(([group, all]) => {
-    const reasons = [...new Set(all.flatMap(({ disturbed }) => disturbed))];
-    if (all.length === 1 && reasons.length === 0) return [];
-    const why = reasons.length > 0 ? `disturbed: ${reasons.join('; ')}` : 'limits were missed';
-    return [`- ${group}, measured ${all.length === 1 ? 'once' : `${all.length} times`}: ${why}`];
+    const [first, last] = [all[0].disturbed, all.at(-1).disturbed];
+    const why = first.length > 0 ? first.join('; ') : 'limits were missed';
+    if (all.length === 1) return first.length > 0 ? [`- ${group}: ${why}`] : [];
+    const end = last.length > 0 ? ', and disturbed to the end' : '';
+    return [`- ${group}, measured ${all.length} times${end}. The first time: ${why}`];
   });
-  if (lines.length === 0) return 'Nothing was repeated.';
-  return lines.join('\n');
+  return lines.length === 0 ? 'Nothing was repeated.' : lines.join('\n');
 }

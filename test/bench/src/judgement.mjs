@@ -6,7 +6,7 @@ const ATTEMPTS = 3;
 
 /**
  * Of one limit, from all attempts at its group: `{ quiet, verdict: { pass, clear } }`. A miss counts
- * where the machine was quiet and the rounds agree (`clear`).
+ * where the machine was quiet and the rounds agree (`clear`). What is `counted` is the same on any machine.
  */
 export function judge(attempts) {
   const misses = attempts.filter(({ quiet, verdict }) => quiet && !verdict.pass && verdict.clear);
@@ -25,10 +25,10 @@ const isQuiet = ({ disturbed }) => disturbed.length === 0;
 const limitsOf = (attempts) => attempts[0].verdicts.map(({ what }) => what);
 
 function ofLimit(attempts, what) {
-  return attempts.map((attempt) => ({
-    quiet: isQuiet(attempt),
-    verdict: attempt.verdicts.find((verdict) => verdict.what === what),
-  }));
+  return attempts.map((attempt) => {
+    const verdict = attempt.verdicts.find((one) => one.what === what);
+    return { quiet: isQuiet(attempt) || verdict.counted === true, verdict };
+  });
 }
 
 /**

@@ -178,6 +178,7 @@ function connections(rows = []) {
     {
       group: 'connections',
       what: '300 subscribers: connections',
+      counted: true,
       ...atMost(CONNECTIONS, opened?.connections),
     },
     ...['all', 'busy', 'pressed'].map((what) => {
