@@ -91,7 +91,7 @@ export class RedisBroker extends SendingBroker {
       control = false,
       connections,
     } = options;
-    const { timeout = 30_000 } = rpc;
+    const { timeout = 30_000, inboxPrefix } = rpc;
     const { [timingsOption]: timings } = options as BrokerOptions & TimingsOption;
     if (logger === false) this.#logger = silentLogger;
     else this.#logger = logger === undefined ? stderrLogger : guardedLogger(logger);
@@ -114,7 +114,8 @@ export class RedisBroker extends SendingBroker {
         const report = this.reportFor('subscriptions');
         const timed = { prefix, onRefused: (count: number) => void (this.#refused += count) };
         const made = this.#elsewhere?.({ report, ...timed });
-        return made ?? openTransport(connection, report, timings, { ...timed, connections });
+        const ours = { ...timed, connections, inboxPrefix };
+        return made ?? openTransport(connection, report, timings, ours);
       },
       session: (transport) => {
         transport.onConnection((state) => this.#observers.active?.emit('connection', { state }));

@@ -8,7 +8,7 @@ import { binaryFormat, openFrame, type MessageFormat } from '../message/format.t
 import { CALL, CORRELATION_ID, FROM, STATUS } from '../message/headers.ts';
 import { CALL_KEY, CORRELATION_ID_KEY, ReceivedMessage, STATUS_KEY } from '../message/message.ts';
 import type { Listener, Report } from '../transport/source.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { Receipt, Transport } from '../transport/transport.ts';
 
 /** `redstart-status` of what comes to an inbox; an answer with a value has none. */
 export type Status =
@@ -59,13 +59,21 @@ const OPEN_PAUSE = 50;
  */
 const TAKES_BUNDLES = '+}';
 
-/** The longest name of an inbox without its prefix, in characters. Those that are made here have 25. */
+/**
+ * The end of an inbox's name that tells responders: its sharded channel is subscribed to, too. They
+ * send to the plain channel only where nobody hears the other. Begins with a character that no id has.
+ */
+const IS_SHARDED = `/${TAKES_BUNDLES}`;
+
+/** The longest name of an inbox without its prefix, in characters. Those that are made here have 26. */
 const MAX_INBOX = 64;
 
 /** This broker's channel for answers, and for the notices that the two sides of a call send each other. */
 export class Inbox {
   readonly address: { readonly name: string; readonly kind: 'channel' };
   readonly #transport: Transport;
+  /** Whether answers can go over sharded channels. */
+  readonly #shards: boolean;
   /** With the brace that every inbox's own part begins with. */
   readonly #prefix: string;
   /** What answers may be written in: the broker's format, and those of its calls. */
@@ -91,7 +99,9 @@ export class Inbox {
     this.#transport = transport;
     this.#prefix = `${prefix}{`;
     // In braces, a hash tag: on a cluster all keys and channels of one inbox are on one node.
-    this.address = { name: `${this.#prefix}${id}${TAKES_BUNDLES}`, kind: 'channel' };
+    this.#shards = transport.shardsAnswers;
+    const end = this.#shards ? IS_SHARDED : TAKES_BUNDLES;
+    this.address = { name: `${this.#prefix}${id}${end}`, kind: 'channel' };
     this.#formats = new Set([format]);
     this.#report = report;
   }
@@ -128,13 +138,43 @@ export class Inbox {
     return name.endsWith(TAKES_BUNDLES);
   }
 
+  /** Whether what is sent to this inbox resolves with all its receivers. On a cluster, only where it is sharded. */
+  counts(name: string): boolean {
+    return this.#transport.countsReceivers || this.#isSharded(name);
+  }
+
+  /** Sends to a reply channel; resolves with the number of receivers. */
+  sendTo(name: string, frame: Uint8Array): Promise<unknown> {
+    if (!this.#isSharded(name)) return this.#transport.send({ kind: 'channel', name }, frame);
+    return new Promise((sent, refused) => this.postTo(name, frame, { sent, refused }));
+  }
+
+  /** The same without a promise. */
+  postTo(name: string, frame: Uint8Array, receipt: Receipt): void {
+    const plain = { kind: 'channel', name } as const;
+    if (!this.#isSharded(name)) return this.#transport.post(plain, frame, receipt);
+    this.#transport.post({ ...plain, sharded: true }, frame, {
+      sent: (receivers) => {
+        if (receivers !== 0) receipt.sent(receivers);
+        // Its user may lack the right to SSUBSCRIBE, or its slot is on the move.
+        else this.#transport.post(plain, frame, receipt);
+      },
+      refused: (error) => receipt.refused(error),
+    });
+  }
+
   /** Undefined when the subscription is confirmed on the current connection, else a promise for when it is. */
   ready(): Promise<unknown> | undefined {
     if (this.#listener !== undefined) return this.#listener.ready();
     return (this.#listening ??= this.#listen());
   }
 
-  /** Notifies another inbox of something about a call (PUBLISH); resolves with the number of receivers. */
+  /** Whether the sharded channel of a reply channel is the one to send to. */
+  #isSharded(name: string): boolean {
+    return this.#shards && name.endsWith(IS_SHARDED) && this.homeOf(name) === name;
+  }
+
+  /** Notifies another inbox of something about a call (PUBLISH, SPUBLISH); resolves with the number of receivers. */
   async notify(
     inbox: string,
     status: Status,
@@ -142,8 +182,7 @@ export class Inbox {
     body = '',
     extra: Record<string, string> = {},
   ): Promise<number> {
-    const to = { kind: 'channel', name: inbox } as const;
-    return (await this.#transport.send(to, this.#encode(status, call, body, extra))) as number;
+    return (await this.sendTo(inbox, this.#encode(status, call, body, extra))) as number;
   }
 
   /** The same where nothing can be done about a failure: it is logged. */
@@ -226,7 +265,8 @@ export class Inbox {
     const began = monotonicTime();
     for (;;) {
       try {
-        return (this.#listener = await this.#transport.listen(name, this.receive, this.#restored));
+        const opened = this.#transport.listen(name, this.receive, this.#restored, this.#shards);
+        return (this.#listener = await opened);
       } catch (error) {
         // A connection that broke as it was made; the transport itself has stood before.
         if (!(error instanceof ConnectionError) || monotonicTime() - began > OPEN_PATIENCE) {

@@ -1,6 +1,7 @@
 import { randomId } from '../internal/ids.ts';
 import type { MessageFormat } from '../message/format.ts';
 import type { RpcDefaults } from '../api/options.ts';
+import { INBOX_PREFIX } from '../transport/inboxes.ts';
 import type { Report } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 import { CallTable } from './caller/call-table.ts';
@@ -35,7 +36,7 @@ export interface Session {
 /** Makes the parts for a connected transport. Nothing is subscribed to before the first call or answer. */
 export function openSession(
   transport: Transport,
-  { maxPending = 65_536, inboxPrefix = 'redstart:inbox:' }: RpcDefaults,
+  { maxPending = 65_536, inboxPrefix = INBOX_PREFIX }: RpcDefaults,
   format: MessageFormat,
   report: Report,
 ): Session {
@@ -47,11 +48,11 @@ export function openSession(
   const multiCalls = new MultiCalls(transport, table, inbox);
   const recovery = new Recovery(transport, table, calls, inbox, gapChannel, report);
 
-  const answerLog = new AnswerLog(transport, inbox, gapChannel, report);
-  const answerBundles = new AnswerBundles(transport, inbox);
+  const answerLog = new AnswerLog(inbox, gapChannel, report);
+  const answerBundles = new AnswerBundles(inbox);
   const keptAnswers = new KeptAnswers(transport, inbox);
-  const idCalls = new IdCalls(transport, answerLog, keptAnswers, report);
-  const cancellations = new Cancellations(transport, inbox, report);
+  const idCalls = new IdCalls(transport, inbox, answerLog, keptAnswers, report);
+  const cancellations = new Cancellations(inbox, report);
   const streamAnswers = new StreamAnswers(inbox, report);
 
   inbox.route({

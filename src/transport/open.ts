@@ -1,4 +1,5 @@
 import { SetupError } from '../errors.ts';
+import type { InboxOptions } from './inboxes.ts';
 import { MemoryTransport } from './memory/memory-transport.ts';
 import type { SharingOptions } from './sharing.ts';
 import type { Report } from './source.ts';
@@ -14,7 +15,7 @@ export function openTransport(
   connection: RedisConnection,
   report: Report,
   timings: Timings = TIMINGS,
-  options: TimedOptions & SharingOptions = {},
+  options: TimedOptions & SharingOptions & InboxOptions = {},
 ): Transport {
   if (typeof connection === 'string') {
     if (connection.startsWith('memory://')) {

@@ -17,12 +17,14 @@ export interface Sources {
   open(source: SourceOptions, report: Report, lanes?: Lanes): Promise<Source>;
   /**
    * Listens to one channel. Resolves when the server has confirmed the subscription; `onRestored` is
-   * called each time that it is confirmed again after a reconnect.
+   * called each time that it is confirmed again after a reconnect. `isSharded`: the sharded channel of
+   * this name is listened to, too.
    */
   listen(
     channel: string,
     onFrame: (frame: Buffer) => void,
     onRestored: () => void,
+    isSharded?: boolean,
   ): Promise<Listener>;
   /** What to do about an error of a source that does not pass by itself; undefined where trying again helps. */
   adviceOn(error: unknown): string | undefined;

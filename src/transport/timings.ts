@@ -24,7 +24,7 @@ export interface Timings {
   readonly roleChange: number;
   /** Before a command to a cluster is sent again during a fail-over. About 10 s in all: see `maxRedirections`. */
   readonly failoverRetry: number;
-  /** For a cluster to answer where its slots are. */
+  /** For a cluster to answer where its slots are, and whether it has sharded channels. */
   readonly refreshSlots: number;
 
   // Watching connections

@@ -11,6 +11,11 @@ export interface Transport extends Sources, Store {
   readonly downFor: number;
   /** False where a channel's receivers cannot be counted: a cluster's PUBLISH counts one node's. See {@link counts}. */
   readonly countsReceivers: boolean;
+  /**
+   * Whether answers can go over sharded channels, which cost one node of a cluster and not all. Known
+   * once it is connected; false without a cluster.
+   */
+  readonly shardsAnswers: boolean;
   /** What is remembered of messages that are handled once, and of calls that are answered once. */
   readonly marks: Marks;
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */

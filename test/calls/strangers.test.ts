@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { AnswerLog } from '../../src/rpc/responder/answer-log.ts';
 import type { GapChannel } from '../../src/rpc/gap-channel.ts';
 import type { Inbox } from '../../src/rpc/inbox.ts';
-import type { Transport } from '../../src/transport/transport.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { rawFrame } from '../support/frames.ts';
@@ -257,7 +256,7 @@ describe('words of recovery', () => {
 
   it('the names beside remembered answers are bounded, too', () => {
     const gapChannel = { listen: () => undefined } as unknown as GapChannel;
-    const log = new AnswerLog({} as Transport, {} as Inbox, gapChannel, () => undefined);
+    const log = new AnswerLog({} as Inbox, gapChannel, () => undefined);
     for (let n = 0; n < 16_384; n++) log.remember(nameOf(n), 'call', Buffer.alloc(30));
     const found = Array.from({ length: 16_384 }, (_, n) => n).filter(
       (n) => log.find(nameOf(n), 'call') !== undefined,

@@ -3,13 +3,12 @@ import { expect, it } from 'vitest';
 import { AnswerLog } from '../../src/rpc/responder/answer-log.ts';
 import type { Inbox } from '../../src/rpc/inbox.ts';
 import type { GapChannel } from '../../src/rpc/gap-channel.ts';
-import type { Transport } from '../../src/transport/transport.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
 function newLog(): AnswerLog {
   const gapChannel = { listen: () => undefined } as unknown as GapChannel;
-  return new AnswerLog({} as Transport, {} as Inbox, gapChannel, () => undefined);
+  return new AnswerLog({} as Inbox, gapChannel, () => undefined);
 }
 
 /** A frame that says whose it is, at its beginning and at its end. */

@@ -492,7 +492,7 @@ describe('on a cluster', () => {
       await publisher.publish('list before', { list: `{${name}}:l` });
       await publisher.publish('stream before', { stream: `{${name}}:s` });
       await eventually(() => expect(got).toHaveLength(2));
-      await moveSlot(`{${name}}:l`, [`{${name}}:l`, `{${name}}:s`]);
+      await cluster.moveSlot(`{${name}}:l`, [`{${name}}:l`, `{${name}}:s`]);
       await publisher.publish('list after', { list: `{${name}}:l` });
       await publisher.publish('stream after', { stream: `{${name}}:s` });
       // As a set: an entry whose XACK met the move is delivered again, which is what at least once means.
@@ -526,7 +526,7 @@ describe('on a cluster', () => {
     const publisher = broker();
     expect(await publisher.publish('before', { channel, sharded: true })).toBe(1);
     const source = await cluster.masterOf(channel);
-    await moveSlot(channel, []);
+    await cluster.moveSlot(channel, []);
     expect((await cluster.masterOf(channel)).port).not.toBe(source.port);
     await eventually(async () => {
       await publisher.publish('after', { channel, sharded: true });
@@ -634,24 +634,4 @@ async function keptAnswers(): Promise<number> {
 
 async function blockedClients(client: Redis): Promise<number> {
   return Number(/blocked_clients:(\d+)/.exec(await client.info('clients'))?.[1]);
-}
-
-/** Gives the slot of a name, and the keys in it, to another master. */
-async function moveSlot(name: string, keys: string[]): Promise<void> {
-  const from = await cluster.masterOf(name);
-  const to = cluster.nodes.find(({ port }) => port !== from.port) as { host: string; port: number };
-  const idOf = (port: number): Promise<string> =>
-    cluster.on(port, async (client) => String(await client.call('CLUSTER', 'MYID')));
-  const [source, target, slot] = [await idOf(from.port), await idOf(to.port), slotOf(name)];
-  const setSlot = (port: number, ...args: string[]): Promise<unknown> =>
-    cluster.on(port, (client) => client.call('CLUSTER', 'SETSLOT', slot, ...args));
-  await setSlot(to.port, 'IMPORTING', source);
-  await setSlot(from.port, 'MIGRATING', target);
-  if (keys.length > 0) {
-    await cluster.on(from.port, (client) =>
-      client.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
-    );
-  }
-  await setSlot(to.port, 'NODE', target);
-  for (const { port } of cluster.nodes) if (port !== to.port) await setSlot(port, 'NODE', target);
 }

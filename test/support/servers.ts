@@ -23,6 +23,8 @@ export interface TestCluster {
   kill(name: string): Promise<number>;
   /** The master of a name's slot, as the cluster reports it. */
   masterOf(name: string): Promise<Node>;
+  /** Gives the slot of a name, and the keys in it, to another master. */
+  moveSlot(name: string, keys: string[]): Promise<void>;
   /** Calls `run` with a client of the node at this port. */
   on<T>(port: number, run: (client: Redis) => Promise<T>): Promise<T>;
   stop(): Promise<void>;
@@ -81,11 +83,32 @@ export async function startCluster({
     }
     throw new Error('no node of the cluster answers');
   };
+  const nodes = ports.slice(0, 3).map((port) => ({ host: HOST, port }));
   return {
-    nodes: ports.slice(0, 3).map((port) => ({ host: HOST, port })),
+    nodes,
     masterOf,
     on,
     stop,
+    async moveSlot(name, keys) {
+      const from = await masterOf(name);
+      const to = nodes.find(({ port }) => port !== from.port) as Node;
+      const [source, target, slot] = [
+        await info(from.port, 'MYID'),
+        await info(to.port, 'MYID'),
+        slotOf(name),
+      ];
+      const setSlot = (port: number, ...args: string[]): Promise<unknown> =>
+        on(port, (client) => client.call('CLUSTER', 'SETSLOT', slot, ...args));
+      await setSlot(to.port, 'IMPORTING', source);
+      await setSlot(from.port, 'MIGRATING', target);
+      if (keys.length > 0) {
+        await on(from.port, (client) =>
+          client.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
+        );
+      }
+      await setSlot(to.port, 'NODE', target);
+      for (const { port } of nodes) if (port !== to.port) await setSlot(port, 'NODE', target);
+    },
     async kill(name) {
       const { port } = await masterOf(name);
       await servers.find(({ server }) => server.port === port)?.server.stop();

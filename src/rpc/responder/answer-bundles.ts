@@ -1,6 +1,5 @@
 import { deferred, type Deferred } from '../../internal/deferred.ts';
 import { encodeBundle } from '../../message/bundle.ts';
-import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 
 /** Answers in one bundle, at most: then the server and the caller begin while the rest is made. */
@@ -23,19 +22,17 @@ interface Bundle {
  * take bundles.
  */
 export class AnswerBundles {
-  readonly #transport: Transport;
   readonly #inbox: Inbox;
   #bundle: Bundle | undefined;
 
-  constructor(transport: Transport, inbox: Inbox) {
-    this.#transport = transport;
+  constructor(inbox: Inbox) {
     this.#inbox = inbox;
   }
 
   /** Sends an answer by the end of this tick; resolves with the number of receivers. */
   send(to: string, frame: Uint8Array): Promise<unknown> {
     if (!this.#inbox.takesBundles(to) || frame.length > MAX_BYTES)
-      return this.#transport.send({ kind: 'channel', name: to }, frame);
+      return this.#inbox.sendTo(to, frame);
     let bundle = this.#bundle;
     if (bundle !== undefined && (bundle.inbox !== to || bundle.bytes + frame.length > MAX_BYTES)) {
       this.#flush();
@@ -57,7 +54,7 @@ export class AnswerBundles {
     this.#bundle = undefined;
     const { inbox, frames, sent } = bundle;
     const bytes = frames.length === 1 ? (frames[0] as Uint8Array) : encodeBundle(frames);
-    this.#transport.post({ kind: 'channel', name: inbox }, bytes, {
+    this.#inbox.postTo(inbox, bytes, {
       sent: (receivers) => sent.resolve(receivers),
       refused: (error) => sent.reject(error),
     });

@@ -1,5 +1,4 @@
 import type { Report } from '../../transport/source.ts';
-import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 import type { GapChannel } from '../gap-channel.ts';
 
@@ -15,7 +14,6 @@ export const KEPT = new Uint8Array(1);
 
 /** The last answers of this broker and the calls that are being handled, for callers that ask again after a lost connection. */
 export class AnswerLog {
-  readonly #transport: Transport;
   readonly #inbox: Inbox;
   readonly #gapChannel: GapChannel;
   readonly #report: Report;
@@ -39,8 +37,7 @@ export class AnswerLog {
   #next = 0;
   #oldest = 0;
 
-  constructor(transport: Transport, inbox: Inbox, gapChannel: GapChannel, report: Report) {
-    this.#transport = transport;
+  constructor(inbox: Inbox, gapChannel: GapChannel, report: Report) {
     this.#inbox = inbox;
     this.#gapChannel = gapChannel;
     this.#report = report;
@@ -113,7 +110,7 @@ export class AnswerLog {
         this.#inbox.notifyOrLog(inbox, 'kept', call);
         continue;
       }
-      this.#transport.send({ kind: 'channel', name }, this.#frame(at)).catch((error: unknown) => {
+      this.#inbox.sendTo(name, this.#frame(at)).catch((error: unknown) => {
         this.#report('an answer could not be sent again', error);
       });
     }

@@ -5,7 +5,6 @@ import { NAME } from '../../message/headers.ts';
 import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
 import type { Report } from '../../transport/source.ts';
-import type { Transport } from '../../transport/transport.ts';
 import type { Inbox } from '../inbox.ts';
 
 /** The name of this process that a gathering caller sees in `missing`: host and process id. */
@@ -22,14 +21,12 @@ const ABSENCES: readonly number[] = [500, 1_000, 1_500];
  * only they cost anything: the caller is notified of this broker's inbox when the signal is first read.
  */
 export class Cancellations {
-  readonly #transport: Transport;
   readonly #inbox: Inbox;
   readonly #report: Report;
   /** Several handlers here may work for one call, each with its own signal. */
   readonly #controllers = new Map<string, Set<AbortController>>();
 
-  constructor(transport: Transport, inbox: Inbox, report: Report) {
-    this.#transport = transport;
+  constructor(inbox: Inbox, report: Report) {
     this.#inbox = inbox;
     this.#report = report;
   }
@@ -83,7 +80,7 @@ export class Cancellations {
     try {
       await this.#inbox.ready();
       const receivers = await this.#inbox.notify(home, 'taken', message.header(CALL_KEY) as string);
-      if (receivers !== 0 || !this.#transport.countsReceivers) return;
+      if (receivers !== 0 || !this.#inbox.counts(home)) return;
     } catch (error) {
       this.#report('a caller could not be notified that its call can be cancelled', error, 'warn', {
         fields: logFields(message),

@@ -14,6 +14,7 @@ import {
 import type { Asker, CallMark, CallRequest, CallState } from '../../transport/marks.ts';
 import type { Report } from '../../transport/source.ts';
 import type { Transport } from '../../transport/transport.ts';
+import type { Inbox } from '../inbox.ts';
 import { KEPT, type AnswerLog } from './answer-log.ts';
 import { LARGE, type KeptAnswers } from './kept-answers.ts';
 
@@ -39,6 +40,7 @@ export function idOfCall(message: ReceivedMessage): string | undefined {
 /** The calls with an id that are handled here: one handler runs for each id, and all who ask get its answer. */
 export class IdCalls {
   readonly #transport: Transport;
+  readonly #inbox: Inbox;
   readonly #answerLog: AnswerLog;
   readonly #keptAnswers: KeptAnswers;
   readonly #report: Report;
@@ -46,11 +48,13 @@ export class IdCalls {
 
   constructor(
     transport: Transport,
+    inbox: Inbox,
     answerLog: AnswerLog,
     keptAnswers: KeptAnswers,
     report: Report,
   ) {
     this.#transport = transport;
+    this.#inbox = inbox;
     this.#answerLog = answerLog;
     this.#keptAnswers = keptAnswers;
     this.#report = report;
@@ -143,7 +147,7 @@ export class IdCalls {
       this.#answerLog.remember(replyTo, call, KEPT);
       return this.#keptAnswers.send(asker, frame);
     }
-    const sent = this.#transport.send({ kind: 'channel', name: replyTo }, frame);
+    const sent = this.#inbox.sendTo(replyTo, frame);
     this.#answerLog.remember(replyTo, call, frame);
     const receivers = (await sent) as number;
     if (receivers === 0) await this.#keptAnswers.keep(asker, frame);

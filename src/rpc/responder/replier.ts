@@ -176,7 +176,7 @@ export class Replier {
     status: Status,
     sequence: number,
   ): Promise<unknown> {
-    const { encoder, transport, inbox } = this.#options;
+    const { encoder, inbox } = this.#options;
     const extra = {
       [CALL]: message.header(CALL_KEY) as string,
       [STATUS]: status,
@@ -189,7 +189,7 @@ export class Replier {
       undefined,
       extra,
     );
-    return transport.send({ kind: 'channel', name: message.replyTo as string }, frame);
+    return inbox.sendTo(message.replyTo as string, frame);
   }
 
   #reply(

@@ -53,6 +53,7 @@ export interface MemoryOptions extends TimedOptions {
 
 export class MemoryTransport implements Transport {
   readonly countsReceivers = true;
+  readonly shardsAnswers = false;
   readonly timed: Timed = {
     clock: new ServerClock(),
     sendLater: (to, frame, later, once) =>

@@ -6,6 +6,7 @@ import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
 import type { TimedOptions } from '../timed.ts';
 import type { SharingOptions } from '../sharing.ts';
+import type { InboxOptions } from '../inboxes.ts';
 import { TIMINGS, type Timings } from '../timings.ts';
 import type { Lanes } from '../lanes.ts';
 import { PushSource } from '../push-source.ts';
@@ -21,6 +22,7 @@ import {
   type Transport,
   type Wish,
 } from '../transport.ts';
+import { AnswerChannels } from './answer-channels.ts';
 import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { Departures } from './departures.ts';
@@ -64,11 +66,8 @@ export class RedisTransport implements Transport {
   readonly #pubsub: PubSub;
   /** On a cluster: connections for sharded channels, which must be on the node of their slot, by slot. */
   readonly #pubsubs = new Map<number, PubSub>();
-  /**
-   * Connections for `listen`, that is for answers; on a cluster one for each slot. Redis cuts off a
-   * connection for which too much waits: an answer must not take the channels with it, nor the reverse.
-   */
-  readonly #listening = new Map<number, PubSub>();
+  readonly #answerChannels: AnswerChannels;
+  readonly #inboxPrefix: string | undefined;
   readonly #onChannelsRestored = new Set<() => void>();
   #downSince: number | undefined;
   #onConnection: (state: 'up' | 'down') => void = () => {};
@@ -77,7 +76,7 @@ export class RedisTransport implements Transport {
     connection: RedisConnection,
     report: Report,
     timings: Timings = TIMINGS,
-    options: TimedOptions & SharingOptions = {},
+    options: TimedOptions & SharingOptions & InboxOptions = {},
   ) {
     this.#connections = new Connections(connection, timings);
     this.#readers = new Readers(this.#connections, options);
@@ -90,6 +89,8 @@ export class RedisTransport implements Transport {
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.#pubsub.onRestored(this.#channelsRestored);
+    this.#answerChannels = new AnswerChannels(this.#connections, report);
+    this.#inboxPrefix = options.inboxPrefix;
     this.countsReceivers = !this.#connections.isCluster;
     const { listening } = this.#connections;
     this.timed = new RedisTimed(this.#connections, report, this.listen.bind(this), options);
@@ -115,6 +116,10 @@ export class RedisTransport implements Transport {
     return this.#connections.address;
   }
 
+  get shardsAnswers(): boolean {
+    return this.#answerChannels.areSharded;
+  }
+
   get downFor(): number {
     return this.#downSince === undefined ? 0 : monotonicTime() - this.#downSince;
   }
@@ -125,7 +130,10 @@ export class RedisTransport implements Transport {
 
   async connect(): Promise<void> {
     await this.#connections.connect();
-    await this.timed.begin();
+    await Promise.all([
+      this.timed.begin(),
+      this.#answerChannels.test(this.#client, this.#inboxPrefix),
+    ]);
   }
 
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */
@@ -236,28 +244,13 @@ export class RedisTransport implements Transport {
     return source;
   }
 
-  async listen(
+  listen(
     channel: string,
     onFrame: (frame: Buffer) => void,
     onRestored: () => void,
+    isSharded = false,
   ): Promise<Listener> {
-    // PUBLISH goes to the node of the channel's slot and counts its subscribers, so we subscribe there.
-    const pubsub = this.#listeningOf(channel);
-    // Before subscribing: a connection may be lost while the subscription is being confirmed.
-    const forget = pubsub.onRestored(onRestored);
-    try {
-      await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
-    } catch (error) {
-      forget();
-      throw error;
-    }
-    return {
-      ready: () => pubsub.restored(),
-      close: () => {
-        forget();
-        return pubsub.unsubscribe(channel, 'subscribe', onFrame);
-      },
-    };
+    return this.#answerChannels.listen(channel, onFrame, onRestored, isSharded);
   }
 
   /** XRANGE or LRANGE. */
@@ -341,8 +334,8 @@ export class RedisTransport implements Transport {
   async close(): Promise<void> {
     this.#listPushes.flush();
     await this.timed.close();
-    for (const pubsub of [this.#pubsub, ...this.#pubsubs.values(), ...this.#listening.values()])
-      pubsub.close();
+    for (const pubsub of [this.#pubsub, ...this.#pubsubs.values()]) pubsub.close();
+    this.#answerChannels.close();
     this.marks.close();
     this.#readers.close();
     this.#connections.close();
@@ -375,17 +368,6 @@ export class RedisTransport implements Transport {
       this.#pubsubs.set(slot, home);
     }
     return home;
-  }
-
-  #listeningOf(name: string): PubSub {
-    const slot = this.#connections.slotOf(name);
-    const key = slot ?? -1;
-    const home = this.#listening.get(key);
-    if (home !== undefined) return home;
-    const at = slot === undefined ? undefined : name;
-    const made = new PubSub(this.#connections, this.#report, at, 'answers');
-    this.#listening.set(key, made);
-    return made;
   }
 
   readonly #channelsRestored = (): void => {
