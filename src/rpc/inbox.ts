@@ -169,11 +169,6 @@ export class Inbox {
     return (this.#listening ??= this.#listen());
   }
 
-  /** Whether the sharded channel of a reply channel is the one to send to. */
-  #isSharded(name: string): boolean {
-    return this.#shards && name.endsWith(IS_SHARDED) && this.homeOf(name) === name;
-  }
-
   /** Notifies another inbox of something about a call (PUBLISH, SPUBLISH); resolves with the number of receivers. */
   async notify(
     inbox: string,
@@ -216,6 +211,11 @@ export class Inbox {
     } catch (error) {
       this.#notRead(error);
     }
+  }
+
+  /** Whether the sharded channel of a reply channel is the one to send to. */
+  #isSharded(name: string): boolean {
+    return this.#shards && name.endsWith(IS_SHARDED) && this.homeOf(name) === name;
   }
 
   #notRead(error: unknown): void {

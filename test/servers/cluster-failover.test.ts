@@ -4,6 +4,7 @@ import type { RedisBroker } from 'redstart';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { isLong } from '../support/long.ts';
 import { unique } from '../support/redis.ts';
 import { onReplica, startCluster, type TestCluster } from '../support/servers.ts';
 
@@ -28,6 +29,17 @@ async function accepted(
   }
 }
 
+/** The port of the replica of the master at this port. */
+async function replicaOf(port: number): Promise<number> {
+  const slots = (await cluster.on(port, (client) => client.cluster('SLOTS'))) as unknown as [
+    number,
+    number,
+    ...[string, number][],
+  ][];
+  const range = slots.find(([, , master]) => master?.[1] === port);
+  return range?.[3]?.[1] as number;
+}
+
 /** A name whose slot is on another node. */
 async function surviver(name: string, victim: number): Promise<string> {
   for (let i = 0; ; i++) {
@@ -35,6 +47,51 @@ async function surviver(name: string, victim: number): Promise<string> {
     if ((await cluster.masterOf(found)).port !== victim) return found;
   }
 }
+
+it.skipIf(!isLong)(
+  'a replica takes over while its master lives: every call is answered, and over the shard again',
+  { timeout: 60_000 },
+  async () => {
+    const name = unique();
+    const rpc = { inboxPrefix: `{${name}}:inbox:`, timeout: 30_000 };
+    const [service, caller] = [0, 1].map(() =>
+      newBroker({ cluster: cluster.nodes }, { logger: false, rpc }),
+    ) as [RedisBroker, RedisBroker];
+    const { port } = await cluster.masterOf(name);
+    const stream = await surviver(name, port);
+    service.subscriber({ stream, group: 'calls', concurrency: 20 }, (body) => body);
+    await service.start();
+    let isOver = false;
+    let answered = 0;
+    const call = async (): Promise<void> => {
+      for (let n = 0; !isOver; n++) {
+        expect(await caller.publish(n, { stream, rpc: true })).toBe(n);
+        answered++;
+      }
+    };
+    const calling = Promise.all(Array.from({ length: 5 }, call));
+    try {
+      await eventually(() => answered > 100);
+      const replica = await replicaOf(port);
+      await cluster.on(replica, (client) => client.call('CLUSTER', 'FAILOVER'));
+      await eventually(async () => (await cluster.masterOf(name)).port === replica, 15_000);
+      const before = answered;
+      await eventually(() => answered > before + 100, 15_000);
+      const [inbox] = (await cluster.on(replica, (client) =>
+        client.call('PUBSUB', 'CHANNELS', `${rpc.inboxPrefix}{*`),
+      )) as string[];
+      await eventually(async () => {
+        const heard = await cluster.on(replica, (client) =>
+          client.call('PUBSUB', 'SHARDNUMSUB', inbox as string),
+        );
+        expect(heard).toEqual([inbox, 1]);
+      }, 15_000);
+    } finally {
+      isOver = true;
+      await calling;
+    }
+  },
+);
 
 it(
   'a master killed under load: nothing that was accepted is lost, every call is answered, and all subscriptions are back',
