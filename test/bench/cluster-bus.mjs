@@ -2,9 +2,8 @@
 // plain channels and over sharded ones. Needs Linux (`ss`), a redis-server, and the built package.
 import { execFileSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Redis } from 'ioredis';
-import { RedisBroker } from 'redstart';
 import { findBinary, freePort, spawnRedis } from '../../scripts/find-redis.mjs';
+import { Redis, RedisBroker } from './src/redstart.mjs';
 
 const CALLS = 3_000;
 const IN_FLIGHT = [1, 64];
@@ -54,6 +53,11 @@ const cpu = () =>
     return user + system;
   });
 
+async function isReady({ client }) {
+  const text = String(await client.cluster('INFO'));
+  return /state:ok/.test(text) && /known_nodes:3/.test(text);
+}
+
 async function join() {
   for (const [n, { client }] of nodes.entries()) {
     await client.call('CLUSTER', 'SET-CONFIG-EPOCH', n + 1);
@@ -62,10 +66,6 @@ async function join() {
     await client.call('CLUSTER', 'MEET', '127.0.0.1', nodes[0].port, nodes[0].bus);
     await client.call('ACL', 'SETUSER', 'plain', 'on', 'nopass', '~*', '&*', '+@all', '-spublish');
   }
-  const isReady = async ({ client }) => {
-    const text = String(await client.cluster('INFO'));
-    return /state:ok/.test(text) && /known_nodes:3/.test(text);
-  };
   while (!(await Promise.all(nodes.map(isReady))).every(Boolean)) await pause(50);
 }
 
