@@ -94,7 +94,7 @@ async function measure(username, kind, inFlight, idle) {
     'request over': kind,
     'in flight': inFlight,
     answer: username === 'plain' ? 'plain' : 'sharded',
-    'bus bytes / call': Math.round((busBytes() - before.bytes - idle * milliseconds) / calls),
+    'bus bytes / call': Math.round((busBytes() - before.bytes - idle * milliseconds) / calls) || 0,
     'bus messages / call': +(((await published()) - before.messages) / calls).toFixed(2),
     'CPU of the nodes / call, µs': Math.round((((await cpu()) - before.cpu) / calls) * 1e6),
   };

@@ -624,10 +624,10 @@ async function throughProxies(): Promise<{ proxies: FaultProxy[]; connection: Re
   return { proxies, connection: { cluster: fronts, natMap } };
 }
 
-/** Answers that wait for callers, on all nodes. */
+/** Answers that wait for callers with a sharded inbox, on all nodes. */
 async function keptAnswers(): Promise<number> {
   const keys = await Promise.all(
-    cluster.nodes.map(({ port }) => cluster.on(port, (client) => client.keys('*:kept'))),
+    cluster.nodes.map(({ port }) => cluster.on(port, (client) => client.keys('*/+}:kept'))),
   );
   return keys.flat().length;
 }
