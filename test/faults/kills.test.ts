@@ -5,7 +5,8 @@ import { ownServer, rawClient } from '../support/redis.ts';
 import { MAY_END, STRUCTURES, Strikes, callMany, everywhere } from './echo.ts';
 
 const TOTAL = isLong ? 20_000 : 2_000;
-const TIMEOUT = 2_000;
+/** What is lost with a connection ends with its timeout; a call over a stream never does, however busy the machine is. */
+const TIMEOUTS = { channel: 2_000, list: 2_000, stream: 15_000 };
 
 it.each(STRUCTURES)(
   `while all connections are killed, subscribers and others in turn every 50 ms, ${TOTAL} calls over a %s end in time`,
@@ -23,7 +24,7 @@ it.each(STRUCTURES)(
     });
     await service.start();
     const call = (n: number): Promise<unknown> =>
-      caller.publish(n, { ...places[structure], rpc: true, timeout: TIMEOUT });
+      caller.publish(n, { ...places[structure], rpc: true, timeout: TIMEOUTS[structure] });
     // A connection that is killed while it is made for the first time fails calls, as a start does.
     await call(0);
     const killer = rawClient(server.url);
@@ -46,7 +47,7 @@ it.each(STRUCTURES)(
     );
 
     expect(killed).toBeGreaterThan(10);
-    expect(slowest).toBeLessThan(TIMEOUT + 1_000);
+    expect(slowest).toBeLessThan(TIMEOUTS[structure] + 1_000);
     expect(caller.stats.pendingCalls).toBe(0);
     const unexpected = Object.keys(ended).filter((how) => !MAY_END[structure].includes(how));
     expect(unexpected).toEqual([]);

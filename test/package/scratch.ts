@@ -26,7 +26,7 @@ async function run(program: string, args: readonly string[], cwd: string): Promi
   // Not the environment of this run: npm and vitest leave settings in it that a user does not have.
   const env = { PATH, HOME, NO_COLOR: '1' };
   try {
-    const { stdout, stderr } = await execute(program, args, { cwd, env, timeout: 120_000 });
+    const { stdout, stderr } = await execute(program, args, { cwd, env, timeout: 240_000 });
     return stdout + stderr;
   } catch (error) {
     const { message, stdout, stderr } = error as Error & { stdout: string; stderr: string };
