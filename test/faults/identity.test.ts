@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { isLong } from '../support/long.ts';
 import { ownServer, rawClient } from '../support/redis.ts';
@@ -48,6 +48,7 @@ it.each(isLong ? (['group', 'reliable list'] as const) : (['group'] as const))(
       ...Array.from({ length: CALLERS }, (_, slot) => keepUp('caller', slot)),
       ...Array.from({ length: RESPONDERS }, (_, slot) => keepUp('responder', slot)),
     ];
+    onTestFinished(() => void (isOver = true));
     const failed = Promise.all(all);
     failed.catch(() => undefined); // it is awaited at the end
     const strike = async (): Promise<void> => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { findBinary, freePort, spawnRedis, type SpawnedRedis } from '../../scripts/find-redis.mjs';
+import { pause } from '../../src/internal/deferred.ts';
 import { slotOf } from '../../src/transport/redis/cluster.ts';
 import { eventually } from './eventually.ts';
 
@@ -249,9 +250,13 @@ export async function startSentinel(): Promise<TestSentinel> {
     },
     async swap() {
       const before = await master();
-      // Right after the start Sentinel answers NOGOODSLAVE.
-      await eventually(() => ask((s) => s.call('SENTINEL', 'FAILOVER', name)), 15_000);
-      await eventually(async () => (await master()) !== before, 15_000);
+      // Again until it is done: right after the start Sentinel answers NOGOODSLAVE, and on a busy machine it may give up.
+      await eventually(async () => {
+        if ((await master()) !== before) return true;
+        await ask((s) => s.call('SENTINEL', 'FAILOVER', name)).catch(() => undefined);
+        await pause(100);
+        return false;
+      }, 40_000);
     },
   };
 }
