@@ -95,13 +95,26 @@ const lowered = (tool) => (dialect) => {
   return then(node('lowered.mjs', tool, dialect, out), () => node(out));
 };
 
+const deno =
+  (...rights) =>
+  (dialect) => {
+    const compilerOptions = { experimentalDecorators: dialect === 'legacy' };
+    const config = { compilerOptions, nodeModulesDir: 'manual' };
+    writeFileSync(join(FOLDER, 'deno.json'), JSON.stringify(config));
+    const all = ['--allow-env', '--allow-read', ...rights];
+    return bin('deno', 'run', ...all, '--config', 'deno.json', 'app.ts');
+  };
+
 /** jest with `@swc/jest`: CommonJS, so the packages that are ES modules are compiled, too. */
-function jest() {
+function jest(dialect) {
   const folder = join(FOLDER, 'jest');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   cpSync(join(FOLDER, 'jest.ts'), join(folder, 'app.test.ts'));
-  const decorators = { legacyDecorator: true, decoratorMetadata: true };
+  const decorators =
+    dialect === 'legacy'
+      ? { legacyDecorator: true, decoratorMetadata: true }
+      : { decoratorVersion: '2023-11' };
   const parser = { syntax: 'typescript', decorators: true };
   const swc = {
     jsc: { target: 'es2022', parser, transform: decorators },
@@ -118,10 +131,11 @@ function jest() {
   return run(process.execPath, [join(FOLDER, 'node_modules/jest/bin/jest.js'), '--ci'], folder);
 }
 
-function vitest(dialect) {
+/** Vitest with the plugin of the page. */
+function vitest(dialect, folder = FOLDER, program = process.execPath) {
   const plugin = dialect === 'legacy' ? '' : 'plugins: [standardDecorators],';
   writeFileSync(
-    join(FOLDER, 'vitest.config.mjs'),
+    join(folder, 'vitest.config.mjs'),
     `import { transform } from 'esbuild';
 const standardDecorators = {
   name: 'standard-decorators',
@@ -131,9 +145,23 @@ const standardDecorators = {
       ? undefined
       : transform(code, { loader: 'ts', target: 'es2022', tsconfigRaw: { compilerOptions: { experimentalDecorators: false } } }),
 };
-export default { ${plugin} test: { include: ['tested.ts'], root: ${JSON.stringify(FOLDER)} } };`,
+export default { ${plugin} test: { include: ['tested.ts'], root: ${JSON.stringify(folder)} } };`,
   );
-  return node('node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.config.mjs');
+  const main = join(folder, 'node_modules/vitest/vitest.mjs');
+  return run(program, [main, 'run', '--config', 'vitest.config.mjs'], folder);
+}
+
+/** Vitest 5 needs Node 22: both are in a folder of their own, inside of which redstart is found as everywhere. */
+function vitest5(dialect) {
+  const folder = join(FOLDER, 'vitest5');
+  const program = join(folder, 'node_modules/.bin/node');
+  if (!existsSync(program)) {
+    const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--no-save'];
+    const installed = run('npm', ['install', ...flags], folder);
+    if (!installed.ok) return installed;
+  }
+  for (const file of ['tested.ts', 'tsconfig.json']) cpSync(join(FOLDER, file), join(folder, file));
+  return vitest(dialect, folder, program);
 }
 
 /** Two workspaces with a copy of redstart each: one has the contracts and handlers, the other the broker. */
@@ -198,31 +226,12 @@ const MATRIX = [
   ['swc', ['legacy', '2022-03', '2023-11'], lowered('swc'), PRICES],
   ['rolldown', both, lowered('rolldown'), PRICES],
   ['vite', both, lowered('vite'), PRICES],
-  ['vitest', both, vitest, /1 passed/],
+  ['vitest 4', both, (dialect) => vitest(dialect), /1 passed/],
+  ['vitest 5', both, vitest5, /1 passed/],
   ['bun', both, () => bin('bun', 'app.ts'), PRICES],
-  [
-    'deno',
-    ['legacy'],
-    () =>
-      bin(
-        'deno',
-        'run',
-        '--allow-env',
-        '--allow-read',
-        '--allow-sys',
-        '--config',
-        'deno.json',
-        'app.ts',
-      ),
-    PRICES,
-  ],
-  [
-    'deno without --allow-sys',
-    ['legacy'],
-    () => bin('deno', 'run', '--allow-env', '--allow-read', '--config', 'deno.json', 'app.ts'),
-    PRICES,
-  ],
-  ['jest, CommonJS', ['legacy'], jest, /1 passed/],
+  ['deno', both, deno('--allow-sys'), PRICES],
+  ['deno without --allow-sys', both, deno(), PRICES],
+  ['jest, CommonJS', both, jest, /1 passed/],
   ['require', ['none'], required, 'function'],
   ['two copies', ['none'], twoCopies, '[true,"SOLD_OUT"]'],
   [
@@ -235,13 +244,10 @@ const MATRIX = [
 
 mkdirSync(join(FOLDER, 'out'), { recursive: true });
 for (const file of readdirSync('test/compilers')) {
-  if (file !== 'node_modules') cpSync(join('test/compilers', file), join(FOLDER, file));
+  if (file !== 'node_modules')
+    cpSync(join('test/compilers', file), join(FOLDER, file), { recursive: true });
 }
 if (!existsSync(join(FOLDER, 'node_modules')) || process.env.REDSTART_KEEP === undefined) install();
-writeFileSync(
-  join(FOLDER, 'deno.json'),
-  JSON.stringify({ compilerOptions: { experimentalDecorators: true }, nodeModulesDir: 'manual' }),
-);
 const failed = [];
 for (const [name, chosen, runs, expected] of MATRIX) {
   if (!name.includes(wanted)) continue;

@@ -1,5 +1,6 @@
-// The same as a test of a user's project, for Vitest.
+// The same as a test of a user's project, for Vitest: with a test broker, which `await using` disposes of.
 import { RedisBroker, subscriber } from 'redstart';
+import { testBroker } from 'redstart/testing';
 import { expect, it } from 'vitest';
 
 class Prices {
@@ -10,9 +11,8 @@ class Prices {
 }
 
 it('a decorated class answers', async () => {
-  const broker = new RedisBroker('memory://tested', { logger: false });
+  const broker = new RedisBroker('redis://localhost:6379', { logger: false });
   broker.register(new Prices());
-  await broker.start();
+  await using _test = await testBroker(broker);
   expect(await broker.publish('A', { channel: 'prices', rpc: true, timeout: 5_000 })).toBe('A');
-  await broker.stop();
 });

@@ -287,6 +287,31 @@ describe('enhancers', () => {
     expect(await call(app, 'range', 'filtered')).toBe('redstart: too far');
   });
 
+  it('guards of a class run for each of its handlers', async () => {
+    @UseGuards(NameGuard)
+    @Injectable()
+    class Guarded {
+      @subscriber('one')
+      one() {
+        return 1;
+      }
+      @subscriber('two')
+      two() {
+        return 2;
+      }
+    }
+    const app = await appOf([Allowed, Guarded]);
+    const headers = { name: 'ada' };
+    for (const [channel, answer] of [
+      ['one', 1],
+      ['two', 2],
+    ] as const) {
+      await expect(call(app, 0, channel)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+      const to = { channel, rpc: true, headers } as const;
+      expect(await app.get(RedisBroker).publish(0, to)).toBe(answer);
+    }
+  });
+
   describe('a transient guard', () => {
     const isNest12 = 'getHostModuleKey' in ExternalContextCreator.prototype;
     @Injectable({ scope: Scope.TRANSIENT })

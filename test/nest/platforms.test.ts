@@ -4,16 +4,27 @@ import 'reflect-metadata';
 import { request, type IncomingMessage } from 'node:http';
 import { json } from 'node:stream/consumers';
 import {
+  Catch,
   Controller,
   Get,
   Injectable,
   Module,
   NotFoundException,
   Param,
+  ParseIntPipe,
+  Scope,
+  UseFilters,
   UseGuards,
+  UseInterceptors,
+  type ArgumentsHost,
+  type CallHandler,
   type CanActivate,
+  type DynamicModule,
+  type ExceptionFilter,
   type ExecutionContext,
   type INestApplication,
+  type NestInterceptor,
+  type PipeTransform,
   type Type,
 } from '@nestjs/common';
 import { APP_FILTER, NestFactory, type AbstractHttpAdapter } from '@nestjs/core';
@@ -21,12 +32,16 @@ import { Ctx, Payload, RpcException } from '@nestjs/microservices';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
+import { map } from 'rxjs';
 import { RedisBroker, subscriber, type MessageContext } from 'redstart';
 import {
   RedstartHealthIndicator,
   RedstartModule,
   RpcErrorFilter,
   Subscribe,
+  UseBroker,
+  getBrokerToken,
+  getMessageContext,
   isRedstartContext,
 } from 'redstart/nestjs';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -88,27 +103,96 @@ class Health {
   }
 }
 
+/** One for each message and each request, with a number of its own. */
+@Injectable({ scope: Scope.REQUEST })
+class Visit {
+  static count = 0;
+  readonly number = ++Visit.count;
+}
+
+@Injectable()
+class Some implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    if (!isRedstartContext(context))
+      return context.switchToHttp().getRequest<{ params: { n: string } }>().params.n !== '0';
+    return getMessageContext(context).message.body !== 0;
+  }
+}
+
+@Injectable()
+class Doubling implements PipeTransform {
+  transform(n: number) {
+    return n * 2;
+  }
+}
+
+@Injectable()
+class Wrapping implements NestInterceptor {
+  intercept(_: ExecutionContext, next: CallHandler) {
+    return next.handle().pipe(map((value: unknown) => ({ value })));
+  }
+}
+
+@Catch(RangeError)
+class RangeFilter implements ExceptionFilter {
+  catch(error: RangeError, host: ArgumentsHost) {
+    return `${host.getType()}: ${error.message}`;
+  }
+}
+
+@UseGuards(Some)
+@UseInterceptors(Wrapping)
+@Controller()
+class Shop {
+  constructor(readonly visit: Visit) {}
+
+  @Get('shop/:n')
+  page(@Param('n', ParseIntPipe, Doubling) n: number) {
+    return [n, this.visit.number];
+  }
+
+  @UseFilters(RangeFilter)
+  @Subscribe({ list: 'shop' })
+  order(@Payload(Doubling) n: number) {
+    if (n > 100) throw new RangeError('too many');
+    return [n, this.visit.number];
+  }
+}
+
+@Controller()
+@UseBroker('billing')
+class Bills {
+  @subscriber({ list: 'orders' })
+  bill(sku: string) {
+    return `bill for ${sku}`;
+  }
+}
+
 interface Running {
   readonly app: INestApplication;
   /** The status and the JSON of a page. */
   get(path: string): Promise<[number, unknown]>;
 }
 
+function redstart(name?: string): DynamicModule {
+  return RedstartModule.forRoot({
+    connection: redisUrl(),
+    prefix: `${unique('nest')}:`,
+    logger: testLogger,
+    ...(name === undefined ? {} : { name }),
+  });
+}
+
 async function run(
   adapter: AbstractHttpAdapter,
   controllers: Type[] = [Orders, Health],
+  providers: Type[] = [],
+  brokers: DynamicModule[] = [],
 ): Promise<Running> {
   @Module({
-    imports: [
-      TerminusModule.forRoot({ logger: false }),
-      RedstartModule.forRoot({
-        connection: redisUrl(),
-        prefix: `${unique('nest')}:`,
-        logger: testLogger,
-      }),
-    ],
+    imports: [TerminusModule.forRoot({ logger: false }), redstart(), ...brokers],
     controllers,
-    providers: [{ provide: APP_FILTER, useClass: RpcErrorFilter }],
+    providers: [{ provide: APP_FILTER, useClass: RpcErrorFilter }, ...providers],
   })
   class AppModule {}
   const app = await NestFactory.create(AppModule, adapter, { logger: false, abortOnError: false });
@@ -186,6 +270,33 @@ describe.each(platforms)('under %s', (_, adapter) => {
     handler.resolve();
     await closing;
     expect((await broker.health()).connected).toBe(false);
+  });
+
+  it('guards, pipes, interceptors, filters and request scope work for messages as for requests', async () => {
+    const { app, get } = await run(adapter(), [Shop], [Visit]);
+    const broker = app.get(RedisBroker);
+    const call = (body: unknown) =>
+      broker.publish(body, { list: 'shop', rpc: true, timeout: 10_000 });
+    Visit.count = 0;
+    expect(await get('shop/2')).toEqual([200, { value: [4, 1] }]);
+    expect(await call(2)).toEqual({ value: [4, 2] });
+    expect(await call(3)).toEqual({ value: [6, 3] });
+    await expect(call(0)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect((await get('shop/0'))[0]).toBe(403);
+    expect(await call(100)).toBe('redstart: too many');
+    expect(takeLogs()).toEqual([]);
+  });
+
+  it('two brokers in an app, and a second app beside it, have their own handlers', async () => {
+    const { app } = await run(adapter(), [Orders, Bills], [], [redstart('billing')]);
+    const other = await run(adapter(), [Health]);
+    const to = { list: 'orders', rpc: true, timeout: 10_000 } as const;
+    const billing = app.get<RedisBroker>(getBrokerToken('billing'));
+    expect(await app.get(RedisBroker).publish('A-1', to)).toEqual({ sku: 'A-1' });
+    expect(await billing.publish('A-1', to)).toBe('bill for A-1');
+    expect(other.app.get(RedisBroker).subscribers).toEqual([]);
+    await other.app.close();
+    expect(await app.get(RedisBroker).publish('B-2', to)).toEqual({ sku: 'B-2' });
   });
 
   it('decorators and exceptions of @nestjs/microservices work', async () => {

@@ -37,7 +37,8 @@ export default defineConfig({
       test: {
         name: `nest ${folder}`,
         include: ['test/nest/*.test.ts', 'test/integrations/nestjs*.test.ts'],
-        globalSetup: 'test/support/global-setup.ts',
+        globalSetup: ['test/support/global-setup.ts', 'test/support/build.ts'],
+        env: { REDSTART_NEST: path(`./${folder}`) },
         setupFiles: 'test/support/setup.ts',
         testTimeout: 30_000,
       },

@@ -157,8 +157,10 @@ export class Enhancers {
     const prototype = found.type.prototype as object;
     const callback = methodOf(prototype, method);
     const key = creator.getContextModuleKey();
+    // Nest 11 looks for the class behind the prototype of what it is given.
+    const instance = Object.create(prototype) as object;
     const guards = creator.guardsContextCreator.create(
-      ...[prototype, callback, key, undefined, found.wrapper.id],
+      ...[instance, callback, key, undefined, found.wrapper.id],
     );
     const own = [found.type, callback].map(
       (target) => (Reflect.getMetadata(GUARDS, target) as unknown[] | undefined) ?? [],
