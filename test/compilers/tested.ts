@@ -13,6 +13,7 @@ class Prices {
 it('a decorated class answers', async () => {
   const broker = new RedisBroker('redis://localhost:6379', { logger: false });
   broker.register(new Prices());
-  await using _test = await testBroker(broker);
+  await using test = await testBroker(broker);
   expect(await broker.publish('A', { channel: 'prices', rpc: true, timeout: 5_000 })).toBe('A');
+  expect(test.handled(Prices, 'price')).toHaveLength(1);
 });

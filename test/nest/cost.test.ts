@@ -23,5 +23,5 @@ it('a plain handler costs at most 5 % more than without Nest', async () => {
     }),
   )) as { code?: number; stdout: string };
   process.stdout.write(stdout);
-  expect(status, stdout).toBe(0);
+  expect({ status, stdout }).toMatchObject({ status: 0 });
 }, 300_000);
