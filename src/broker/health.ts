@@ -104,6 +104,11 @@ export interface SubscriberHealth {
   readonly pending?: number;
   /** Groups and reliable lists: messages in this process that are not acknowledged, those that wait for a retry included. */
   readonly held?: number;
+  /**
+   * Reliable lists: items of all processes that wait in Redis for their next delivery, because it is more than
+   * 9 s away (ZCARD). Those of a group are part of `pending`.
+   */
+  readonly parked?: number;
   /** Where failed messages go, and how many are there. */
   readonly deadLetters?: {
     readonly address: string;
@@ -132,6 +137,8 @@ interface ReaderVitals {
 /** What the server knows about one source. */
 interface Depth {
   readonly waiting?: number;
+  /** Items that wait for their next delivery. */
+  readonly parked?: number;
   readonly group?: GroupState;
   /** Dead letters. */
   readonly letters?: number;
@@ -165,8 +172,7 @@ export async function healthOf(
     };
   }
   const depths = new Map<ReaderVitals, Depth>();
-  const connected =
-    transport !== undefined && (asks ? await ask(transport, all, depths) : transport.downFor === 0);
+  const { isConnected: connected, isFull } = await ask(transport, all, depths, asks);
   const problems: string[] = [];
   let isRed = false;
   const downFor = transport?.downFor ?? 0;
@@ -181,6 +187,7 @@ export async function healthOf(
         : `the server did not answer within ${ANSWER_TIMEOUT} ms`,
     );
   }
+  if (isFull) problems.push('Redis is full (maxmemory, noeviction): it refuses what is sent');
   problems.push(...clockProblems(transport));
   const subscribers = all.flatMap((reader) =>
     reader.handlers.map(({ title, vitals }): SubscriberHealth => {
@@ -223,13 +230,20 @@ function readerOf(
   return { address, source, deadLetter, timeout, handlers };
 }
 
-/** Whether the server answers. Also asks it for the lengths of lists and the states of groups, and puts them into `depths`. */
+/**
+ * Whether the server answers, and is full. Also asks it for the lengths of lists and the states of groups, and puts
+ * them into `depths`. Without `asks`, only what is known here.
+ */
 async function ask(
-  transport: Transport,
+  transport: Transport | undefined,
   readers: readonly ReaderVitals[],
   depths: Map<ReaderVitals, Depth>,
-): Promise<boolean> {
-  if (transport.downFor > 0) return false;
+  asks: boolean,
+): Promise<{ isConnected: boolean; isFull: boolean }> {
+  if (transport === undefined || transport.downFor > 0)
+    return { isConnected: false, isFull: false };
+  if (!asks) return { isConnected: true, isFull: false };
+  let isFull = false;
   // A rejected ping counts as an answer: the server refused it. If the connection was lost, `downFor` says so.
   const answered = settledWithin(transport.ping(), ANSWER_TIMEOUT);
   const lookups = readers.filter(isAskedFor).map(async (reader) => {
@@ -239,11 +253,18 @@ async function ask(
       // The key or group does not exist yet, or Redis refused: the numbers are left out.
     }
   });
+  const memory = transport.state.isFull().then(
+    (full) => (isFull = full),
+    () => undefined, // no right to ask
+  );
   const [isAnswered] = await Promise.all([
     answered,
-    settledWithin(Promise.all([...lookups, transport.timed.clock.update()]), ANSWER_TIMEOUT),
+    settledWithin(
+      Promise.all([...lookups, memory, transport.timed.clock.update()]),
+      ANSWER_TIMEOUT,
+    ),
   ]);
-  return isAnswered && transport.downFor === 0;
+  return { isConnected: isAnswered && transport.downFor === 0, isFull };
 }
 
 /** Whether the server knows something about it: about most channels it does not. */
@@ -258,11 +279,18 @@ async function depthOf(transport: Transport, reader: ReaderVitals): Promise<Dept
   const counted = letters?.catch(() => undefined); // of another type, or no right to ask
   const depth: Depth = {
     ...(source.kind === 'list' ? { waiting: await transport.count(source) } : {}),
+    ...(await parkedIn(transport, source)),
     ...(source.kind === 'stream' && source.group !== undefined
       ? { group: await transport.groupState(source) }
       : {}),
   };
   return { ...depth, ...given('letters', await counted) };
+}
+
+async function parkedIn(transport: Transport, source: SourceOptions): Promise<Depth> {
+  if (source.kind !== 'list' || !source.reliable) return {};
+  const parked = transport.state.parked(source.name);
+  return given('parked', await parked.catch(() => undefined)); // no right to ask
 }
 
 function stateOf(
@@ -291,6 +319,7 @@ function stateOf(
   if (waiting !== undefined) found.waiting = waiting;
   if (backlog !== undefined) found.dropped = backlog.dropped;
   if (group !== undefined) Object.assign(found, numbersOf(group));
+  if (depth.parked !== undefined) found.parked = depth.parked;
   if (deadLetter === undefined) return found;
   if (held !== undefined) found.held = held;
   if (depth.letters !== undefined)

@@ -81,6 +81,22 @@ function refuseRivals(handlers: readonly Plan[]): void {
   );
 }
 
+/** What to tell of different handlers of one place that take turns, which is easily taken for both getting all; undefined where none do. */
+export function rivalry(plans: readonly Plan[]): string | undefined {
+  const [first, ...others] = plans;
+  if (first === undefined || !isShared(first)) return undefined;
+  const rival = others.find((other) => codeOf(other) !== codeOf(first));
+  if (rival === undefined) return undefined;
+  return `${first.name} and ${rival.name} take turns: a message comes to one of them, not to both. Give one a filter; if they do the same work, register one with a higher 'concurrency'`;
+}
+
+/** What runs, the same for two instances of a class. */
+function codeOf({ members }: Plan): unknown {
+  const { original, instance, method } = (members[0] as Member).subscriber.origin;
+  if (instance === undefined || method === undefined) return original;
+  return (instance as Readonly<Record<string | symbol, unknown>>)[method];
+}
+
 /** Whether a message comes to one reader of a place alone. */
 function isShared({ source }: Plan): boolean {
   return source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined);

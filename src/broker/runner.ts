@@ -11,7 +11,7 @@ import type { Logger } from '../internal/logger.ts';
 import type { Session } from '../rpc/session.ts';
 import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
-import { combine, plan, planOne, refuseCircles, type Member, type Plan } from './plan.ts';
+import { combine, plan, planOne, refuseCircles, rivalry, type Member, type Plan } from './plan.ts';
 import { routesOf, type RouteEnvironment } from './routes.ts';
 import type { Declaration, Run } from './subscriber.ts';
 
@@ -203,7 +203,10 @@ export class Runner {
 
   /** Has the readers of a place fit its handlers: opens those that are missing, and tells the others who shares them. */
   #arrange(place: Place): void {
-    for (const planned of combine(place.handlers.map((handler) => handler.plan))) {
+    const plans = combine(place.handlers.map((handler) => handler.plan));
+    const rivals = rivalry(plans);
+    if (rivals !== undefined) this.#options.logger.warn({}, rivals);
+    for (const planned of plans) {
       const sharing = place.handlers.filter(({ plan: { members } }) =>
         planned.members.includes(members[0] as Member),
       );

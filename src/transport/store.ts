@@ -29,6 +29,14 @@ export interface Store {
   removeGroup(stream: string, group: string): Promise<boolean>;
 }
 
+/** What the server says of itself and of what lies beside our lists. */
+export interface ServerState {
+  /** How many items of a reliable list wait on the server for their next delivery, and no process holds them. */
+  parked(list: string): Promise<number>;
+  /** Whether it refuses what is sent, because its memory is used up. */
+  isFull(): Promise<boolean>;
+}
+
 /** A group, and how its stream is trimmed. */
 export type ReadGroup = Pick<StreamSourceOptions, 'name' | 'group' | 'maxlen' | 'trimPast'>;
 

@@ -1,7 +1,7 @@
 import type { Target } from './address.ts';
 import type { Marks, Once } from './marks.ts';
 import type { Sources } from './source.ts';
-import type { Store } from './store.ts';
+import type { ServerState, Store } from './store.ts';
 import type { Later, Timed, Turn } from './timed.ts';
 
 /** What a transport does: it moves bytes, and knows no message. Redis and memory both implement it. */
@@ -18,6 +18,7 @@ export interface Transport extends Sources, Store {
   readonly shardsAnswers: boolean;
   /** What is remembered of messages that are handled once, and of calls that are answered once. */
   readonly marks: Marks;
+  readonly state: ServerState;
   /** Connects, or throws a `ConnectionError` that names the server and the cause. */
   connect(): Promise<void>;
   /** Calls `listener` when the connection is lost, and when it is up again. */

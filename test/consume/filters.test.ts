@@ -175,6 +175,32 @@ onBothBackends('handlers that share an address by filters', (bench) => {
     }
   });
 
+  it('are missing where different handlers of one list or group take turns: a warning says so', async () => {
+    const { broker, name } = bench();
+    const [one, two] = [() => 1, () => 2];
+    for (const place of [{ list: name() }, { stream: name(), group: 'g' }]) {
+      const service = broker();
+      service.subscriber({ ...place, title: 'first' }, one);
+      service.subscriber({ ...place, title: 'second' }, two);
+      await service.start();
+      expect(takeLogs()).toMatchObject([
+        {
+          level: 'warn',
+          message: expect.stringMatching(/\(first\) and .* \(second\) take turns: /),
+        },
+      ]);
+      await service.stop();
+    }
+    for (const place of [{ list: name(), title: 'same' }, name(), { stream: name() }]) {
+      const service = broker();
+      service.subscriber(place as string, one);
+      service.subscriber(place as string, typeof place === 'string' ? two : one);
+      await service.start();
+      await service.stop();
+    }
+    expect(takeLogs()).toEqual([]);
+  });
+
   it('answer and send each through its own publish middleware', async () => {
     const { broker, name } = bench();
     const service = broker();

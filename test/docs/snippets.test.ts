@@ -58,6 +58,25 @@ it('README shows a whole program by line 25, in fewer than 150 lines', () => {
   expect(lines.indexOf('```', opened)).toBeLessThan(25);
 });
 
+it('README’s first program calls over a list, and it names the defaults that surprised new users', () => {
+  const readme = readFileSync(repository('README.md'), 'utf8');
+  expect(readme.slice(0, readme.indexOf('## Which address'))).toContain(
+    "{ list: 'prices', rpc: true }",
+  );
+  const from = readme.indexOf('## Defaults that may surprise you');
+  const defaults = readme.slice(from, readme.indexOf('\n## ', from + 1));
+  expect(defaults.match(/^- \*\*[^*]+\*\*/gm)?.map((text) => text.slice(4, -2))).toEqual(
+    expect.arrayContaining([
+      'Every replica runs the handler of a channel.',
+      'A handler runs one message at a time.',
+      'Two handlers of one list take turns.',
+      'A plain list loses a message when its process dies.',
+      'A failed message comes again.',
+      'A stream grows without limit',
+    ]),
+  );
+});
+
 it('only languages whose snippets are checked, and Python, are shown', () => {
   // json and js: configurations of compilers, which `npm run compilers` tries; and BullMQ's program (migration.test.ts).
   const allowed = ['ts', 'text', 'sh', 'python', 'json', 'js', ''];

@@ -111,6 +111,23 @@ onBothBackends("a broker's health", (bench) => {
     clearInterval(ending);
   });
 
+  it('counts the items of a reliable list that wait for their next delivery', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const retry = { maxDeliveries: 3, backoff: 60_000 };
+    service.subscriber({ list: name('l'), reliable: true, retry, deadLetter: false }, () => {
+      throw new Error('not now');
+    });
+    await service.start();
+    for (let n = 0; n < 5; n++) await service.publish(n, { list: name('l') });
+    await eventually(async () => {
+      const { status, subscribers } = await service.health();
+      expect(status).toBe('green');
+      expect(subscribers).toMatchObject([{ waiting: 0, handled: 5, parked: 5 }]);
+    });
+    expect(takeLogs()).toHaveLength(5);
+  });
+
   it('is yellow while a handler has hung for a minute, unless it has a timeout', async () => {
     const { broker, name } = bench();
     const service = broker();
@@ -170,6 +187,25 @@ onBothBackends("a broker's health", (bench) => {
     await eventually(() => expect(handled).toBe(messages.length + 1 - dropped));
     expect(takeLogs()).toMatchObject([{ level: 'warn' }]);
   });
+});
+
+it('is yellow while Redis is full, alive and ready, and green where it may evict', async () => {
+  const server = await ownServer();
+  const broker = newBroker(server.url);
+  broker.subscriber({ list: 'x' }, () => undefined);
+  await broker.start();
+  const admin = rawClient(server.url);
+  await admin.config('SET', 'maxmemory', '1');
+  expect(await broker.health()).toMatchObject({
+    ...{ status: 'yellow', live: true, ready: true },
+    problems: ['Redis is full (maxmemory, noeviction): it refuses what is sent'],
+  });
+  await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  expect((await broker.health()).problems).toEqual([]);
+  await admin.config('SET', 'maxmemory', '0', 'maxmemory-policy', 'noeviction');
+  expect((await broker.health()).status).toBe('green');
+  await admin.acl('SETUSER', 'default', '-info');
+  expect((await broker.health()).status).toBe('green');
 });
 
 it('is yellow while the server is away, red after ten seconds, and answers at once', async () => {

@@ -18,6 +18,8 @@ export class MemoryList {
   readonly pauses = new NotedPauses();
   /** The permits of all its readers together. */
   readonly rate: RateState = { due: 0 };
+  /** Items that wait for their next delivery. */
+  parked = 0;
   #items: Buffer[] = [];
   readonly #blocked = new Set<() => void>();
 
@@ -35,7 +37,12 @@ export class MemoryList {
   /** Puts an item back in `delay` milliseconds, delivered `count` times so far. */
   park(item: Buffer, count: number, delay: number): void {
     this.countsOf.set(item, count);
-    setTimer(() => this.putBack([item]), Math.min(delay, MAX_DELAY)).unref();
+    this.parked++;
+    const back = (): void => {
+      this.parked--;
+      this.putBack([item]);
+    };
+    setTimer(back, Math.min(delay, MAX_DELAY)).unref();
   }
 
   /** Wakes the reader that has waited longest. A reader that leaves items behind wakes the next. */

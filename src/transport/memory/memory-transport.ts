@@ -76,6 +76,10 @@ export class MemoryTransport implements Transport {
   };
   readonly #refused: Refused;
   readonly marks = new HeldMarks((command) => this.#run((server) => command(server.marks)));
+  readonly state = {
+    parked: (list: string): Promise<number> => this.#run((server) => server.list(list).parked),
+    isFull: async (): Promise<boolean> => false,
+  };
   readonly #name: string;
   readonly #timings: Timings;
   readonly #gate: Gate | undefined;

@@ -36,6 +36,7 @@ import { RedisMarks } from './marks.ts';
 import { Readers } from './readers.ts';
 import { SendCommands, argumentsOf, nameOf } from './send-command.ts';
 import { SendOnce, sentOnce } from './send-once.ts';
+import { RedisState } from './server-state.ts';
 import { adviceOn } from './advice.ts';
 import { RedisTimed } from './timed.ts';
 
@@ -47,6 +48,7 @@ export class RedisTransport implements Transport {
   readonly countsReceivers: boolean;
   readonly timed: RedisTimed;
   readonly marks: RedisMarks;
+  readonly state: RedisState;
   readonly #connections: Connections;
   readonly #client: Redis;
   readonly #readers: Readers;
@@ -86,6 +88,7 @@ export class RedisTransport implements Transport {
     this.#sendCommands = new SendCommands(this.#commands);
     this.#sendOnce = new SendOnce(this.#client);
     this.marks = new RedisMarks(this.#connections);
+    this.state = new RedisState(this.client);
     this.#report = report;
     this.#pubsub = new PubSub(this.#connections, report);
     this.#pubsub.onRestored(this.#channelsRestored);
