@@ -11,8 +11,8 @@ export class RedisState implements ServerState {
   }
 
   /** ZCARD. */
-  async parked(list: string): Promise<number> {
-    return Number(await this.#client.zcard(new ListKeys(list).parked));
+  parked(list: string): Promise<number> {
+    return this.#client.zcard(new ListKeys(list).parked);
   }
 
   /** INFO of each master: whether one has used its `maxmemory` up and may evict nothing. */
