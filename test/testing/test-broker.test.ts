@@ -145,6 +145,23 @@ describe('testBroker', () => {
     expect(sent[0]?.headers).toEqual({ n: '1' });
   });
 
+  it('shows each message of a batch, also of a @publisher with batch', async () => {
+    const broker = newBroker();
+    class Lines {
+      @publisher({ list: 'words' }, { batch: true })
+      @subscriber({ list: 'lines' })
+      split(line: string): string[] {
+        return line.split(' ');
+      }
+    }
+    broker.register(new Lines());
+    await using test = await testBroker(broker);
+    await broker.publish('a b', { list: 'lines' });
+    await test.idle();
+    await broker.publisher({ list: 'words' }).publishBatch(['c', 'd']);
+    expect(test.published({ list: 'words' }).map(({ body }) => body)).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('counts no message of a batch of which none was sent', async () => {
     const broker = newBroker();
     broker.use({
