@@ -5,7 +5,10 @@ import type { Target } from '../transport/address.ts';
 import type { Message } from './message.ts';
 import type { SubscriberInfo } from './subscriber-info.ts';
 
-/** A message was read from Redis. Nothing has been done with it yet. */
+/**
+ * A message was read from Redis. Nothing has been done with it yet. With `once`, a message that waits because one
+ * with its id is being handled is received when its wait has ended.
+ */
 export interface ReceivedEvent {
   readonly subscriber: SubscriberInfo;
   readonly message: Message;

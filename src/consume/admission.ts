@@ -1,3 +1,4 @@
+import type { Observers } from '../api/observer.ts';
 import { NoReplyError } from '../errors.ts';
 import { MESSAGE_ID_KEY, REDRIVEN_KEY } from '../message/message.ts';
 import { idOfCall, type IdCalls } from '../rpc/responder/id-calls.ts';
@@ -5,6 +6,7 @@ import { MAX_ASKERS, idConflict } from '../transport/marks.ts';
 import type { Completion } from './completion.ts';
 import type { Attempt } from './dispatcher.ts';
 import type { Once } from './once.ts';
+import { emitReceived } from './reports.ts';
 import type { Decision, Settler } from './settlement.ts';
 
 /** Milliseconds before a message is looked at again whose duplicate is being handled; at most. */
@@ -17,6 +19,7 @@ export interface AdmissionOptions {
   readonly idCalls: IdCalls | undefined;
   readonly settler: Settler;
   readonly completion: Completion;
+  readonly observers: Observers;
 }
 
 /** Decides by the id of a message whether it is handled now. What is not is settled here. */
@@ -39,9 +42,18 @@ export class Admission {
         idCalls !== undefined && attempt.replier.mayAnswer(message, message.replyTo as string);
       return isAnswered ? this.#admitCall(attempt, id, idCalls) : undefined;
     }
-    // What was sent back from the dead letters is to be handled again.
-    const isFree = attempt.outcome !== undefined || message.header(REDRIVEN_KEY) !== undefined;
-    return once === undefined || isFree ? undefined : this.#admitOnce(attempt, id, once);
+    return once === undefined || isFree(attempt) ? undefined : this.#admitOnce(attempt, id, once);
+  }
+
+  /** Whether observers hear here that the message has arrived: not while it waits for another with its id. */
+  isAskedFirst(attempt: Attempt): boolean {
+    const { message } = attempt;
+    return (
+      this.#options.once !== undefined &&
+      message.header(MESSAGE_ID_KEY) !== undefined &&
+      idOfCall(message) === undefined &&
+      !isFree(attempt)
+    );
   }
 
   /** Those of a batch that are to be handled. */
@@ -61,14 +73,15 @@ export class Admission {
   }
 
   async #admitOnce(attempt: Attempt, id: string, once: Once): Promise<boolean> {
+    const { settler, observers } = this.#options;
     const wait = await once.take(attempt.delivery, id);
-    if (wait === 0) return true;
-    if (wait === undefined) this.#settle(attempt, { how: 'pending' });
-    else if (wait < 0) this.#settle(attempt, { how: 'ack' });
-    else {
-      const delay = Math.min(wait, LOOK_AGAIN);
-      this.#settle(attempt, { how: 'nack', delay, isCounted: false });
+    if (wait !== undefined && wait > 0) {
+      settler.lookAgain(attempt.delivery, Math.min(wait, LOOK_AGAIN));
+      return false;
     }
+    emitReceived(observers, attempt);
+    if (wait === 0) return true;
+    this.#settle(attempt, { how: wait === undefined ? 'pending' : 'ack' });
     return false;
   }
 
@@ -112,6 +125,11 @@ export class Admission {
   #settle({ context, message, delivery }: Attempt, decision: Decision): void {
     void this.#options.settler.settle(context.subscriber, message, delivery, decision);
   }
+}
+
+/** Whether `once` does not ask: it has failed already, or was sent back from the dead letters, to be handled again. */
+function isFree({ outcome, message }: Attempt): boolean {
+  return outcome !== undefined || message.header(REDRIVEN_KEY) !== undefined;
 }
 
 function placeOf({ message }: Attempt): { kind: 'list' | 'stream'; name: string } {

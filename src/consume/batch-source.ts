@@ -69,6 +69,10 @@ export class BatchSource implements Source {
     return this.#inner.giveBack(deliveries);
   }
 
+  holderOf(delivery: Delivery): string | undefined {
+    return this.#inner.holderOf?.(delivery);
+  }
+
   ack(delivery: Delivery, handled?: Handled): Promise<void> | undefined {
     return this.#inner.ack(delivery, handled);
   }

@@ -1,6 +1,6 @@
 import { uniqueId } from '../internal/ids.ts';
 import type { Handled, HandledOnce, Marks } from '../transport/marks.ts';
-import type { Delivery } from '../transport/source.ts';
+import type { Delivery, Source } from '../transport/source.ts';
 
 interface Taken {
   readonly mark: HandledOnce;
@@ -9,13 +9,15 @@ interface Taken {
 
 /** The option `once` of one subscriber: which of its messages were handled, or are being handled. */
 export class Once {
+  readonly #source: Source;
   readonly #marks: Marks;
   readonly #place: Omit<HandledOnce, 'id'>;
   readonly #life: number;
   readonly #taken = new Map<Delivery, Taken>();
 
   /** `life`: milliseconds for which a handled message is remembered. */
-  constructor(marks: Marks, place: Omit<HandledOnce, 'id'>, life: number) {
+  constructor(source: Source, marks: Marks, place: Omit<HandledOnce, 'id'>, life: number) {
+    this.#source = source;
     this.#marks = marks;
     this.#place = place;
     this.#life = life;
@@ -24,8 +26,9 @@ export class Once {
   /** Resolves with 0 where the message is to be handled, and as {@link Marks.takeMark} else. */
   async take(delivery: Delivery, id: string): Promise<number | undefined> {
     const mark = { ...this.#place, id };
-    // An entry that comes again was lost by whoever had it: it takes its own mark at once.
-    const owner = delivery.id ?? uniqueId();
+    // What comes again was lost by whoever had it. An entry then takes its own mark, since it has its id; of an
+    // item, the server knows whether its holder still has it.
+    const owner = delivery.id ?? this.#source.holderOf?.(delivery) ?? uniqueId();
     const wait = await this.#marks.takeMark(mark, owner);
     if (wait === 0) this.#taken.set(delivery, { mark, owner });
     return wait;

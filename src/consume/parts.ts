@@ -27,7 +27,7 @@ export function partsFor(
 ): Parts {
   const group = from.kind === 'stream' ? from.group : undefined;
   const place = { name: from.name, group };
-  const once = life === undefined ? undefined : new Once(transport.marks, place, life);
+  const once = life === undefined ? undefined : new Once(source, transport.marks, place, life);
   const settler = new Settler({
     source,
     once,
@@ -53,6 +53,12 @@ export function partsFor(
   const admission =
     from.kind === 'channel' || (noReply && once === undefined)
       ? undefined
-      : new Admission({ once, idCalls: noReply ? undefined : idCalls, settler, completion });
+      : new Admission({
+          once,
+          idCalls: noReply ? undefined : idCalls,
+          settler,
+          completion,
+          observers,
+        });
   return { settler, completion, admission };
 }

@@ -3,7 +3,7 @@ import type { BreakerState, Observers } from '../api/observer.ts';
 import type { Logger } from '../internal/logger.ts';
 import { logFields, type MessageFields } from '../message/log-fields.ts';
 import type { Delivery, Report } from '../transport/source.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Attempt, Dispatcher } from './dispatcher.ts';
 import type { Environment } from './reading-plan.ts';
 import type { Log } from './settlement.ts';
 
@@ -27,6 +27,12 @@ export function sourceReport({ report, observers }: Environment, dispatcher: Dis
     } else if (delivery === undefined) report(problem, error, level);
     else report(problem, error, level, { fields: fieldsOf(delivery, dispatcher) });
   };
+}
+
+/** Tells observers that a message has arrived. */
+export function emitReceived(observers: Observers, { context, message }: Attempt): void {
+  const { subscriber } = context;
+  observers.active?.for('received')?.emit('received', { subscriber, message });
 }
 
 /** Tells observers that a subscriber has paused because its messages fail, or goes on. */

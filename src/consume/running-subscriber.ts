@@ -25,7 +25,7 @@ import { SKIPPED, failed, ok, type Outcome } from './outcome.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
 import { settleByWord } from './own-word.ts';
 import { rescue } from './rescue.ts';
-import { emitBreaker, messageLog, sourceReport } from './reports.ts';
+import { emitBreaker, emitReceived, messageLog, sourceReport } from './reports.ts';
 import { partsFor } from './parts.ts';
 import type { Log, Settlement, Settler } from './settlement.ts';
 import { Subscription } from './subscription.ts';
@@ -290,10 +290,7 @@ export class RunningSubscriber implements ContextHost {
     const { name } = this.#environment;
     const attempt = this.#dispatcher.open(delivery);
     attempt.outcome ??= this.#settler.exhausted(delivery);
-    const { subscriber } = attempt.context;
-    this.#observers.active
-      ?.for('received')
-      ?.emit('received', { subscriber, message: attempt.message });
+    if (this.#admission?.isAskedFirst(attempt) !== true) emitReceived(this.#observers, attempt);
     if (attempt.outcome?.kind === 'skipped')
       this.#completion.decline(attempt, new NoMatchingHandlerError(this.#plan.address));
     else if (noReply)

@@ -196,6 +196,14 @@ export class Settler {
     return undefined;
   }
 
+  /**
+   * Looks at a delivery again after `delay` milliseconds, since a message with its id is being handled. Nothing
+   * has happened to it: it is not counted, and observers hear nothing.
+   */
+  lookAgain(delivery: Delivery, delay: number): void {
+    this.#source.nack(delivery, delay, false);
+  }
+
   /** What the log says of a failure that is going to be retried: `delivery 2 of 10, next in 1500 ms`. */
   progress({ count }: Delivery, { delay, isCounted }: Decision & { how: 'nack' }): string {
     const { retry } = this.#options;

@@ -105,6 +105,10 @@ class LinkedSource implements Source {
     return this.#inner.giveBack(deliveries);
   }
 
+  holderOf(delivery: Delivery): string | undefined {
+    return this.#inner.holderOf?.(delivery);
+  }
+
   ack(delivery: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#link.activity++;
     return this.#inner.ack(delivery, handled);

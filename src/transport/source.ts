@@ -73,6 +73,11 @@ export interface Source {
    */
   begins?(delivery: Delivery): Promise<boolean>;
   /**
+   * Lists: names who has an item in hand, for the mark of a message that is handled once. Whoever gets the item
+   * after its consumer has ended takes the mark at once. Undefined where the item is not held any more.
+   */
+  holderOf?(delivery: Delivery): string | undefined;
+  /**
    * Acknowledges a delivery; undefined where nothing is acknowledged, or it is not held any more.
    * Resolves when the server has been told; a refusal is reported once, and it is told again until it
    * accepts. Never rejects, and stays pending where the connection ends before.

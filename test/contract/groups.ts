@@ -1,6 +1,7 @@
 import { SetupError } from 'redstart';
 import { expect, it } from 'vitest';
 import type { Target } from '../../src/transport/address.ts';
+import type { Delivery } from '../../src/transport/source.ts';
 import { eventually } from '../support/eventually.ts';
 import { timesDividedBy } from '../support/timings.ts';
 import { frame, frames, stream, take, takeUntil, textsOf, type Bench } from './harness.ts';
@@ -153,6 +154,23 @@ export function groupContract(bench: () => Bench): void {
     expect(kept.length).toBeGreaterThanOrEqual(50);
     expect(kept.length).toBeLessThan(300);
     expect(kept).toEqual(texts.slice(-kept.length));
+  });
+
+  it('a stream is trimmed to the end when its last entries were acknowledged, also when its reader stops', async () => {
+    const { name: newName, connect, openOn } = bench();
+    const name = newName();
+    const transport = await connect(timesDividedBy(10));
+    await transport.sendBatch(to(name), frames(...Array.from({ length: 1_000 }, (_, i) => `${i}`)));
+    const source = await openOn(transport, stream(name, { group: 'g', consumer: 'c', maxlen: 50 }));
+    const [first, ...others] = await take(source, 500);
+    await source.ack(first as Delivery);
+    // So soon after the first that these come between two trims.
+    for (const delivery of others) void source.ack(delivery);
+    await eventually(async () => expect(await transport.count(to(name))).toBeLessThan(700));
+
+    for (const delivery of await take(source, 500)) void source.ack(delivery);
+    await source.close([]);
+    expect(await transport.count(to(name))).toBeLessThan(300);
   });
 
   it('a group that nobody reads stops trimming, unless it has been silent for long enough', async () => {

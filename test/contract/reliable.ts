@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
-import type { Delivery } from '../../src/transport/source.ts';
+import type { Delivery, Source } from '../../src/transport/source.ts';
 import { timesDividedBy } from '../support/timings.ts';
 import {
   frame,
@@ -37,6 +37,35 @@ export function reliableContract(bench: () => Bench): void {
     await source.ack(found[0] as Delivery);
     await source.close([]);
     expect(await sender.count(to(name))).toBe(0);
+  });
+
+  it('whoever gets an item whose consumer has ended has its mark at once; that of an equal item waits', async () => {
+    const { name: newName, connect, openOn } = bench();
+    const name = newName();
+    // Whoever has a mark keeps it for longer than this test runs.
+    const timings = { ...timesDividedBy(20), lease: 60_000 };
+    const [one, two] = [await connect(timings), await connect(timings)];
+    const mark = { name, group: undefined, id: 'a' };
+    const wait = async (
+      by: typeof one,
+      source: Source,
+      delivery: Delivery | undefined,
+    ): Promise<number | undefined> => {
+      const owner = source.holderOf?.(delivery as Delivery);
+      return by.marks.takeMark(mark, owner as string);
+    };
+    await one.sendBatch(to(name), frames('same', 'same'));
+    const first = await openOn(one, reliableList(name));
+    const held = await take(first, 2);
+    expect(await wait(one, first, held[0])).toBe(0);
+    expect(await wait(one, first, held[1])).toBeGreaterThan(1_000);
+    // Its handlers still run: it counts as dead in a while.
+    await first.close([]);
+    const second = await openOn(two, reliableList(name));
+    const again = await take(second, 2);
+    expect(again.map(({ count }) => count)).toEqual([2, 2]);
+    expect(await wait(two, second, again[0])).toBe(0);
+    expect(await wait(two, second, again[1])).toBeGreaterThan(1_000);
   });
 
   it('a read takes all that is there, up to what was asked for', async () => {

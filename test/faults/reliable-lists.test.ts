@@ -27,10 +27,12 @@ it.concurrent(
   { timeout: 40_000 },
   async ({ own }) => {
     const list = unique();
-    const address = { list, reliable: true, concurrency: 3, maxRecords: 20 };
+    // Those with an id are marked as being handled.
+    const address = { list, reliable: true, concurrency: 3, maxRecords: 20, once: 60_000 };
     const broker = own.broker(redisUrl());
     const dying = await consumer(address, 'slow', own.finished);
-    await broker.publishBatch(numbers(60_000, 20), { list });
+    await broker.publish(60_000, { list });
+    await broker.publishBatch(numbers(60_001, 19), { list, id: (body) => `${body}` });
     for (let n = 0; n < 3; n++) await dying.next(); // began
     // What it had fetched and could not begin soon is back in the list.
     await eventually(async () => expect(await own.client().llen(list)).toBe(17));
@@ -39,7 +41,7 @@ it.concurrent(
     await broker.publishBatch(numbers(70_000, 5), { list });
     // Busy with what is left there until the dead one is missed.
     const heir = listen(
-      await consumer({ list, reliable: true, maxRecords: 1 }, 'work', own.finished),
+      await consumer({ list, reliable: true, maxRecords: 1, once: 60_000 }, 'work', own.finished),
     );
     await eventually(() => expect(beganBy(heir)).toHaveLength(25), 20_000);
     const waited = performance.now() - killed;

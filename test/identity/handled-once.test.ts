@@ -1,4 +1,4 @@
-import { Retry, SetupError, event, type RedisBroker } from 'redstart';
+import { Retry, SetupError, event, type Message, type RedisBroker } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { timingsOption } from '../../src/transport/timings.ts';
@@ -106,6 +106,19 @@ onBothBackends('once', (bench) => {
         );
         await service.start();
       }
+      /** What observers hear of the duplicate. */
+      const told: unknown[] = [];
+      const tell =
+        (what: string) =>
+        ({ message, how = what }: { message: Message; how?: string }): void => {
+          if (message.body === 'second') told.push(how);
+        };
+      for (const service of [one, two])
+        service.observe({
+          received: tell('received'),
+          settled: tell('settled'),
+          retried: tell('retried'),
+        });
       await again(one, 'first', to, 'a');
       await eventually(() => expect(seen).toHaveLength(1));
       await again(one, 'second', to, 'a');
@@ -119,6 +132,8 @@ onBothBackends('once', (bench) => {
       fail?.(new Error('now the second'));
       await eventually(() => expect(seen).toHaveLength(3), 5_000);
       expect(seen.at(-1)).toEqual(['second', 1]);
+      // It was looked at several times, which was nothing that happened to it.
+      await eventually(() => expect(told).toEqual(['received', 'ack']));
       await eventually(() => expect(takeLogs()).toHaveLength(1));
     },
   );

@@ -1,6 +1,7 @@
 import { setTimer } from '../../internal/clock.ts';
 import { Feed } from '../feed.ts';
 import { deferred } from '../../internal/deferred.ts';
+import { uniqueId } from '../../internal/ids.ts';
 import type { RateGate } from '../rate.ts';
 import { NotedPauses } from './noted-pauses.ts';
 import { rateGate, type RateState } from './permits.ts';
@@ -12,6 +13,7 @@ const MAX_DELAY = 2 ** 31 - 1;
 
 /** A list key: items, and readers that block on it while it is empty, in the order they came. */
 export class MemoryList {
+  readonly #ids = new WeakMap<Buffer, string>();
   /** How often items were delivered before, beyond 0. */
   readonly countsOf = new WeakMap<Buffer, number>();
   /** When the pauses of items end that are delivered in lanes. */
@@ -64,6 +66,13 @@ export class MemoryList {
     const at = this.#items.findIndex((other) => other.equals(item));
     if (at >= 0) this.#items.splice(at, 1);
     return at >= 0;
+  }
+
+  /** An id that the item keeps, whoever takes it. */
+  idOf(item: Buffer): string {
+    const id = this.#ids.get(item) ?? uniqueId();
+    this.#ids.set(item, id);
+    return id;
   }
 
   get items(): readonly Buffer[] {

@@ -119,6 +119,10 @@ export class MemoryReliableListSource implements Source {
     );
   }
 
+  holderOf({ frame }: Delivery): string {
+    return this.#list.idOf(frame as Buffer);
+  }
+
   ack(delivery: Delivery, handled?: Handled): undefined {
     this.#lanes?.settled(delivery);
     if (handled !== undefined) {

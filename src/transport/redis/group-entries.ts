@@ -32,7 +32,7 @@ import { handledKey } from './marks.ts';
 import { insist } from './insist.ts';
 import { entries, frameOf, idOf, type PendingRow } from './replies.ts';
 import type { Send } from './script.ts';
-import { trimmer } from './trim.ts';
+import { Trimmer } from './trim.ts';
 
 /** Ids in one command or script. */
 const CHUNK = 500;
@@ -83,7 +83,7 @@ export class GroupEntries {
   /** Of those that are being acknowledged: what is to be remembered. */
   readonly #handled = new Map<string, Handled>();
   readonly #acks = new Acks<string>((batch) => this.#acknowledge(batch));
-  readonly #trim: (() => Promise<void>) | undefined;
+  readonly #trimmer: Trimmer | undefined;
   #hasAckDelete = true;
 
   constructor(given: GroupEntriesOptions) {
@@ -103,7 +103,7 @@ export class GroupEntries {
     this.#onParked = given.onParked;
     const { maxlen } = options;
     if (maxlen !== undefined)
-      this.#trim = trimmer(connections.client, options, maxlen, connections.timings);
+      this.#trimmer = new Trimmer(connections, options, maxlen, given.report);
   }
 
   get size(): number {
@@ -134,9 +134,10 @@ export class GroupEntries {
     this.#pauses.stop();
   }
 
-  /** Resolves when no acknowledgement is under way. */
-  settled(): Promise<void> {
-    return this.#acks.settled();
+  /** Resolves when no acknowledgement is under way, and the stream is trimmed. */
+  async settled(): Promise<void> {
+    await this.#acks.settled();
+    await this.#trimmer?.finish();
   }
 
   /**
@@ -321,9 +322,7 @@ export class GroupEntries {
     if (done === undefined) return new Promise(() => undefined);
     for (const id of ids) this.#states.delete(id);
     if (this.#handled.size > 0) for (const id of ids) this.#handled.delete(id);
-    await this.#trim?.().catch((error: unknown) =>
-      this.#report(`stream '${this.#key}' could not be trimmed`, error),
-    );
+    await this.#trimmer?.acknowledged();
   }
 
   /** XACK. Where entries are to be deleted: XACKDEL (Redis 8.2), or a script. */

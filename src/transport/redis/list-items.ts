@@ -100,6 +100,12 @@ export class ListItems {
     return false;
   }
 
+  /** See {@link Source.holderOf}: what `TAKE_MARK` finds the item by. */
+  holderOf(delivery: Delivery): string | undefined {
+    const token = this.#held.tokenOf(delivery);
+    return token === undefined ? undefined : `${this.#options.consumer} ${token}`;
+  }
+
   tokens(): Set<string> {
     return this.#held.tokens();
   }

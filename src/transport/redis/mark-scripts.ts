@@ -2,12 +2,18 @@
 import { Script } from './script.ts';
 
 /**
- * Keys: mark. Arguments: owner, lease. The mark of a handled message is empty. Returns 0 where the mark
- * is the owner's now, -1 where the message was handled, else the milliseconds that another still has.
+ * Keys: mark. Arguments: owner, lease, and for a list what the keys of held items begin with. The mark of a
+ * handled message is empty. Returns 0 where the mark is the owner's now, -1 where the message was handled, else
+ * the milliseconds that another still has. One that does not hold its item any more has none: it was taken for
+ * dead, and its items were given back.
  */
 export const TAKE_MARK = new Script(`local before = redis.call('GET', KEYS[1])
 if before == '' then return -1 end
-if before and before ~= ARGV[1] then return math.max(1, redis.call('PTTL', KEYS[1])) end
+if before and before ~= ARGV[1] then
+  local consumer, token = before:match('^(%S+) (%S+)$')
+  local isGone = ARGV[3] and consumer and redis.call('HEXISTS', ARGV[3] .. consumer, token) == 0
+  if not isGone then return math.max(1, redis.call('PTTL', KEYS[1])) end
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 0`);
 

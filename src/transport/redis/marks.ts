@@ -13,7 +13,7 @@ import {
 import type { Connections } from './connections.ts';
 import { RELEASE } from './group-scripts.ts';
 import { insist } from './insist.ts';
-import { besideKey } from './list-keys.ts';
+import { ListKeys, besideKey } from './list-keys.ts';
 import {
   ASK_CALL,
   BEGIN_CALL,
@@ -48,7 +48,9 @@ export class RedisMarks implements Marks {
 
   async takeMark(mark: HandledOnce, owner: string): Promise<number | undefined> {
     const key = handledKey(mark);
-    const take = (): Promise<unknown> => TAKE_MARK.run(this.#client, [key], [owner, this.#lease]);
+    const args = [owner, this.#lease];
+    if (mark.group === undefined) args.push(new ListKeys(mark.name).heldBy(''));
+    const take = (): Promise<unknown> => TAKE_MARK.run(this.#client, [key], args);
     const taken = await this.#insist(take);
     if (taken === undefined) return undefined;
     const wait = Number(taken.value);

@@ -193,6 +193,10 @@ export class ReliableListSource implements Source {
     return this.#items.begins(delivery);
   }
 
+  holderOf(delivery: Delivery): string | undefined {
+    return this.#items.holderOf(delivery);
+  }
+
   ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     this.#lanes?.settled(settled);
     return this.#items.ack(settled, handled);

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
-import { monotonicTime } from '../../internal/clock.ts';
-import { PARKED, type StreamSourceOptions } from '../source.ts';
+import { clearTimer, monotonicTime, setTimer } from '../../internal/clock.ts';
+import { PARKED, type Report, type StreamSourceOptions } from '../source.ts';
 import type { Timings } from '../timings.ts';
 import { trimmingOf, upToOwn, type Need, type Trimming } from '../trimming.ts';
+import type { Connections } from './connections.ts';
 import { silentKey } from './group-admin.ts';
 import { consumerRows, groupRows, lowestPending, type GroupRow } from './replies.ts';
 import { evenWithoutMemory } from './script.ts';
@@ -11,27 +12,58 @@ import { evenWithoutMemory } from './script.ts';
 type Trimmed = Pick<StreamSourceOptions, 'name' | 'group' | 'trimPast'>;
 
 /**
- * Makes a function that keeps a stream near `maxlen` entries. It trims entries that every group has
- * handled, but for groups that are silent for `trimPast`, at most once in `timings.trim` milliseconds.
- * To be called after acknowledging.
+ * Keeps a stream near `maxlen` entries. It trims entries that every group has handled, but for groups that are
+ * silent for `trimPast`, at most once in `timings.trim` milliseconds.
  */
-export function trimmer(
-  client: Redis,
-  options: Trimmed,
-  maxlen: number,
-  timings: Timings,
-): () => Promise<void> {
-  let trimmed = -Infinity;
-  return async () => {
-    if (monotonicTime() - trimmed < timings.trim) return;
-    trimmed = monotonicTime();
-    const { name } = options;
-    const excess = (await client.xlen(name)) - maxlen;
-    if (excess <= 0) return;
-    const trimming = await redisTrimming(client, options, timings.keyLife);
-    if (trimming !== undefined)
-      await client.xtrim(name, 'MINID', '~', trimming.floor, 'LIMIT', excess);
-  };
+export class Trimmer {
+  readonly #client: Redis;
+  readonly #options: Trimmed;
+  readonly #maxlen: number;
+  readonly #timings: Timings;
+  readonly #report: Report;
+  #trimmed = -Infinity;
+  /** Runs where entries were acknowledged since the last time. */
+  #next: NodeJS.Timeout | undefined;
+
+  constructor({ client, timings }: Connections, options: Trimmed, maxlen: number, report: Report) {
+    this.#client = client;
+    this.#options = options;
+    this.#maxlen = maxlen;
+    this.#timings = timings;
+    this.#report = report;
+  }
+
+  /** Entries were acknowledged: trims now, or as soon as it may again, so that the last of them are trimmed, too. */
+  acknowledged(): Promise<void> | undefined {
+    if (this.#next !== undefined) return undefined;
+    const wait = this.#trimmed + this.#timings.trim - monotonicTime();
+    if (wait <= 0) return this.#trim();
+    this.#next = setTimer(() => void this.#trim(), wait).unref();
+    return undefined;
+  }
+
+  /** Nothing more is acknowledged: trims now what would have been trimmed a little later. */
+  async finish(): Promise<void> {
+    if (this.#next !== undefined) await this.#trim();
+  }
+
+  async #trim(): Promise<void> {
+    clearTimer(this.#next);
+    this.#next = undefined;
+    this.#trimmed = monotonicTime();
+    // Without a connection, whoever acknowledges next trims.
+    if (this.#client.status !== 'ready') return;
+    const { name } = this.#options;
+    try {
+      const excess = (await this.#client.xlen(name)) - this.#maxlen;
+      if (excess <= 0) return;
+      const trimming = await redisTrimming(this.#client, this.#options, this.#timings.keyLife);
+      if (trimming !== undefined)
+        await this.#client.xtrim(name, 'MINID', '~', trimming.floor, 'LIMIT', excess);
+    } catch (error) {
+      this.#report(`stream '${name}' could not be trimmed`, error);
+    }
+  }
 }
 
 /** With `noteLife`, notes since when groups have no consumers, for that many milliseconds beyond `trimPast`. */
