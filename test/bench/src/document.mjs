@@ -8,7 +8,7 @@ import { toMarkdown } from './tables.mjs';
  */
 export function withFigures(document, results, tables, charts) {
   const known = new Map(tables.map((table) => [table.id, toMarkdown(table)]));
-  known.set('machine', machineOf(results));
+  known.set('machine', [machineOf(results), ...laterOf(results)].join('\n'));
   known.set('misses', missesOf(results));
   if (results.attempts !== undefined) known.set('noise', noiseOf(results));
   const curves = charts.filter(([name]) => name.startsWith('curves-'));
@@ -40,6 +40,12 @@ function machineOf({ date, machine, versions, rounds }) {
     `${machine.os}, Node ${machine.node}, Redis ${machine.redis} on the same machine, medians of ${rounds} rounds.`,
     `Versions: ${contenders.join(', ')}.`,
   ].join('\n');
+}
+
+/** The parts that were measured again, by themselves. */
+function laterOf({ runs = {} }) {
+  const parts = Object.entries(runs).map(([group, { date }]) => `${group} (${date.slice(0, 10)})`);
+  return parts.length === 0 ? [] : [`Measured in a run of their own: ${parts.join(', ')}.`];
 }
 
 function missesOf({ verdicts }) {
