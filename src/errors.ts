@@ -82,7 +82,7 @@ export class AppError extends RedstartError {
   }
 }
 
-/** The server cannot be reached, or refused the connection (code `CONNECTION`). `address` is the server's, `cause` the reason. */
+/** The server cannot be reached, refused the connection, or cannot open a subscriber now (code `CONNECTION`). `address` is the server's, `cause` the reason. */
 export class ConnectionError extends RedstartError {
   readonly address: string;
 

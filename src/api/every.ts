@@ -19,7 +19,10 @@ import { headers } from './option-checks.ts';
 interface Series {
   /** The name of the series at its destination. All processes that use the same one together send one message each period. */
   id: string;
-  /** The body, the same each time. It is encoded when it is sent. */
+  /**
+   * The body, the same each time. It is encoded when it is sent, and once before, to refuse what can
+   * never be sent, unless publish middleware may change it.
+   */
   body: unknown;
   /** The time zone of a cron expression: a name of the IANA database. Default `UTC`. */
   timezone?: string;

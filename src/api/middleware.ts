@@ -1,12 +1,17 @@
 import { SetupError } from '../errors.ts';
 import { got, isObject } from '../internal/checks.ts';
+import { unawaited } from '../internal/promises.ts';
 import type { ReplyAddress } from '../message/encoder.ts';
 import type { Extras } from '../message/extras.ts';
 import type { HeadersInput } from '../message/headers.ts';
 import type { Target } from '../transport/address.ts';
 import type { MessageContext } from './context.ts';
 
-/** Runs around every handler. `next()` runs the inner middleware and the handler; the value returned here replaces its result. */
+/**
+ * Runs around every handler. `next()` runs the inner middleware and the handler; the value returned here
+ * replaces its result. A second `next()` for the same message throws `SetupError`: the handler runs once.
+ * To have a message handled again, throw, or throw `Retry`.
+ */
 export type ConsumeMiddleware = (ctx: MessageContext, next: () => unknown) => unknown;
 
 /** One message to send, as publish middleware gets it. Middleware may change the fields that are not readonly. */
@@ -28,7 +33,9 @@ export interface PublishCommand {
 
 /**
  * Runs around every message that is sent. `next()` sends it and resolves with what the publisher
- * gets: receivers, length or id; for a `request`, the answering message.
+ * gets: receivers, length or id; for a `request`, the answering message. A second `next()` sends the
+ * message a second time. In a batch or a pipeline each message is sent once: there, a second `next()`
+ * resolves with what the first one does.
  *
  * For a batch or a pipeline, the middleware of all messages runs at the same time. The messages are
  * sent together when the middleware of each has called `next()` or ended. So the middleware of one
@@ -58,9 +65,32 @@ export function composeConsume(
 ): Invoke {
   const call = method as (body: unknown, ctx: MessageContext) => unknown;
   return middlewares.reduceRight<Invoke>(
-    (next, middleware) => (ctx, body) => middleware(ctx, () => next(ctx, body)),
+    (next, middleware) => (ctx, body) => {
+      let isCalled = false;
+      let result: unknown;
+      return middleware(ctx, () => {
+        if (isCalled) return calledTwice(result);
+        isCalled = true;
+        return (result = next(ctx, body));
+      });
+    },
     (ctx, body) => call(body, ctx),
   );
+}
+
+/** Refuses a second `next()`, where the first one gave `result`. */
+function calledTwice(result: unknown): Promise<never> {
+  const error = new SetupError(
+    'middleware called next() twice for one message: the handler runs once. To have the message handled again, throw an error, or Retry',
+  );
+  if (!(result instanceof Promise)) throw error;
+  // The handler may still run: its message must not be settled before it has ended.
+  const refused = result.then(
+    () => Promise.reject(error),
+    () => Promise.reject(error),
+  );
+  unawaited(refused);
+  return refused;
 }
 
 /** Wraps `last` in middleware, the first one outermost. */

@@ -1,6 +1,7 @@
 import { checkEvery, type EveryOptions, type Repeated } from '../api/every.ts';
-import { SetupError } from '../errors.ts';
+import { SetupError, messageOf } from '../errors.ts';
 import { clearTimer, setTimer } from '../internal/clock.ts';
+import { uniqueId } from '../internal/ids.ts';
 import { TURN } from '../message/extras.ts';
 import { cronSchedule, everyPeriod, type Schedule } from '../publish/cron.ts';
 import type { Sender } from '../publish/sender.ts';
@@ -17,7 +18,7 @@ const PERIODS = 10;
 /** Longest time until it is asked again when the next turn is due: clocks run apart. */
 const LONGEST = DAY / 2;
 
-/** Milliseconds until a turn is tried again that could not be asked for or sent. */
+/** Milliseconds until a turn is tried again that could not be asked for or sent, or that is not due by the server's clock. */
 const RETRY = 5_000;
 
 export interface RepeatsOptions {
@@ -40,7 +41,7 @@ export class Repeats {
   /** Adds a series. Throws `SetupError` for a mistake, and for one that is there already. */
   add(when: number | string, options: EveryOptions): Repeated {
     const target = checkEvery(when, options);
-    const { id, timezone = 'UTC' } = options;
+    const { id, body, headers, timezone = 'UTC' } = options;
     const schedule =
       typeof when === 'number' ? everyPeriod(when) : cronSchedule(when, timezone, 'every');
     const key = `${target.sharded === true} ${describe(target)} ${id}`;
@@ -48,6 +49,13 @@ export class Repeats {
       throw new SetupError(
         `every: there is a series '${id}' for ${describe(target)} already: give it another id, or remove the first one`,
       );
+    }
+    try {
+      this.#options.sender().checkSendable({ body, headers, correlationId: uniqueId() });
+    } catch (cause) {
+      throw new SetupError(`every: the message of '${id}' cannot be sent: ${messageOf(cause)}`, {
+        cause,
+      });
     }
     const to = { ...target, name: this.#options.prefix + target.name };
     const series = new Series(schedule, options, to, this.#options);
@@ -163,7 +171,7 @@ class Series implements Repeated {
       if (answer === 'yours') {
         const options = { ...to, at: time, [TURN]: turn };
         await this.#options.sender().publish(body, options);
-      } else if (answer > 0) return answer;
+      } else if (answer > 0) return Math.min(answer, RETRY);
     }
     return next === undefined ? Infinity : Math.max(0, next - clock.now());
   }

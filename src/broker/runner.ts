@@ -12,6 +12,7 @@ import type { Session } from '../rpc/session.ts';
 import type { Report } from '../transport/source.ts';
 import type { SubscriberVitals } from './health.ts';
 import { combine, plan, planOne, refuseCircles, rivalry, type Member, type Plan } from './plan.ts';
+import { answersAll, hearingWith } from './answers-all.ts';
 import { routesOf, type RouteEnvironment } from './routes.ts';
 import type { Declaration, Run } from './subscriber.ts';
 
@@ -327,7 +328,8 @@ export class Runner {
       codec,
       format,
       routes: this.#routesOf(reader.plan, session),
-      isLastResort: (delivery) => this.#isLastResort(reader.plan, delivery.name),
+      isLastResort: ({ name }, isForAll) => this.#isLastResort(reader.plan, name, isForAll),
+      answersAll: ({ name }) => answersAll(reader.plan, this.#plans(), name),
       onExpired,
       gracefulTimeout: this.#options.patience,
       name: () => reader.plan.name,
@@ -355,14 +357,12 @@ export class Runner {
    * Whether nobody else could answer a message here, as far as this broker knows: all who read a
    * channel or a stream get the same message. Of several that never answer, the first tells the caller.
    */
-  #isLastResort(planned: Plan, name: string): boolean | Promise<boolean> {
+  #isLastResort(planned: Plan, name: string, isForAll: boolean): boolean | Promise<boolean> {
     const { source, noReply } = planned;
     if (!planned.hears(name)) return this.#isAloneInGlob(planned, name);
     if (source.kind === 'list' || (source.kind === 'stream' && source.group !== undefined))
       return true;
-    const hearing = this.#plans().filter(
-      (other) => other.source.kind === source.kind && other.hears(name),
-    );
+    const hearing = hearingWith(planned, this.#plans(), name, isForAll);
     if (noReply && hearing[0] !== planned) return false;
     const isLast = hearing.every((other) => other === planned || other.noReply);
     const session = this.#options.session();

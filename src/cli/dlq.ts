@@ -225,7 +225,12 @@ async function find(box: DeadLetterBox, ids: readonly string[]): Promise<DeadLet
   return letters;
 }
 
+/** Whether it is a number that Redis reads: the two of an id have 64 bits each. */
+function fits(number: string): boolean {
+  return BigInt(number) < 2n ** 64n;
+}
+
 function checkId(id: string): void {
-  if (/^\d{1,20}(-\d{1,20})?$/.test(id)) return;
+  if (/^\d{1,20}(-\d{1,20})?$/.test(id) && id.split('-').every(fits)) return;
   throw new UsageError(`'${id}' is not an id, as 'dlq ls' prints them`);
 }

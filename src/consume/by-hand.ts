@@ -2,6 +2,7 @@ import type { Message } from '../api/message.ts';
 import type { Delivery, Source } from '../transport/source.ts';
 import type { ConsumedMessage } from './consumer.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { open } from './opening.ts';
 import type { Log, Settler } from './settlement.ts';
 
 /**
@@ -18,7 +19,7 @@ export async function takeByHand(
   log: Log,
 ): Promise<ConsumedMessage | undefined> {
   if (delivery.comesAgain && !(await source.begins?.(delivery))) return undefined;
-  const attempt = dispatcher.open(delivery);
+  const attempt = await open(dispatcher, delivery);
   attempt.outcome ??= settler.exhausted(delivery);
   await dispatcher.validate(attempt);
   const { message, context, outcome } = attempt;

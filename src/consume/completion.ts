@@ -11,6 +11,7 @@ import {
 import { deferred, type Deferred } from '../internal/deferred.ts';
 import { bodyOf, isResponse } from '../message/response.ts';
 import type { IdCalls } from '../rpc/responder/id-calls.ts';
+import { GATHER_KEY } from '../message/message.ts';
 import { Replier } from '../rpc/responder/replier.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Breaker } from './breaker.ts';
@@ -29,7 +30,7 @@ export interface CompletionOptions {
   readonly idCalls: IdCalls;
   readonly observers: Observers;
   /** Whether nobody but this subscriber could answer a message here: then the caller is told that nobody will. */
-  readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
+  readonly isLastResort: (delivery: Delivery, isForAll: boolean) => boolean | Promise<boolean>;
   /** Called for a request that came too late to be handled. */
   readonly onExpired: () => void;
   readonly log: Log;
@@ -82,8 +83,9 @@ export class Completion {
     if (!Replier.isCall(attempt.message)) return;
     const { isLastResort } = this.#options;
     const { message, delivery, replier } = attempt;
+    const isForAll = message.header(GATHER_KEY) !== undefined;
     const refuse = async (): Promise<unknown> =>
-      (await isLastResort(delivery)) ? replier.refuse(message, error) : undefined;
+      (await isLastResort(delivery, isForAll)) ? replier.refuse(message, error) : undefined;
     void this.#deliver(attempt, refuse());
   }
 

@@ -90,7 +90,7 @@ export interface Attempt {
   replier: Replier;
   /** The handler, once it has been called. */
   route: Route | undefined;
-  /** The caller has its answer already: it was a stream. */
+  /** The caller has its answer already: it was a stream, or another handler here answers it. */
   isAnswered: boolean;
   /** A call with an id, whose mark is held here until it is answered. */
   isClaimed: boolean;
@@ -128,6 +128,10 @@ export class Dispatcher {
       errorHandlers,
       validateReply: undefined,
     };
+  }
+
+  get clock(): ServerClock {
+    return this.#options.clock;
   }
 
   /** Reads the frame and decodes the body. Never throws: what is wrong is in the outcome. */

@@ -52,7 +52,9 @@ export interface Environment {
   readonly format: MessageFormat;
   readonly routes: Routes;
   /** See {@link Completion}. */
-  readonly isLastResort: (delivery: Delivery) => boolean | Promise<boolean>;
+  readonly isLastResort: (delivery: Delivery, isForAll: boolean) => boolean | Promise<boolean>;
+  /** Whether it is these handlers that answer a question to all subscribers of a channel. */
+  readonly answersAll: (delivery: Delivery) => boolean;
   readonly onExpired: () => void;
   /** Milliseconds that handlers have when they are stopped. */
   readonly gracefulTimeout: number;

@@ -22,6 +22,7 @@ import { emitHandled } from './handled-event.ts';
 import { InLanes } from './in-lanes.ts';
 import type { Overrides } from './inject.ts';
 import { SKIPPED, failed, ok, type Outcome } from './outcome.ts';
+import { open, openAll } from './opening.ts';
 import type { Environment, ReadingPlan } from './reading-plan.ts';
 import { settleByWord } from './own-word.ts';
 import { rescue } from './rescue.ts';
@@ -229,7 +230,12 @@ export class RunningSubscriber implements ContextHost {
 
   /** One message: open → admit → handle → finish. Synchronous where all of it is. */
   #process([delivery]: Delivery[]): Promise<void> | undefined {
-    const attempt = this.#begin(delivery as Delivery);
+    const opened = open(this.#dispatcher, delivery as Delivery);
+    return opened instanceof Promise ? opened.then(this.#processOne) : this.#processOne(opened);
+  }
+
+  readonly #processOne = (attempt: Attempt): Promise<void> | undefined => {
+    this.#begin(attempt);
     const admitted = this.#admission?.admit(attempt);
     if (admitted !== undefined) return this.#handleAdmitted(attempt, admitted);
     const { message } = attempt;
@@ -241,17 +247,13 @@ export class RunningSubscriber implements ContextHost {
     // A caller that lost its connection asks again: what runs here or was answered is not handled twice.
     if (message.header(AGAIN_KEY) !== undefined && answerLog.knows(replyTo, call))
       return this.#finish(attempt, SKIPPED);
-    if (message.header(GATHER_KEY) !== undefined && !this.#plan.noReply)
-      cancellations.announce(message);
+    if (message.header(GATHER_KEY) !== undefined) {
+      attempt.isAnswered = !this.#environment.answersAll(attempt.delivery);
+      if (!attempt.isAnswered) cancellations.announce(message);
+    }
     const done = this.#handle(attempt);
-    if (done === undefined) return undefined;
-    answerLog.begin(replyTo, call);
-    const end = (): void => answerLog.end(replyTo, call);
-    return done.then(end, (error: unknown) => {
-      end();
-      throw error;
-    });
-  }
+    return done && answerLog.during(done, replyTo, call);
+  };
 
   /** What has failed before comes alone, so that the message which spoils a batch is found. */
   async #processBatch(deliveries: Delivery[]): Promise<void> {
@@ -262,7 +264,8 @@ export class RunningSubscriber implements ContextHost {
   }
 
   async #processTogether(deliveries: Delivery[]): Promise<void> {
-    const opened = deliveries.map((delivery) => this.#begin(delivery));
+    const opened = await openAll(this.#dispatcher, deliveries);
+    for (const attempt of opened) this.#begin(attempt);
     const batch = (await this.#admission?.admitted(opened)) ?? opened;
     if (batch.length === 0) return;
     let acknowledged: Promise<void> | undefined;
@@ -284,18 +287,15 @@ export class RunningSubscriber implements ContextHost {
     return observers.handle({ subscriber: this.first.subscriber, messages }, run);
   }
 
-  /** Reads the message and decides whether it is to be handled. */
-  #begin(delivery: Delivery): Attempt {
-    const { noReply } = this.#plan;
+  /** Decides whether a message that was opened is to be handled. */
+  #begin(attempt: Attempt): void {
     const { name } = this.#environment;
-    const attempt = this.#dispatcher.open(delivery);
-    attempt.outcome ??= this.#settler.exhausted(delivery);
+    attempt.outcome ??= this.#settler.exhausted(attempt.delivery);
     if (this.#admission?.isAskedFirst(attempt) !== true) emitReceived(this.#observers, attempt);
     if (attempt.outcome?.kind === 'skipped')
       this.#completion.decline(attempt, new NoMatchingHandlerError(this.#plan.address));
-    else if (noReply)
+    else if (this.#plan.noReply)
       this.#completion.decline(attempt, new NoReplyError(`${name()} never answers (noReply)`));
-    return attempt;
   }
 
   async #handleAdmitted(attempt: Attempt, admitted: Promise<boolean>): Promise<void> {

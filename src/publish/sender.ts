@@ -3,6 +3,7 @@ import { composePublish, type PublishCommand, type PublishMiddleware } from '../
 import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
 import { uniqueId } from '../internal/ids.ts';
+import type { Outgoing } from '../message/encoder.ts';
 import { validator } from '../message/schema.ts';
 import type { CallCommand } from '../rpc/caller/call.ts';
 import type { GatherCommand } from '../rpc/caller/gather-call.ts';
@@ -99,6 +100,11 @@ export class Sender implements Publishing {
   /** Sends a request to all subscribers of a channel, and collects their answers. */
   gather(body: unknown, to: unknown, more?: object): Promise<GatherResult<never>> {
     return asDeclared(this.#gather(body, to, more, parentMessage()));
+  }
+
+  /** Throws `EncodeError` for a message that can never be sent. Nothing is known where middleware may change it. */
+  checkSendable(message: Outgoing): void {
+    if (this.#options.middlewares().length === 0) this.#options.encoder.encode(message);
   }
 
   /** What is not sent yet to one place. */

@@ -1,7 +1,11 @@
 import { monotonicTime, unixTime } from '../internal/clock.ts';
+import { settledWithin } from '../internal/deferred.ts';
 
 /** After this many milliseconds what is known of the server's clock is asked for again. */
 const STALE = 60_000;
+
+/** Milliseconds for which an answer to a doubt holds. */
+const SURE = 1_000;
 
 interface Sample {
   /** The server's Unix milliseconds minus this process's steady ones. */
@@ -21,6 +25,8 @@ export class ServerClock {
   #sample: Sample | undefined;
   #asking: Promise<void> | undefined;
   #refusal: unknown;
+  #doubted = -Infinity;
+  #doubt: Promise<unknown> | undefined;
 
   /** `ask` asks the server for its Unix milliseconds. Without it, the server is this process. */
   constructor(ask?: () => Promise<number>) {
@@ -61,6 +67,17 @@ export class ServerClock {
     } catch (error) {
       this.#refusal = error;
     }
+  }
+
+  /**
+   * Asks the server before something is dropped because it came too late: somebody may have set the server's clock
+   * since it was asked. Undefined where it was asked for this within a second. Takes a second at most.
+   */
+  doubt(): Promise<unknown> | undefined {
+    if (this.#ask === undefined || monotonicTime() - this.#doubted < SURE) return this.#doubt;
+    this.#doubted = monotonicTime();
+    this.#doubt = settledWithin(this.update(), SURE).finally(() => (this.#doubt = undefined));
+    return this.#doubt;
   }
 
   /** Resolves when the server's time is known; undefined where it is. Rejects where the server does not tell it. */

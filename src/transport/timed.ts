@@ -46,6 +46,9 @@ export interface Turn {
   readonly life: number;
 }
 
+/** A last turn that is further in the future, in milliseconds, is of a time before the server's clock was set back. */
+export const SET_BACK = 5_000;
+
 /** Milliseconds that a process has to send the frame of a turn that it has got. */
 export const TURN_LEASE = 2_000;
 

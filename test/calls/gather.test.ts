@@ -59,6 +59,48 @@ onBothBackends('gathering', (bench) => {
     expect(takeLogs().length).toBeGreaterThanOrEqual(1);
   });
 
+  it('gets one answer of a process of which several subscribers listen, and waits for the others', async () => {
+    const { broker, name } = bench();
+    const channel = name('stock');
+    const [twice, both, slow, client] = [broker(), broker(), broker(), broker()];
+    let handled = 0;
+    for (const answer of ['first', 'second'])
+      twice.subscriber(channel, () => {
+        handled++;
+        return answer;
+      });
+    // PUBLISH counts the channel and the pattern of a connection.
+    both.subscriber(channel, () => 'exact');
+    both.subscriber(name('{what}'), () => 'template');
+    slow.subscriber(channel, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return 'slow';
+    });
+    await Promise.all([twice.start(), both.start(), slow.start()]);
+    const { answers, missing } = await client.gather('?', { channel, timeout: 10_000 });
+    const bodies = answers.map(({ body }) => String(body)).toSorted();
+    expect(bodies).toEqual(['exact', 'first', 'slow', 'template']);
+    expect(missing).toEqual([]);
+    expect(handled).toBe(2);
+  });
+
+  it('does not wait for handlers that never answer, beside others that do', async () => {
+    const { broker, name } = bench();
+    const channel = name('stock');
+    const [service, client] = [broker(), broker()];
+    let heard = 0;
+    for (let n = 0; n < 2; n++)
+      service.subscriber(channel, { noReply: true }, () => {
+        heard++;
+      });
+    service.subscriber(name('{what}'), () => 'template');
+    await service.start();
+    const { answers, missing } = await client.gather('?', { channel, timeout: 20_000 });
+    expect(answers.map(({ body }) => body)).toEqual(['template']);
+    expect(missing).toEqual([]);
+    expect(heard).toBe(2);
+  });
+
   it('rejects and leaves nothing where its signal has aborted before', async () => {
     const { broker, name } = bench();
     const channel = name();

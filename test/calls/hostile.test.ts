@@ -20,6 +20,11 @@ const STRUCTURES = [
   ['a reliable list', 'rpush', (name: string) => ({ list: name, reliable: true })],
   ['a stream', 'xadd', (name: string) => ({ stream: name })],
   ['a group', 'xadd', (name: string) => ({ stream: name, group: 'g' })],
+  [
+    'a group in lanes that handles ids once',
+    'xadd',
+    (name: string) => ({ stream: name, group: 'g', ordered: true, once: 60_000 }),
+  ],
 ] as const;
 
 describe.each(STRUCTURES)('on %s', (_, command, at) => {
@@ -43,7 +48,7 @@ describe.each(STRUCTURES)('on %s', (_, command, at) => {
       await service.start();
       const frame = hostileFrames([`${name}:work`, `${name}:inbox:x`, `${name}:inbox:lost`]);
       const { reliable: _reliable, ...to } = address;
-      if ('group' in to) delete (to as { group?: string }).group;
+      for (const own of ['group', 'ordered', 'once']) delete (to as Record<string, unknown>)[own];
       const before = process.memoryUsage().heapUsed;
       for (let sent = 0; sent < FRAMES; sent += CHUNK) {
         const pipeline = raw.pipeline();

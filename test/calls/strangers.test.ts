@@ -1,5 +1,11 @@
 // Anybody who may publish on the server can send a service or a caller whatever they like.
-import { binaryFormat, type BrokerOptions, type Headers, type RedisBroker } from 'redstart';
+import {
+  binaryFormat,
+  RedstartError,
+  type BrokerOptions,
+  type Headers,
+  type RedisBroker,
+} from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { AnswerLog } from '../../src/rpc/responder/answer-log.ts';
 import type { GapChannel } from '../../src/rpc/gap-channel.ts';
@@ -100,6 +106,36 @@ describe('where answers go', () => {
     await expect(items.next()).rejects.toMatchObject({ message: 'the generator failed' });
     let lines = 0;
     await eventually(() => expect((lines += takeLogs().length)).toBeGreaterThan(1));
+  });
+
+  it('the right to answer withdrawn in the middle of a stream ends nothing, and gives its place back', async () => {
+    const server = await ownServer();
+    const raw = rawClient(server.url);
+    await raw.acl('SETUSER', 'u', 'on', '>p', '~*', '&*', '+@all');
+    const service = newBroker(server.url.replace('//', '//u:p@'));
+    const seen: unknown[] = [];
+    service.subscriber({ list: 'items' }, async function* (body: unknown) {
+      seen.push(body);
+      for (let n = 0; n < 3; n++) {
+        yield n;
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+      throw new Error('the generator failed');
+    });
+    await service.start();
+    const caller = newBroker(server.url);
+    const items = caller.requestMany(1, { list: 'items', itemTimeout: 1_000 });
+    expect(await items.next()).toMatchObject({ value: 0 });
+    await raw.acl('SETUSER', 'u', '-publish');
+    const rest = async (): Promise<void> => {
+      for await (const _ of items);
+    };
+    await expect(rest()).rejects.toBeInstanceOf(RedstartError);
+    await raw.acl('SETUSER', 'u', '+publish');
+    expect(await caller.requestMany(2, { list: 'items' }).next()).toMatchObject({ value: 0 });
+    expect(seen).toEqual([1, 2]);
+    await caller.stop();
+    takeLogs();
   });
 
   it('an answer that reached nobody is kept under no key but an inbox’s', async () => {

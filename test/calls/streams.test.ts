@@ -158,6 +158,30 @@ onBothBackends('a stream of answers', (bench) => {
     });
   });
 
+  it('uses one place of the concurrency of its subscriber while it runs', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const begun: unknown[] = [];
+    service.subscriber({ list: name() }, async function* (body: unknown) {
+      begun.push(body);
+      yield 1;
+      yield 2;
+    });
+    await service.start();
+    const first = service.requestMany('first', { list: name(), window: 1 });
+    expect(await first.next()).toMatchObject({ value: 1 });
+    const plain = service.requestMany('second', { list: name() });
+    const second = plain.next();
+    // Another list's call goes there and back meanwhile.
+    service.subscriber({ list: name('other') }, (body) => body);
+    await service.publish(1, { list: name('other'), rpc: true, timeout: 5_000 });
+    expect(begun).toEqual(['first']);
+    await first.return?.();
+    expect(await second).toMatchObject({ value: 1 });
+    expect(begun).toEqual(['first', 'second']);
+    await plain.return?.();
+  });
+
   it('runs a hundred at once', async () => {
     const { broker, name } = bench();
     const channel = name();

@@ -105,6 +105,7 @@ describe('a mistake on the command line ends with 2 and says what was expected',
     ],
     [['dlq', 'show', 'x'], 'dlq show: <id>… is missing'],
     [['dlq', 'show', 'x', 'first'], "'first' is not an id"],
+    [['dlq', 'show', 'x', '9999999999999999-99999999999999999999'], 'is not an id'],
     [['run', 'nowhere.js'], 'nowhere.js; has it been compiled?'],
     [
       ['run', 'package.json', '--workers', '0'],

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
-import { rawClient, redisUrl, unique } from '../support/redis.ts';
+import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 
 const POLICIES = ['ack', 'ack-first', 'reject-on-error', 'nack-on-error', 'manual'] as const;
 
@@ -155,6 +155,30 @@ describe('an entry under ack-first', () => {
     await setup.publish(1);
     await eventually(() => expect(atHandler).toEqual([]));
   });
+
+  it.each([{}, { batch: true }])(
+    'is not handled before Redis has taken the acknowledgement, and once (%o)',
+    async (more) => {
+      const server = await ownServer();
+      const client = rawClient(server.url);
+      await client.acl('SETUSER', 'u', 'on', '>p', '~*', '&*', '+@all', '-xack');
+      const broker = newBroker(server.url.replace('//', '//u:p@'));
+      const got: unknown[] = [];
+      const address = { stream: 'x', group: 'g', ackPolicy: 'ack-first', claim: { minIdle: 300 } };
+      broker.subscriber({ ...address, ...more } as object as { list: string }, (body) => {
+        got.push(body);
+      });
+      await broker.start();
+      await broker.publish(1, { stream: 'x' });
+      await eventually(() => expect(takeLogs()).not.toEqual([]));
+      await new Promise((resolve) => setTimeout(resolve, 600)); // twice minIdle
+      expect(got).toEqual([]);
+      await client.acl('SETUSER', 'u', '+xack');
+      await eventually(() => expect(got.flat()).toEqual([1]));
+      expect((await client.xpending('x', 'g'))[0]).toBe(0);
+      takeLogs();
+    },
+  );
 });
 
 describe('a handler that settles its entry itself', () => {

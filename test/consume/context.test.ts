@@ -130,6 +130,23 @@ onBothBackends("a handler's context", (bench) => {
     },
   );
 
+  it.each(['channel', 'list', 'stream'] as const)(
+    'that nacks a call where nothing comes again lets its caller have the answer (%s)',
+    async (kind) => {
+      const { broker, name } = bench();
+      const service = broker();
+      const at = { [kind]: name() } as { list: string };
+      service.subscriber(at, async (_, ctx) => {
+        await ctx.nack();
+        return 'the answer';
+      });
+      await service.start();
+      const call = { ...at, rpc: true, timeout: 5_000 } as const;
+      expect(await service.publish(1, call)).toBe('the answer');
+      takeLogs();
+    },
+  );
+
   it('that rejects a call tells the caller at once', async () => {
     const { broker, name } = bench();
     const service = broker();

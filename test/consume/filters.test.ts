@@ -162,6 +162,15 @@ onBothBackends('handlers that share an address by filters', (bench) => {
     await expect(service.start()).rejects.toThrow(`must have the same '${option}'`);
   });
 
+  it('must agree on retry, also where it differs by a function alone', async () => {
+    const { broker, name } = bench();
+    const address = { stream: name(), group: 'g' };
+    const service = broker();
+    service.subscriber({ ...address, filter: isJson, retry: { backoff: () => 5 } }, () => 1);
+    service.subscriber({ ...address, retry: { backoff: () => 6 } }, () => 2);
+    await expect(service.start()).rejects.toThrow("must have the same 'retry'");
+  });
+
   it('cannot be two without a filter, in whatever order they come', async () => {
     const { broker, name } = bench();
     for (const filters of [

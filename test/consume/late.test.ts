@@ -1,8 +1,10 @@
 import { RedisRouter, subscriber } from 'redstart';
 import { expect, it } from 'vitest';
-import { onBothBackends } from '../support/broker.ts';
+import { freePort } from '../../scripts/find-redis.mjs';
+import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
 
 const is =
   (wanted: unknown) =>
@@ -271,3 +273,33 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
     takeLogs();
   });
 });
+
+it.each([
+  ['a reliable list', { list: 'x', reliable: true }],
+  ['a group', { stream: 'x', group: 'g' }],
+])(
+  '%s that is registered while its server is a replica starts when it is a master again',
+  async (_, at) => {
+    const server = await ownServer();
+    const client = rawClient(server.url);
+    const broker = newBroker(server.url);
+    await broker.start();
+    await client.replicaof('127.0.0.1', String(await freePort()) as never);
+    const got: unknown[] = [];
+    broker.subscriber(at as object as { list: string }, (body) => void got.push(body));
+    await eventually(() => expect(takeLogs()).toMatchObject([{ level: 'warn' }]));
+    await client.replicaof('NO', 'ONE');
+    const {
+      reliable: _reliable,
+      group: _group,
+      ...to
+    } = at as { list: string } & {
+      reliable?: boolean;
+      group?: string;
+    };
+    await broker.publish(1, to);
+    await eventually(() => expect(got).toEqual([1]), 15_000);
+    await broker.stop();
+    takeLogs();
+  },
+);

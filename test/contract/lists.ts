@@ -32,6 +32,18 @@ export function listContract(bench: () => Bench): void {
     expect(textsOf(await source.read(3))).toEqual(['d', 'e']);
   });
 
+  it('a list that was read empty is gone: its name may be that of a stream', async () => {
+    const { name: newName, connect, open } = bench();
+    const name = newName();
+    const sender = await connect();
+    await sender.send(to(name), frame('a'));
+    const source = await open(list(name));
+    expect(textsOf(await take(source, 1))).toEqual(['a']);
+    await source.stop();
+    await sender.send({ kind: 'stream', name }, frame('b'));
+    await expect(sender.send(to(name), frame('c'))).rejects.toThrow('WRONGTYPE');
+  });
+
   it('each item goes to one of several readers', async () => {
     const { name: newName, connect, open } = bench();
     const name = newName();

@@ -2,6 +2,7 @@ import {
   binaryFormat,
   event,
   RedisRouter,
+  Reject,
   RpcError,
   type DeadLetterAddress,
   type RedisBroker,
@@ -99,6 +100,44 @@ onBothBackends('dead letters', (bench) => {
       expect(fields[3]).toEqual(fields[1]);
       takeLogs();
     });
+  });
+
+  it('that their address does not take are tried again without the handler, which goes on; health is yellow', async () => {
+    const { broker: newBroker, name } = bench();
+    const broker = newBroker();
+    const dead = name('dead');
+    await broker.publish('of another type', { list: dead });
+    const got: unknown[] = [];
+    const deadLetter = { stream: dead };
+    broker.subscriber({ stream: name('orders'), group: 'g', deadLetter }, (body) => {
+      got.push(body);
+      if (body === 'bad') throw new Reject('never');
+    });
+    await broker.start();
+    await broker.publish('bad', { stream: name('orders') });
+    await broker.publish('good', { stream: name('orders') });
+    await eventually(() => expect(got).toEqual(['bad', 'good']));
+    await eventually(async () => {
+      const { status, problems } = await broker.health();
+      expect([status, problems.join()]).toEqual([
+        'yellow',
+        expect.stringContaining('dead letter') as string,
+      ]);
+    });
+    expect(
+      takeLogs()
+        .map(({ message }) => message)
+        .join(),
+    ).toContain('does not take the dead letter');
+    // When the list is empty, its name is free.
+    await using taken = await broker.subscribe({ list: dead });
+    expect((await taken.next({ timeout: 5_000 }))?.body).toBe('of another type');
+    await taken.close();
+    const letters = broker.deadLetters({ stream: dead });
+    await eventually(async () => expect(await letters.count().catch(() => 0)).toBe(1));
+    expect(got).toEqual(['bad', 'good']);
+    await eventually(async () => expect((await broker.health()).status).toBe('green'));
+    takeLogs();
   });
 
   it('are chosen by error and id: to list, to send back, to remove', async () => {

@@ -1,9 +1,12 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { ConnectionError, RedisBroker, SetupError } from 'redstart';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { newBroker } from '../support/broker.ts';
-import { ownServer } from '../support/redis.ts';
+import { eventually } from '../support/eventually.ts';
+import { takeLogs, type LogLine } from '../support/logs.ts';
+import { ownServer, rawClient } from '../support/redis.ts';
 
 async function thrownBy(does: () => unknown): Promise<Error> {
   try {
@@ -41,6 +44,44 @@ describe('a server that cannot be used', () => {
     expect(performance.now() - began).toBeLessThan(5_000);
   });
 
+  it.each([
+    ['LOADING Redis is loading the dataset in memory', false],
+    ['ERR max number of clients reached', true],
+    ['MASTERDOWN Link with MASTER is down', false],
+  ])('is named with what the server says to everything: %s', async (words, closes) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      if (closes) socket.end(`-${words}\r\n`);
+      else
+        socket.on('data', (data) => {
+          for (let n = String(data).split(/^\*/m).length; n > 1; n--) socket.write(`-${words}\r\n`);
+        });
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const service = newBroker({ host: '127.0.0.1', port, connectTimeout: 800 });
+    const error = await thrownBy(() => service.start());
+    expect(error).toMatchObject({ code: 'CONNECTION', address: `127.0.0.1:${port}` });
+    expect(error.message).toContain(words);
+  });
+
+  it.each([
+    ['a reliable list', { list: 'x', reliable: true }],
+    ['a group', { stream: 'x', group: 'g' }],
+  ])(
+    'is named with the place and the reason where %s cannot be read on a replica',
+    async (_, at) => {
+      const server = await ownServer();
+      await rawClient(server.url).replicaof('127.0.0.1', String(await freePort()) as never);
+      const service = newBroker(server.url);
+      service.subscriber(at as object as { list: string }, () => undefined);
+      const error = await thrownBy(() => service.start());
+      expect(error).toMatchObject({ code: 'CONNECTION' });
+      expect(error.message).toMatch(/'x' cannot be read: READONLY/);
+    },
+  );
+
   it('is named with the cause where the password is wrong', async () => {
     const server = await ownServer(['--requirepass', 'right']);
     for (const url of [server.url.replace('//', '//:s3cret@'), server.url]) {
@@ -56,3 +97,25 @@ describe('a server that cannot be used', () => {
     }
   });
 });
+
+it.each([
+  ['allkeys-lru', 1],
+  ['volatile-ttl', 1],
+  ['noeviction', 0],
+])(
+  'a server with memory for so much and maxmemory-policy %s: %d warning at the start',
+  async (policy, lines) => {
+    const server = await ownServer(['--maxmemory', '100mb', '--maxmemory-policy', policy]);
+    const service = newBroker(server.url);
+    service.subscriber({ list: 'x' }, (body) => body);
+    await service.start();
+    expect(await service.publish(1, { list: 'x', rpc: true, timeout: 5_000 })).toBe(1);
+    const logs: LogLine[] = [];
+    await eventually(() => {
+      logs.push(...takeLogs());
+      expect(logs.map(({ message }) => message)).toEqual(
+        Array(lines).fill(expect.stringContaining(`noeviction, it is ${policy}`)),
+      );
+    });
+  },
+);

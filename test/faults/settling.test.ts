@@ -22,7 +22,9 @@ async function open(url: string, options: SourceOptions, timings?: Timings): Pro
   const transport = new RedisTransport(url, () => undefined, timings);
   await transport.connect();
   onTestFinished(() => transport.close());
-  const source = await transport.open(options, (problem) => reported.push(problem));
+  const source = await transport.open(options, (problem, error) =>
+    reported.push(`${problem}: ${String(error)}`),
+  );
   onTestFinished(() => source.stop());
   return { source, transport, reported };
 }
@@ -70,6 +72,31 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     await send(client, 'x', 'b');
     expect(textsOf(await reading)).toEqual(['b']);
     expect(reported).toHaveLength(1);
+  });
+
+  it('is delivered again what failed, and to nobody else, when the server has refused that for a while', async () => {
+    const server = await ownServer();
+    const client = rawClient(server.url);
+    await client.acl('SETUSER', 'u', 'on', '>p', '~*', '&*', '+@all');
+    const url = server.url.replace('//', '//u:p@');
+    const { source, reported } = await open(url, read('x'));
+    await send(client, 'x', 'a');
+    const [delivery] = (await take(source, 1)) as [Delivery];
+    const right = kind === 'a group' ? 'xclaim' : 'hget';
+    await client.acl('SETUSER', 'u', `-${right}`);
+    source.nack(delivery, 20);
+    const taking = take(source, 1);
+    await eventually(() => expect(reported.join()).toContain('cannot be counted as delivered yet'));
+    await pause(1_500); // longer than minIdle
+    await client.acl('SETUSER', 'u', `+${right}`);
+    const [again] = (await taking) as [Delivery];
+    expect(again).toMatchObject({ count: 2 });
+    await source.ack(again);
+    expect(source.held).toBe(0);
+    const other = await open(server.url, read('x'));
+    await source.stop();
+    await send(client, 'x', 'b');
+    expect(textsOf(await take(other.source, 1))).toEqual(['b']);
   });
 
   it('is read, refused, parked, given back and acknowledged while the server is out of memory', async () => {
@@ -177,6 +204,21 @@ it('a dead consumer that cannot be given back hides no other, and is reported', 
   const { source, reported } = await open(server.url, reliableList('x'), fast(20));
   expect(textsOf(await take(source, 1))).toEqual(['of c']);
   await eventually(() => expect(reported.join()).toContain('could not be given back'));
+});
+
+it('without the right to give items of a dead consumer back, that is said, with the right', async () => {
+  const server = await ownServer();
+  const client = rawClient(server.url);
+  await client.acl('SETUSER', 'u', 'on', '>p', '~*', '&*', '+@all', '-lpush');
+  const key = 'redstart:list:{x}';
+  await client.hset(`${key}:consumers`, { gone: '1' });
+  await client.hset(`${key}:held:gone`, '1-0:1', 'of the dead one');
+  const url = server.url.replace('//', '//u:p@');
+  const { reported } = await open(url, reliableList('x'), fast(20));
+  await eventually(() =>
+    expect(reported.join()).toMatch(/could not be given back.*(NOPERM|can't run this command)/),
+  );
+  expect(await client.hlen(`${key}:held:gone`)).toBe(1);
 });
 
 it('a living consumer that has nothing to do, or does not read, is not removed, however long, and a dead one is', async () => {

@@ -26,6 +26,23 @@ it('a subscriber that falls behind loses what comes after 65 536, and is told so
   expect(reports).toHaveLength(2);
 });
 
+it('what waits is 64 MiB at most, however few messages', async () => {
+  const reports: string[] = [];
+  const source = new PushSource(
+    (problem) => reports.push(problem),
+    async () => {},
+  );
+  const frame = Buffer.alloc(2 ** 20);
+  for (let i = 0; i < 64; i++) source.push(frame, 'c');
+  expect(source.dropped).toBe(0);
+  for (let i = 0; i < 5; i++) source.push(frame, 'c');
+  expect(source.dropped).toBe(5);
+  expect(reports).toHaveLength(1);
+  expect(await source.read(10)).toHaveLength(10);
+  for (let i = 0; i < 10; i++) source.push(frame, 'c');
+  expect(source.dropped).toBe(5);
+});
+
 it('what arrived before a stop is still read, what comes after is not taken', async () => {
   const source = new PushSource(
     () => {},

@@ -123,6 +123,36 @@ onBothBackends('middleware around handlers', (bench) => {
     expect(whole.headers).toMatchObject({ x: 'y', more: '1' });
   });
 
+  it.each<[string, (next: () => unknown) => unknown]>([
+    ['one after the other', async (next) => (await next(), next())],
+    ['at once', async (next) => (await Promise.all([next(), next()]))[1]],
+    ['without waiting for the first', (next) => (void next(), next())],
+    ['after a failure', async (next) => Promise.resolve(next()).catch(next)],
+  ])('that calls next() twice, %s, is told so: the handler runs once', async (when, twice) => {
+    const { broker, name } = bench();
+    const steps: string[] = [];
+    const service = broker({ middlewares: [(_ctx, next) => twice(next)] });
+    const handler = async (): Promise<void> => {
+      steps.push('begun');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      steps.push('ended');
+      if (when === 'after a failure') throw new Error('mine');
+    };
+    const places = [{ stream: name('one') }, { list: name('batch') }] as const;
+    service.subscriber({ ...places[0], group: 'g' }, handler);
+    service.subscriber({ ...places[1], batch: true }, handler);
+    await service.start();
+    for (const place of places) {
+      const call = service.publish(1, { ...place, rpc: true, timeout: 5_000 });
+      await expect(call).rejects.toThrow('middleware called next() twice for one message');
+      expect(steps.splice(0)).toEqual(['begun', 'ended']);
+    }
+    expect(takeLogs().map(({ error }) => (error as { code: string }).code)).toEqual([
+      'SETUP',
+      'SETUP',
+    ]);
+  });
+
   it('may answer itself: the handler does not run', async () => {
     const { broker, name } = bench();
     let runs = 0;

@@ -166,6 +166,30 @@ onBothBackends('middleware around publishing', (bench) => {
     expect(answer).toBe(8);
   });
 
+  it('that calls next() twice sends a message twice, and one of a batch once', async () => {
+    const { broker, name } = bench();
+    const got: unknown[] = [];
+    const results: unknown[] = [];
+    const service = broker({
+      middlewares: [
+        {
+          publish: async (_command, next) => {
+            results.push(await next(), await next());
+          },
+        },
+      ],
+    });
+    service.subscriber({ list: name('one') }, (body) => void got.push(body));
+    service.subscriber({ list: name('batch') }, (body) => void got.push(body));
+    await service.start();
+    await service.publish('a', { list: name('one') });
+    await eventually(() => expect(got.splice(0)).toEqual(['a', 'a']));
+    results.length = 0;
+    await service.publishBatch(['b', 'c'], { list: name('batch') });
+    await eventually(() => expect(got).toEqual(['b', 'c']));
+    expect(results).toEqual([1, 1, 2, 2]);
+  });
+
   it('may swallow a message: nothing is sent', async () => {
     const { broker, name } = bench();
     const service = broker();

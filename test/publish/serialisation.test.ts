@@ -76,6 +76,17 @@ onBothBackends('a value', (bench) => {
     expect(answer.contentType).toBe(typeof arrives === 'string' ? 'text/plain' : type);
   });
 
+  it('that is text with half of a surrogate pair arrives with U+FFFD in its place', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name() }, (body) => body);
+    await service.start();
+    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    expect(await service.publish('a\ud800b', call)).toBe('a\ufffdb');
+    // JSON writes it as an escape, which is read back.
+    expect(await service.publish(['a\ud800b'], call)).toEqual(['a\ud800b']);
+  });
+
   it('of half a megabyte arrives whole and comes back, on every structure', async () => {
     const { broker, name } = bench();
     const service = broker();

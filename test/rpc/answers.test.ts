@@ -12,6 +12,7 @@ import {
   type MessageContext,
   type RedstartError,
   type RedisBroker,
+  type Middleware,
 } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -219,23 +220,30 @@ onBothBackends('over a', (bench) => {
       expect(takeLogs()).toHaveLength(1);
     });
 
-    it('an EncodeError where the result cannot be sent', async () => {
-      const { call } = await serve((service, address) => {
-        service.subscriber(address, (body: string) => {
-          const circle: { self?: unknown } = {};
-          circle.self = circle;
-          if (body === 'header') return new Response(1, { headers: { 'x-bad': {} as string } });
-          const results: Record<string, unknown> = { bigint: 1n, circle, function: () => 1 };
-          return results[body];
+    it.each([
+      ['', []],
+      [', also through middleware', [{ publish: (_, next) => next() }]],
+    ] satisfies [string, Middleware[]][])(
+      'an EncodeError where the result cannot be sent%s',
+      async (_, [through]) => {
+        const { call } = await serve((service, address) => {
+          if (through !== undefined) service.use(through);
+          service.subscriber(address, (body: string) => {
+            const circle: { self?: unknown } = {};
+            circle.self = circle;
+            if (body === 'header') return new Response(1, { headers: { 'x-bad': {} as string } });
+            const results: Record<string, unknown> = { bigint: 1n, circle, function: () => 1 };
+            return results[body];
+          });
         });
-      });
-      for (const body of ['bigint', 'circle', 'function', 'header']) {
-        const error = await failure(call(body));
-        expect(error).toBeInstanceOf(EncodeError);
-        expect(error).toBeInstanceOf(RemoteError);
-      }
-      expect(takeLogs()).toHaveLength(4);
-    });
+        for (const body of ['bigint', 'circle', 'function', 'header']) {
+          const error = await failure(call(body));
+          expect(error).toBeInstanceOf(EncodeError);
+          expect(error).toBeInstanceOf(RemoteError);
+        }
+        expect(takeLogs()).toHaveLength(4);
+      },
+    );
   });
 
   it.each(['before', 'after'])(

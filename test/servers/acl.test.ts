@@ -69,6 +69,40 @@ it('two users with the documented rights neither hear nor answer nor take what i
   await expect(stranger.hgetall('redstart:list:{bank:safe}:held:c')).rejects.toThrow('NOPERM');
 });
 
+describe('the rows of the table are enough for', () => {
+  const places = {
+    channels: { channel: 'x' },
+    lists: { list: 'x' },
+    'reliable lists': { list: 'x', reliable: true },
+    streams: { stream: 'x' },
+    'stream groups': { stream: 'x', group: 'g' },
+  } as const;
+
+  it.each(Object.entries(places))('%s: reading, calls, a transaction, health', async (row, at) => {
+    const rows = ['every broker', 'sending', 'a pipeline with `transaction`', row, '`health()`'];
+    const named = await commandsOf([...rows, 'making calls', 'answering calls']);
+    await admin.call('ACL', 'SETUSER', 'shop', 'on', '>s3cret', '~*', '&*', '-@all', ...named);
+    const service = asUser();
+    service.subscriber(at as object as { list: string }, answer);
+    await service.start();
+    const {
+      reliable: _reliable,
+      group: _group,
+      ...to
+    } = at as { list: string } & {
+      reliable?: boolean;
+      group?: string;
+    };
+    const sent = await service.pipeline({ transaction: true }).publish(1, to).send();
+    expect(sent).toHaveLength(1);
+    expect(await service.publish(2, { ...to, rpc: true, timeout: 5_000 })).toBe(2);
+    expect(await service.health()).toMatchObject({ status: 'green', problems: [] });
+    await service.stop();
+    // Every broker looks for delayed messages, and leaves them to others where it may not.
+    expect((await denied()).filter((command) => command !== 'zrangebyscore')).toEqual([]);
+  });
+});
+
 it.each([
   ['with', ['+client|tracking', '+client|caching', '&__redis__:invalidate'], true],
   ['without', [], false],
@@ -282,6 +316,18 @@ async function usedCommands(): Promise<Set<string>> {
   return new Set(
     [...stats.matchAll(/^cmdstat_(\S+?):calls=[1-9]/gm)].map((match) => match[1] as string),
   );
+}
+
+/** The rights to the commands that these rows of the table name. */
+async function commandsOf(rows: readonly string[]): Promise<string[]> {
+  const known = new Set((await admin.call('COMMAND', 'LIST')) as string[]);
+  return rows.flatMap((row) => {
+    const line = text.split('\n').find((one) => one.startsWith(`| ${row} `)) ?? '';
+    const words = [...line.matchAll(/`([a-z]+)(?:\\\|([a-z]+))?`/g)];
+    const commands = words.filter(([, name = '']) => known.has(name));
+    if (commands.length === 0) throw new Error(`no row '${row}' in docs/connections.md`);
+    return commands.map(([, name, part]) => (part === undefined ? `+${name}` : `+${name}|${part}`));
+  });
 }
 
 /** The words of the documented ACL SETUSER after the user's name. */

@@ -7,14 +7,16 @@ import type { Finished } from './redis.ts';
 class Lane {
   readonly #to: Socket;
   readonly #delay: () => number;
+  readonly #perByte: () => number;
   readonly #queue: { chunk: Buffer; due: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isEnded = false;
   isSwallowing = false;
 
-  constructor(from: Socket, to: Socket, delay: () => number) {
+  constructor(from: Socket, to: Socket, delay: () => number, perByte: () => number) {
     this.#to = to;
     this.#delay = delay;
+    this.#perByte = perByte;
     from.on('data', (chunk: Buffer) => this.#carry(chunk));
     from.on('close', () => {
       this.#isEnded = true;
@@ -34,12 +36,15 @@ class Lane {
 
   #carry(chunk: Buffer): void {
     if (this.isSwallowing) return;
-    const wait = this.#delay();
+    const wait = this.#delay() + chunk.length * this.#perByte();
     if (wait === 0 && this.#queue.length === 0) {
       this.#to.write(chunk);
       return;
     }
-    const due = Math.max(performance.now() + wait, this.#queue.at(-1)?.due ?? 0);
+    const now = performance.now();
+    const last = Math.max(now, this.#queue.at(-1)?.due ?? 0);
+    const slow = chunk.length * this.#perByte();
+    const due = Math.max(now + wait, last + slow);
     this.#queue.push({ chunk, due });
     if (this.#queue.length === 1) this.#arm();
   }
@@ -68,7 +73,7 @@ interface Link {
   readonly lanes: readonly Lane[];
 }
 
-/** Forwards connections to a port; can delay, cut, refuse and half-open them. */
+/** Forwards connections to a port; can delay, slow down, cut, refuse and half-open them. */
 export class FaultProxy {
   /** The number of connections accepted so far. */
   accepted = 0;
@@ -79,6 +84,7 @@ export class FaultProxy {
   readonly #links = new Set<Link>();
   #min = 0;
   #max = 0;
+  #perByte = 0;
   #isRefusing = false;
 
   static async to(port: number, finished: Finished = onTestFinished): Promise<FaultProxy> {
@@ -113,6 +119,11 @@ export class FaultProxy {
   delay(min: number, max = min): void {
     this.#min = min;
     this.#max = max;
+  }
+
+  /** From now on each direction of each connection carries so many bytes a second. */
+  narrow(bytesPerSecond: number): void {
+    this.#perByte = 1_000 / bytesPerSecond;
   }
 
   /**
@@ -166,7 +177,9 @@ export class FaultProxy {
     near.setNoDelay(true);
     far.setNoDelay(true);
     const delay = (): number => this.#min + Math.random() * (this.#max - this.#min);
-    const link = { near, far, lanes: [new Lane(near, far, delay), new Lane(far, near, delay)] };
+    const perByte = (): number => this.#perByte;
+    const lanes = [new Lane(near, far, delay, perByte), new Lane(far, near, delay, perByte)];
+    const link = { near, far, lanes };
     this.#links.add(link);
     const closed = (): void => {
       if (near.destroyed && far.destroyed) this.#links.delete(link);

@@ -132,9 +132,9 @@ onBothBackends('a message that is sent again and again', (bench) => {
     expect(got).toEqual(before);
   });
 
-  it('is refused where it makes no sense', () => {
+  it('is refused where it makes no sense, or could never be sent', () => {
     const { broker } = bench();
-    const service = broker();
+    const service = broker({ maxBytes: 1_000 });
     const right = { id: 'a', list: 'x', body: 1 };
     const wrong: [unknown, unknown, RegExp][] = [
       [0, right, /every: expected milliseconds, 1 or more, or a cron expression, got 0/],
@@ -154,6 +154,15 @@ onBothBackends('a message that is sent again and again', (bench) => {
     ];
     for (const [when, options, text] of wrong)
       expect(() => service.every(when as never, options as never)).toThrow(text);
+    for (const body of ['x'.repeat(2_000), new Map(), 1n])
+      expect(() => service.every(1_000, { ...right, body })).toThrow(
+        /every: the message of 'a' cannot be sent: .*(maxBytes|a Map|BigInt)/,
+      );
+    const shortens = broker({
+      maxBytes: 1_000,
+      middlewares: [{ publish: (command, next) => ((command.body = 'short'), next()) }],
+    });
+    shortens.every(1_000, { ...right, body: 'x'.repeat(2_000) });
     service.every(1_000, right);
     expect(() => service.every(2_000, right)).toThrow(/a series 'a' for list 'x' already/);
     service.every(2_000, { ...right, id: 'b' });

@@ -76,17 +76,19 @@ export class AnswerLog {
     return undefined;
   }
 
-  /** A handler works for a call. Until `end`, a request for it that is sent again is ignored. */
-  begin(inbox: string, call: string): void {
+  /** A handler works for a call until `done`. Meanwhile a request for it that is sent again is ignored. */
+  during(done: Promise<void>, inbox: string, call: string): Promise<void> {
     const key = `${inbox} ${call}`;
     this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
-  }
-
-  end(inbox: string, call: string): void {
-    const key = `${inbox} ${call}`;
-    const left = (this.#running.get(key) ?? 0) - 1;
-    if (left > 0) this.#running.set(key, left);
-    else this.#running.delete(key);
+    const end = (): void => {
+      const left = (this.#running.get(key) ?? 0) - 1;
+      if (left > 0) this.#running.set(key, left);
+      else this.#running.delete(key);
+    };
+    return done.then(end, (error: unknown) => {
+      end();
+      throw error;
+    });
   }
 
   /** Whether a request that was sent again has been seen here. If it was answered, the answer is sent again. */

@@ -1,6 +1,6 @@
 import { unixTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
-import { TURN_LEASE, type Turn } from '../timed.ts';
+import { SET_BACK, TURN_LEASE, type Turn } from '../timed.ts';
 import { Expiring } from './marks.ts';
 
 interface Series {
@@ -19,10 +19,14 @@ export class MemoryTurns {
     if (known === 'removed') return 'removed';
     const now = unixTime();
     if (time > now) return time - now;
-    if (known === undefined) this.#series.set(key, { last: time, claim: 0 }, life);
-    const { last, claim } = known ?? { last: time, claim: 0 };
+    // Not known, or its last turn is in the future: the clock was set back.
+    if (known === undefined || known.last - now > SET_BACK) {
+      this.#series.set(key, { last: time, claim: 0 }, life);
+      return 0;
+    }
+    const { last, claim } = known;
     if (time <= last) return 0;
-    if (claim > now) return claim - now;
+    if (claim > now && claim - now <= TURN_LEASE) return claim - now;
     this.#series.set(key, { last, claim: now + TURN_LEASE }, life);
     return 'yours';
   }

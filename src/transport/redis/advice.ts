@@ -16,6 +16,15 @@ export function adviceOn(error: unknown): string | undefined {
   return ADVICE[/^[A-Z]+/.exec(messageOf(error))?.[0] ?? ''];
 }
 
+/** By their first word. */
+const PASSING =
+  /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|UNBLOCKED|BUSY|OOM|NOREPLICAS|MISCONF)\b/;
+
+/** Whether the server refuses for a while: it changes its role, loads its data, is full or busy. */
+export function isPassing(error: unknown): boolean {
+  return PASSING.test(messageOf(error));
+}
+
 /** What an error of ioredis may hold: the command that was refused, and the errors that led to it. */
 interface Refusal {
   readonly command?: { readonly name?: unknown; args?: unknown };

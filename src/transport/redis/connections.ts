@@ -17,6 +17,9 @@ import {
 import { Listening } from './listening.ts';
 import { watch, type Watched } from './watchdog.ts';
 
+/** What the server says before it closes a connection that is one too many. */
+const TOO_MANY = 'ERR max number of clients reached';
+
 /** The ioredis client behind a broker: `broker.client`. */
 export type RedisClient = Redis | Cluster;
 
@@ -175,6 +178,7 @@ export class Connections {
     let failure: unknown;
     let isOtherDatabase = false;
     let isRefused = false;
+    let said: Error | undefined;
     // The listener stays as long as the connection: without one, ioredis prints every later error to stderr.
     listening.on('error', (error: Error) => {
       cause = withoutPassword(error);
@@ -183,7 +187,13 @@ export class Connections {
       // ioredis would go on with database 0, and ioredis 5 as the default user, now and after every reconnect.
       if (isRefused && isOurs) client.stream.destroy();
     });
-    listening.on('connect', () => (isRefused = false));
+    listening.on('connect', () => {
+      isRefused = false;
+      // Said to nobody's command, and before the connection is closed.
+      client.stream.once('data', (bytes: Buffer) => {
+        if (bytes.includes(TOO_MANY)) said = new Error(TOO_MANY);
+      });
+    });
     listening.on('ready', () => (this.#isRefused = false));
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
@@ -193,7 +203,7 @@ export class Connections {
     if (isOurs) client.disconnect();
     if (this.#cluster !== undefined && client === this.client)
       cause = await this.#cluster.causeOf(cause ?? failure, this.connectTimeout / 3);
-    cause ??= await this.#causeOf(client);
+    cause = said ?? cause ?? (await this.#causeOf(client));
     const silence = settled
       ? 'the connection was closed meanwhile'
       : `no answer within ${this.connectTimeout} ms`;

@@ -4,6 +4,7 @@ import { SetupError, messageOf } from '../../errors.ts';
 import { randomId } from '../../internal/ids.ts';
 import { missingStream, type Report, type StreamSourceOptions } from '../source.ts';
 import type { GroupSummary } from '../store.ts';
+import { isPassing } from './advice.ts';
 import { REMOVE } from './group-scripts.ts';
 import { besideKey } from './list-keys.ts';
 import { consumerRows, groupRows, type ConsumerRow } from './replies.ts';
@@ -22,6 +23,7 @@ export async function createGroup(
     const reason = messageOf(cause);
     if (reason.includes('BUSYGROUP')) return;
     if (reason.includes('requires the key to exist')) throw missingStream(name, cause);
+    if (isPassing(cause)) throw cause;
     throw new SetupError(`group '${group}' cannot be created on stream '${name}': ${reason}`, {
       cause,
     });

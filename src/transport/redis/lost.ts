@@ -1,13 +1,23 @@
 import { ConnectionError, RedstartError, SetupError, messageOf } from '../../errors.ts';
+import { describe, type Target } from '../address.ts';
+import { isPassing } from './advice.ts';
 
-/** What ioredis 5 says of a command whose connection was lost, as an error that names the server. */
-export async function orLost<T>(address: string, sent: Promise<T>): Promise<T> {
+/**
+ * Names the place in an error of the server, which names none, and the server in what ioredis 5 says of a command
+ * whose connection was lost. A refusal that passes with time is a `ConnectionError`: another attempt helps.
+ */
+export async function opened<T>(address: string, target: Target, opening: Promise<T>): Promise<T> {
   try {
-    return await sent;
-  } catch (error) {
-    if (messageOf(error) !== 'Connection is closed.') throw error;
-    const message = `the connection to Redis at ${address} was lost`;
-    throw new ConnectionError(address, message, { cause: error });
+    return await opening;
+  } catch (cause) {
+    if (messageOf(cause) === 'Connection is closed.')
+      throw new ConnectionError(address, `the connection to Redis at ${address} was lost`, {
+        cause,
+      });
+    if ((cause as Error).name !== 'ReplyError') throw cause;
+    const message = `${describe(target)} cannot be read: ${messageOf(cause)}`;
+    if (isPassing(cause)) throw new ConnectionError(address, message, { cause });
+    throw new SetupError(message, { cause });
   }
 }
 

@@ -8,22 +8,27 @@ import { itemMoved } from './replies.ts';
 import { Script, isOutOfMemory } from './script.ts';
 
 /**
- * One key holds when the next permit would be due if all came evenly (GCRA), in microseconds on the server's
- * clock. It lives a second longer than that says anything.
+ * One key holds when the next permit would be due if all came evenly (GCRA), and when that was written, in
+ * microseconds on the server's clock. It lives a second longer than that says anything. Where the server's
+ * clock was set back since, the permits go back with it: nobody waits until it is as late again.
  */
 const STATE = `local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local step = tonumber(ARGV[2]) * 1000 / tonumber(ARGV[1])
+local function known()
+  local due, at = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%S+)$')
+  return due and math.max(now, due - math.max(0, at - now)) or now
+end
 local function keep(due)
   local life = math.ceil(math.max(0, due - now) / 1000) + 1000
-  redis.call('SET', KEYS[1], string.format('%.2f', due), 'PX', life)
+  redis.call('SET', KEYS[1], string.format('%.2f %.0f', due, now), 'PX', life)
 end
 `;
 
 /** Keys: state. Arguments: limit, per, slack in microseconds, how many. Returns how many permits, and the milliseconds until it is worth to ask again. */
 const ASK = new Script(`${STATE}
 local slack, max = tonumber(ARGV[3]), tonumber(ARGV[4])
-local due = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
+local due = known()
 local granted = 0
 if due - slack <= now then
   granted = math.min(max, math.floor((now + slack - due) / step) + 1)
@@ -35,8 +40,7 @@ return { 0, math.max(1, math.ceil((due - slack + (worth - 1) * step - now) / 100
 
 /** Keys: state. Arguments: limit, per, how many. Returns permits that were not used. */
 const GIVE_BACK = new Script(`${STATE}
-local due = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
-keep(due - tonumber(ARGV[3]) * step)`);
+keep(known() - tonumber(ARGV[3]) * step)`);
 
 /** The permits of all who read a list or as a group: one script a fetch. */
 class RedisPermits implements Permits {

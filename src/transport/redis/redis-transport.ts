@@ -27,7 +27,8 @@ import { commandClassOf, type CommandClass } from './commands.ts';
 import { Connections, type RedisConnection } from './connections.ts';
 import { Departures } from './departures.ts';
 import { ListPushes } from './list-pushes.ts';
-import { orLost, subscribed } from './lost.ts';
+import { opened, subscribed } from './lost.ts';
+import { warnOfEviction } from './eviction.ts';
 import { PubSub } from './pubsub.ts';
 import { delivery, entries, groupRows, items } from './replies.ts';
 import type { Listen } from './group-source.ts';
@@ -137,6 +138,7 @@ export class RedisTransport implements Transport {
       this.timed.begin(),
       this.#answerChannels.test(this.#client, this.#inboxPrefix),
     ]);
+    void warnOfEviction(this.#client, this.#report);
   }
 
   /** PUBLISH, SPUBLISH, RPUSH or XADD. */
@@ -224,7 +226,7 @@ export class RedisTransport implements Transport {
   async open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {
     // Whether a message has expired is told by the server's clock. A user without the right to ask goes by its own.
     this.timed.clock.ready()?.catch(() => undefined);
-    return orLost(this.address, this.#open(options, report, lanes));
+    return opened(this.address, options, this.#open(options, report, lanes));
   }
 
   async #open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {

@@ -5,6 +5,7 @@ import { idConflict, type Once } from '../marks.ts';
 import { ServerClock } from '../server-clock.ts';
 import type { Report, Sources } from '../source.ts';
 import {
+  SET_BACK,
   TURN_LEASE,
   type DelayedFrame,
   type Later,
@@ -123,7 +124,8 @@ export class RedisTimed implements Timed {
   }
 
   async takeTurn(to: Target, { id, time, life }: Turn): Promise<'yours' | 'removed' | number> {
-    const reply = await TAKE_TURN.run(this.#client, [seriesKey(to, id)], [time, TURN_LEASE, life]);
+    const args = [time, TURN_LEASE, life, SET_BACK];
+    const reply = await TAKE_TURN.run(this.#client, [seriesKey(to, id)], args);
     const wait = Number(reply);
     if (wait === -1) return 'yours';
     return wait === -2 ? 'removed' : wait;

@@ -4,8 +4,8 @@ import { Script } from './script.ts';
 import { NOW, SEND } from './delayed-scripts.ts';
 
 /**
- * Keys: series. Arguments: time of the turn, lease, life. A series that is not known begins with the turn
- * after this one. Returns -1 where the turn is the caller's, -2 where the series was removed, 0 where
+ * Keys: series. Arguments: time of the turn, lease, life, tolerance. A series that is not known begins with the
+ * turn after this one. So does one whose last turn is in the future: the server's clock was set back. Returns -1 where the turn is the caller's, -2 where the series was removed, 0 where
  * the turn was sent, else the milliseconds after which to ask again.
  */
 export const TAKE_TURN = new Script(`${NOW}
@@ -13,15 +13,15 @@ local time = now()
 if redis.call('HGET', KEYS[1], 'removed') then return -2 end
 local turn = tonumber(ARGV[1])
 if turn > time then return turn - time end
-local last = redis.call('HGET', KEYS[1], 'last')
-if not last then
+local last = tonumber(redis.call('HGET', KEYS[1], 'last'))
+if not last or last - time > tonumber(ARGV[4]) then
   redis.call('HSET', KEYS[1], 'last', ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   return 0
 end
-if turn <= tonumber(last) then return 0 end
+if turn <= last then return 0 end
 local claim = tonumber(redis.call('HGET', KEYS[1], 'claim') or 0)
-if claim > time then return claim - time end
+if claim > time and claim - time <= tonumber(ARGV[2]) then return claim - time end
 redis.call('HSET', KEYS[1], 'claim', time + ARGV[2])
 return -1`);
 
