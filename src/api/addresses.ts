@@ -243,16 +243,34 @@ export type MeantAddress<A, B extends boolean> =
   unknown extends OneDestination<A> ? OneAddress<A, B> : OneDestination<A>;
 
 type OneAddress<A, B extends boolean> = A extends { readonly stream: unknown }
-  ? IsGiven<A, 'group', undefined> extends true
+  ? IsAcknowledged<A> extends true
     ? StreamAddress<B>
     : PlainStreamAddress<B>
   : A extends { readonly list: unknown }
-    ? IsGiven<A, 'reliable', false | undefined> extends true
+    ? IsAcknowledged<A> extends true
       ? ListAddress<B>
       : PlainListAddress<B>
     : A extends { readonly channel: unknown }
       ? ChannelAddress
       : ChannelAddress | ListAddress<B> | StreamAddress<B>;
+
+/** The kind of the address `A`, which is a string or an object. */
+export type KindOf<A> = unknown extends A
+  ? Kind
+  : A extends { readonly stream: unknown }
+    ? 'stream'
+    : A extends { readonly list: unknown }
+      ? 'list'
+      : 'channel';
+
+/** Whether the address `A` has a group, or is a reliable list. */
+export type IsAcknowledged<A> = unknown extends A
+  ? boolean
+  : A extends { readonly stream: unknown }
+    ? IsGiven<A, 'group', undefined>
+    : A extends { readonly list: unknown }
+      ? IsGiven<A, 'reliable', false | undefined>
+      : false;
 
 /** Whether `A` has an option with another value than `Off`. */
 type IsGiven<A, Name extends string, Off> = Name extends keyof A

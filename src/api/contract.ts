@@ -8,6 +8,7 @@ import {
   type ChannelAddress,
   type Excluded,
   type HandlingOptions,
+  type IsAcknowledged,
   type ListAddress,
   type PlainListAddress,
   type PlainStreamAddress,
@@ -72,8 +73,13 @@ const CONTRACT = Symbol.for('redstart:contract');
 // oxlint-disable-next-line typescript/no-explicit-any
 export type KeyOfEach = (body: any, index: number) => string;
 
-interface AnyContract<K extends Kind, B extends boolean> {
+/** The key of what only the compiler knows of a contract. */
+declare const acknowledged: unique symbol;
+
+interface AnyContract<K extends Kind, B extends boolean, Acknowledged extends boolean> {
   readonly [CONTRACT]: 'rpc' | 'event';
+  /** Whether the address has a group, or is a reliable list. */
+  readonly [acknowledged]?: Acknowledged;
   /** The address with its options. */
   readonly address: Readonly<Record<string, unknown>>;
   readonly kind: K;
@@ -96,7 +102,8 @@ export interface RpcContract<
   Many extends boolean = boolean,
   K extends Kind = Kind,
   B extends boolean = boolean,
-> extends AnyContract<K, B> {
+  Acknowledged extends boolean = boolean,
+> extends AnyContract<K, B, Acknowledged> {
   readonly [CONTRACT]: 'rpc';
   readonly schema: Request;
   readonly reply: Reply;
@@ -120,12 +127,18 @@ export interface EventContract<
   S extends Schema = Schema,
   K extends Kind = Kind,
   B extends boolean = boolean,
-> extends AnyContract<K, B> {
+  Acknowledged extends boolean = boolean,
+> extends AnyContract<K, B, Acknowledged> {
   readonly [CONTRACT]: 'event';
   readonly schema: S;
 }
 
 export type Contract = RpcContract | EventContract;
+
+/** Whether the address of a contract has a group, or is a reliable list. */
+export type AcknowledgedBy<C> = C extends { readonly [acknowledged]?: infer Acknowledged }
+  ? Extract<Acknowledged, boolean>
+  : boolean;
 
 export interface RpcDefinition<
   Request extends Schema,
@@ -176,7 +189,7 @@ export function rpc<
 >(
   address: ContractAddressFor<A, Channel, List, Stream, B>,
   definition: RpcDefinition<Request, Reply, Errors, Many>,
-): RpcContract<Request, Reply, Errors, Many, KindOf<A, Channel, List>, B> {
+): RpcContract<Request, Reply, Errors, Many, KindOf<A, Channel, List>, B, IsAcknowledged<A>> {
   const where = 'rpc()';
   const { request, reply, errors = {} as Errors, many = false as Many, key } = definition;
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
@@ -209,7 +222,7 @@ export function event<
 >(
   address: ContractAddressFor<A, Channel, List, Stream, B>,
   definition: EventDefinition<S>,
-): EventContract<S, KindOf<A, Channel, List>, B> {
+): EventContract<S, KindOf<A, Channel, List>, B, IsAcknowledged<A>> {
   const where = 'event()';
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(definition.schema, 'schema', where);
@@ -290,7 +303,7 @@ export function destinationOf({ kind, address }: Contract): Destination {
 
 /** Where a contract is, and what is known of it without its schemas. */
 type Place<K extends Kind, B extends boolean> = Pick<
-  AnyContract<K, B>,
+  AnyContract<K, B, boolean>,
   'address' | 'kind' | 'batch'
 >;
 

@@ -3,23 +3,17 @@ import type { Mistake } from '../internal/mistake.ts';
 import type { Response } from '../message/response.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Kind } from '../transport/address.ts';
-import type {
-  BatchOptions,
-  ChannelOptions,
-  Excluded,
-  GroupOptions,
-  ListOptions,
-  MeantAddress,
-  NoBatchOptions,
-  NoChannelOptions,
-  NoListOptions,
-  NoStreamOptions,
-  StreamOptions,
-} from './addresses.ts';
+import type { BatchOptions, Excluded, IsAcknowledged, KindOf, MeantAddress } from './addresses.ts';
 import type { MessageContext, NoInjections, PathParameters } from './context.ts';
-import type { Contract, ErrorSchemas, EventContract, RpcContract } from './contract.ts';
-import type { DeliveryOptions } from './delivery.ts';
+import type {
+  AcknowledgedBy,
+  Contract,
+  ErrorSchemas,
+  EventContract,
+  RpcContract,
+} from './contract.ts';
 import type { InjectedState, Injections } from './inject.ts';
+import type { OptionsBeside } from './options-beside.ts';
 import type {
   ConsumerAddress,
   HandlerOptions,
@@ -142,7 +136,7 @@ export type ConsumerAddressFor<A, S extends Schema> = A extends string
           Excluded<A>
       : ConsumerAddress<S>;
 
-/** What `subscriber` takes beside the address. */
+/** What `subscriber` takes beside the address: what the address takes, too, but for its place. */
 export type OptionsFor<
   A,
   S extends Schema,
@@ -151,29 +145,28 @@ export type OptionsFor<
   K extends Kind,
   B extends boolean,
 > = [K] extends [never]
-  ? SubscriberOptions<S, R, I> & Excluded<A>
-  : ContractSubscriberOptions<K, B, I>;
+  ? SubscriberOptions<S, R, I> &
+      Pick<BatchOptions<B>, 'batch'> &
+      OptionsBeside<KindOf<A>, IsAcknowledged<A>, B> &
+      Excluded<A>
+  : ContractSubscriberOptions<K, B, I, AcknowledgedBy<A>>;
 
-/** Options of a contract's subscriber: all that concerns the subscribing side. They win over the contract's own. */
+/**
+ * Options of a contract's subscriber: all that concerns the subscribing side. They win over the contract's own.
+ * `Acknowledged` says whether the contract has a group, or a list that is reliable.
+ */
 export type ContractSubscriberOptions<
   K extends Kind = Kind,
   B extends boolean = boolean,
   I extends Injections = Injections,
+  Acknowledged extends boolean = boolean,
 > = HandlerOptions<I> &
   Pick<BatchOptions<B>, 'batch'> & {
     schema?: Mistake<"'schema' is set by the contract">;
     reply?: Mistake<"'reply' is set by the contract">;
     noReply?: Mistake<"'noReply' is set by the contract">;
-  } & {
-    channel: Pick<ChannelOptions, 'pattern'> & NoListOptions & NoStreamOptions & NoBatchOptions;
-    list: ListOptions & DeliveryOptions & BatchOptions<B> & NoChannelOptions & NoStreamOptions;
-    stream: StreamOptions &
-      GroupOptions &
-      DeliveryOptions &
-      BatchOptions<B> &
-      NoChannelOptions &
-      NoListOptions;
-  }[K];
+    sharded?: Mistake<"'sharded' is set by the contract">;
+  } & OptionsBeside<K, Acknowledged, B>;
 
 /** What `publisher` takes beside the destination. */
 export type PublisherOptionsFor<To, S extends Schema> = To extends Contract

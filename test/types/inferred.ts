@@ -223,3 +223,53 @@ export function handlers(): void {
     expectTypeOf(body).toEqualTypeOf<Parsed>();
   });
 }
+
+const retry = { maxDeliveries: 3 };
+const rate = { limit: 1, per: 1_000 };
+const failures = { retry, deadLetter: false, pause: { after: 5 }, once: 5 } as const;
+const reading = { maxRecords: 5, concurrency: 2, title: 'a' };
+const grouped = { consumer: 'c', lastId: '0', declare: false, maxlen: 5, claim: { minIdle: 100 } };
+const ofGroup = { ...grouped, deleteOnAck: true, rate };
+
+export class SeparateOptions {
+  @subscriber({ list: 'a', reliable: true }, { ...failures, ...reading, rate, noReply: true })
+  reliable(_body: unknown): void {}
+
+  @subscriber({ list: 'a' }, { ...failures, ...reading, reliable: true })
+  madeReliable(_body: unknown): void {}
+
+  @subscriber(queued, { ...failures, ...reading, rate, reliable: true })
+  contract(_order: Parsed): void {}
+
+  @subscriber({ stream: 'a', group: 'g' }, { ...failures, ...reading, ...ofGroup })
+  group(_body: unknown): void {}
+
+  @subscriber({ list: 'a', schema: Order }, { batch: true, maxWait: 5 })
+  batch(_orders: Parsed[]): void {}
+}
+
+export function optionsBeside(): void {
+  // What an address takes may be given beside it, and beside a contract.
+  const grouping = { ...failures, ...reading, ...ofGroup, group: 'g' };
+  broker.subscriber({ stream: 'a' }, grouping, () => undefined);
+  broker.subscriber(event({ stream: 'a' }, { schema: Order }), grouping, () => undefined);
+  broker.subscriber({ stream: 'a', group: 'g' }, { noAck: true }, () => undefined);
+  broker.subscriber(placed, { ...failures, ...ofGroup }, () => undefined);
+  broker.subscriber(place, { ...failures, rate }, () => order);
+  broker.subscriber({ list: 'a' }, { rate, schema: Order }, (body) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+  });
+  broker.subscriber('a', { pattern: false, schema: Order }, (body) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+  });
+  const backoff = {
+    reliable: true,
+    retry: { backoff: (deliveries: number) => deliveries },
+  } as const;
+  broker.subscriber({ list: 'a', schema: Order }, backoff, (body) => {
+    expectTypeOf(body).toEqualTypeOf<Parsed>();
+  });
+  broker.subscriber({ list: 'a', schema: Order }, { batch: true, maxWait: 5 }, (bodies) => {
+    expectTypeOf(bodies).toEqualTypeOf<Parsed[]>();
+  });
+}

@@ -459,3 +459,52 @@ export async function refusedTimes(): Promise<void> {
   await broker.cancel({ list: 'a' }, 5);
   void [length, id, all, right];
 }
+
+export function givenSeparately(): void {
+  const plain = event({ list: 'a' }, { schema: Order });
+  const ungrouped = event({ stream: 'a' }, { schema: Order });
+  const channel = event('a', { schema: Order });
+  const rate = { limit: 1, per: 1_000 };
+  // @ts-expect-error: a plain list acknowledges nothing
+  broker.subscriber({ list: 'a' }, { retry }, handle);
+  // @ts-expect-error: nor does that of a contract
+  broker.subscriber(plain, { retry }, handle);
+  // @ts-expect-error: so no message is known to be handled
+  broker.subscriber(plain, { once: 5 }, handle);
+  // @ts-expect-error: nor is any at a list that is made plain
+  broker.subscriber({ list: 'a' }, { reliable: false, deadLetter }, handle);
+  // @ts-expect-error: nor without a group
+  broker.subscriber({ stream: 'a' }, { pause }, handle);
+  // @ts-expect-error: nor does that of a contract
+  broker.subscriber(ungrouped, { retry }, handle);
+  // @ts-expect-error: which trims nothing either
+  broker.subscriber(ungrouped, { maxlen: 5 }, handle);
+  // @ts-expect-error: and everybody gets all of its messages
+  broker.subscriber(ungrouped, { rate }, handle);
+  // @ts-expect-error: as on a channel
+  broker.subscriber('a', { rate }, handle);
+  // @ts-expect-error: by a contract, too
+  broker.subscriber(channel, { once: 5 }, handle);
+  // @ts-expect-error: a channel has no batches
+  broker.subscriber({ channel: 'a' }, { batch: true }, handle);
+  // @ts-expect-error: nor a group
+  broker.subscriber('a', { group: 'g' }, handle);
+  // @ts-expect-error: a list has none either
+  broker.subscriber({ list: 'a' }, { group: 'g' }, handle);
+  // @ts-expect-error: a list has no consumers to name
+  broker.subscriber(plain, { consumer: 'c' }, handle);
+  // @ts-expect-error: only lists need to be made reliable
+  broker.subscriber({ stream: 'a' }, { reliable: true }, handle);
+  // @ts-expect-error: nothing is delivered again with noAck
+  broker.subscriber({ stream: 'a', group: 'g', noAck: true }, { retry }, handle);
+  // @ts-expect-error: in which time
+  broker.subscriber({ list: 'a' }, { rate: { limit: 1 } }, handle);
+  // @ts-expect-error: who reads a contract's messages answers by it
+  broker.subscriber(place, { noReply: true }, handle);
+}
+
+export class GivenSeparately {
+  // @ts-expect-error: a plain list acknowledges nothing
+  @subscriber({ list: 'a' }, { retry })
+  retried(_body: unknown): void {}
+}
