@@ -9,6 +9,8 @@ export interface Extras {
   readonly id?: string | undefined;
   /** Milliseconds in which the id is known; undefined for the broker's. */
   readonly idWindow?: number | undefined;
+  /** Set once it turns out that a message with this id was sent before, so that this one is not. */
+  isKnown?: boolean;
   /** Sent later: the name by which it can be cancelled until then. */
   readonly handle?: string | undefined;
   /** Milliseconds until it is sent. */

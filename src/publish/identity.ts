@@ -26,17 +26,21 @@ export function idOf(
 
 /** What a message is sent once by; undefined for one without an id. */
 export function onceOf(
-  { id, idWindow }: Extras,
+  extras: Extras,
   to: Target,
   frame: Uint8Array,
   format: MessageFormat,
   window: number,
 ): Once | undefined {
+  const { id, idWindow } = extras;
   if (id === undefined) return undefined;
   // Checked before, but middleware may have chosen another place.
   if (to.kind === 'channel')
     throw new SetupError(
       `'id' needs a list or a stream: publish middleware sends the message to ${describe(to)}`,
     );
-  return { id, digest: digestOfFrame(frame, format), window: idWindow ?? window };
+  const onKnown = (): void => {
+    extras.isKnown = true;
+  };
+  return { id, digest: digestOfFrame(frame, format), window: idWindow ?? window, onKnown };
 }

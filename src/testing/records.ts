@@ -1,6 +1,6 @@
 import type { MessageContext } from '../api/context.ts';
 import { deferred, type Deferred } from '../internal/deferred.ts';
-import { extraHeaders } from '../message/extras.ts';
+import { extraHeaders, type Extras } from '../message/extras.ts';
 import type { Headers } from '../message/headers.ts';
 import type { Message } from '../api/message.ts';
 import type { Middleware, PublishCommand } from '../api/middleware.ts';
@@ -27,6 +27,10 @@ export interface PublishedMessage {
   readonly correlationId: string;
   /** `publish`, `request` for a call, or `reply` for an answer. */
   readonly type: PublishCommand['type'];
+  /** Milliseconds until it is due; only of a message that was sent with `delay`. */
+  readonly delay?: number;
+  /** When it is due; only of a message that was sent with `at`. */
+  readonly at?: Date;
 }
 
 interface Sent {
@@ -93,21 +97,34 @@ export class Records {
       this.drops--;
       return 1; // one receiver, as if the answer were lost on the caller's side
     }
-    const { to, body, headers, extras = {}, correlationId, type } = command;
+    const { to, body, headers, correlationId, type } = command;
+    const extras: Extras = command.extras ?? {};
     const texts = Object.entries({ ...headers, ...extraHeaders(extras) }).map(([name, value]) => [
       name,
       String(value),
     ]);
-    const message = { body, headers: Object.fromEntries(texts) as Headers, correlationId, type };
+    const { delay, at } = extras;
+    const message = {
+      body,
+      headers: Object.fromEntries(texts) as Headers,
+      correlationId,
+      type,
+      ...(delay === undefined ? {} : { delay }),
+      ...(at === undefined ? {} : { at: new Date(at) }),
+    };
     const sent = { to, message };
     this.#sent.push(sent);
+    const forget = (): void => void this.#sent.splice(this.#sent.indexOf(sent), 1);
     try {
-      return await next();
+      const result = await next();
+      // One with its id was sent before.
+      if (extras.isKnown === true) forget();
+      return result;
     } catch (error) {
       // A message that fails was not sent. Only a call can fail after its request was sent.
       const isUnsent =
         type !== 'request' || error instanceof EncodeError || error instanceof SendError;
-      if (isUnsent) this.#sent.splice(this.#sent.indexOf(sent), 1);
+      if (isUnsent) forget();
       throw error;
     }
   }

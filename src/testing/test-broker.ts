@@ -158,7 +158,8 @@ export class TestBroker {
   }
 
   /**
-   * The messages sent to a channel, list or stream or by a contract, answers included, in order. The
+   * The messages sent to a channel, list or stream or by a contract, answers included, in order; not those that
+   * were not sent because one with their `id` was. Delayed ones are there at once, with their `delay` or `at`. The
    * name is without the broker's prefix, as in `publish`.
    */
   published(to: string | Destination | Contract): readonly PublishedMessage[] {

@@ -40,6 +40,8 @@ export interface SentMessage {
   readonly body: unknown;
   /** As it was given: a channel's name, a destination with options, or a contract. */
   readonly to: unknown;
+  /** The options that were given beside it, as with a contract: `id`, `delay`, `headers`. Not there where none were. */
+  readonly options?: object;
 }
 
 /** A context that no broker stands behind. */
@@ -75,6 +77,9 @@ export function testContext<Body>(body: Body, options: TestContextOptions = {}):
     settlement ??= how;
   };
   const broker = recording(sent, answer);
+  const { publish, requestMany } = broker as unknown as Readonly<
+    Record<'publish' | 'requestMany', (body: unknown, to: unknown, more?: object) => unknown>
+  >;
   const context: TestContext<Body> = {
     message,
     messages: [message],
@@ -92,10 +97,8 @@ export function testContext<Body>(body: Body, options: TestContextOptions = {}):
       Object.fromEntries(
         Object.entries(contracts).map(([name, contract]) => [
           name,
-          (given: unknown) =>
-            contract.many
-              ? broker.requestMany(given, contract as never)
-              : broker.publish(given, contract as never),
+          (given: unknown, more?: object) =>
+            contract.many ? requestMany(given, contract, more) : publish(given, contract, more),
         ]),
       ) as never,
     resolve: async <D extends Dependency>(dependency: D) => {
@@ -155,24 +158,24 @@ function recording(sent: SentMessage[], answer: TestContextOptions['answer']): R
     body: unknown,
     to: unknown,
     isCall: boolean,
-    options: object = {},
+    options: object | undefined,
   ): Promise<unknown> => {
-    sent.push({ body, to });
+    sent.push(options === undefined ? { body, to } : { body, to, options });
     if (isCall) return answer?.(body, to);
     if (isLater(to) || isLater(options)) return randomId(16);
     return kindOf(to) === 'stream' ? '1-0' : 1;
   };
-  const whole = async (body: unknown, to: unknown): Promise<Message> =>
-    messageOf(await record(body, to, true), {});
+  const whole = async (body: unknown, to: unknown, options?: object): Promise<Message> =>
+    messageOf(await record(body, to, true, options), {});
   return {
     publish: (body: unknown, to: unknown, options?: object) =>
       record(body, to, isCall(to), options) as never,
-    request: (body: unknown, to: unknown, _options?: object) => whole(body, to) as never,
-    requestMany: async function* requestMany(body: unknown, to: unknown) {
-      yield* (await record(body, to, true)) as Iterable<unknown>;
+    request: (body: unknown, to: unknown, options?: object) => whole(body, to, options) as never,
+    requestMany: async function* requestMany(body: unknown, to: unknown, options?: object) {
+      yield* (await record(body, to, true, options)) as Iterable<unknown>;
     } as never,
-    gather: async (body: unknown, to: unknown, _options?: object) => {
-      const answers = [await whole(body, to)];
+    gather: async (body: unknown, to: unknown, options?: object) => {
+      const answers = [await whole(body, to, options)];
       return { answers, errors: [], expected: 1, missing: [] } as never;
     },
     publishBatch: async (bodies: readonly unknown[], to: unknown, options?: object) => {

@@ -10,6 +10,8 @@ export interface Once {
   readonly digest: string;
   /** Milliseconds in which the id is known. */
   readonly window: number;
+  /** Called where the id was known, so that nothing is sent. */
+  readonly onKnown?: () => void;
 }
 
 /** A message that one group, or the readers of one reliable list, handle once. */

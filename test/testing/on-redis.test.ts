@@ -29,6 +29,17 @@ describe('testBrokerOnRedis', () => {
       expect(test.published({ list: 'placed' }).map(({ body }) => body)).toEqual([{ sku: 'A' }]);
       // It is a real list.
       expect(await rawClient().llen(`${prefix}placed`)).toBe(1);
+      // What was not sent, since a message with its id was, is not there.
+      const once = { list: 'placed', id: 'a' } as const;
+      for (let i = 0; i < 2; i++) await broker.publish('once', once);
+      await broker.pipeline({ transaction: true }).publish('once', once).send();
+      for (let i = 0; i < 2; i++)
+        await broker.publish('later', { ...once, id: 'b', delay: 60_000 });
+      expect(test.published({ list: 'placed' }).slice(1)).toMatchObject([
+        { body: 'once' },
+        { body: 'later', delay: 60_000 },
+      ]);
+      expect(await broker.cancel({ list: 'placed' }, 'b')).toBe(true);
       test.dropNextReply();
       const lost = broker.publish('B', { ...call, timeout: 100 });
       await expect(lost).rejects.toMatchObject({ code: 'RPC_TIMEOUT' });

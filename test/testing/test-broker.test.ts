@@ -162,6 +162,39 @@ describe('testBroker', () => {
     expect(test.published({ list: 'words' }).map(({ body }) => body)).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  it('published has no message that was not sent since its id is known, and says when a delayed one is due', async () => {
+    const broker = newBroker();
+    await using test = await testBroker(broker);
+    const bodies = (to: { list: string } | { stream: string }): unknown[] =>
+      test.published(to).map(({ body }) => body);
+    for (const to of [{ list: 'l' }, { stream: 's' }]) {
+      const given = to as { list: string };
+      await broker.publish('a', { ...given, id: 'a' });
+      await broker.publish('a', { ...given, id: 'a' });
+      await broker.publishBatch(['a', 'b'], { ...given, id: (body) => body });
+      await broker
+        .pipeline()
+        .publish('b', { ...given, id: 'b' })
+        .publish('c', given)
+        .send();
+      expect(bodies(to)).toEqual(['a', 'b', 'c']);
+    }
+    const at = new Date(Date.now() + 60_000);
+    await broker.publish('a', { list: 'later', delay: 60_000, id: 'a' });
+    await broker.publish('a', { list: 'later', delay: 60_000, id: 'a' });
+    await broker.publish('b', { list: 'later', at });
+    await broker.publish('c', { list: 'later' });
+    expect(test.published({ list: 'later' })).toEqual([
+      expect.objectContaining({ body: 'a', delay: 60_000 }),
+      expect.objectContaining({ body: 'b', at }),
+      expect.not.objectContaining({ delay: expect.anything(), at: expect.anything() }),
+    ]);
+    // When the window of the id is over, a message with it is sent.
+    await test.advance(600_001);
+    await broker.publish('a', { list: 'l', id: 'a' });
+    expect(bodies({ list: 'l' })).toEqual(['a', 'b', 'c', 'a']);
+  });
+
   it('counts no message of a batch of which none was sent', async () => {
     const broker = newBroker();
     broker.use({

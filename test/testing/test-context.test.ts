@@ -1,4 +1,4 @@
-import { SetupError, rpc, type MessageContext } from 'redstart';
+import { SetupError, event, rpc, type MessageContext } from 'redstart';
 import { testContext } from 'redstart/testing';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
@@ -27,6 +27,24 @@ it('stands in for a broker in a unit test of one handler', async () => {
     { body: 'A-1', to: price },
   ]);
   expect(ctx.settlement).toBeUndefined();
+});
+
+it('keeps the options of what was sent by a contract', async () => {
+  const placed = event({ list: 'placed' }, { schema: z.string() });
+  const ctx = testContext('A-1', { answer: () => 1999 });
+  const options = { id: 'a', delay: 1_000, headers: { n: 1 } };
+  await ctx.publish('A-1', placed, options);
+  await ctx.publish('A-1', placed);
+  await ctx.clientFor({ placed }).placed('A-1', { id: 'b' });
+  await ctx.request('A-1', price, { timeout: 5 });
+  await ctx.broker.publishBatch(['A-1'], placed, { headers: { n: 2 } });
+  expect(ctx.sent).toEqual([
+    { body: 'A-1', to: placed, options },
+    { body: 'A-1', to: placed },
+    { body: 'A-1', to: placed, options: { id: 'b' } },
+    { body: 'A-1', to: price, options: { timeout: 5 } },
+    { body: 'A-1', to: placed, options: { headers: { n: 2 } } },
+  ]);
 });
 
 const user = (): Promise<string> => Promise.resolve('ada');

@@ -59,21 +59,23 @@ export class MemoryMarks {
   readonly #calls = new Expiring<KnownCall>();
 
   /** Calls `send` unless the id is known. Returns the id of the entry, or the id itself for a list. */
-  sendOnce(to: Target, { id, digest, window }: Once, send: () => number | string): string {
+  sendOnce(to: Target, { id, digest, window, onKnown }: Once, send: () => number | string): string {
     const key = keyOf(to.name, id);
     const before = this.#sent.get(key);
     if (before !== undefined && before.digest !== digest) throw idConflict(to, id);
     const sent = before ?? { digest, window, reply: String(send()) };
     if (before === undefined) this.#sent.set(key, sent, window);
+    else onKnown?.();
     return to.kind === 'list' ? id : (sent.reply ?? id);
   }
 
   /** Whether the id of a message that is to be sent later is known; it is from now on. */
-  waits(to: Target, { id, digest, window }: Once): boolean {
+  waits(to: Target, { id, digest, window, onKnown }: Once): boolean {
     const key = keyOf(to.name, id);
     const before = this.#sent.get(key);
     if (before !== undefined && before.digest !== digest) throw idConflict(to, id);
     if (before === undefined) this.#sent.set(key, { digest, window, reply: undefined }, Infinity);
+    else onKnown?.();
     return before !== undefined;
   }
 

@@ -7,15 +7,15 @@ import { argumentsOf, nameOf } from './send-command.ts';
 
 /**
  * Keys: target, mark. Arguments: digest, life of the mark, command that sends, its other arguments.
- * Sends, unless the mark is there; returns what the command returned then. False where the mark has
- * another digest.
+ * Sends, unless the mark is there; returns what the command returned then, in a table of its own. False where the
+ * mark has another digest.
  */
 const SEND_ONCE = new Script(
   `local before = redis.call('GET', KEYS[2])
 if before then
   local length = #ARGV[1]
   if string.sub(before, 1, length) ~= ARGV[1] then return false end
-  return string.sub(before, length + 1)
+  return { string.sub(before, length + 1) }
 end
 local reply = redis.call(ARGV[3], KEYS[1], unpack(ARGV, 4))
 redis.call('SET', KEYS[2], ARGV[1] .. reply, 'PX', ARGV[2])
@@ -59,8 +59,9 @@ export class SendOnce {
 }
 
 /** What a message that was sent once resolves with. Throws `IdConflictError` for a refusal. */
-export function sentOnce(to: Target, { id }: Once, reply: unknown): string {
+export function sentOnce(to: Target, { id, onKnown }: Once, reply: unknown): string {
   if (reply === null) throw idConflict(to, id);
+  if (Array.isArray(reply)) onKnown?.();
   const text = String(reply);
   // One that is to be sent later has no entry yet.
   return to.kind === 'list' || text.startsWith('w') ? id : text;

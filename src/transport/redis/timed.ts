@@ -100,7 +100,8 @@ export class RedisTimed implements Timed {
   scheduled(to: Target, { handle }: Later, once: Once | undefined, reply: unknown): string {
     const wait = Number(reply);
     if (wait === -2) throw idConflict(to, (once as Once).id);
-    if (wait >= 0) this.#mover.expect(wait);
+    if (wait === -1) once?.onKnown?.();
+    else this.#mover.expect(wait);
     return handle;
   }
 
