@@ -242,6 +242,7 @@ async function everything(): Promise<void> {
   await lettersAreSeenTo(service, deadLetter);
   await lettersAreSeenTo(service, { list: 'buried' });
   await itemsArePutBack(caller);
+  await idsAreHeeded(caller);
   await answerIsKept(service);
   await caller.stop();
   takeLogs(); // of what failed on purpose
@@ -264,6 +265,29 @@ async function lettersAreSeenTo(
   await eventually(async () => expect(await letters.count()).toBe(1));
   expect(await letters.list()).toHaveLength(1);
   expect(await letters.remove()).toBe(1);
+}
+
+/** Two calls with one id at the same time get one answer; a duplicate waits for the one that is handled. */
+async function idsAreHeeded(caller: RedisBroker): Promise<void> {
+  const service = asUser();
+  const begun: unknown[] = [];
+  const release = deferred<string>();
+  const from = { list: 'ids', reliable: true, once: 60_000, concurrency: 4 };
+  service.subscriber(from, (body) => {
+    begun.push(body);
+    return release.promise;
+  });
+  await service.start();
+  const call = { list: 'ids', rpc: true, id: 'a', timeout: 10_000 } as const;
+  const calls = [caller.publish('call', call), caller.publish('call', call)];
+  const duplicate = { list: 'ids', headers: { message_id: 'b' } };
+  for (let i = 0; i < 2; i++) await caller.publish('once', duplicate);
+  await caller.publish('last', { list: 'ids' });
+  await eventually(() => expect(begun).toEqual(['call', 'once', 'last']));
+  release.resolve('done');
+  expect(await Promise.all(calls)).toEqual(['done', 'done']);
+  await service.stop();
+  expect(begun).toHaveLength(3);
 }
 
 /** A caller that cannot be reached when the answer comes finds it when it is back, and the service gone. */

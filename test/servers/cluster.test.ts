@@ -274,7 +274,21 @@ describe('on a cluster', () => {
       service.subscriber(from, (body) => void seen.push(body));
       service.subscriber({ list: `${name}:l`, reliable: true }, () => ++runs);
     }
+    // A duplicate waits while the first one is handled.
+    const handled: unknown[] = [];
+    const release = deferred<void>();
+    for (const list of names.map((name) => `${name}:o`))
+      service.subscriber({ list, reliable: true, once: 60_000, concurrency: 3 }, (body) => {
+        handled.push(body);
+        return release.promise;
+      });
     await service.start();
+    for (const list of names.map((name) => `${name}:o`)) {
+      for (const id of ['a', 'a', 'b'])
+        await caller.publish(`${list} ${id}`, { list, headers: { message_id: id } });
+    }
+    await eventually(() => expect(handled).toHaveLength(6), 10_000);
+    release.resolve();
     for (const [n, name] of names.entries()) {
       const to = { stream: `${name}:s`, id: 'a' };
       expect(await caller.publish(n, to)).toBe(await caller.publish(n, to));
@@ -297,6 +311,12 @@ describe('on a cluster', () => {
         ),
       10_000,
     );
+    await eventually(async () => {
+      const { subscribers } = await service.health();
+      expect(subscribers.map(({ held }) => held ?? 0)).toEqual(subscribers.map(() => 0));
+    }, 10_000);
+    expect(new Set(handled).size).toBe(6);
+    expect(handled).toHaveLength(6);
   });
 
   it('ordered subscribers on every node keep the order of each key, through retries, a stop and a start', async () => {

@@ -11,7 +11,7 @@ export const TAKE_MARK = new Script(`local before = redis.call('GET', KEYS[1])
 if before == '' then return -1 end
 if before and before ~= ARGV[1] then
   local consumer, token = before:match('^(%S+) (%S+)$')
-  local isGone = ARGV[3] and consumer and redis.call('HEXISTS', ARGV[3] .. consumer, token) == 0
+  local isGone = ARGV[3] and consumer and not redis.call('HGET', ARGV[3] .. consumer, token)
   if not isGone then return math.max(1, redis.call('PTTL', KEYS[1])) end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -68,7 +68,7 @@ if ARGV[7] == '1' then
   local call = string.sub(ARGV[5], 2) .. ':'
   if string.sub(owner, 1, #call) == call then return run() end
 end
-if redis.call('HLEN', KEYS[1]) - 3 >= tonumber(ARGV[9]) and redis.call('HEXISTS', KEYS[1], ARGV[5]) == 0 then
+if redis.call('HLEN', KEYS[1]) - 3 >= tonumber(ARGV[9]) and not redis.call('HGET', KEYS[1], ARGV[5]) then
   return { 'full' }
 end
 redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
@@ -111,7 +111,7 @@ export const ASK_CALL =
   new Script(`if redis.call('EXISTS', KEYS[1]) == 0 then return { 'unknown' } end
 local answer = redis.call('HGET', KEYS[1], 'a')
 if answer then return { 'answered', answer } end
-if redis.call('HLEN', KEYS[1]) - 3 >= tonumber(ARGV[3]) and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+if redis.call('HLEN', KEYS[1]) - 3 >= tonumber(ARGV[3]) and not redis.call('HGET', KEYS[1], ARGV[1]) then
   return { 'full' }
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
