@@ -104,7 +104,7 @@ const SECTIONS = [
   },
   {
     title: 'Contracts',
-    text: '`rpc(address, definition)`. The address takes every option of a subscriber that is not in the table "Every subscriber" alone: those of its kind, and `concurrency`, `ordered`, `ackPolicy`, `errorPolicy`, `replies`, `title` and `description`. It takes no `pause` and no `timeout`.',
+    text: '`rpc(address, definition)`. The address of a contract takes every option of its kind, also those of a group and of [failed messages](#failed-messages) except `pause`, and `concurrency`, `ordered`, `ackPolicy`, `errorPolicy`, `replies`, `title` and `description`. These are given only at the subscriber: `timeout`, `pause`, `filter`, `middlewares`, `onError`, `inject`, `codec` and `format`.',
     types: ['RpcDefinition'],
   },
   { title: 'Events', text: '`event(address, definition)`.', types: ['EventDefinition'] },

@@ -125,7 +125,7 @@ export class PipelineError extends RedstartError {
   }
 }
 
-/** An id was used before for another body (code `ID_CONFLICT`). Nothing was sent, and sending the same again is refused again. */
+/** An id was used before for a body of other bytes or another content type (code `ID_CONFLICT`). Nothing was sent, and sending the same again is refused again. */
 export class IdConflictError extends RedstartError {
   constructor(message: string) {
     super('ID_CONFLICT', message);

@@ -33,6 +33,12 @@ export const HEADER_OPTION = {
   header: { type: 'string', multiple: true, value: 'key=value', text: 'a header; may be repeated' },
 } as const satisfies Options;
 
+/** What tells one message from another, for the order of a key and for ids. */
+export const IDENTITY_OPTIONS = {
+  key: { type: 'string', value: 'text', text: 'the key of the message, for ordered subscribers' },
+  id: { type: 'string', value: 'text', text: 'the id of the message (not on a channel)' },
+} as const satisfies Options;
+
 /** The URL of the command's Redis, without user and password. */
 export function shownUrl(url: string | undefined): string {
   return withoutCredentials(urlOf(url));
@@ -116,6 +122,12 @@ export function headersOf(given: readonly string[] = []): Record<string, string>
     given.map((header) => {
       const at = header.indexOf('=');
       if (at < 1) throw new UsageError(`--header: expected key=value, got '${header}'`);
+      if (header.startsWith('redstart-')) {
+        const hint = header.startsWith('redstart-key=') ? ': use --key' : '';
+        throw new UsageError(
+          `--header: names that begin with 'redstart-' are for redstart, got '${header}'${hint}`,
+        );
+      }
       return [header.slice(0, at), header.slice(at + 1)];
     }),
   );

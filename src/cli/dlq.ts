@@ -109,7 +109,7 @@ of redstart stay. Only the group that gave a message up handles it again.
     rate: {
       type: 'string',
       value: 'n',
-      text: 'the largest number to print a second, the oldest first',
+      text: 'the largest number to send a second, the oldest first',
     },
     'dry-run': { type: 'boolean', text: 'print how many would be sent, and send none' },
     ...OPTIONS,

@@ -1,6 +1,7 @@
-import { command } from './command.ts';
+import { command, wholeNumber } from './command.ts';
 import {
   HEADER_OPTION,
+  IDENTITY_OPTIONS,
   KIND_OPTIONS,
   PREFIX_OPTION,
   URL_OPTION,
@@ -17,13 +18,28 @@ export const publish = command({
   operands: ['<address>', '<json>'],
   summary: 'send a message',
   text: `Prints the number of receivers (channel), the length (list) or the id of the entry (stream).
-The body is JSON, or - for JSON from stdin.
+With --delay, it prints the id for 'delayed cancel'. The body is JSON, or - for JSON from stdin.
 
   redstart publish prices '"A-1"'
-  redstart publish orders '{"sku":"A-1"}' --list --header x-region=eu`,
-  options: { ...KIND_OPTIONS, ...HEADER_OPTION, ...PREFIX_OPTION, ...URL_OPTION },
-  async run([name = '', json = ''], { header, url, prefix = '', ...kinds }) {
-    const to = { ...destination(name, kinds), headers: headersOf(header) };
+  redstart publish orders '{"sku":"A-1"}' --list --header x-region=eu
+  redstart publish orders '{"sku":"A-1"}' --list --id order-7 --delay 60000`,
+  options: {
+    ...KIND_OPTIONS,
+    ...HEADER_OPTION,
+    ...IDENTITY_OPTIONS,
+    delay: { type: 'string', value: 'ms', text: 'send it after this time' },
+    ...PREFIX_OPTION,
+    ...URL_OPTION,
+  },
+  async run([name = '', json = ''], { header, key, id, delay, url, prefix = '', ...kinds }) {
+    const wait = wholeNumber(delay, 'delay');
+    const to = {
+      ...destination(name, kinds),
+      headers: headersOf(header),
+      ...(key !== undefined && { key }),
+      ...(id !== undefined && { id }),
+      ...(wait !== undefined && { delay: wait }),
+    };
     const body = await bodyOf(json);
     print(
       await withBroker(url, (broker) => broker.publish(body, to as { channel: string }), {

@@ -1,6 +1,7 @@
 import { command, wholeNumber } from './command.ts';
 import {
   HEADER_OPTION,
+  IDENTITY_OPTIONS,
   KIND_OPTIONS,
   PREFIX_OPTION,
   URL_OPTION,
@@ -24,18 +25,25 @@ The body is JSON, or - for JSON from stdin. Exit codes: 1 the handler failed (st
   options: {
     ...KIND_OPTIONS,
     ...HEADER_OPTION,
+    ...IDENTITY_OPTIONS,
     timeout: { type: 'string', value: 'ms', text: 'how long to wait (default: 30000)' },
     ...PREFIX_OPTION,
     ...URL_OPTION,
   },
-  async run([name = '', json = ''], { header, timeout, url, prefix = '', ...kinds }) {
+  async run([name = '', json = ''], { header, key, id, timeout, url, prefix = '', ...kinds }) {
     const to = {
       ...destination(name, kinds),
       headers: headersOf(header),
+      ...(key !== undefined && { key }),
+      ...(id !== undefined && { id }),
       timeout: wholeNumber(timeout, 'timeout') ?? 30_000,
     };
     const body = await bodyOf(json);
-    const answer = await withBroker(url, (broker) => broker.request(body, to), { prefix });
+    const answer = await withBroker(
+      url,
+      (broker) => broker.request(body, to as { channel: string }),
+      { prefix },
+    );
     print(answer.body);
     return EXIT.ok;
   },

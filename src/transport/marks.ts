@@ -119,6 +119,6 @@ export interface Marks {
 /** The error for an id that was used for another body. */
 export function idConflict(to: Target, id: string): IdConflictError {
   return new IdConflictError(
-    `the id '${id}' was used for another body, which was sent to ${describe(to)}: send another message under another id`,
+    `the id '${id}' was used for another body, which was sent to ${describe(to)}: send another message under another id. The bytes of the bodies are compared, so fields in another order are another body`,
   );
 }

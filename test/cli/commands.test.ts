@@ -81,6 +81,12 @@ describe('a mistake on the command line ends with 2 and says what was expected',
     [['publish', 'x', '1', '--zzz'], 'unknown option --zzz (known: --channel, --list, --stream'],
     [['publish', 'x', '1', '--list=true'], "--list takes no value, got 'true'"],
     [['publish', 'x', '1', '--header'], '--header needs a value: <key=value>'],
+    [
+      ['publish', 'x', '1', '--header', 'redstart-key=a'],
+      "names that begin with 'redstart-' are for redstart, got 'redstart-key=a': use --key",
+    ],
+    [['publish', 'x', '1', '--id', 'a'], "'id' needs a list or a stream"],
+    [['publish', 'x', '1', '--delay', 'soon'], '--delay: expected a whole number, 1 or more'],
     [['publish', 'x', '1', '--header', 'novalue'], "expected key=value, got 'novalue'"],
     [['publish', 'x'], 'publish: <json> is missing'],
     [['publish', 'x', '1', '2'], "publish: unexpected '2', expected <address> <json>"],
@@ -149,6 +155,23 @@ describe('redstart publish', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^"\d+-\d+"\n$/);
     expect((await rawClient().xrange(`${name}:s`, '-', '+'))[0]?.[0]).toBe(JSON.parse(stdout));
+  });
+
+  it('gives the message a key and an id, and sends it after a delay', async () => {
+    const name = unique();
+    const service = newBroker(redisUrl());
+    await using taken = await service.subscribe({ list: name });
+    const flags = ['--list', '--key', 'ada', '--id', 'order-7'];
+    expect((await cli.run(['publish', name, '1', ...flags])).stdout).toBe('"order-7"\n');
+    expect((await cli.run(['publish', name, '1', ...flags])).stdout).toBe('"order-7"\n');
+    expect(await taken.next({ timeout: 5_000 })).toMatchObject({
+      key: 'ada',
+      messageId: 'order-7',
+    });
+    expect(await taken.next({ timeout: 50 })).toBeNull();
+    const delay = ['--list', '--delay', '3600000', '--id', 'order-8'];
+    expect((await cli.run(['publish', name, '2', ...delay])).stdout).toBe('"order-8"\n');
+    expect(await service.cancel({ list: name }, 'order-8')).toBe(true);
   });
 
   it('takes its body from stdin, and a negative number after --', async () => {
@@ -282,12 +305,33 @@ describe('redstart delayed', () => {
       expect(values(whole.stdout)).toMatchObject([{ body: { n: 1 }, headers: { tenant: 'a' } }]);
       const taken = await cli.run(['delayed', 'cancel', name, ids[0] as string, 'other', ...flags]);
       expect(taken).toMatchObject({ code: 1, stdout: '1\n' });
-      expect(taken.stderr).toContain('no message waits with the id other');
+      expect(taken.stderr).toContain(`no message waits with the id other for ${kind} '${name}'`);
       const rest = await cli.run(['delayed', 'ls', name, '--skip', '1', ...flags]);
       expect(rest).toMatchObject({ code: 0, stdout: '' });
       expect((await cli.run(['delayed', 'cancel', name, ids[1] as string, ...flags])).code).toBe(0);
     },
   );
+
+  it('says where nothing waits, and where something waits for another kind of address', async () => {
+    const prefix = `${unique()}:`;
+    const broker = newBroker(redisUrl(), { prefix });
+    const where = ['reminders', '--prefix', prefix];
+    const nothing = await cli.run(['delayed', 'ls', ...where]);
+    expect(nothing).toMatchObject({ code: 0, stdout: '' });
+    expect(nothing.stderr).toBe(`redstart: no message waits for channel '${prefix}reminders'\n`);
+    const id = await broker.publish(1, { list: 'reminders', delay: 3_600_000 });
+    const other = `channel '${prefix}reminders'; some wait for the list: give --list\n`;
+    const listed = await cli.run(['delayed', 'ls', ...where]);
+    expect(listed).toMatchObject({ code: 1, stdout: '' });
+    expect(listed.stderr).toBe(`redstart: no message waits for ${other}`);
+    const cancelled = await cli.run(['delayed', 'cancel', 'reminders', id, '--prefix', prefix]);
+    expect(cancelled).toMatchObject({ code: 1, stdout: '0\n' });
+    expect(cancelled.stderr).toContain(`no message waits with the id ${id} for ${other}`);
+    expect(values((await cli.run(['delayed', 'ls', ...where, '--list'])).stdout)).toMatchObject([
+      { id },
+    ]);
+    await broker.cancel({ list: 'reminders' }, id);
+  });
 });
 
 describe.each(['stream', 'list'] as const)('redstart dlq on a %s', (kind) => {

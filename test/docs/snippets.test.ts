@@ -9,6 +9,7 @@ import { compile, repository, run, start, workFolder, type Ended } from './progr
 
 /** How a program says where Redis is: one of these is in each. */
 const BROKER = "new RedisBroker('redis://localhost:6379')";
+const WITH_OPTIONS = "new RedisBroker('redis://localhost:6379', {";
 const OPTION = "connection: 'redis://localhost:6379'";
 
 interface Snippet {
@@ -31,14 +32,18 @@ afterAll(folder.remove);
 beforeAll(async () => {
   const sources: Record<string, string> = {};
   for (const { name, code } of snippets) {
-    expect(code.includes(BROKER) || code.includes(OPTION)).toBe(true);
+    expect([BROKER, WITH_OPTIONS, OPTION].some((text) => code.includes(text))).toBe(true);
     writeFileSync(`${folder.path}/${name}.ts`, code);
     // With the run's URL in the place of the one shown, and names of its own; FastStream's two call each other.
     const names = name.startsWith('docs-faststream') ? prefix : `${prefix}${name}:`;
     const own = `new RedisBroker(process.env.REDIS_URL, { prefix: '${names}' })`;
     sources[name] = `${folder.path}/${name}.run.ts`;
     const ownOption = `connection: process.env.REDIS_URL, prefix: '${names}'`;
-    writeFileSync(sources[name], code.replaceAll(BROKER, own).replaceAll(OPTION, ownOption));
+    const ownCode = code
+      .replaceAll(BROKER, own)
+      .replaceAll(WITH_OPTIONS, `new RedisBroker(process.env.REDIS_URL, { prefix: '${names}',`)
+      .replaceAll(OPTION, ownOption);
+    writeFileSync(sources[name], ownCode);
   }
   await compile(sources, folder.path, 'legacy');
 });
@@ -144,7 +149,9 @@ function snippetsIn(file: string): Snippet[] {
 }
 
 /** In memory, too: a few in CI, and all of them in `npm run full`. */
-function backendsOf({ name }: Snippet): ('memory' | 'redis')[] {
+function backendsOf({ name, code }: Snippet): ('memory' | 'redis')[] {
+  // Commands of its own, or several processes.
+  if (/\bbroker\.client\b|\bfork\(/.test(code)) return ['redis'];
   const isFirst = /^(README|docs-guide-(getting-started|time|identity|order))/.test(name);
   return isLong || isFirst ? ['memory', 'redis'] : ['redis'];
 }

@@ -68,6 +68,7 @@ onBothBackends('a message with an id', (bench) => {
       expect(refused).toBeInstanceOf(IdConflictError);
       expect(refused).toMatchObject({ code: 'ID_CONFLICT' });
       expect((refused as Error).message).toContain(`'order-7'`);
+      expect((refused as Error).message).toContain('fields in another order are another body');
     }
     expect(await service.publish('1', to)).toBe('order-7');
     expect(await service.publish('last', { list: name() })).toBe(2);

@@ -9,7 +9,8 @@ const health = healthServer(broker);
 
 // `redstart run` starts it, and stops it at SIGTERM when the running handlers have ended.
 export default createApp(broker, {
-  afterStartup: () =>
+  // The probes are answered from before the start until all handlers have ended: "not ready" then.
+  onStartup: () =>
     new Promise<void>((listening, failed) => {
       health.once('error', failed);
       health.listen(Number(process.env['PORT'] ?? 3000), () => listening());
