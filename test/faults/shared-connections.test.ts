@@ -200,6 +200,10 @@ it.concurrent(
         expected.push(`${by}:${n}`);
     }
     await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()), 15_000);
+    const warned = own.takeLogs().map(({ message }) => message);
+    expect(warned).toEqual(warned.map(() => expect.stringContaining('take turns') as string));
+    // Of the group with the name 'named' on both streams, and of the one with a made-up name.
+    expect(warned).toHaveLength(3);
   },
 );
 
@@ -300,7 +304,13 @@ it.concurrent(
     const server = await own.server();
     const proxy = await own.proxy(server.port);
     const raw = own.client(server.url);
-    const broker = own.broker(proxy.url, { connections: 'shared', logger: false });
+    // A busy machine needs longer to connect.
+    const connection = {
+      host: '127.0.0.1',
+      port: Number(new URL(proxy.url).port),
+      connectTimeout: 15_000,
+    };
+    const broker = own.broker(connection, { connections: 'shared', logger: false });
     // More than wait together, so that some are told of changes.
     const places = placesOf(100).filter(({ kind }) => kind !== 'list');
     for (const place of places) read(place, broker);
