@@ -53,7 +53,7 @@ const APART = [
   'test/rpc/parent.test.ts',
 ];
 
-/** What takes longest, so that it begins first: at the end, one worker would wait for it alone. */
+/** What takes longest begins first: at the end, one worker would wait for it alone. */
 const LONGEST = [
   'faults/soak',
   'package/types',
@@ -62,6 +62,13 @@ const LONGEST = [
   'cli/run',
   'cli/commands',
   'package/tarball',
+  'contract/redis',
+  'servers/cluster',
+  'docs/examples',
+  'lifecycle/orders',
+  'cli/terminal',
+  'contract/memory',
+  'lifecycle/idle',
 ];
 
 const common = {
@@ -74,17 +81,14 @@ const common = {
   maxConcurrency: 20,
 };
 
+/** Each project's files in a row: a process goes on with the next file only where that is of the same project. Many short ones come last. */
 const PROJECTS = ['apart', 'standard-decorators', 'together'];
 
 function rank({ moduleId, project }: TestSpecification): number {
   const place = LONGEST.findIndex((name) => moduleId.endsWith(`test/${name}.test.ts`));
-  return place === -1 ? LONGEST.length + PROJECTS.indexOf(project.name) : place;
+  return PROJECTS.indexOf(project.name) * 100 + (place === -1 ? LONGEST.length : place);
 }
 
-/**
- * The longest files first, then those with a process of their own; at the end the many short ones, in a row: a process goes on with
- * the next file only where that is of the same project.
- */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
