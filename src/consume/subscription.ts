@@ -173,7 +173,8 @@ export class Subscription {
     while (!this.#isOver()) {
       // What an early read brings while nothing may begin goes back.
       if (this.#early === undefined && this.#isHeld()) {
-        await this.#untilReleased();
+        if (this.#options.lanes === undefined) await this.#giveBack(0);
+        if (this.#isHeld()) await this.#untilReleased();
         continue;
       }
       try {
@@ -278,7 +279,8 @@ export class Subscription {
     const unstarted = this.#waiting.slice(from);
     this.#waiting = [];
     const { lanes, report } = this.#options;
-    if (unstarted.length === 0 && lanes === undefined) return;
+    const hasMore = lanes !== undefined || this.#source.hasUnread === true;
+    if (unstarted.length === 0 && !hasMore) return;
     try {
       await this.#source.giveBack(unstarted);
     } catch (error) {
@@ -367,7 +369,8 @@ export class Subscription {
   async #freeSlot(next: number): Promise<boolean> {
     const isShared = this.#options.isShared && this.#options.lanes === undefined;
     this.#slot = deferred();
-    if (!isShared || next >= this.#waiting.length) await this.#slot.promise;
+    const hasMore = next < this.#waiting.length || this.#source.hasUnread === true;
+    if (!isShared || !hasMore) await this.#slot.promise;
     else if (!(await settledWithin(this.#slot.promise, GIVE_BACK_AFTER))) {
       await this.#giveBack(next);
       this.#clock = monotonicTime();

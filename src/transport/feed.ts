@@ -68,6 +68,11 @@ export class Feed {
     return this.#lanes?.waiting ?? this.#ready.length;
   }
 
+  /** Whether something is here, or under way, that no reader waits for. */
+  get hasUnread(): boolean {
+    return this.#wake === undefined && (this.#ready.length > 0 || this.#fetching !== undefined);
+  }
+
   /** Whether a reader waits. */
   get isAwaited(): boolean {
     return this.#wake !== undefined;

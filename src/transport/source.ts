@@ -47,6 +47,11 @@ export interface Source {
    */
   readonly held: number;
   /**
+   * Whether something was fetched, or is being fetched, that no `read` waits for: others cannot have it until it is
+   * read or given back. Absent where only this process reads, or nothing is fetched beside a `read`.
+   */
+  readonly hasUnread?: boolean;
+  /**
    * Waits for the first delivery, and returns at least one and at most `max`; none once the source is
    * stopped. Throws what it cannot wait out, and may then be called again. While `isFull` says so, only
    * deliveries that come again are returned, and nothing new is fetched.

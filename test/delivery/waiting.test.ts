@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { deferred } from '../../src/internal/deferred.ts';
 import { onBothBackends } from '../support/broker.ts';
 import { takeLogs } from '../support/logs.ts';
 
@@ -30,4 +31,37 @@ onBothBackends('a subscriber with more than 1 000 messages that wait for a retry
     expect(firsts).toBe(messages);
     expect(takeLogs()).toHaveLength(messages);
   });
+});
+
+onBothBackends('a message whose handler is slow when it comes again', (bench) => {
+  it.each(['group', 'reliable list'] as const)(
+    'holds back no other message while another consumer is idle: %s',
+    async (kind) => {
+      const { broker, name } = bench();
+      const to = kind === 'group' ? { stream: name() } : { list: name() };
+      const read = kind === 'group' ? { group: 'g' } : { reliable: true };
+      const address = { ...to, ...read, retry: { backoff: 50 } };
+      const release = deferred<void>();
+      const isSlow = deferred<void>();
+      const first = broker();
+      const handled: unknown[] = [];
+      first.subscriber(address as never, async (body, { message }) => {
+        if (body !== 'slow') return void handled.push(body);
+        if (message.deliveryCount === 1) throw new Error('not yet');
+        isSlow.resolve();
+        await release.promise;
+      });
+      await first.start();
+      await first.publish('slow', to as never);
+      await isSlow.promise;
+      // The first has begun to wait for more, before the second does.
+      const second = broker();
+      second.subscriber(address as never, (body) => void handled.push(body));
+      await second.start();
+      for (const body of ['a', 'b', 'c']) await second.publish(body, to as never);
+      await expect.poll(() => handled.toSorted(), { timeout: 5_000 }).toEqual(['a', 'b', 'c']);
+      release.resolve();
+      takeLogs();
+    },
+  );
 });

@@ -161,13 +161,21 @@ export class GroupSource implements Source {
     await settledWithin(Promise.all([left, unheard]), leave);
   }
 
+  get hasUnread(): boolean {
+    return this.#feed.hasUnread;
+  }
+
   async giveBack(deliveries: readonly Delivery[]): Promise<void> {
     if (this.#lanes !== undefined) {
       const interrupt = (): Promise<void> => this.#reader.interrupt();
       return this.#feed.giveBack(deliveries, interrupt, (all) => this.#leaveToOthers(all));
     }
     // A read that nobody waits for any more would fetch in the place of others.
-    if (!this.#feed.isAwaited) await this.#reader.interrupt();
+    if (!this.#feed.isAwaited) {
+      await this.#reader.interrupt();
+      // With a rate it may wait long for its permits.
+      if (this.#gate === undefined) await this.#feed.fetching?.catch(() => undefined);
+    }
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
     const all = [...deliveries, ...unread];
     if (all.length > 0) await this.#leaveToOthers(all);

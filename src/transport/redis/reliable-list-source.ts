@@ -170,6 +170,10 @@ export class ReliableListSource implements Source {
     await settledWithin(left, leave);
   }
 
+  get hasUnread(): boolean {
+    return this.#feed.hasUnread;
+  }
+
   async giveBack(deliveries: readonly Delivery[]): Promise<void> {
     if (this.#lanes !== undefined) {
       const interrupt = (): Promise<void> => this.#reader.interrupt();
