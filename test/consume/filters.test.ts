@@ -187,7 +187,7 @@ onBothBackends('handlers that share an address by filters', (bench) => {
   it('are missing where different handlers of one list or group take turns: a warning says so', async () => {
     const { broker, name } = bench();
     const [one, two] = [() => 1, () => 2];
-    for (const place of [{ list: name() }, { stream: name(), group: 'g' }]) {
+    for (const place of [{ list: name('l') }, { stream: name('s'), group: 'g' }]) {
       const service = broker();
       service.subscriber({ ...place, title: 'first' }, one);
       service.subscriber({ ...place, title: 'second' }, two);
@@ -200,7 +200,7 @@ onBothBackends('handlers that share an address by filters', (bench) => {
       ]);
       await service.stop();
     }
-    for (const place of [{ list: name(), title: 'same' }, name(), { stream: name() }]) {
+    for (const place of [{ list: name('l'), title: 'same' }, name(), { stream: name('s') }]) {
       const service = broker();
       service.subscriber(place as string, one);
       service.subscriber(place as string, typeof place === 'string' ? two : one);

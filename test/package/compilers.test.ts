@@ -68,7 +68,7 @@ it('without a target esbuild leaves standard decorators as they are, as the page
 });
 
 /** Bytes of `import 'redstart'` without ioredis, minified and compressed. Raise it on purpose, not by chance. */
-const LIMIT = 120_000;
+const LIMIT = 125_000;
 
 it(`the core is at most ${LIMIT / 1_000} kB, minified and compressed`, async () => {
   const contents = 'export * from "redstart";';

@@ -185,12 +185,12 @@ export class Connections {
       isOtherDatabase = isDatabaseRefusal(error);
       isRefused = this.#isRefused = adviceOn(error) !== undefined || isOtherDatabase;
       // ioredis would go on with database 0, and ioredis 5 as the default user, now and after every reconnect.
-      if (isRefused && isOurs) client.stream.destroy();
+      if (isRefused && isOurs) streamOf(client)?.destroy();
     });
     listening.on('connect', () => {
       isRefused = false;
       // Said to nobody's command, and before the connection is closed.
-      client.stream.once('data', (bytes: Buffer) => {
+      streamOf(client)?.once('data', (bytes: Buffer) => {
         if (bytes.includes(TOO_MANY)) said = new Error(TOO_MANY);
       });
     });
@@ -303,4 +303,9 @@ function addressOf(options: RedisOptions): string {
     return `'${options.name}' behind sentinels ${sentinels.join(', ')}`;
   }
   return `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
+}
+
+/** The socket of a client; undefined for that of a cluster, which has one for each node. */
+function streamOf(client: Redis): Redis['stream'] | undefined {
+  return client.stream as Redis['stream'] | undefined;
 }
