@@ -307,5 +307,5 @@ function addressOf(options: RedisOptions): string {
 
 /** The socket of a client; undefined for that of a cluster, which has one for each node. */
 function streamOf(client: Redis): Redis['stream'] | undefined {
-  return client.stream as Redis['stream'] | undefined;
+  return client.stream;
 }
