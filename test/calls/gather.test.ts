@@ -106,12 +106,16 @@ onBothBackends('gathering', (bench) => {
     const channel = name();
     const caller = broker();
     const service = broker();
-    service.subscriber(channel, () => new Promise((resolve) => setImmediate(resolve)));
+    const handled: unknown[] = [];
+    service.subscriber(channel, (body) => handled.push(body));
     await service.start();
     const reason = new Error('given up before');
     const signal = AbortSignal.abort(reason);
     await expect(caller.gather(1, { channel, timeout: 5_000, signal })).rejects.toBe(reason);
     expect(caller.stats.pendingCalls).toBe(0);
+    // What was asked before this call would have arrived before it.
+    await caller.publish(2, { channel, rpc: true, timeout: 5_000 });
+    expect(handled).toEqual([2]);
   });
 
   it('resolves at once with nothing where nobody listens', async () => {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
@@ -276,6 +278,13 @@ describe('entries of a group taken by hand', () => {
   });
 });
 
+/** Bytes in use after a collection. */
+function heap(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
 describe('the loop over messages taken by hand', () => {
   it.each(['list', 'reliable list', 'stream', 'group'] as const)(
     'goes on when its connection was cut (%s)',
@@ -315,8 +324,15 @@ describe('the loop over messages taken by hand', () => {
   it('keeps nothing of calls that have timed out', async () => {
     const [name, broker] = [unique(), newBroker(`memory://${unique()}`)];
     await using consumer = await broker.subscribe({ list: name });
-    const calls = Array.from({ length: 1_000 }, () => consumer.next({ timeout: 1 }));
-    expect(new Set(await Promise.all(calls))).toEqual(new Set([null]));
+    const timeOut = async (): Promise<void> => {
+      const calls = Array.from({ length: 5_000 }, () => consumer.next({ timeout: 1 }));
+      expect(new Set(await Promise.all(calls))).toEqual(new Set([null]));
+    };
+    await timeOut();
+    const before = heap();
+    for (let round = 0; round < 3; round++) await timeOut();
+    // With 634 bytes for each of them it would be 9 MB.
+    expect(heap() - before).toBeLessThan(3e6);
     await broker.publish('one', { list: name });
     expect((await consumer.next({ timeout: 5_000 }))?.body).toBe('one');
   });

@@ -12,7 +12,8 @@ import { eventually } from '../support/eventually.ts';
 import { isLong } from '../support/long.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 import { timesDividedBy } from '../support/timings.ts';
-import { benchOf, frame, stream, take, type Backend } from './harness.ts';
+import type { Delivery } from '../../src/transport/source.ts';
+import { benchOf, frame, reliableList, stream, take, type Backend } from './harness.ts';
 import { readingContract, transportContract } from './transport.contract.ts';
 
 function start(connections?: 'shared'): Backend & { readonly client: Redis } {
@@ -224,4 +225,30 @@ it('a time limit for commands that a user’s own client has ends what is sent, 
   await rawClient(server.url).call('CLIENT', 'PAUSE', 1_000, 'WRITE');
   await expect(transport.send(to, frame('too late'))).rejects.toThrow('Command timed out');
   await eventually(async () => expect(await transport.send(to, frame('again'))).toBeGreaterThan(1));
+});
+
+it('an acknowledgement of a list’s item that is sent again, since its answer was lost, takes no equal item', async () => {
+  const client = rawClient();
+  const transport = new RedisTransport(redisUrl(), () => undefined);
+  onTestFinished(() => transport.close());
+  await transport.connect();
+  const name = unique();
+  await client.rpush(name, 'x', 'x', 'x');
+  const reported: string[] = [];
+  const source = await transport.open(reliableList(name), (problem) => reported.push(problem));
+  const [one, two, three] = (await take(source, 3)) as [Delivery, Delivery, Delivery];
+  const own = transport.client as Redis;
+  const { hdel } = own;
+  let sent = 0;
+  // Redis does it, and nobody hears of that the first time.
+  own.hdel = (async (...args: Parameters<typeof hdel>) => {
+    await hdel.apply(own, args);
+    if (++sent === 1) throw new Error('the connection was lost');
+  }) as typeof hdel;
+  await source.ack(one);
+  expect([sent, reported.length]).toEqual([2, 1]);
+  const [held = ''] = await client.keys(`redstart:list:{${name}}:held:*`);
+  expect(await client.hlen(held)).toBe(2);
+  await Promise.all([source.ack(two), source.ack(three)]);
+  await source.close([]);
 });

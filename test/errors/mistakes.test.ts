@@ -562,6 +562,16 @@ describe.each([
   });
 });
 
+it.each([333.3, 99, 0, 2 ** 31, 1e10])(
+  'claim.minIdle of %d ms, which Redis or a timer does not take, is refused',
+  (ms) => {
+    const make = (): unknown => subscribe({ ...group, claim: { minIdle: ms } });
+    expect(make).toThrow(SetupError);
+    expect(make).toThrow(`'claim.minIdle' must be whole milliseconds, 100 to 2147483647, got`);
+    expect(() => subscribe({ ...group, claim: { minIdle: 2 ** 31 - 1 } })).not.toThrow();
+  },
+);
+
 it.each([0, 100, 2 ** 31 - 1, 2 ** 31, 30 * 86_400_000])('%d ms are accepted', (ms) => {
   expect(() => {
     brokerWith({ gracefulTimeout: ms, rpc: { timeout: ms } });
