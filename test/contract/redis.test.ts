@@ -244,7 +244,7 @@ it('an acknowledgement of a list’s item that is sent again, since its answer w
   own.hdel = (async (...args: Parameters<typeof hdel>) => {
     await hdel.apply(own, args);
     if (++sent === 1) throw new Error('the connection was lost');
-  }) as typeof hdel;
+  }) as unknown as typeof hdel;
   await source.ack(one);
   expect([sent, reported.length]).toEqual([2, 1]);
   const [held = ''] = await client.keys(`redstart:list:{${name}}:held:*`);
