@@ -75,6 +75,7 @@ describe('a body is read', () => {
   it.each([
     ['of another type', 'a;b', 'text/csv'],
     ['of another type, though it is JSON', '{"a":1}', 'application/octet-stream'],
+    ['whose type is empty, though it is JSON', '{"a":1}', ''],
     ['that says nothing and is not JSON', 'hello', undefined],
     ['that says nothing and is nearly JSON', '{"a":', undefined],
     ['that says nothing and is nearly a word of JSON', 'nul', undefined],
