@@ -1,5 +1,6 @@
-import { BrokerClosedError, type Logger, type MessageContext } from 'redstart';
+import { BrokerClosedError, rpc, type Logger, type MessageContext } from 'redstart';
 import { expect, it } from 'vitest';
+import { z } from 'zod';
 import { onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs, testLogger } from '../support/logs.ts';
@@ -91,6 +92,22 @@ onBothBackends("a handler's context", (bench) => {
     });
     expect(reply.body).toBe('c-7');
     expect(reply.correlationId).toBe('c-7');
+  });
+
+  it("'s broker and its typed clients keep the correlation id, too", async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    const body = z.number();
+    const inner = rpc({ list: name('inner') }, { request: body, reply: z.string() });
+    const client = service.clientFor({ inner });
+    service.subscriber(inner, (_, ctx) => ctx.message.correlationId);
+    service.subscriber({ list: name('outer') }, async (n: number, ctx) => [
+      await client.inner(n),
+      (await ctx.broker.request(n, inner)).body,
+    ]);
+    await service.start();
+    const call = { list: name('outer'), timeout: 5_000, correlationId: 'c-9' };
+    expect((await service.request(1, call)).body).toEqual(['c-9', 'c-9']);
   });
 
   it('has the broker, and its logger', async () => {
