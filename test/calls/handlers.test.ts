@@ -319,3 +319,58 @@ it('with a dedicated channel a call takes the answer whatever its correlation id
     expect(inboxes.filter((name) => name.includes('}:'))).toEqual([]);
   });
 });
+
+it('of calls that share a correlation id, all but the first have a channel of their own for the answer', async () => {
+  const list = unique('shared');
+  const caller = newBroker(redisUrl());
+  const options = { list, rpc: true, correlationId: 'same', timeout: 20_000 } as const;
+  for (const n of [1, 2, 3]) caller.publish(n, options).catch(() => undefined);
+  const raw = rawClient();
+  await eventually(async () => expect(await raw.llen(list)).toBe(3));
+  const frames = await raw.lrangeBuffer(list, 0, -1);
+  const places = frames.map((frame) => binaryFormat.decode(frame).headers['reply_to'] ?? '');
+  expect(places.map((place) => place.includes('}:'))).toEqual([false, true, true]);
+  await caller.stop();
+});
+
+it('a stream for a caller that is gone ends after a window of items at most', async () => {
+  const list = unique('gone');
+  const service = newBroker(redisUrl());
+  let items = 0;
+  let hasEnded = false;
+  service.subscriber({ list }, async function* () {
+    try {
+      for (;;) yield ++items;
+    } finally {
+      hasEnded = true;
+    }
+  });
+  const caller = newBroker(redisUrl());
+  const reading = caller.requestMany(1, { list, window: 8 }).next();
+  const broken = expect(reading).rejects.toMatchObject({ code: 'BROKER_CLOSED' });
+  const raw = rawClient();
+  await eventually(async () => expect(await raw.llen(list)).toBe(1));
+  await caller.stop();
+  await broken;
+  await service.start();
+  await eventually(() => expect(hasEnded).toBe(true));
+  expect(items).toBeLessThanOrEqual(8);
+});
+
+it('a message with replyTo does not begin a stream: it fails with STREAM', async () => {
+  const list = unique('one');
+  const service = newBroker(redisUrl());
+  let items = 0;
+  service.subscriber({ list }, async function* () {
+    yield ++items;
+  });
+  await service.start();
+  await service.publish(1, { list, replyTo: { list: `${list}:answers` } });
+  const lines = await eventually(() => {
+    const found = takeLogs();
+    expect(found).toHaveLength(1);
+    return found;
+  });
+  expect(lines).toMatchObject([{ error: { code: 'STREAM' } }]);
+  expect(items).toBe(0);
+});

@@ -141,3 +141,8 @@ describe("a caller's own ioredis client", () => {
     expect(await lazy.publish(1, { channel, rpc: true, timeout: 5_000 })).toBe('heard');
   });
 });
+
+it('memory:// has no client of ioredis', () => {
+  const broker = newBroker(`memory://${unique()}`);
+  expect(() => broker.client).toThrow(expect.objectContaining({ code: 'SETUP' }));
+});
