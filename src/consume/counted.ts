@@ -14,14 +14,7 @@ export function counted(process: Process, source: Source): Process {
     const ours = deliveries.filter((delivery) => !gone.has(delivery));
     if (ours.length > 0) await process(ours);
   };
-  return (deliveries) =>
-    deliveries.length === 1
-      ? comesAgain(deliveries[0] as Delivery)
-        ? count(deliveries)
-        : process(deliveries)
-      : deliveries.some(comesAgain)
-        ? count(deliveries)
-        : process(deliveries);
+  return (deliveries) => (deliveries.some(comesAgain) ? count(deliveries) : process(deliveries));
 }
 
 function comesAgain(delivery: Delivery): boolean {
