@@ -75,8 +75,8 @@ export class Runner {
   readonly #readers = new Set<Reader>();
   /** Undefined while nothing may run. */
   #session: Promise<Session> | undefined;
-  /** Whether `start` is under way. */
-  #isStarting = false;
+  /** Those that were opened since `start` began; undefined where none is under way. */
+  #awaited: Set<Reader> | undefined;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -102,21 +102,18 @@ export class Runner {
   async start(declarations: readonly Declaration[], open: () => Promise<Session>): Promise<void> {
     plan(declarations);
     this.#session = open();
-    this.#isStarting = true;
+    const awaited = (this.#awaited = new Set());
     try {
       this.#add(declarations.map(planOne));
       await this.#session; // which may fail where there is no handler to tell
-      const known = new Set<Reader>();
-      for (;;) {
-        const added = [...this.#readers].filter((reader) => !known.has(reader));
-        if (added.length === 0) return;
-        for (const reader of added) known.add(reader);
-        const results = await Promise.allSettled(added.map(({ ready }) => ready));
-        const failure = results.find((result) => result.status === 'rejected');
-        if (failure !== undefined) throw failure.reason;
+      // Those that come meanwhile are waited for, too. One of which a handler was stopped tells nobody.
+      for (const reader of awaited) {
+        await reader.ready.catch((error: unknown) => {
+          if (this.#session === undefined || !reader.ending.signal.aborted) throw error;
+        });
       }
     } finally {
-      this.#isStarting = false;
+      this.#awaited = undefined;
     }
   }
 
@@ -237,12 +234,13 @@ export class Runner {
       plan: planned,
       subscriber: undefined,
       ready: Promise.resolve(),
-      isAwaited: this.#isStarting,
+      isAwaited: this.#awaited !== undefined,
       ending: new AbortController(),
       failure: undefined,
     };
     place.readers.add(reader);
     this.#readers.add(reader);
+    this.#awaited?.add(reader);
     reader.ready = this.#openReader(reader, this.#session as Promise<Session>);
     // Whoever waits has `ready`, and its failure.
     reader.ready.catch((error: unknown) => {

@@ -231,8 +231,9 @@ it('the last word counts, nothing is forgotten or left over, in 2 000 random ord
 it('the last word counts, nothing is forgotten or left over, in random orders with connections cut (redis)', async () => {
   const proxy = await FaultProxy.to(Number(new URL(redisUrl()).port));
   let before = 0;
-  const count = isLong ? 2_000 : 40;
-  for (let seed = 1; seed <= count; seed++) {
+  const all = Array.from({ length: isLong ? 2_000 : 40 }, (_, i) => i + 1);
+  // In 1202 a subscription that was added while the broker started failed before the start looked at it.
+  for (const seed of [...all, 1_202, 1_202, 1_202]) {
     expect(await troubleIn(seed, proxy.url, () => proxy.cut())).toBeUndefined();
     await eventually(() => expect(proxy.open).toBe(0));
     if (seed === 5) before = timers();

@@ -80,7 +80,7 @@ const validFrame = fc
     return Buffer.from(binaryFormat.encode({ headers, body: message.body }));
   });
 
-describe('no bytes whatsoever do more than raise a DecodeError', () => {
+describe('no bytes whatsoever do more than raise a DecodeError', { timeout: 120_000 }, () => {
   it('knows the names that it looks for', () => {
     expect(SYSTEM_KEYS.length).toBeGreaterThanOrEqual(10);
   });

@@ -170,7 +170,7 @@ it('a broker that is stopped leaves what is due next to the others, which do not
   await second.connect();
   const listening = async (): Promise<unknown> => (await raw.pubsub('NUMSUB', index))[1];
   await eventually(async () => expect(await listening()).toBe(2), 20_000);
-  await new Promise((resolve) => setTimeout(resolve, 200)); // it looks once more when it listens
+  await new Promise((resolve) => setTimeout(resolve, 1_000)); // it looks once more when it listens
   await raw.zadd(index, time, store);
   await first.stop();
   await eventually(async () => expect(await raw.llen('x')).toBe(2), 20_000);
