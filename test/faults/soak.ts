@@ -123,7 +123,12 @@ export class Soak {
     const untouched = [...this.#accepted].filter(
       ([, { poison, handled }]) => !poison && handled.length > 1 && !this.#wasStruck(handled),
     );
-    expect(untouched, 'handled twice, and no fault to blame').toEqual([]);
+    const before = untouched.map(([id, account]) => {
+      const first = Math.min(...account.handled);
+      const last = this.#struck.findLast(({ from }) => from <= first);
+      return { id, ...account, after: last?.name, ms: first - (last?.until ?? 0) };
+    });
+    expect(before, 'handled twice, and no fault to blame').toEqual([]);
     for (const stream of streams) {
       const [pending] = (await client.xpending(stream, 'workers')) as [number];
       expect(pending, `pending in ${stream}`).toBe(0);

@@ -287,6 +287,10 @@ onBothBackends('an ordered subscriber', (bench) => {
     expect(seen).toEqual(['stuck', 'below']);
     stuck.resolve();
     await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(1_302);
+    await eventually(async () => {
+      const [state] = (await service.health()).subscribers;
+      expect(state?.held).toBe(0);
+    });
   });
 });
 
