@@ -31,7 +31,7 @@ import { partsFor } from './parts.ts';
 import type { Log, Settlement, Settler } from './settlement.ts';
 import { Subscription } from './subscription.ts';
 import { itemsWithinTime, stageOf, withinTime, type TimeLimit } from './time-limit.ts';
-import type { Vitals } from './vitals.ts';
+import { LEFT, type Vitals } from './vitals.ts';
 
 /** Milliseconds that handlers have after their signal was aborted. */
 const LAST_CHANCE = 1_000;
@@ -176,7 +176,7 @@ export class RunningSubscriber implements ContextHost {
   /** Undefined before the source is open. */
   get vitals(): Vitals | undefined {
     const vitals = this.#subscription?.vitals;
-    if (vitals === undefined) return undefined;
+    if (vitals === undefined) return this.#isPaused ? LEFT : undefined;
     const state = this.#isPaused ? 'paused' : vitals.state;
     return { ...vitals, state, unburied: this.#settler.unburied };
   }

@@ -5,41 +5,22 @@ import { detached } from '../internal/detached.ts';
 import { Pace } from './pace.ts';
 import { ReadFailures, incident } from './read-failures.ts';
 import type { Vitals } from './vitals.ts';
-import type { Lanes } from '../transport/lanes.ts';
-import type { Delivery, Report, Source } from '../transport/source.ts';
+import type { SubscriptionOptions } from './subscription-options.ts';
+import type { Delivery, Source } from '../transport/source.ts';
 
 /** After this many milliseconds, a read that still waits counts as working again. */
 const RECOVERED_AFTER = 1_500;
 
 /** Milliseconds that fetched deliveries wait for a slow handler before they go back, for other consumers. */
 const GIVE_BACK_AFTER = 50;
+/** … and again after the server has refused to take them back: milliseconds. */
+const REFUSED_AGAIN = 1_000;
 
 /** Deliveries that may wait in this process for their next delivery; past it nothing new is read. */
 const MAX_WAITING = 1_000;
 
 /** Deliveries fetched for a trial, of which the one that was tried least is handled. */
 const TRIAL = 32;
-
-export interface SubscriptionOptions {
-  readonly source: Source;
-  /** How many calls of `process` may run at once, at first. */
-  readonly concurrency: number;
-  /** The most deliveries for one call of `process`; 1 unless they are handled in batches. */
-  readonly batch: number;
-  /** Deliveries per read; undefined: adapted to the speed of the handler. */
-  readonly fetch: number | undefined;
-  /** Whether another consumer could handle what is fetched here: a list, a group. */
-  readonly isShared: boolean;
-  /** With `ordered`: what the source hands over in turn. It is not given back while a handler is slow. */
-  readonly lanes: Lanes | undefined;
-  /** Handles deliveries. A returned promise resolves when the next ones may start. */
-  readonly process: (deliveries: Delivery[]) => Promise<void> | undefined;
-  /** Takes deliveries whose `process` threw or rejected, which it should never do: logs and settles. Never throws. */
-  readonly rescue: (deliveries: readonly Delivery[], error: unknown) => void;
-  /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
-  readonly adviceOn: (error: unknown) => string | undefined;
-  readonly report: Report;
-}
 
 /** Why nothing begins. */
 type Hold = 'pause' | 'breaker';
@@ -62,6 +43,10 @@ export class Subscription {
   #early: Promise<Delivery[]> | undefined;
   /** Deliveries that are fetched and not started. */
   #waiting: Delivery[] = [];
+  /** Deliveries that the server has refused to take back: they are handled here, before others are read. */
+  #kept: Delivery[] = [];
+  /** When the server has last refused to take something back. */
+  #refusedAt = -Infinity;
   /** When each running call of `process` began, the oldest first. */
   readonly #running = new Set<{ readonly since: number }>();
   /** The time when the loop last waited. Used as the start time of calls, to save reading the clock for each. */
@@ -100,7 +85,7 @@ export class Subscription {
       running: this.#running.size,
       longest: oldest === undefined ? 0 : monotonicTime() - oldest.since,
       handled: this.#finished,
-      fetched: this.#waiting.length,
+      fetched: this.#waiting.length + this.#kept.length,
       held,
       backlog,
     };
@@ -148,6 +133,8 @@ export class Subscription {
     const ended = (async () => {
       await this.#sourceStopped;
       await this.#loop;
+      // Others need not wait for the handlers that run here.
+      if (this.#source.canReturn && this.#options.lanes === undefined) await this.#giveBack(0);
       await this.#drained();
     })();
     return settledWithin(ended, timeout);
@@ -165,7 +152,7 @@ export class Subscription {
     const ended = await settledWithin(Promise.all([this.#loop, this.#drained()]), timeout);
     // The source has stopped: this read ends, and may have brought what nobody has seen.
     const early = (await this.#early?.catch(() => [])) ?? [];
-    await this.#source.close([...this.#waiting.splice(0), ...early]);
+    await this.#source.close([...this.#kept.splice(0), ...this.#waiting.splice(0), ...early]);
     return ended;
   }
 
@@ -179,7 +166,7 @@ export class Subscription {
       }
       try {
         this.#reading = monotonicTime();
-        const read = this.#early ?? this.#source.read(this.#demand(), this.#isCrowded);
+        const read = this.#early ?? this.#next();
         this.#early = undefined;
         this.#waiting = await read;
         this.#failures.over();
@@ -276,17 +263,16 @@ export class Subscription {
 
   /** Gives back what is fetched and has not begun, from one place on. What the server refuses to take back stays here. */
   async #giveBack(from: number): Promise<void> {
-    const unstarted = this.#waiting.slice(from);
+    const unstarted = [...this.#kept.splice(0), ...this.#waiting.slice(from)];
     this.#waiting = [];
     const { lanes, report } = this.#options;
-    const hasMore = lanes !== undefined || this.#source.hasUnread === true;
-    if (unstarted.length === 0 && !hasMore) return;
+    if (unstarted.length === 0 && lanes === undefined && this.#source.hasUnread !== true) return;
     try {
       await this.#source.giveBack(unstarted);
     } catch (error) {
       report('deliveries could not be given back, they stay here', error);
-      if (lanes !== undefined) return; // they are handed over again
-      for (const delivery of unstarted) this.#source.abandon(delivery);
+      this.#refusedAt = monotonicTime();
+      if (lanes === undefined) this.#kept.push(...unstarted); // with lanes they are handed over again
     }
   }
 
@@ -368,16 +354,14 @@ export class Subscription {
    */
   async #freeSlot(next: number): Promise<boolean> {
     const isShared = this.#options.isShared && this.#options.lanes === undefined;
-    this.#slot = deferred();
     const hasMore = next < this.#waiting.length || this.#source.hasUnread === true;
+    this.#slot = deferred();
+    let hasGone = false;
     if (!isShared || !hasMore) await this.#slot.promise;
-    else if (!(await settledWithin(this.#slot.promise, GIVE_BACK_AFTER))) {
-      await this.#giveBack(next);
-      this.#clock = monotonicTime();
-      return true;
-    }
+    else hasGone = !(await settledWithin(this.#slot.promise, this.#patience()));
+    if (hasGone) await this.#giveBack(next);
     this.#clock = monotonicTime();
-    return false;
+    return hasGone;
   }
 
   async #drained(): Promise<void> {
@@ -385,6 +369,16 @@ export class Subscription {
     this.#idle ??= deferred();
     await this.#idle.promise;
     this.#idle = undefined;
+  }
+
+  /** Milliseconds that deliveries wait for a place before they go back. */
+  #patience(): number {
+    return monotonicTime() - this.#refusedAt < REFUSED_AGAIN ? REFUSED_AGAIN : GIVE_BACK_AFTER;
+  }
+
+  #next(): Promise<Delivery[]> | Delivery[] {
+    if (this.#kept.length > 0) return this.#kept.splice(0);
+    return this.#source.read(this.#demand(), this.#isCrowded);
   }
 
   #demand(): number {

@@ -27,3 +27,16 @@ export interface Vitals {
   readonly unburied: number;
   readonly backlog: Backlog | undefined;
 }
+
+/** Of a channel that is left while it is paused. */
+export const LEFT: Vitals = {
+  state: 'paused',
+  lastError: undefined,
+  running: 0,
+  longest: 0,
+  handled: 0,
+  fetched: 0,
+  held: 0,
+  unburied: 0,
+  backlog: { waiting: 0, dropped: 0, droppedAgo: Infinity },
+};

@@ -104,6 +104,16 @@ export class Feed {
     this.#wake?.();
   }
 
+  /** Waits until `unread`, which was drained, has gone; where it could not, it is here again. */
+  async orKept(unread: readonly Delivery[], going: Promise<void>): Promise<void> {
+    try {
+      await going;
+    } catch (error) {
+      this.unshift(unread);
+      throw error;
+    }
+  }
+
   /** Adds a delivery that a waiting reader gets at once, though a fetch is under way. */
   pushPast(delivery: Delivery): void {
     if (this.#lanes !== undefined) return this.#lanes.add(delivery);

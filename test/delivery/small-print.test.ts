@@ -86,6 +86,12 @@ onBothBackends('dead letters', (bench) => {
   });
 });
 
+function lines(): string[] {
+  return takeLogs()
+    .map(({ message }) => message)
+    .filter((line) => /does not take the dead letter/.test(line));
+}
+
 it('that dead letters cannot be sent is logged at once, and then once a minute', async () => {
   const name = unique();
   const broker = newBroker(`memory://${name}`);
@@ -94,10 +100,6 @@ it('that dead letters cannot be sent is logged at once, and then once a minute',
   await broker.publish('of another type', { list: 'dead' });
   await broker.publish(1, { list: 'x' });
   await test.idle();
-  const lines = (): string[] =>
-    takeLogs()
-      .map(({ message }) => message)
-      .filter((line) => /does not take the dead letter/.test(line));
   expect(lines()).toEqual([expect.stringContaining('which is tried again')]);
   for (let second = 0; second < 600; second += 10) await test.advance(10_000);
   const later = lines();

@@ -8,9 +8,6 @@ import { rateGate, type RateState } from './permits.ts';
 import type { Lanes } from '../lanes.ts';
 import type { Delivery, IsFull, ListSourceOptions, Source } from '../source.ts';
 
-/** Longer timers end at once. */
-const MAX_DELAY = 2 ** 31 - 1;
-
 /** A list key: items, and readers that block on it while it is empty, in the order they came. */
 export class MemoryList {
   readonly #ids = new WeakMap<Buffer, string>();
@@ -44,7 +41,7 @@ export class MemoryList {
       this.parked--;
       this.putBack([item]);
     };
-    setTimer(back, Math.min(delay, MAX_DELAY)).unref();
+    setTimer(back, delay).unref();
   }
 
   /** Wakes the reader that has waited longest. A reader that leaves items behind wakes the next. */

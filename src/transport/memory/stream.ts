@@ -5,9 +5,6 @@ import { trimmingOf, upToOwn, type Trimming } from '../trimming.ts';
 import { NotedPauses } from './noted-pauses.ts';
 import type { RateState } from './permits.ts';
 
-/** Longer timers end at once. */
-const MAX_DELAY = 2 ** 31 - 1;
-
 export interface Entry {
   readonly id: string;
   readonly time: number;
@@ -184,7 +181,7 @@ export class MemoryStream {
       group.idle.set(id, -Infinity);
       this.wake();
     };
-    setTimer(due, Math.min(delay, MAX_DELAY)).unref();
+    setTimer(due, delay).unref();
   }
 
   wait(wake: () => void): void {

@@ -178,7 +178,7 @@ export class GroupSource implements Source {
     }
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
     const all = [...deliveries, ...unread];
-    if (all.length > 0) await this.#leaveToOthers(all);
+    if (all.length > 0) await this.#feed.orKept(unread, this.#leaveToOthers(all));
   }
 
   async #leaveToOthers(all: readonly Delivery[]): Promise<void> {

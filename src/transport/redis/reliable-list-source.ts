@@ -185,7 +185,7 @@ export class ReliableListSource implements Source {
       await this.#feed.fetching?.catch(() => undefined);
     }
     const unread = this.#feed.isAwaited ? [] : this.#feed.drain();
-    await this.#putBack([...deliveries, ...unread]);
+    await this.#feed.orKept(unread, this.#putBack([...deliveries, ...unread]));
   }
 
   async #putBack(unstarted: readonly Delivery[]): Promise<void> {
