@@ -16,6 +16,9 @@ const GIVE_BACK_AFTER = 50;
 /** … and again after the server has refused to take them back: milliseconds. */
 const REFUSED_AGAIN = 1_000;
 
+/** Milliseconds in which what has not begun goes back at a stop; then its source is closed. */
+const RETURN_PATIENCE = 1_000;
+
 /** Deliveries that may wait in this process for their next delivery; past it nothing new is read. */
 const MAX_WAITING = 1_000;
 
@@ -31,6 +34,8 @@ export class Subscription {
   readonly #source: Source;
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
+  /** Resolves when what had not begun at the stop has gone back. */
+  #returned: Promise<void> = Promise.resolve();
   #concurrency: number;
   readonly #holds = new Set<Hold>();
   /** Resolves when nothing holds any more, or it stops. */
@@ -130,13 +135,13 @@ export class Subscription {
   async stop(timeout: number): Promise<boolean> {
     this.halt();
     this.#sourceStopped = this.#source.stop();
-    const ended = (async () => {
+    this.#returned = (async () => {
       await this.#sourceStopped;
       await this.#loop;
       // Others need not wait for the handlers that run here.
       if (this.#source.canReturn && this.#options.lanes === undefined) await this.#giveBack(0);
-      await this.#drained();
     })();
+    const ended = this.#returned.then(() => this.#drained());
     return settledWithin(ended, timeout);
   }
 
@@ -150,6 +155,8 @@ export class Subscription {
     this.#gaveUp = true;
     this.#slot?.resolve();
     const ended = await settledWithin(Promise.all([this.#loop, this.#drained()]), timeout);
+    // What the server refuses to take back is here again then.
+    await settledWithin(this.#returned, RETURN_PATIENCE);
     // The source has stopped: this read ends, and may have brought what nobody has seen.
     const early = (await this.#early?.catch(() => [])) ?? [];
     await this.#source.close([...this.#kept.splice(0), ...this.#waiting.splice(0), ...early]);
