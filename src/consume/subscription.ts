@@ -168,7 +168,7 @@ export class Subscription {
       // What an early read brings while nothing may begin goes back.
       if (this.#early === undefined && this.#isHeld()) {
         if (this.#options.lanes === undefined) await this.#giveBack(0);
-        if (this.#isHeld()) await this.#untilReleased();
+        if (this.#isHeld() && !this.#isOver()) await this.#untilReleased();
         continue;
       }
       try {

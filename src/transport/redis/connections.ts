@@ -194,7 +194,10 @@ export class Connections {
         if (bytes.includes(TOO_MANY)) said = new Error(TOO_MANY);
       });
     });
-    listening.on('ready', () => (this.#isRefused = false));
+    listening.on('ready', () => {
+      // Older releases of ioredis 5 are ready as the default user, before the connection is closed.
+      if (!isRefused) this.#isRefused = false;
+    });
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
     const settled = await settledWithin(connecting, this.connectTimeout);
