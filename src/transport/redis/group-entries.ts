@@ -39,9 +39,10 @@ const CHUNK = 500;
 
 /**
  * `held`: fetched, or a handler has it. `uncounted`: it comes again, and is counted as delivered when it begins.
- * `paused`: refused, and waits for its next delivery. `leaving`: the server is being told that it is handled or given back, and may still report it as pending.
+ * `paused`: refused, and waits for its next delivery. `leaving`: the server is being told that it is handled,
+ * `returning`: that it is given back, so that it must not be renewed; the server may still report it as pending.
  */
-type State = 'held' | 'uncounted' | 'paused' | 'leaving';
+type State = 'held' | 'uncounted' | 'paused' | 'leaving' | 'returning';
 
 export interface GroupEntriesOptions {
   readonly connections: Connections;
@@ -110,8 +111,9 @@ export class GroupEntries {
     return this.#states.size;
   }
 
+  /** Those that must not become somebody else's. */
   ids(): string[] {
-    return [...this.#states.keys()];
+    return [...this.#states].flatMap(([id, state]) => (state === 'returning' ? [] : [id]));
   }
 
   has(id: string): boolean {
@@ -155,7 +157,7 @@ export class GroupEntries {
       ...paused.map((one) => ({ id: one.id as string, count: one.count })),
     ].sort((a, b) => compareIds(a.id, b.id));
     if (leaving.length === 0) return;
-    for (const { id } of leaving) this.#states.set(id, 'leaving');
+    for (const { id } of leaving) this.#states.set(id, 'returning');
     try {
       for (let i = 0; i < leaving.length; i += CHUNK) {
         const pairs = leaving.slice(i, i + CHUNK).flatMap(({ id, count }) => [id, count]);
@@ -223,7 +225,7 @@ export class GroupEntries {
   ack(settled: Delivery, handled?: Handled): Promise<void> | undefined {
     const id = settled.id as string;
     const state = this.#states.get(id);
-    if (state === undefined ? !this.#abandoned.delete(id) : state === 'leaving') return undefined;
+    if (state === undefined ? !this.#abandoned.delete(id) : isGoing(state)) return undefined;
     if (state === 'paused') this.#pauses.delete(settled);
     this.#states.set(id, 'leaving');
     if (handled !== undefined) this.#handled.set(id, handled);
@@ -246,7 +248,7 @@ export class GroupEntries {
   abandon(left: Delivery): void {
     const id = left.id as string;
     const state = this.#states.get(id);
-    if (state === undefined || state === 'leaving') return;
+    if (state === undefined || isGoing(state)) return;
     this.#pauses.delete(left);
     this.#states.delete(id);
     this.#abandoned.add(id);
@@ -363,4 +365,8 @@ export class GroupEntries {
     }
     return ids.filter((id) => !this.#handled.has(id));
   }
+}
+
+function isGoing(state: State): boolean {
+  return state === 'leaving' || state === 'returning';
 }
