@@ -1,5 +1,6 @@
 import type { Lanes } from '../transport/lanes.ts';
 import type { Delivery, Report, Source } from '../transport/source.ts';
+import type { Process } from './counted.ts';
 
 export interface SubscriptionOptions {
   readonly source: Source;
@@ -14,7 +15,7 @@ export interface SubscriptionOptions {
   /** With `ordered`: what the source hands over in turn. It is not given back while a handler is slow. */
   readonly lanes: Lanes | undefined;
   /** Handles deliveries. A returned promise resolves when the next ones may start. */
-  readonly process: (deliveries: Delivery[]) => Promise<void> | undefined;
+  readonly process: Process;
   /** Takes deliveries whose `process` threw or rejected, which it should never do: logs and settles. Never throws. */
   readonly rescue: (deliveries: readonly Delivery[], error: unknown) => void;
   /** What the user can do about an error that another attempt does not fix; undefined for other errors. */

@@ -38,11 +38,11 @@ import { Trimmer } from './trim.ts';
 const CHUNK = 500;
 
 /**
- * `held`: fetched, or a handler has it. `uncounted`: it comes again, and is counted as delivered when it begins.
+ * `held`: fetched, or a handler has it; what comes again is counted as delivered when it begins.
  * `paused`: refused, and waits for its next delivery. `leaving`: the server is being told that it is handled,
  * `returning`: that it is given back, so that it must not be renewed; the server may still report it as pending.
  */
-type State = 'held' | 'uncounted' | 'paused' | 'leaving' | 'returning';
+type State = 'held' | 'paused' | 'leaving' | 'returning';
 
 export interface GroupEntriesOptions {
   readonly connections: Connections;
@@ -126,8 +126,8 @@ export class GroupEntries {
   }
 
   /** An entry that was fetched. */
-  add(id: string, isCounted = true): void {
-    this.#states.set(id, isCounted ? 'held' : 'uncounted');
+  add(id: string): void {
+    this.#states.set(id, 'held');
     if (this.#abandoned.size > 0) this.#abandoned.delete(id);
   }
 
@@ -147,11 +147,7 @@ export class GroupEntries {
    * which were delivered and are to come again. Rejects where the server refuses; they are still held then.
    */
   async giveBack(deliveries: readonly Delivery[], paused: readonly Delivery[] = []): Promise<void> {
-    const before = new Map(deliveries.map(({ id }) => [id, this.#states.get(id as string)]));
-    const unstarted = deliveries.filter(({ id }) => {
-      const state = before.get(id);
-      return state === 'held' || state === 'uncounted';
-    });
+    const unstarted = deliveries.filter(({ id }) => this.#states.get(id as string) === 'held');
     const leaving = [
       ...unstarted.map((one) => ({ id: one.id as string, count: one.count - 1 })),
       ...paused.map((one) => ({ id: one.id as string, count: one.count })),
@@ -165,7 +161,7 @@ export class GroupEntries {
         await GIVE_BACK.run(this.#client, [this.#key], args);
       }
     } catch (error) {
-      for (const { id } of leaving) this.#states.set(id, before.get(id) ?? 'held');
+      for (const { id } of leaving) this.#states.set(id, 'held');
       throw error;
     }
     for (const { id } of leaving) this.#states.delete(id);
@@ -216,7 +212,6 @@ export class GroupEntries {
       this.#onGone(delivery);
       return false;
     }
-    this.#states.set(id, 'held');
     // The last handler may have changed the bytes that it got.
     (delivery as { frame: Delivery['frame'] }).frame = frameOf(entry[1] ?? []);
     return true;
@@ -268,7 +263,7 @@ export class GroupEntries {
 
   /** The pause of a refused entry is over. */
   #deliverAgain(before: Delivery): void {
-    this.#states.set(before.id as string, 'uncounted');
+    this.#states.set(before.id as string, 'held');
     this.#onAgain({ ...before, count: before.count + 1, comesAgain: true });
   }
 

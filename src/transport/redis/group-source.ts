@@ -373,7 +373,7 @@ export class GroupSource implements Source {
   #push(entry: Entry, count: number, pause?: number): void {
     const plain = delivery(this.#key, entry, count);
     const again = count === 1 ? plain : { ...plain, comesAgain: true as const };
-    this.#entries.add(plain.id as string, count === 1);
+    this.#entries.add(plain.id as string);
     this.#fetched++;
     this.#feed.push(pause === undefined ? again : { ...again, pause });
   }
