@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Target } from '../../src/transport/address.ts';
 import type { Delivery } from '../../src/transport/source.ts';
 import { eventually } from '../support/eventually.ts';
-import { timesDividedBy } from '../support/timings.ts';
+import { missedSooner } from '../support/timings.ts';
 import { frame, frames, stream, take, takeUntil, textsOf, type Bench } from './harness.ts';
 
 function to(name: string): Target {
@@ -159,7 +159,7 @@ export function groupContract(bench: () => Bench): void {
   it('a stream is trimmed to the end when its last entries were acknowledged, also when its reader stops', async () => {
     const { name: newName, connect, openOn } = bench();
     const name = newName();
-    const transport = await connect(timesDividedBy(10));
+    const transport = await connect(missedSooner(10));
     await transport.sendBatch(to(name), frames(...Array.from({ length: 1_000 }, (_, i) => `${i}`)));
     const source = await openOn(transport, stream(name, { group: 'g', consumer: 'c', maxlen: 50 }));
     const [first, ...others] = await take(source, 500);
@@ -198,7 +198,7 @@ export function groupContract(bench: () => Bench): void {
 
     await source.close([]);
     const past = stream(name, { group: 'g2', consumer: 'c', maxlen: 50, trimPast: 30 });
-    const trimmer = await openOn(await connect(timesDividedBy(100)), past);
+    const trimmer = await openOn(await connect(missedSooner(100)), past);
     await eventually(async () => {
       await transport.send(to(name), frame('more'));
       for (const delivery of await trimmer.read(1_000)) await trimmer.ack(delivery);

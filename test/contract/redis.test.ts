@@ -11,7 +11,7 @@ import { RedisTransport } from '../../src/transport/redis/redis-transport.ts';
 import { eventually } from '../support/eventually.ts';
 import { isLong } from '../support/long.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
-import { timesDividedBy } from '../support/timings.ts';
+import { missedSooner } from '../support/timings.ts';
 import type { Delivery } from '../../src/transport/source.ts';
 import { benchOf, frame, reliableList, stream, take, type Backend } from './harness.ts';
 import { readingContract, transportContract } from './transport.contract.ts';
@@ -177,7 +177,7 @@ it('a group without consumers is silent since it was noticed, and not if it has 
 it('a consumer that holds nothing and does not read, since it is paused, gives signs of life', async () => {
   const { name: newName, connect, openOn } = benchOf(start);
   const [name, client] = [newName(), rawClient()];
-  const transport = await connect(timesDividedBy(30));
+  const transport = await connect(missedSooner(30));
   await openOn(transport, stream(name, { group: 'g', consumer: 'c', minIdle: 150 }));
   const idle = async (): Promise<number> =>
     consumerRows(await client.xinfo('CONSUMERS', name, 'g'))[0]?.idle as number;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
 import type { Delivery, Source } from '../../src/transport/source.ts';
-import { timesDividedBy } from '../support/timings.ts';
+import { missedSooner } from '../support/timings.ts';
 import {
   frame,
   frames,
@@ -43,7 +43,7 @@ export function reliableContract(bench: () => Bench): void {
     const { name: newName, connect, openOn } = bench();
     const name = newName();
     // Whoever has a mark keeps it for longer than this test runs.
-    const timings = { ...timesDividedBy(20), lease: 60_000 };
+    const timings = { ...missedSooner(20), lease: 60_000 };
     const [one, two] = [await connect(timings), await connect(timings)];
     const mark = { name, group: undefined, id: 'a' };
     const wait = async (
@@ -268,7 +268,7 @@ export function reliableContract(bench: () => Bench): void {
       const { name: newName, connect, openOn } = bench();
       const name = newName();
       // A third of the nine seconds after which a consumer counts as dead.
-      const timings = timesDividedBy(3);
+      const timings = missedSooner(3);
       const [sender, dying] = [await connect(), await connect(timings)];
       await sender.sendBatch(to(name), frames('a', 'b', 'c', 'd'));
       const source = await openOn(dying, reliableList(name));

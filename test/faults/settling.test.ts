@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { ownServer, rawClient, unique } from '../support/redis.ts';
 import { TIMINGS } from '../../src/transport/timings.ts';
-import { timesDividedBy } from '../support/timings.ts';
+import { missedSooner } from '../support/timings.ts';
 
 interface Opened {
   readonly source: Source;
@@ -27,12 +27,6 @@ async function open(url: string, options: SourceOptions, timings?: Timings): Pro
   );
   onTestFinished(() => source.stop());
   return { source, transport, reported };
-}
-
-/** Shorter waiting times, but for those of connections, which a busy machine needs. */
-function fast(factor: number): Timings {
-  const { connect, ping, pong, blockGrace } = TIMINGS;
-  return { ...timesDividedBy(factor), connect, ping, pong, blockGrace };
 }
 
 const PLACES = [
@@ -104,7 +98,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     const client = rawClient(server.url);
     for (const body of ['a', 'b', 'c', 'd']) await send(client, 'x', body);
     await client.config('SET', 'maxmemory', '1');
-    const timings = fast(10);
+    const timings = missedSooner(10);
     const { source } = await open(server.url, read('x'), timings);
     const [a, b, c, d] = (await take(source, 4)) as [Delivery, Delivery, Delivery, Delivery];
     await source.ack(a);
@@ -129,7 +123,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     const proxy = await FaultProxy.to(server.port);
     const client = rawClient(server.url);
     // All four come back in the time that they give each other; on a busy machine a tenth of it was too short.
-    const timings = { ...fast(10), grace: TIMINGS.grace };
+    const timings = { ...missedSooner(10), grace: TIMINGS.grace };
     const opened: Opened[] = [];
     for (let n = 0; n < 4; n++) opened.push(await open(proxy.url, read('x'), timings));
     const held: Delivery[] = [];
@@ -154,7 +148,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
   it('leaves no key without an end when its consumers are killed, but those that hold messages', async () => {
     const server = await ownServer();
     const client = rawClient(server.url);
-    const timings = fast(30);
+    const timings = missedSooner(30);
     for (let n = 0; n < 100; n += 10) {
       const some = await Promise.all(
         Array.from({ length: 10 }, async (_, i) => {
@@ -201,7 +195,7 @@ it('a dead consumer that cannot be given back hides no other, and is reported', 
   await client.hset(`${key}:consumers`, { a: '1', b: '1', c: '1' });
   await client.set(`${key}:held:a`, 'not a hash');
   await client.hset(`${key}:held:c`, '1-0:1', 'of c');
-  const { source, reported } = await open(server.url, reliableList('x'), fast(20));
+  const { source, reported } = await open(server.url, reliableList('x'), missedSooner(20));
   expect(textsOf(await take(source, 1))).toEqual(['of c']);
   await eventually(() => expect(reported.join()).toContain('could not be given back'));
 });
@@ -214,7 +208,7 @@ it('without the right to give items of a dead consumer back, that is said, with 
   await client.hset(`${key}:consumers`, { gone: '1' });
   await client.hset(`${key}:held:gone`, '1-0:1', 'of the dead one');
   const url = server.url.replace('//', '//u:p@');
-  const { reported } = await open(url, reliableList('x'), fast(20));
+  const { reported } = await open(url, reliableList('x'), missedSooner(20));
   await eventually(() =>
     expect(reported.join()).toMatch(
       /could not be given back.*(NOPERM|can't run this command|no permissions to run)/,
@@ -226,7 +220,7 @@ it('without the right to give items of a dead consumer back, that is said, with 
 it('a living consumer that has nothing to do, or does not read, is not removed, however long, and a dead one is', async () => {
   const server = await ownServer();
   const client = rawClient(server.url);
-  const timings = fast(30);
+  const timings = missedSooner(30);
   const options = stream('x', { group: 'g', minIdle: 300 });
   await open(server.url, options, timings);
   await open(server.url, options, timings);
@@ -254,7 +248,7 @@ it('a living consumer that has nothing to do, or does not read, is not removed, 
 it('what was parked is found again where its due times were lost', async () => {
   const server = await ownServer();
   const client = rawClient(server.url);
-  const timings = fast(20);
+  const timings = missedSooner(20);
   const options = stream('x', { group: 'g', minIdle: 300 });
   const { source } = await open(server.url, options, timings);
   await client.xadd('x', '*', '__data__', unique('a'));
