@@ -52,7 +52,7 @@ export interface HandlingOptions {
    * or `nack-on-error`.
    */
   ackPolicy?: AckPolicy;
-  /** What callers learn about an unexpected error: `send` or `hide`. Default: that of the router, or `send`. */
+  /** What callers learn about an error that the handler throws: `send` or `hide`. Default: that of the router, or `send`. */
   errorPolicy?: ErrorPolicy;
   /** Where answers may be sent: `any` or `inboxes`. Default: that of the router, or `any`. */
   replies?: Replies;

@@ -80,8 +80,9 @@ export interface RouterOptions extends DeliveryOptions {
    */
   timeout?: number;
   /**
-   * What callers learn about an unexpected error: `send` sends its name, message, code and data; `hide` sends only
-   * `Internal error`. Use `hide` for callers that you do not trust. Default `send`.
+   * What callers learn about an error that a handler throws: `send` sends its name, message, code and data; `hide` sends
+   * only `Internal error`, and the error is logged. Use `hide` for callers that you do not trust. Refusals of redstart
+   * itself, such as of a body that does not fit the schema, keep their code. Default `send`.
    */
   errorPolicy?: ErrorPolicy;
   /**

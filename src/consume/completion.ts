@@ -85,7 +85,7 @@ export class Completion {
     const { message, delivery, replier } = attempt;
     const isForAll = message.header(GATHER_KEY) !== undefined;
     const refuse = async (): Promise<unknown> =>
-      (await isLastResort(delivery, isForAll)) ? replier.refuse(message, error) : undefined;
+      (await isLastResort(delivery, isForAll)) ? replier.refuse(message, error, true) : undefined;
     void this.#deliver(attempt, refuse());
   }
 
@@ -171,7 +171,10 @@ export class Completion {
       : outcome;
     try {
       if (answer.kind === 'ok') return [outcome, replier.answer(message, answer.result)];
-      if (answer.kind === 'failed') return [outcome, replier.refuse(message, answer.error)];
+      if (answer.kind === 'failed') {
+        const isOwn = isRejected || OWN_STAGES.has(answer.stage);
+        return [outcome, replier.refuse(message, answer.error, isOwn)];
+      }
       if (answer.kind === 'expired') this.#tellExpired(attempt);
       return [outcome, undefined];
     } catch (error) {
@@ -191,10 +194,10 @@ export class Completion {
     });
   }
 
-  /** Sends the caller an error; where that cannot even be encoded, there is nobody to tell but the log. */
+  /** Sends the caller an error of redstart; where that cannot even be encoded, there is nobody to tell but the log. */
   #refuse({ message, replier }: Attempt, error: unknown): Promise<unknown> | undefined {
     try {
-      return replier.refuse(message, error);
+      return replier.refuse(message, error, true);
     } catch (failure) {
       this.#options.log('error', message, failure, 'the caller could not be told of the failure');
       return undefined;
@@ -232,7 +235,7 @@ export class Completion {
         if (!(error instanceof EncodeError)) throw error;
         log('error', message, error, WHAT_FAILED.handler);
         unsendable = error;
-        receivers = await replier.refuse(message, error);
+        receivers = await replier.refuse(message, error, true);
       }
       observers.for('answered')?.emit('answered', {
         subscriber: context.subscriber,
@@ -309,6 +312,15 @@ const WHAT_FAILED: Readonly<Record<FailureStage, string>> = {
   exhausted: 'the message was delivered too often',
   forward: 'the result could not be published',
 };
+
+/** Where redstart itself refuses a request: no handler has thrown these errors. */
+const OWN_STAGES: ReadonlySet<FailureStage> = new Set([
+  'decode',
+  'validate',
+  'match',
+  'timeout',
+  'exhausted',
+]);
 
 /** Whether there is a result, and somewhere to send it on to. */
 function forwards({ route }: Attempt, outcome: Outcome): boolean {

@@ -83,5 +83,6 @@ onBothBackends('a handler\u2019s error', (bench) => {
     expect(error).toMatchObject({ message: 'Internal error', remoteName: 'Error' });
     expect((error as RemoteError).remoteCode).toBeUndefined();
     expect((error as RemoteError).data).toBeUndefined();
+    takeLogs(); // hidden-errors.test.ts reads them
   });
 });

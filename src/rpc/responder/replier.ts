@@ -21,14 +21,12 @@ import type { Transport } from '../../transport/transport.ts';
 import type { Report } from '../../transport/source.ts';
 import type { AnswerBundles } from './answer-bundles.ts';
 import { KEPT, type AnswerLog } from './answer-log.ts';
+import { hiddenWire } from './hidden.ts';
 import type { IdCalls } from './id-calls.ts';
 import { LARGE, type KeptAnswers } from './kept-answers.ts';
 import type { Inbox, Status } from '../inbox.ts';
 import { observed } from '../observed.ts';
 import { toWire } from '../remote-error.ts';
-
-/** The error that a caller gets with `errorPolicy: 'hide'`; the correlation id finds the real one in the logs. */
-const HIDDEN = { name: 'Error', message: 'Internal error' };
 
 interface ReplyCommand extends PublishCommand {
   /** Headers by which the caller finds its call; undefined for a caller that is not redstart. */
@@ -53,7 +51,7 @@ export interface ReplierOptions {
   readonly keep: number;
   readonly middlewares: readonly PublishMiddleware[];
   readonly observers: Observers;
-  /** Send callers no error's name, message, code or data. */
+  /** Send callers no name, message, code or data of a handler's error. */
   readonly hidesErrors: boolean;
   /** Send answers only to channels that are inboxes of brokers with this broker's `inboxPrefix`. */
   readonly inboxesOnly: boolean;
@@ -102,9 +100,10 @@ export class Replier {
   /**
    * Sends an error to the caller; resolves with the number of receivers. Undefined where nobody
    * waits, and for a caller that does not understand error answers. `NoReplyError` and
-   * `NoMatchingHandlerError` say that this receiver declines: another may still answer.
+   * `NoMatchingHandlerError` say that this receiver declines: another may still answer. `isOwn`:
+   * redstart itself refuses the request, and the error is not the handler's.
    */
-  refuse(message: ReceivedMessage, error: unknown): Promise<unknown> | undefined {
+  refuse(message: ReceivedMessage, error: unknown, isOwn: boolean): Promise<unknown> | undefined {
     const { replyTo } = message;
     const call = message.header(CALL_KEY);
     if (replyTo === undefined || call === undefined) return undefined;
@@ -112,10 +111,16 @@ export class Replier {
     const declined = error instanceof NoReplyError || error instanceof NoMatchingHandlerError;
     const late = error instanceof ExpiredError;
     const status: Status = late ? 'expired' : declined ? 'declined' : 'error';
-    const body = this.#options.hidesErrors ? HIDDEN : toWire(error);
+    const isRpcError = error instanceof RpcError;
+    const { hidesErrors, report } = this.#options;
+    // Every other error of a handler is logged where its message is completed.
+    if (hidesErrors && isRpcError && !isOwn)
+      report('the caller is not told of an RpcError', error, 'warn', {
+        fields: logFields(message),
+      });
+    const body = hidesErrors ? hiddenWire(error, isOwn) : toWire(error);
     const extra = { ...this.#mark(message, call), [STATUS]: status };
-    const isKept = error instanceof RpcError;
-    return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder, isKept);
+    return this.#reply(message, replyTo, body, extra, this.#options.errorEncoder, isRpcError);
   }
 
   /**

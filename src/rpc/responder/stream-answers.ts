@@ -96,16 +96,16 @@ export class StreamAnswers {
     const onAbort = (): void => {
       // At once, and not at the generator's next yield, which may be far away.
       const { reason } = signal as { reason: unknown };
-      if (reason instanceof HandlerTimeoutError) this.#fail(stream, reason);
+      if (reason instanceof HandlerTimeoutError) this.#fail(stream, reason, true);
       else if (!(reason instanceof CancelledError))
-        this.#fail(stream, new StreamBrokenError('the responder was stopped in the middle'));
+        this.#fail(stream, new StreamBrokenError('the responder was stopped in the middle'), true);
       stream.wake?.();
     };
     signal.addEventListener('abort', onAbort);
     try {
       await this.#send(stream, iterator, validate);
     } catch (error) {
-      this.#fail(stream, error);
+      this.#fail(stream, error, false);
       await stream.told;
       throw error;
     } finally {
@@ -120,6 +120,7 @@ export class StreamAnswers {
       this.#fail(
         stream,
         new StreamBrokenError("the responder's connection was lost in the middle"),
+        true,
       );
   }
 
@@ -149,7 +150,7 @@ export class StreamAnswers {
       stream.isGone = true;
       stream.wake?.();
     };
-    const failed = (error: unknown): void => this.#fail(stream, error);
+    const failed = (error: unknown): void => this.#fail(stream, error, false);
     let isDone = false;
     try {
       for (;;) {
@@ -169,7 +170,7 @@ export class StreamAnswers {
         // Checked, and sent as it is: the caller's schema makes its own output of it.
         if (validate !== undefined) await validate(next.value);
         throwFailure(stream);
-        replier.item(message, next.value, stream.sent + 1).then(reached, failed);
+        this.#item(stream, next.value).then(reached, failed);
         stream.sent++;
       }
     } finally {
@@ -178,18 +179,33 @@ export class StreamAnswers {
     }
   }
 
-  /** Ends a stream with an error, which its caller is told at once. */
-  #fail(stream: RunningStream, error: unknown): void {
+  /** Sends one item. Where it cannot be encoded, its caller is told so. */
+  #item(stream: RunningStream, value: unknown): Promise<unknown> {
+    try {
+      return stream.replier.item(stream.request.message, value, stream.sent + 1);
+    } catch (error) {
+      this.#fail(stream, error, true);
+      throw error;
+    }
+  }
+
+  /** Ends a stream with an error, which its caller is told at once. `isOwn`: it is not the handler's. */
+  #fail(stream: RunningStream, error: unknown, isOwn: boolean): void {
     if (stream.told !== undefined) return;
     stream.failure = error instanceof Error ? error : new Error(messageOf(error));
-    stream.told = this.#tell(stream.request.message, error, stream.replier);
+    stream.told = this.#tell(stream.request.message, error, stream.replier, isOwn);
     stream.wake?.();
   }
 
   /** Sends the caller an error. Never rejects: where that fails, the handler's error is what counts. */
-  async #tell(message: ReceivedMessage, error: unknown, replier: Replier): Promise<void> {
+  async #tell(
+    message: ReceivedMessage,
+    error: unknown,
+    replier: Replier,
+    isOwn: boolean,
+  ): Promise<void> {
     try {
-      await replier.refuse(message, error);
+      await replier.refuse(message, error, isOwn);
     } catch (failure) {
       this.#report('a caller could not be told that its stream failed', failure, 'warn', {
         fields: logFields(message),
@@ -224,7 +240,7 @@ export class StreamAnswers {
       'STREAM',
       'the handler answers with a stream: call it by broker.requestMany()',
     );
-    await this.#tell(message, error, replier);
+    await this.#tell(message, error, replier, true);
     throw error;
   }
 
