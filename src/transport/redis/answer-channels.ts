@@ -59,7 +59,8 @@ export class AnswerChannels {
       ]);
     };
     try {
-      await subscribed(pubsub.subscribe(channel, 'subscribe', onFrame), channel);
+      const confirmed = pubsub.subscribe(channel, 'subscribe', onFrame);
+      await subscribed(this.#connections.address, channel, confirmed);
       if (isSharded) await this.#subscribeShard(pubsub, channel, onFrame);
     } catch (error) {
       await leave();

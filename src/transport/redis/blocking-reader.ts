@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis';
-import { ConnectionError } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import { pause, settledWithin } from '../../internal/deferred.ts';
 import { DisconnectedError } from '../source.ts';
@@ -7,6 +6,7 @@ import type { Timings } from '../timings.ts';
 import { commandClassOf, type CommandClass } from './commands.ts';
 import type { Connections } from './connections.ts';
 import { makeUpName } from './group-admin.ts';
+import { lostConnection } from './lost.ts';
 import { Readiness } from './readiness.ts';
 import type { Reader } from './reader.ts';
 
@@ -166,8 +166,7 @@ export class BlockingReader implements Reader {
 async function idOf(client: Redis, { address, connectTimeout }: Connections): Promise<number> {
   let lost!: () => void;
   const closed = new Promise<never>((_, reject) => {
-    lost = () =>
-      reject(new ConnectionError(address, `the connection to Redis at ${address} was lost`));
+    lost = () => reject(lostConnection(address));
     client.once('close', lost);
   });
   const timer = setTimeout(() => client.stream.destroy(), connectTimeout);

@@ -45,14 +45,15 @@ export class Connections {
   readonly #owned: boolean;
   readonly #cluster: ClusterNodes | undefined;
   readonly #others = new Set<Redis>();
-  /** Whether the server refused the last login: the password is missing or wrong. */
-  #isRefused = false;
+  /** How often in a row the server refused the login of the command connection, at least: the password is missing or wrong. */
+  #refusals = 0;
+  readonly #refused = new WeakSet<Redis>();
   /** The watchdog of the command connection. */
   readonly #watched: Watched | undefined;
 
   constructor(connection: RedisConnection, timings: Timings) {
     this.timings = timings;
-    this.given = clientOf(connection, () => this.#isRefused, timings);
+    this.given = clientOf(connection, () => this.#refusals, timings);
     const client = isClient(connection) ? forCommands(connection) : this.given;
     this.#owned = client !== connection;
     this.client = client as Redis;
@@ -120,6 +121,14 @@ export class Connections {
     this.#cluster?.follow(client);
   }
 
+  /**
+   * Whether the server refused the login of this connection. ioredis 5.8.0 and 5.8.1, and later releases of ioredis 5
+   * with `disableClientInfo`, take it for ready all the same, as the default user, until it is closed.
+   */
+  isRefused(client: Redis): boolean {
+    return this.#refused.has(client);
+  }
+
   /** Whether the server that `client` is connected to answers at all, as far as is known. */
   isServerAlive(client: Redis): boolean {
     if (!this.#owned) return true;
@@ -177,31 +186,32 @@ export class Connections {
     let cause: unknown;
     let failure: unknown;
     let isOtherDatabase = false;
-    let isRefused = false;
     let said: Error | undefined;
     // The listener stays as long as the connection: without one, ioredis prints every later error to stderr.
     listening.on('error', (error: Error) => {
       cause = withoutPassword(error);
       isOtherDatabase = isDatabaseRefusal(error);
-      isRefused = this.#isRefused = adviceOn(error) !== undefined || isOtherDatabase;
+      const isRefused = adviceOn(error) !== undefined || isOtherDatabase;
+      if (!isRefused) this.#refusals = 0;
+      else if (client === this.client || this.#refusals === 0) this.#refusals++;
+      if (isRefused) this.#refused.add(client);
       // ioredis would go on with database 0, and ioredis 5 as the default user, now and after every reconnect.
       if (isRefused && isOurs) streamOf(client)?.destroy();
     });
     listening.on('connect', () => {
-      isRefused = false;
+      this.#refused.delete(client);
       // Said to nobody's command, and before the connection is closed.
       streamOf(client)?.once('data', (bytes: Buffer) => {
         if (bytes.includes(TOO_MANY)) said = new Error(TOO_MANY);
       });
     });
     listening.on('ready', () => {
-      // Older releases of ioredis 5 are ready as the default user, before the connection is closed.
-      if (!isRefused) this.#isRefused = false;
+      if (!this.isRefused(client)) this.#refusals = 0;
     });
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
     const settled = await settledWithin(connecting, this.connectTimeout);
-    if (settled && (client.status as string) === 'ready' && !isRefused) return;
+    if (settled && (client.status as string) === 'ready' && !this.isRefused(client)) return;
     // A client of the caller's goes on trying: that is the caller's decision.
     if (isOurs) client.disconnect();
     if (this.#cluster !== undefined && client === this.client)
@@ -248,7 +258,7 @@ export class Connections {
 
 function clientOf(
   connection: RedisConnection,
-  isRefused: () => boolean,
+  refusals: () => number,
   timings: Timings,
 ): Redis | Cluster {
   if (isClient(connection)) return connection;
@@ -256,12 +266,12 @@ function clientOf(
     return createCluster(connection, timings);
   if (typeof connection === 'string') checkUrl(connection);
   else checkEndpoint(connection);
-  return create(connection, isRefused, timings);
+  return create(connection, refusals, timings);
 }
 
 function create(
   connection: string | RedisOptions,
-  isRefused: () => boolean,
+  refusals: () => number,
   timings: Timings,
 ): Redis {
   const { reconnectMin, refusedMin, refusedMax } = timings;
@@ -270,9 +280,12 @@ function create(
   const cap = hasSentinels ? timings.failoverReconnectMax : timings.reconnectMax;
   const options: RedisOptions = {
     connectTimeout: timings.connect,
-    // An attempt costs the server about four commands, and a refused login is refused again.
+    // An attempt costs the server about four commands, and a refused login is refused again. ioredis counts from 1 again
+    // where it was ready in spite of a refusal.
     retryStrategy: (attempt) =>
-      isRefused() ? backoff(attempt, refusedMin, refusedMax) : backoff(attempt, reconnectMin, cap),
+      refusals() > 0
+        ? backoff(Math.max(attempt, refusals()), refusedMin, refusedMax)
+        : backoff(attempt, reconnectMin, cap),
     ...(hasSentinels ? { reconnectOnError } : {}),
     ...(typeof connection === 'string' ? {} : connection),
     lazyConnect: true,

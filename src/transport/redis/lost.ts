@@ -10,25 +10,34 @@ export async function opened<T>(address: string, target: Target, opening: Promis
   try {
     return await opening;
   } catch (cause) {
-    if (messageOf(cause) === 'Connection is closed.')
-      throw new ConnectionError(address, `the connection to Redis at ${address} was lost`, {
-        cause,
-      });
-    if ((cause as Error).name !== 'ReplyError') throw cause;
-    const message = `${describe(target)} cannot be read: ${messageOf(cause)}`;
-    if (isPassing(cause)) throw new ConnectionError(address, message, { cause });
-    throw new SetupError(message, { cause });
+    const isLost = messageOf(cause) === 'Connection is closed.';
+    if (!isLost && (cause as Error).name !== 'ReplyError') throw cause;
+    throw refused(address, `${describe(target)} cannot be read`, cause);
   }
 }
 
-/** Adds the channel's name to a refusal of the server, which names none. */
-export async function subscribed(confirmed: Promise<void>, name: string): Promise<void> {
+/** The same for a channel. What is no answer of the server is said of the connection: another attempt helps. */
+export async function subscribed(
+  address: string,
+  name: string,
+  confirmed: Promise<void>,
+): Promise<void> {
   try {
     await confirmed;
   } catch (cause) {
     if (cause instanceof RedstartError) throw cause;
-    throw new SetupError(`channel '${name}' cannot be subscribed to: ${messageOf(cause)}`, {
-      cause,
-    });
+    throw refused(address, `channel '${name}' cannot be subscribed to`, cause);
   }
+}
+
+function refused(address: string, what: string, cause: unknown): ConnectionError | SetupError {
+  if (messageOf(cause) === 'Connection is closed.') return lostConnection(address, cause);
+  const message = `${what}: ${messageOf(cause)}`;
+  if ((cause as Error).name === 'ReplyError' && !isPassing(cause))
+    return new SetupError(message, { cause });
+  return new ConnectionError(address, message, { cause });
+}
+
+export function lostConnection(address: string, cause?: unknown): ConnectionError {
+  return new ConnectionError(address, `the connection to Redis at ${address} was lost`, { cause });
 }

@@ -6,6 +6,7 @@ import { Listeners } from '../listeners.ts';
 import type { Report } from '../source.ts';
 import type { Connections } from './connections.ts';
 import { adviceOn, withoutPassword } from './advice.ts';
+import { lostConnection } from './lost.ts';
 import { watch } from './watchdog.ts';
 
 /** Receives a frame and the concrete channel it came on. */
@@ -35,6 +36,12 @@ export class PubSub {
   #client: Promise<Redis> | undefined;
   /** Pending from the loss of a connection until all subscriptions are confirmed on the next. */
   #restoring: Deferred<void> | undefined;
+  /**
+   * Pending from the loss of a connection until the next is ready: nothing is sent meanwhile. ioredis 5 would send
+   * SUBSCRIBE to a connection that is not ready yet. Then its own INFO, which has to be answered before, is refused
+   * to a subscriber, and SUBSCRIBE is refused with it; where that connection is lost, too, SUBSCRIBE never settles.
+   */
+  #down: Deferred<void> | undefined;
   #closed = false;
   readonly #listeners = new Set<() => void>();
   /** Called when the server refuses to restore the subscription of a sink. */
@@ -121,6 +128,12 @@ export class PubSub {
     this.#closed = true;
     this.#restoring?.resolve();
     this.#restoring = undefined;
+    this.#endWait();
+  }
+
+  #endWait(): void {
+    this.#down?.resolve();
+    this.#down = undefined;
   }
 
   async #connect(): Promise<Redis> {
@@ -147,9 +160,17 @@ export class PubSub {
       client.on('close', () => {
         // A process that was busy hears late that it was cut off, so the loss may have begun long before.
         if (this.#restoring === undefined) this.#lostAt = monotonicTime() - watched.unheard;
-        if (!this.#closed) this.#restoring ??= deferred();
+        if (this.#closed) return;
+        this.#restoring ??= deferred();
+        this.#down ??= deferred();
       });
-      client.on('ready', () => void this.#restore(client));
+      client.on('ready', () => {
+        if (this.#connections.isRefused(client)) return;
+        this.#endWait();
+        void this.#restore(client);
+      });
+      // ioredis gives up, and refuses what is sent.
+      client.on('end', () => this.#endWait());
       client.on('error', (error) => {
         // The login was refused, so no subscription can be restored.
         if (adviceOn(error) !== undefined) this.#refuseAll(withoutPassword(error));
@@ -185,7 +206,8 @@ export class PubSub {
           break;
         }
         await pause(backoff(failures, resubscribeMin, resubscribeMax));
-        if (this.#closed || generation !== this.#generation) return;
+        // Where the connection was lost again, the next one begins anew.
+        if (this.#closed || generation !== this.#generation || this.#down !== undefined) return;
       }
     }
     if (this.#restoring === restoring && client.status === 'ready') {
@@ -226,6 +248,8 @@ export class PubSub {
   /** Sends SUBSCRIBE, PSUBSCRIBE or SSUBSCRIBE; again where a cluster answers that the names have moved. */
   async #ask(client: Redis, manner: Manner, names: readonly string[]): Promise<void> {
     while (names.length > 0) {
+      if (this.#down !== undefined) await this.#down.promise;
+      if (this.#closed) throw lostConnection(this.#connections.address);
       try {
         await client[manner](...names);
         return;

@@ -21,6 +21,7 @@ export class Readiness {
       if (adviceOn(error) !== undefined) this.wake();
     });
     client.on('ready', () => {
+      if (connections.isRefused(client)) return;
       this.#problem = undefined;
       this.wake();
     });
@@ -37,11 +38,11 @@ export class Readiness {
    * does not fix.
    */
   async wait(isOver: () => boolean): Promise<void> {
-    if (this.#client.status === 'ready' || isOver()) return;
+    if (this.#isReady() || isOver()) return;
     const deadline = monotonicTime() + this.#connections.timings.readerReconnect;
     while (monotonicTime() < deadline) {
       await this.#change(deadline - monotonicTime());
-      if ((this.#client.status as string) === 'ready' || isOver()) return;
+      if (this.#isReady() || isOver()) return;
       if (adviceOn(this.#problem) !== undefined) throw this.#problem;
     }
     const problem = this.#problem;
@@ -49,6 +50,10 @@ export class Readiness {
     throw new DisconnectedError(`not connected to ${this.#connections.address}${why}`, {
       cause: problem,
     });
+  }
+
+  #isReady(): boolean {
+    return this.#client.status === 'ready' && !this.#connections.isRefused(this.#client);
   }
 
   #change(ms: number): Promise<void> {

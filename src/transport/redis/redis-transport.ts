@@ -104,7 +104,7 @@ export class RedisTransport implements Transport {
       this.#onConnection('down');
     });
     listening.on('ready', () => {
-      if (this.#downSince === undefined) return;
+      if (this.#downSince === undefined || this.#connections.isRefused(this.#client)) return;
       this.#downSince = undefined;
       this.timed.wake();
       this.#onConnection('up');
@@ -245,7 +245,7 @@ export class RedisTransport implements Transport {
       lanes,
     );
     const refused = (error: unknown): void => source.fail(error);
-    await subscribed(pubsub.subscribe(name, manner, push, refused), name);
+    await subscribed(this.address, name, pubsub.subscribe(name, manner, push, refused));
     return source;
   }
 
