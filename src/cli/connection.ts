@@ -19,6 +19,7 @@ export const PREFIX_OPTION = {
   prefix: { type: 'string', value: 'text', text: "the broker's prefix: is put before every name" },
 } as const satisfies Options;
 
+/** Everywhere: commands that print nothing but JSON take it, too, so that a script need not know them. */
 export const JSON_OPTION = {
   json: { type: 'boolean', text: 'one line of JSON for each' },
 } as const satisfies Options;

@@ -37,7 +37,8 @@ page says so, and continues when it is back.
     const at = portIn(port);
     if (file === undefined) {
       const options = { logger: false, ...(prefix !== undefined && { prefix }) } as const;
-      return withBroker(url, (broker) => serve(broker, shownUrl(url), at, actions), options);
+      const what = `${shownUrl(url)}${prefix === undefined ? '' : ` · ${prefix}*`}`;
+      return withBroker(url, (broker) => serve(broker, what, at, actions), options);
     }
     if (url !== undefined || prefix !== undefined)
       throw new UsageError(

@@ -1,16 +1,30 @@
 import type { DelayedBox, RedisBroker } from '../index.ts';
 import { command, wholeNumber, type Command, type Options } from './command.ts';
-import { KIND_OPTIONS, PREFIX_OPTION, URL_OPTION, destination, withBroker } from './connection.ts';
+import {
+  JSON_OPTION,
+  KIND_OPTIONS,
+  PREFIX_OPTION,
+  URL_OPTION,
+  destination,
+  withBroker,
+} from './connection.ts';
 import { EXIT, NotThereError } from './failure.ts';
 import { logLine, print } from './output.ts';
 
-const OPTIONS = { ...KIND_OPTIONS, ...PREFIX_OPTION, ...URL_OPTION } as const satisfies Options;
+const OPTIONS = {
+  ...KIND_OPTIONS,
+  ...PREFIX_OPTION,
+  ...JSON_OPTION,
+  ...URL_OPTION,
+} as const satisfies Options;
 
 interface Where {
   readonly channel?: boolean;
   readonly list?: boolean;
   readonly stream?: boolean;
   readonly prefix?: string;
+  /** What is printed is JSON anyway. */
+  readonly json?: boolean;
   readonly url?: string;
 }
 
@@ -78,7 +92,7 @@ interface Place {
 
 function withBox(
   name: string,
-  { url, prefix = '', ...kinds }: Where,
+  { url, prefix = '', json: _json, ...kinds }: Where,
   use: (box: DelayedBox, place: Place) => Promise<number>,
 ): Promise<number> {
   const to = destination(name, kinds);

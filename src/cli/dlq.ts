@@ -170,10 +170,10 @@ function withBox(
       await broker.connect();
       const there = await kindAt(broker.client, prefix + name);
       const isOther = there !== undefined && there !== kind;
-      // A list that is empty is none; a stream stays when it is emptied.
-      const isMissing = kind === 'stream' && there === undefined && (await isNothing(broker, name));
+      const isMissing = there === undefined && (await isNothing(broker, name));
       if (!isOther && !isMissing) return use(broker.deadLetters(address));
-      const hint = isOther ? `: it is a ${there}, give --${there}` : '';
+      const other = isOther ? `: it is a ${there}, give --${there}` : '';
+      const hint = kind === 'list' && !isOther ? ': it does not exist, or it is empty' : other;
       throw new NotThereError(`there is no ${kind} '${prefix}${name}'${hint}`);
     },
     { prefix },

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { visible } from '../internal/visible.ts';
 import { AppError, RedstartError, RemoteError, RpcError, messageOf } from '../errors.ts';
 
 /** The command line itself is wrong. */
@@ -56,7 +57,10 @@ export function errorText(error: unknown): string {
 }
 
 function remoteErrorText(code: string, message: string, data: unknown): string {
-  return `remote error ${code}: ${message}${data === undefined ? '' : ` ${JSON.stringify(data)}`}`;
+  // In one line: a line end in it could begin a line that looks like one of this command.
+  return visible(
+    `remote error ${code}: ${message}${data === undefined ? '' : ` ${JSON.stringify(data)}`}`,
+  );
 }
 
 /** Whether Redis refused a command. Compares the name, because ioredis has several classes of this error. */

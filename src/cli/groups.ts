@@ -6,10 +6,12 @@ import { logLine, print, printLines } from './output.ts';
 import { kindAt } from './places.ts';
 import { columns } from './text.ts';
 
-const OPTIONS = { ...PREFIX_OPTION, ...URL_OPTION } as const satisfies Options;
+const OPTIONS = { ...PREFIX_OPTION, ...JSON_OPTION, ...URL_OPTION } as const satisfies Options;
 
 interface Where {
   readonly prefix?: string;
+  /** What `seek` and `rm` print is JSON anyway. */
+  readonly json?: boolean;
   readonly url?: string;
 }
 
@@ -21,7 +23,7 @@ const ls = command({
 (pending), consumers, and the last entry that was delivered. Exit code 1: there is no such stream.
 
   redstart groups ls orders`,
-  options: { ...JSON_OPTION, ...OPTIONS },
+  options: OPTIONS,
   run: ([stream = ''], { json = false, ...where }) =>
     withStream(stream, where, async (broker) => {
       const groups = await broker.groups(stream).list();

@@ -79,7 +79,8 @@ async function answer(
 /** Whether a request names this server: a page elsewhere, whose name was made to lead here, says its own. */
 function isOurs(name: string | undefined, host: string): boolean {
   const hostname = (name ?? '').replace(/:\d+$/, '').replaceAll(/[[\]]/g, '');
-  return [host, 'localhost', '127.0.0.1', '::1'].includes(hostname) || host === '0.0.0.0';
+  const isAnywhere = host === '0.0.0.0' || host === '::';
+  return isAnywhere || [host, 'localhost', '127.0.0.1', '::1'].includes(hostname);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | 'too large'> {

@@ -2,7 +2,7 @@ import { command, wholeNumber } from './command.ts';
 import { JSON_OPTION, PREFIX_OPTION, URL_OPTION, withBroker } from './connection.ts';
 import { EXIT } from './failure.ts';
 import { logLine, print, printLines } from './output.ts';
-import { findPlaces, lookAt, type Place } from './places.ts';
+import { findPlaces, lookAt, nothingUnder, type Place } from './places.ts';
 import { columns } from './text.ts';
 
 const DEFAULT_MAX = 1_000;
@@ -37,7 +37,7 @@ export const ls = command({
         else if (places.length > 0) printLines(columns([HEAD, ...places.flatMap(rowsOf)]));
         if (hasMore) logLine(`there are more than ${max}: give a longer --prefix, or --count`);
         if (places.length > 0) return EXIT.ok;
-        logLine(`there is nothing${prefix === '' ? '' : ` that begins with '${prefix}'`}`);
+        logLine(nothingUnder(prefix));
         return EXIT.failed;
       },
       { prefix },

@@ -1,4 +1,4 @@
-import { visible, visibleLines } from './text.ts';
+import { visible, visibleLines } from '../internal/visible.ts';
 
 /** Where the command line writes: `process`, or what a test gives. */
 export interface Output {

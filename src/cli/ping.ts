@@ -1,5 +1,5 @@
 import { command } from './command.ts';
-import { URL_OPTION, shownUrl, withBroker } from './connection.ts';
+import { JSON_OPTION, URL_OPTION, shownUrl, withBroker } from './connection.ts';
 import { EXIT } from './failure.ts';
 import { logLine, print } from './output.ts';
 
@@ -8,7 +8,7 @@ export const ping = command({
   operands: [],
   summary: 'check whether Redis answers',
   text: 'Prints the URL and the milliseconds that PING took. Exit code 4: it does not answer.',
-  options: URL_OPTION,
+  options: { ...JSON_OPTION, ...URL_OPTION },
   run: (_operands, { url }) =>
     withBroker(url, async (broker) => {
       await broker.connect(); // rejects with the reason, which ping() does not give

@@ -53,6 +53,11 @@ export async function findPlaces(
   return { places: all.slice(0, max), hasMore: all.length > max };
 }
 
+/** The line for a prefix under which there is no place. */
+export function nothingUnder(prefix: string): string {
+  return `there is nothing${prefix === '' ? '' : ` that begins with '${prefix}'`}`;
+}
+
 /** What Redis knows of places; those that have gone are left out (XINFO, LLEN, PUBSUB NUMSUB). */
 export async function lookAt(client: Client, found: readonly Found[]): Promise<Place[]> {
   const places: Place[] = [];

@@ -2,6 +2,7 @@ import { command, wholeNumber } from './command.ts';
 import {
   HEADER_OPTION,
   IDENTITY_OPTIONS,
+  JSON_OPTION,
   KIND_OPTIONS,
   PREFIX_OPTION,
   URL_OPTION,
@@ -29,6 +30,7 @@ With --delay, it prints the id for 'delayed cancel'. The body is JSON, or - for 
     ...IDENTITY_OPTIONS,
     delay: { type: 'string', value: 'ms', text: 'send it after this time' },
     ...PREFIX_OPTION,
+    ...JSON_OPTION,
     ...URL_OPTION,
   },
   async run([name = '', json = ''], { header, key, id, delay, url, prefix = '', ...kinds }) {

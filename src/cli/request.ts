@@ -2,6 +2,7 @@ import { command, wholeNumber } from './command.ts';
 import {
   HEADER_OPTION,
   IDENTITY_OPTIONS,
+  JSON_OPTION,
   KIND_OPTIONS,
   PREFIX_OPTION,
   URL_OPTION,
@@ -28,6 +29,7 @@ The body is JSON, or - for JSON from stdin. Exit codes: 1 the handler failed (st
     ...IDENTITY_OPTIONS,
     timeout: { type: 'string', value: 'ms', text: 'how long to wait (default: 30000)' },
     ...PREFIX_OPTION,
+    ...JSON_OPTION,
     ...URL_OPTION,
   },
   async run([name = '', json = ''], { header, key, id, timeout, url, prefix = '', ...kinds }) {

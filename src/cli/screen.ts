@@ -40,6 +40,8 @@ export class Screen {
     if (this.#isOpen) return;
     this.#isOpen = true;
     process.once('exit', this.#leaveAtExit);
+    // Node prints the error before `exit`: on the other screen nobody would see it.
+    process.once('uncaughtExceptionMonitor', this.#leaveAtExit);
     process.stdout.write(ENTER);
     process.stdout.on('resize', this.#onResize);
     if (!process.stdin.isTTY) return;
@@ -53,6 +55,7 @@ export class Screen {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     process.off('exit', this.#leaveAtExit);
+    process.off('uncaughtExceptionMonitor', this.#leaveAtExit);
     process.stdout.off('resize', this.#onResize);
     process.stdout.write(LEAVE);
     if (!process.stdin.isTTY) return;

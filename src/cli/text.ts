@@ -1,24 +1,9 @@
-/** Characters that a terminal obeys, or that change the order of what is shown; line ends, too, where a text is one line. */
-const UNSAFE =
-  // oxlint-disable-next-line no-control-regex -- these are what is looked for
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu;
+import { visible } from '../internal/visible.ts';
 
-/** A text from outside, for a terminal: what a terminal would obey is shown as an escape, `\u001b`. */
-export function visible(text: string): string {
-  return text.replaceAll(UNSAFE, escapeOf);
-}
-
-/** The same for a text of several lines. */
-export function visibleLines(text: string): string {
-  return text.replaceAll(UNSAFE, (character) =>
-    character === '\n' || character === '\t' ? character : escapeOf(character),
-  );
-}
-
-/** Columns that are as wide as their widest text, with two blanks between them. Those with numbers stand at the right. */
+/** Columns that are as wide as their widest text, with `gap` between them. Those with numbers stand at the right. */
 export function columns(
   rows: readonly (readonly (string | number | undefined)[])[],
-  width = Infinity,
+  gap = '  ',
 ): string[] {
   const texts = rows.map((row) => row.map((cell) => visible(String(cell ?? ''))));
   const widths = (texts[0] ?? []).map((_, i) =>
@@ -30,7 +15,7 @@ export function columns(
       const blanks = ' '.repeat((widths[i] as number) - widthOf(cell));
       return hasNumbers[i] === true ? blanks + cell : cell + blanks;
     });
-    return cut(cells.join('  ').trimEnd(), width);
+    return cells.join(gap).trimEnd();
   });
 }
 
@@ -60,8 +45,4 @@ export function widthOf(text: string): number {
   let length = 0;
   for (const { segment } of SEGMENTS.segment(text)) length += WIDE.test(segment) ? 2 : 1;
   return length;
-}
-
-function escapeOf(character: string): string {
-  return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`;
 }

@@ -1,20 +1,23 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisBroker } from '../index.ts';
 import { messageOf } from '../errors.ts';
+import { pause } from '../internal/deferred.ts';
+import { visible } from '../internal/visible.ts';
 import { command, wholeNumber } from './command.ts';
 import { JSON_OPTION, PREFIX_OPTION, URL_OPTION, shownUrl, withBroker } from './connection.ts';
 import { EXIT } from './failure.ts';
 import { interrupted } from './http.ts';
 import { logLine, print, printLines } from './output.ts';
+import { nothingUnder } from './places.ts';
 import { Sampler, type Row, type Sample } from './sample.ts';
 import { Screen } from './screen.ts';
-import { columns, cut, visible, widthOf } from './text.ts';
+import { columns, cut, widthOf } from './text.ts';
 
 /** Milliseconds after which a server that does not answer is away. */
 const PATIENCE = 3_000;
 
-/** Names are cut to no less than this. */
+/** Names and groups are cut to no less than this. */
 const MIN_NAME = 12;
+const MIN_GROUP = 6;
 
 export const top = command({
   name: 'top',
@@ -23,7 +26,8 @@ export const top = command({
   text: `A line for each group, list and channel: what waits (WAIT), what is not acknowledged (PEND), who
 reads (READ), what is handled and fails a second, dead letters. STATE, RUN and ERR/S are told by
 processes with the broker's option 'control' and this prefix. Keys: q ends, arrows and page keys
-move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is printed once.
+move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is printed once; exit code 1
+then means that there is nothing.
 
   redstart top --prefix shop:
   redstart top --once --json`,
@@ -35,12 +39,12 @@ move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is pri
     ...URL_OPTION,
   },
   run: (_operands, { refresh, once = false, json = false, prefix = '', url }) => {
-    const pause = (wholeNumber(refresh, 'refresh') ?? 1) * 1_000;
+    const every = (wholeNumber(refresh, 'refresh') ?? 1) * 1_000;
     const use = async (broker: RedisBroker): Promise<number> => {
       await broker.connect();
       const sampler = new Sampler(broker);
-      if (once || json || !process.stdout.isTTY) return printOnce(sampler, pause, json);
-      await new View(sampler, pause, shownUrl(url), prefix).run();
+      if (once || json || !process.stdout.isTTY) return printOnce(sampler, every, json, prefix);
+      await new View(sampler, every, shownUrl(url), prefix).run();
       return EXIT.ok;
     };
     // What it logs would be written over the screen.
@@ -48,13 +52,21 @@ move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is pri
   },
 });
 
-async function printOnce(sampler: Sampler, pause: number, json: boolean): Promise<number> {
-  await sampler.take();
-  await sleep(pause);
+async function printOnce(
+  sampler: Sampler,
+  every: number,
+  json: boolean,
+  prefix: string,
+): Promise<number> {
+  if ((await sampler.take()).rows.length === 0) {
+    logLine(nothingUnder(prefix));
+    return EXIT.failed;
+  }
+  await pause(every);
   const { rows, hasMore } = await sampler.take();
   const ordered = rows.toSorted(ORDERS.waiting);
   if (json) for (const row of ordered) print(row);
-  else printLines(columns([HEAD, ...ordered.map(cellsOf)]));
+  else printLines(linesOf(ordered, '  '));
   if (hasMore) logLine('there are more places: give a longer --prefix');
   return EXIT.ok;
 }
@@ -64,16 +76,40 @@ const HEAD = [
   ...['OK/S', 'ERR/S', 'DEAD'],
 ];
 
-/** Lines that are `width` wide where names can be cut for it. */
+/** Lines that fit into `width` where that is possible: first blanks are left out, then ends of names and groups. */
 function tableOf(rows: readonly Row[], width: number): string[] {
-  const lines = columns([HEAD, ...rows.map(cellsOf)]);
-  const excess = Math.max(...lines.map(widthOf)) - width;
-  if (excess <= 0) return lines;
-  const longest = Math.max(...rows.map(({ name }) => widthOf(visible(name))));
-  const room = Math.max(MIN_NAME, longest - excess);
-  const short = rows.map((row) => ({ ...row, name: cut(visible(row.name), room) }));
-  return columns([HEAD, ...short.map(cellsOf)]);
+  const whole = linesOf(rows, '  ');
+  if (widest(whole) <= width) return whole;
+  const narrow = linesOf(rows, ' ');
+  const excess = widest(narrow) - width;
+  if (excess <= 0) return narrow;
+  const shown = rows.map((row) => ({
+    ...row,
+    name: visible(row.name),
+    group: visible(row.group ?? ''),
+  }));
+  const [names, groups] = [
+    widest(shown.map(({ name }) => name)),
+    widest(shown.map(({ group }) => group)),
+  ];
+  const room = names + groups - excess;
+  const half = Math.floor(room / 2);
+  const forNames = Math.max(MIN_NAME, names <= half ? names : room - Math.min(groups, half));
+  const forGroups = Math.max(MIN_GROUP, room - forNames);
+  return linesOf(
+    shown.map((row) => ({
+      ...row,
+      name: cut(row.name, forNames),
+      group: cut(row.group, forGroups),
+    })),
+    ' ',
+  );
 }
+
+const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(widthOf));
+
+const linesOf = (rows: readonly Row[], gap: string): string[] =>
+  columns([HEAD, ...rows.map(cellsOf)], gap);
 
 function cellsOf(row: Row): (string | number)[] {
   const { kind, name, group, state, waiting, pending, readers, running, handled, failed, dead } =
@@ -97,7 +133,7 @@ type Order = keyof typeof ORDERS;
 /** What is seen, until somebody presses q or a signal comes. */
 class View {
   readonly #sampler: Sampler;
-  readonly #pause: number;
+  readonly #every: number;
   readonly #url: string;
   /** Is left out of the names. */
   readonly #prefix: string;
@@ -105,9 +141,8 @@ class View {
     (key) => this.#press(key),
     () => this.#draw(),
   );
-  readonly #end: Promise<void>;
-  #quit: () => void = () => undefined;
-  #isOver = false;
+  /** What waits ends with it at once: the process must not outlive what is seen. */
+  readonly #over = new AbortController();
   #sample: Sample | undefined;
   /** Why there is no newer sample. */
   #problem: string | undefined;
@@ -117,34 +152,33 @@ class View {
   /** The first row that is shown. */
   #from = 0;
 
-  constructor(sampler: Sampler, pause: number, url: string, prefix: string) {
+  constructor(sampler: Sampler, every: number, url: string, prefix: string) {
     this.#prefix = prefix;
     this.#sampler = sampler;
-    this.#pause = pause;
+    this.#every = every;
     this.#url = url;
-    this.#end = new Promise((resolve) => {
-      this.#quit = resolve;
-    });
   }
 
   async run(): Promise<void> {
     this.#screen.enter();
-    const over = Promise.race([this.#end, interrupted()]).then(() => (this.#isOver = true));
+    void interrupted().then(() => this.#over.abort());
+    const { signal } = this.#over;
     try {
       this.#draw();
       let taking: Promise<Sample> | undefined;
-      while (!this.#isOver) {
+      while (!signal.aborted) {
         // One that the server does not answer is waited for, and no other is begun.
         taking ??= this.#sampler.take();
         const looked = taking.then(
           (sample) => this.#look(sample, undefined),
           (error: unknown) => this.#look(undefined, messageOf(error)),
         );
-        const isDone = await Promise.race([looked.then(() => true), over, sleep(PATIENCE, false)]);
+        const late = pause(PATIENCE, signal).then(() => false);
+        const isDone = await Promise.race([looked.then(() => true), late]);
         if (isDone) taking = undefined;
         else this.#look(undefined, 'no answer');
         this.#draw();
-        await Promise.race([over, sleep(this.#pause)]);
+        await pause(this.#every, signal);
       }
     } finally {
       this.#screen.leave();
@@ -157,7 +191,9 @@ class View {
   }
 
   #draw(): void {
-    const { server = 'looking …', rows = [], processes = 0, unwell = 0 } = this.#sample ?? {};
+    const sample: Partial<Sample> = this.#sample ?? {};
+    const { server = 'looking …', rows = [], processes = 0, unwell = 0, hasMore = false } = sample;
+    const isEmpty = this.#sample !== undefined && rows.length === 0;
     const shown = this.#rows(rows);
     const room = Math.max(1, this.#screen.height - 4);
     this.#from = Math.max(0, Math.min(this.#from, shown.length - room));
@@ -166,7 +202,9 @@ class View {
     const lines = [
       `redstart top  ${this.#url}  ${this.#prefix === '' ? '' : `${this.#prefix}*  `}${server}`,
       this.#problem === undefined
-        ? `${rows.length} places, ${processes} processes${unwell === 0 ? '' : `, ${unwell} not green`}`
+        ? isEmpty
+          ? nothingUnder(this.#prefix)
+          : `${rows.length}${hasMore ? '+' : ''} places, ${processes} ${processes === 1 ? 'process' : 'processes'}${unwell === 0 ? '' : `, ${unwell} not green`}`
         : `Redis is away (${this.#problem}): trying again`,
       ...tableOf(page, this.#screen.width),
       this.#isFiltering
@@ -186,7 +224,7 @@ class View {
   }
 
   #press(key: string): void {
-    if (key === 'interrupt') return this.#quit();
+    if (key === 'interrupt') return this.#over.abort();
     if (this.#isFiltering) this.#type(key);
     else this.#move(key);
     this.#draw();
@@ -210,7 +248,7 @@ class View {
       pagedown: page,
     };
     const orders = Object.keys(ORDERS) as Order[];
-    if (key === 'q') this.#quit();
+    if (key === 'q') this.#over.abort();
     else if (key === 's')
       this.#order = orders[(orders.indexOf(this.#order) + 1) % orders.length] as Order;
     else if (key === '/') [this.#isFiltering, this.#filter] = [true, ''];

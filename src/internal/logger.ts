@@ -1,4 +1,5 @@
 import { unawaited } from './promises.ts';
+import { visible } from './visible.ts';
 
 /** Where redstart and its handlers log. Pino's loggers and the console have these methods. */
 export interface Logger {
@@ -8,7 +9,7 @@ export interface Logger {
   error(fields: object | string, message?: string): void;
 }
 
-/** One line per entry on stderr, without `debug`. */
+/** One line per entry on stderr, without `debug`. What a terminal would obey is shown as `\u….`: names and errors may come from outside. */
 export const stderrLogger: Logger = {
   debug() {},
   info: (fields, message) => write('INFO', fields, message),
@@ -57,7 +58,9 @@ export function boundLogger(logger: Logger, fields: object): Logger {
 function write(level: string, fields: object | string, message: string | undefined): void {
   const text = typeof fields === 'string' ? fields : (message ?? '');
   const details = typeof fields === 'string' ? '' : ` ${plain(fields)}`;
-  process.stderr.write(`${new Date().toISOString()} ${level} redstart ${text}${details}\n`);
+  process.stderr.write(
+    `${new Date().toISOString()} ${level} redstart ${visible(`${text}${details}`)}\n`,
+  );
 }
 
 function plain(fields: object): string {

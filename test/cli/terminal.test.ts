@@ -1,8 +1,10 @@
 // What the commands print for people and for scripts, and that nothing from outside reaches a terminal raw.
 import { RedisBroker, type MessageContext } from 'redstart';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { groupsOf } from '../../src/cli/letters.ts';
-import { columns, cut, visible, visibleLines, widthOf } from '../../src/cli/text.ts';
+import { columns, cut, widthOf } from '../../src/cli/text.ts';
+import { stderrLogger } from '../../src/internal/logger.ts';
+import { visible, visibleLines } from '../../src/internal/visible.ts';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -45,13 +47,28 @@ describe('text from outside', () => {
     ).toEqual(['A         N', 'x         1', '\\u001b  200', 'y         -']);
   });
 
+  it('does not come through log lines', () => {
+    const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    onTestFinished(() => written.mockRestore());
+    stderrLogger.error({ err: new Error(HOSTILE) }, `handler '${HOSTILE}'\nfailed`);
+    stderrLogger.info(HOSTILE);
+    const lines = written.mock.calls.map(([line]) => String(line));
+    expect(lines).toHaveLength(2);
+    for (const line of lines) {
+      // oxlint-disable-next-line no-control-regex -- these are what is looked for
+      expect(line).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\ud800]/);
+      expect(line.indexOf('\n')).toBe(line.length - 1);
+      expect(line).toContain('a\\u001b[2J\\u009b31m\\u202eb');
+    }
+  });
+
   it('does not come through names, errors, headers and bodies', async () => {
     const prefix = `${unique()}:`;
     const name = `${prefix}${HOSTILE}`.replace('\ud800', '');
     const broker = newBroker(redisUrl());
     await broker.publish(HOSTILE.replace('\ud800', ''), { list: name, headers: { x: '\u009b2J' } });
     broker.subscriber(`${prefix}fails`, () => {
-      throw Object.assign(new Error('\u001b[2J\u009b'), { code: '\u009b' });
+      throw Object.assign(new Error('\u001b[2J\u009b\nredstart: done'), { code: '\u009b' });
     });
     await broker.start();
     const printed = [
@@ -65,6 +82,8 @@ describe('text from outside', () => {
       // oxlint-disable-next-line no-control-regex -- these are what is looked for
       expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
       expect(stdout + stderr).toMatch(/\\u00(1b|9b)/);
+      // Nor does it begin a line that looks like one of the command's own.
+      expect(stdout + stderr).not.toMatch(/^redstart: done/m);
     }
     expect(takeLogs()).toHaveLength(1); // of the handler
   });
@@ -117,6 +136,12 @@ describe('redstart ls and groups', () => {
       [['peek', 'nowhere'], `there is no list or stream '${prefix}nowhere'`],
       [['dlq', 'ls', 'nowhere'], `there is no stream '${prefix}nowhere'`],
       [['dlq', 'ls', 'list'], 'it is a list, give --list'],
+      ...['ls', 'redrive', 'remove'].map((verb): [string[], string] => [
+        ['dlq', verb, 'nowhere', '--list', ...(verb === 'ls' ? [] : ['--all'])],
+        `there is no list '${prefix}nowhere': it does not exist, or it is empty`,
+      ]),
+      [['top', '--once', '--prefix', `${prefix}no`], `nothing that begins with '${prefix}no'`],
+      [['top', '--json', '--prefix', `${prefix}no`], `nothing that begins with '${prefix}no'`],
     ];
     const said = nowhere.map(([args]) =>
       cli.run(args.includes('--prefix') ? args : [...args, '--prefix', prefix]),

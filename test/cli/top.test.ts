@@ -21,7 +21,11 @@ class Terminal {
   constructor(width: number, height: number) {
     const size = ['-x', String(width), '-y', String(height)];
     this.#tmux('new-session', '-d', '-s', this.#name, ...size, 'env PS1="$ " sh');
-    onTestFinished(() => void this.#tmux('kill-session', '-t', this.#name));
+    onTestFinished(() => this.close());
+  }
+
+  close(): void {
+    this.#tmux('kill-session', '-t', this.#name);
   }
 
   type(...keys: string[]): void {
@@ -52,18 +56,26 @@ class Terminal {
 }
 
 /** Types the command. */
-function start(terminal: Terminal, url: string, prefix: string): void {
-  terminal.type(`node ${cli.path}/dist/cli/main.js top --prefix ${prefix} --url ${url}`);
+function start(terminal: Terminal, url: string, prefix: string, flags = ''): void {
+  terminal.type(`node ${flags} ${cli.path}/dist/cli/main.js top --prefix ${prefix} --url ${url}`);
   terminal.type('; echo "ended: $?"', 'Enter');
 }
 
-/** A prefix with 500 lists, and one stream whose group works. */
+/** Sends a signal to the command with this prefix. */
+function signal(name: string, prefix: string): void {
+  spawnSync('pkill', [`-${name}`, '-f', `main.js top --prefix ${prefix}`]);
+}
+
+/** Long enough to be cut on 80 columns. */
+const GROUP = 'mails-to-customers-in-europe';
+
+/** A prefix with 500 subscribers on channels, and one stream whose group works. */
 async function busy(url: string): Promise<string> {
   const prefix = `${unique()}:`;
   const broker = new RedisBroker(url, { prefix, control: true, logger: false });
   onTestFinished(() => broker.stop());
-  for (let n = 100; n < 600; n++) await broker.publish(n, { list: `list-${n}` });
-  broker.subscriber({ stream: 'orders', group: 'mail' }, () => 1);
+  broker.subscriber({ stream: 'orders', group: GROUP }, () => 1);
+  for (let n = 100; n < 600; n++) broker.subscriber(`${'long-'.repeat(6)}${n}`, () => 1);
   await broker.start();
   const sending = setInterval(() => void broker.publish(1, { stream: 'orders' }), 50);
   onTestFinished(() => clearInterval(sending));
@@ -81,7 +93,7 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     const prefix = await busy(redisUrl());
     const terminal = new Terminal(width, height);
     start(terminal, redisUrl(), prefix);
-    await terminal.sees('501 places, 1 processes');
+    await terminal.sees('501 places, 1 process');
     const lines = terminal.lines();
     expect(lines).toHaveLength(height);
     expect(lines[2]).toMatch(/^KIND +NAME.* +WAIT +PEND +READ +RUN +OK\/S +ERR\/S +DEAD$/);
@@ -92,29 +104,65 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     terminal.type('ORDERS');
     await terminal.sees(/\/ORDERS_/);
     terminal.type('Enter');
-    await terminal.sees(/stream +orders +mail +running/);
+    await terminal.sees(/stream +orders +mails-to-cust\S* +running +\d/);
     await terminal.sees("1-1 of 1 with 'ORDERS'");
     terminal.type('Escape');
     await terminal.sees('of 501');
     terminal.resize(100, 30);
     await eventually(() => terminal.lines().length === 30, 20_000);
+    const began = performance.now();
     terminal.type('q');
     await terminal.sees('ended: 0');
+    // It does not wait for its timers.
+    expect(performance.now() - began).toBeLessThan(1_800);
     expect(terminal.lines().some((line) => line.includes('places'))).toBe(false);
+  });
+
+  it('a crash leaves the screen as it was, and its error is read there', async () => {
+    const prefix = await busy(redisUrl());
+    const crash = `process.once('SIGUSR2', () => { throw new Error('on purpose'); });`;
+    const flags = `--import ${cli.write('crash.mjs', crash)}`;
+    const terminal = new Terminal(80, 24);
+    terminal.type('clear; echo before', 'Enter');
+    await terminal.sees(/^before$/m);
+    start(terminal, redisUrl(), prefix, flags);
+    await terminal.sees('501 places');
+    signal('USR2', prefix);
+    await terminal.sees('ended: 1');
+    expect(terminal.lines()[0]).toBe('before');
+    expect(terminal.lines().join('\n')).toContain('Error: on purpose');
+    terminal.type('echo "$((40 + 2))"', 'Enter');
+    await terminal.sees(/^\$ echo "\$\(\(40 \+ 2\)\)"$/m); // what is typed is seen
+    await terminal.sees(/^42$/m);
+  });
+
+  it('ends when its terminal is closed', async () => {
+    const prefix = await busy(redisUrl());
+    const terminal = new Terminal(80, 24);
+    start(terminal, redisUrl(), prefix);
+    await terminal.sees('501 places');
+    const isRunning = (): boolean =>
+      spawnSync('pgrep', ['-f', `main.js top --prefix ${prefix}`]).status === 0;
+    expect(isRunning()).toBe(true);
+    terminal.close();
+    await eventually(() => expect(isRunning()).toBe(false), 20_000);
+  });
+
+  it('says that there is nothing, and shows it when it comes', async () => {
+    const prefix = `${unique()}:`;
+    const terminal = new Terminal(80, 24);
+    start(terminal, redisUrl(), prefix);
+    await terminal.sees(`there is nothing that begins with '${prefix}'`);
+    await newBroker(redisUrl(), { prefix }).publish(1, { list: 'late' });
+    await terminal.sees(/^list +late /m);
+    terminal.type('q');
+    await terminal.sees('ended: 0');
   });
 
   it.each<[name: string, end: (terminal: Terminal, prefix: string) => void, code: RegExp]>([
     ['Ctrl+C', (terminal) => terminal.type('C-c'), /ended: 0/],
-    [
-      'SIGTERM',
-      (_, prefix) => void spawnSync('pkill', ['-TERM', '-f', `top --prefix ${prefix}`]),
-      /ended: 0/,
-    ],
-    [
-      'SIGHUP',
-      (_, prefix) => void spawnSync('pkill', ['-HUP', '-f', `top --prefix ${prefix}`]),
-      /ended: 0/,
-    ],
+    ['SIGTERM', (_, prefix) => signal('TERM', prefix), /ended: 0/],
+    ['SIGHUP', (_, prefix) => signal('HUP', prefix), /ended: 0/],
     ['Ctrl+Z and fg', (terminal) => terminal.type('C-z'), /Stopped/i],
   ])('%s leaves the screen as it was', async (_name, end, code) => {
     const prefix = await busy(redisUrl());
@@ -144,8 +192,12 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     await newBroker(server.url).client.call('client', 'pause', '8000');
     await terminal.sees('Redis is away (no answer): trying again');
     await terminal.sees('501 places'); // it answers again after 8 s
+    await newBroker(server.url).client.call('client', 'pause', '8000');
+    await terminal.sees('Redis is away (no answer): trying again');
+    const began = performance.now();
     terminal.type('q');
     await terminal.sees('ended: 0');
+    expect(performance.now() - began).toBeLessThan(1_800);
     expect(terminal.lines().some((line) => line.includes('places'))).toBe(false);
   });
 });

@@ -124,9 +124,20 @@ function loggerOf(logger: unknown): Logger {
 }
 
 const write = (fields: object | string, message = ''): void => {
-  const line = typeof fields === 'string' ? fields : `${message} ${JSON.stringify(fields)}`;
-  process.stderr.write(`redstart dashboard: ${line}\n`);
+  const line = typeof fields === 'string' ? fields : `${message} ${JSON.stringify(fields, plain)}`;
+  // Names come from requests: none may end the line, or be obeyed by a terminal.
+  const safe = line.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, escapeOf);
+  process.stderr.write(`redstart dashboard: ${safe}\n`);
 };
+
+/** JSON knows nothing of errors, which would be `{}`. */
+function plain(_key: string, value: unknown): unknown {
+  return value instanceof Error ? (value.stack ?? value.message) : value;
+}
+
+function escapeOf(character: string): string {
+  return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`;
+}
 
 function isLogger(given: unknown): given is Logger {
   return typeof (given as Partial<Logger> | null)?.info === 'function';

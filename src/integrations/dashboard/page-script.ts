@@ -3,13 +3,16 @@ export const SCRIPT = String.raw`
 'use strict';
 const EVERY = 2000;
 const byId = (id) => document.getElementById(id);
+/** A text of outside, with what is not seen, or turns the order of what follows, as an escape. Line ends stay. */
+const UNSEEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const visible = (text) => text.replace(UNSEEN, (one) => '\\u' + one.charCodeAt(0).toString(16).padStart(4, '0'));
 /** An element with attributes and children; a text is always a text node. */
 const h = (tag, attributes, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {}))
     if (value !== undefined && value !== null && value !== false) element.setAttribute(name, value === true ? '' : String(value));
   for (const child of children.flat(9))
-    if (child !== undefined && child !== null && child !== false) element.append(child);
+    if (child !== undefined && child !== null && child !== false) element.append(typeof child === 'string' ? visible(child) : child);
   return element;
 };
 /** Makes an element like another one, and keeps what can stay: focus, selection, what is open. */
@@ -111,8 +114,9 @@ const look = async () => {
   try {
     const [found, more] = await Promise.all([ask({ view: 'state' }), loadDetail()]);
     if (own !== round) return;
-    state = found;
-    if (!found.away) note(found.rows, found.at);
+    // While Redis is away, what was known last stays on the page.
+    state = found.away !== null && state ? { ...state, away: found.away } : found;
+    if (found.away === null) note(found.rows, found.at);
     detail = more;
     failure = null;
   } catch (error) {
@@ -127,13 +131,13 @@ document.addEventListener('visibilitychange', () => { if (document.hidden) clear
 let toldTimer;
 const tell = (text) => {
   clearTimeout(toldTimer);
-  byId('told').textContent = text;
+  byId('told').textContent = visible(text);
   toldTimer = setTimeout(() => { byId('told').textContent = ''; }, 6000);
 };
 /** Asks the person; resolves with whether the answer was yes. */
 const confirmed = (text, yes) => new Promise((resolve) => {
   const dialog = byId('ask');
-  byId('ask-text').textContent = text;
+  byId('ask-text').textContent = visible(text);
   byId('ask-yes').textContent = yes;
   dialog.returnValue = 'no';
   dialog.onclose = () => resolve(dialog.returnValue === 'yes');
@@ -166,6 +170,7 @@ document.addEventListener('click', (event) => {
   const button = event.target.closest && event.target.closest('button');
   if (!button) return;
   if (button.dataset.do) act(button);
+  if (button.dataset.to) byId(button.dataset.to).focus();
   if (button.dataset.order) { order = button.dataset.order; look(); }
 });
 document.addEventListener('input', (event) => { if (event.target.id === 'filter') { filter = event.target.value; draw(); } });

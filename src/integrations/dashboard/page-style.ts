@@ -7,7 +7,7 @@ body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.45 system-ui,sans
 header{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;align-items:baseline;padding:.7rem 1.2rem;border-bottom:1px solid var(--line)}
 h1{font-size:1.1rem;margin:0}h1 a{color:inherit;text-decoration:none}
 header p{margin:0;color:var(--dim)}#live{margin-left:auto}
-h2{font-size:1rem;margin:1.6rem 0 .5rem}h3{font-size:.95rem;margin:1.2rem 0 .4rem}
+h2{font-size:1rem;margin:1.6rem 0 .5rem;outline:none}h3{font-size:.95rem;margin:1.2rem 0 .4rem}
 main{padding:.2rem 1.2rem 3rem;max-width:1400px;margin:auto;outline:none}
 a{color:var(--link)}
 a:focus-visible,button:focus-visible,input:focus-visible,summary:focus-visible{outline:3px solid var(--link);outline-offset:2px;border-radius:3px}
@@ -28,7 +28,8 @@ input{font:inherit;color:inherit;background:var(--bg);border:1px solid var(--lin
 button{font:inherit;color:var(--link);background:var(--bg);border:1px solid var(--line);border-radius:4px;padding:.15rem .7rem;cursor:pointer}
 button:hover{background:var(--soft)}button[aria-pressed=true]{background:var(--soft);font-weight:600}
 button.danger{color:var(--bad)}
-.buttons{display:flex;flex-wrap:wrap;gap:.5rem;margin:.5rem 0}td .buttons{margin:0}
+.buttons{display:flex;flex-wrap:wrap;gap:.5rem;margin:.5rem 0}td .buttons{margin:0;flex-wrap:nowrap}
+.state,.fix{white-space:nowrap}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.6rem;margin:.6rem 0}
 dl div{background:var(--soft);border-radius:4px;padding:.4rem .7rem}dt{font-size:.8rem;color:var(--dim)}dd{margin:0;font-size:1.1rem;font-variant-numeric:tabular-nums}
 details{border:1px solid var(--line);border-radius:4px;margin:.4rem 0;padding:0 .8rem}
@@ -44,7 +45,7 @@ table,tbody{display:block}
 tr{display:grid;grid-template-columns:1fr 1fr;gap:.1rem .8rem;padding:.6rem 0;border-bottom:1px solid var(--line)}
 td{border:0;padding:0}td.n{text-align:left}td.wide[data-l]{display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:baseline}td.wide{grid-column:1/-1}td:empty{display:none}
 td[data-l]::before{content:attr(data-l) ' ';color:var(--dim);font-size:.82rem}
-.n{white-space:normal}label{align-items:stretch;flex-direction:column}input{width:100%}
+.n,.fix{white-space:normal}label{align-items:stretch;flex-direction:column}input{width:100%}
 }
 @media (prefers-reduced-motion:no-preference){#told{transition:opacity .2s}}
 `;

@@ -9,7 +9,7 @@ const origin = (text) => { const at = text.indexOf(' ') + 1; return text.slice(0
 const statesOf = (row) => {
   const states = Object.entries(row.states);
   if (states.length === 0) return h('span', { class: 'dim' }, 'no process answers');
-  return states.map(([name, count]) => h('div', { class: LEVEL[name] || 'warn', title: MEANS[name] || name }, h('span', { class: 'dot' }), h('b', {}, name), count > 1 ? ' × ' + count : ''));
+  return states.map(([name, count]) => h('div', { class: 'state ' + (LEVEL[name] || 'warn'), title: MEANS[name] || name }, h('span', { class: 'dot' }), h('b', {}, name), count > 1 ? ' × ' + count : ''));
 };
 const button = (data, text, danger) => h('button', { type: 'button', class: danger ? 'danger' : null, ...Object.fromEntries(Object.entries(data).filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => ['data-' + name, value])) }, text);
 const steer = (row, process) => {
@@ -24,7 +24,7 @@ const steer = (row, process) => {
 };
 const problems = () => [
   failure !== null && h('div', { class: 'box bad', role: 'alert' }, h('p', {}, h('b', { class: 'bad' }, 'No answer: '), failure), h('p', { class: 'dim' }, 'The numbers below are old. This page asks again by itself.')),
-  state && state.away !== null && h('div', { class: 'box bad', role: 'alert' }, h('p', {}, h('b', { class: 'bad' }, 'Redis is away: '), state.away), h('p', { class: 'dim' }, 'This page asks again by itself, and goes on when Redis is there.')),
+  state && state.away !== null && h('div', { class: 'box bad', role: 'alert' }, h('p', {}, h('b', { class: 'bad' }, 'Redis is away: '), state.away), h('p', { class: 'dim' }, (state.rows.length > 0 ? 'The numbers below are old. ' : '') + 'This page asks again by itself, and goes on when Redis is there.')),
   state && state.problems.length > 0 && h('div', { class: 'box' }, h('b', { class: 'warn' }, plural(state.problems.length, 'problem')), h('ul', {}, state.problems.slice(0, 20).map((text) => h('li', { class: 'name' }, text)))),
 ];
 const cell = (label, value, more) => h('td', { 'data-l': label, ...more }, value);
@@ -47,18 +47,23 @@ const overview = () => {
   const rows = state.rows.filter((row) => isShown(row.kind, row.name, row.group, row.titles.join(' '), Object.keys(row.states).join(' ')));
   const dead = state.dead.filter((one) => isShown(one.kind, one.name, one.from.join(' ')));
   const filled = dead.filter((one) => one.count !== 0), empty = dead.length - filled.length;
+  const letters = filled.reduce((sum, one) => sum + (one.count || 0), 0);
+  const failing = state.rows.filter((row) => row.failed > 0).length;
   return [
+    h('p', { class: 'buttons' }, h('button', { type: 'button', 'data-to': 'read' }, plural(state.rows.length, 'place'), failing ? [', ', h('b', { class: 'bad' }, number(failing) + ' with failures')] : ''),
+      h('button', { type: 'button', 'data-to': 'dead' }, h(letters ? 'b' : 'span', { class: letters ? 'bad' : null }, plural(letters, 'dead letter'))),
+      h('button', { type: 'button', 'data-to': 'processes' }, plural(state.processes.length, 'process', 'processes'))),
     h('label', {}, 'Filter ( / )', h('input', { id: 'filter', type: 'search', autocomplete: 'off', spellcheck: 'false' })),
-    h('h2', {}, 'What is read'),
+    h('h2', { id: 'read', tabindex: '-1' }, 'What is read'),
     rows.length === 0 ? nothing(filter ? 'Nothing fits the filter.' : 'Nothing is read here, as far as is known. A process answers where its broker has the option control.')
       : h('table', {}, head('Place', 'State', '#Waiting', '#In hand', '#Oldest', '#Handled/s', '#Failed', ''), h('tbody', {}, rows.map(rowOf))),
-    h('h2', {}, 'Dead letters'),
+    h('h2', { id: 'dead', tabindex: '-1' }, 'Dead letters'),
     filled.length === 0 ? nothing('There are none' + (empty ? ' in ' + plural(empty, 'place') : '') + '.')
       : h('table', {}, head('Place', '#Letters', 'Of'), h('tbody', {}, filled.map((one) => h('tr', { 'data-key': one.kind + ' ' + one.name },
         h('td', { class: 'wide name' }, kindOf(one.kind), h('a', { href: hash({ view: 'letters', kind: one.kind, name: one.name }) }, own(one.name))),
         cell('Letters', [h('b', { class: 'bad' }, number(one.count)), one.maxlen ? h('span', { class: 'dim' }, ' of ' + number(one.maxlen)) : ''], { class: 'n' }),
         cell('Of', one.from.map(origin).join(', ') || 'found by its name', { class: 'name' }))))),
-    h('h2', {}, 'Processes that answer'),
+    h('h2', { id: 'processes', tabindex: '-1' }, 'Processes that answer'),
     state.processes.length === 0 ? nothing('No process answers. Give their brokers the option control: true.')
       : h('table', {}, head('Process', 'Status', '#Runs', '#Subscribers', '#Running', '#Memory'), h('tbody', {}, state.processes.map((one) => h('tr', { 'data-key': one.id },
         h('td', { class: 'wide name' }, one.host + ' · ' + one.pid),
@@ -127,7 +132,7 @@ const letters = (where) => {
     found.total > 0 && h('div', { class: 'buttons' }, can('redrive') && button({ ...data, all: 'yes', do: 'redrive', ask: 'Send all ' + number(found.total) + ' dead letters back to where they came from?', yes: 'Redrive' }, 'Redrive all')),
     found.groups.length > 0 && h('table', {}, head('Error', '#Letters', 'From', 'Last', ''), h('tbody', {}, found.groups.map((one) => h('tr', { 'data-key': one.key },
       h('td', { class: 'wide name' }, h('a', { href: hash({ view: 'letters', ...data, group: one.key === where.group ? null : one.key }), 'aria-current': one.key === where.group ? 'true' : null }, one.error), one.code ? h('span', { class: 'dim' }, ' ' + one.code) : ''),
-      cell('Letters', h('b', {}, number(one.count)), { class: 'n' }), cell('From', one.origins.map(origin).join(', '), { class: 'name' }), cell('Last', when(one.last)),
+      cell('Letters', h('b', {}, number(one.count)), { class: 'n' }), cell('From', one.origins.map(origin).join(', '), { class: 'name' }), cell('Last', when(one.last), { class: 'fix' }),
       h('td', { class: 'wide' }, h('span', { class: 'buttons' }, settle(one.count, { group: one.key }, one.count === 1 ? 'the dead letter of this error' : 'the ' + number(one.count) + ' dead letters of this error'))))))),
     found.omitted > 0 && nothing(plural(found.omitted, 'more error') + '.'),
     h('h3', {}, chosen ? 'The newest of: ' + chosen.error : 'The newest'),

@@ -111,7 +111,9 @@ export class Look {
       notes.push(`${seen.rows.length - MAX_ROWS} more places are not shown.`);
     const cut = processes.filter(({ total, subscribers }) => total > subscribers.length);
     if (cut.length > 0)
-      notes.push(`${cut.length} processes have more subscribers than they tell of (500).`);
+      notes.push(
+        `Not all subscribers are shown: a process tells of 500 at most, and ${cut.length} of ${processes.length} have more.`,
+      );
     for (const refused of this.#server?.takeRefused() ?? [])
       notes.push(`Redis refused to tell something: ${refused}`);
     return {
