@@ -26,8 +26,8 @@ export const top = command({
   text: `A line for each group, list and channel: what waits (WAIT), what is not acknowledged (PEND), who
 reads (READ), what is handled and fails a second, dead letters. STATE, RUN and ERR/S are told by
 processes with the broker's option 'control' and this prefix. Keys: q ends, arrows and page keys
-move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is printed once; exit code 1
-then means that there is nothing.
+move, s sorts otherwise, / filters. Into a pipe, with --once or --json it is printed once; then exit
+code 1 means that there is nothing.
 
   redstart top --prefix shop:
   redstart top --once --json`,

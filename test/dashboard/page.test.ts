@@ -82,7 +82,8 @@ describe.skipIf(!hasBrowser)('the dashboard in a browser', () => {
       const { own, prefix, origin, page } = await shop();
       for (let parcel = 1; parcel <= 12; parcel++) {
         const body = { parcel, to: '<img src=x onerror=alert(1)><b>Ann</b>', password: 'hunter2' };
-        await own.publish(body, { stream: 'shipments', headers: { 'x-region': 'eu' } });
+        const headers = { 'x-region': 'eu', 'x-file': '\u202egnp.exe\u009b\u200b' };
+        await own.publish(body, { stream: 'shipments', headers });
       }
       // Numbers move while more comes.
       const timer = setInterval(() => void own.publish({ n: 1 }, { list: 'orders' }), 25);
@@ -109,6 +110,8 @@ describe.skipIf(!hasBrowser)('the dashboard in a browser', () => {
         await page.evaluate(`document.querySelectorAll('main img, main details b').length`),
       ).toBe(0);
       expect(text).toContain('"password": "‹redacted›"');
+      // What is not seen, and what turns the order of letters, is told.
+      expect(text).toContain('\\u202egnp.exe\\u009b\\u200b');
       expect(await page.evaluate('document.documentElement.outerHTML')).not.toContain('hunter2');
       await picture(page, 'letters');
 
@@ -145,6 +148,11 @@ describe.skipIf(!hasBrowser)('the dashboard in a browser', () => {
       throw new Error(`the keyboard does not come to: ${test}`);
     };
     const inOrders = `${focused}.closest('tr')?.querySelector('a').textContent === 'orders'`;
+    // The first buttons lead to the parts of the page.
+    await tabTo(`${focused}.dataset.to === 'processes'`);
+    expect(await page.text('main')).toMatch(/3 places\n0 dead letters\n2 processes/);
+    await page.press('Enter');
+    expect(await page.evaluate(`${focused}.id`)).toBe('processes');
     await page.press('/');
     expect(await page.evaluate(`${focused}.id`)).toBe('filter');
     await page.fill('#filter', 'orders');
@@ -272,6 +280,8 @@ describe.skipIf(!hasBrowser)('the dashboard in a browser', () => {
     await page.sees('orders');
     proxy.cutOff();
     await page.sees('Redis is away');
+    await page.sees('The numbers below are old.');
+    await page.sees('orders');
     proxy.heal();
     await page.until(`!document.body.innerText.includes('Redis is away')`);
     await page.sees('orders');

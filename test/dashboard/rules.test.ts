@@ -1,7 +1,7 @@
 // The rules of the dashboard, request by request: what is refused, what is hidden, what is on every response.
 import { SetupError } from 'redstart';
 import { dashboard, type DashboardOptions } from 'redstart/dashboard';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -118,6 +118,33 @@ describe('authorize', () => {
       `ann[2J: pause at list '${prefix}jobs'`,
     ]);
   });
+});
+
+it('the lines on stderr of what is done and what fails hold nothing that a terminal obeys', async () => {
+  const { worker, prefix } = await withLetters([]);
+  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => written.mockRestore());
+  const { act, ask } = board(worker, {
+    ...ALLOWED,
+    authorize: (_, action) => {
+      if (action === 'resume') throw new Error('no directory \u009b2J');
+      return 'ann';
+    },
+    logger: undefined,
+  } as DashboardOptions);
+  const name = `${prefix}x\u001b[2J\u009b31m\u202e\nredstart dashboard: bob`;
+  expect((await act({ do: 'pause', kind: 'list', name })).status).toBe(200);
+  expect((await act({ do: 'resume', kind: 'list', name })).status).toBe(403);
+  expect((await ask({ view: 'state' })).status).toBe(200);
+  const lines = written.mock.calls.map(([line]) => String(line));
+  expect(lines).toHaveLength(2);
+  for (const line of lines) {
+    // oxlint-disable-next-line no-control-regex -- these are what is looked for
+    expect(line).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+    expect(line.indexOf('\n')).toBe(line.length - 1);
+  }
+  expect(lines[0]).toContain(`ann: pause at list '${prefix}x\\u001b[2J\\u009b31m\\u202e\\u000ared`);
+  expect(lines[1]).toContain('Error: no directory \\u009b2J'); // not {}
 });
 
 describe('a request from another site', () => {
