@@ -29,10 +29,10 @@ export const create = command({
   name: 'new',
   operands: ['<folder>'],
   summary: 'write a new service into a folder',
-  text: `Writes a service into a new folder: contracts, handlers, a test, health and metrics over HTTP, a
-Dockerfile and a compose file. The folder's name is the name of the package. If the folder is not
-empty, nothing is written. If this redstart was installed by npm from a .tgz file, or with --tarball,
-the service gets a copy of the file and installs redstart from it.
+  text: `Writes a service into a new folder: contracts, handlers, a test, its AsyncAPI document, health and
+metrics over HTTP, a Dockerfile and a compose file. The folder's name is the name of the package. If
+the folder is not empty, nothing is written. If this redstart was installed by npm from a .tgz file,
+or with --tarball, the service gets a copy of the file and installs redstart from it.
 
   redstart new my-service
   redstart new my-service --tarball redstart-0.1.0.tgz`,
@@ -55,7 +55,7 @@ the service gets a copy of the file and installs redstart from it.
     for (const file of HIDDEN) renameSync(join(path, file), join(path, `.${file}`));
     if (tarball !== undefined) copyFileSync(tarball, join(path, basename(tarball)));
     const version = tarball === undefined ? release() : `file:${basename(tarball)}`;
-    for (const file of ['package.json', 'README.md']) {
+    for (const file of ['package.json', 'README.md', 'asyncapi.json']) {
       const text = readFileSync(join(path, file), 'utf8');
       const own = text
         .replaceAll('my-service', name)

@@ -13,9 +13,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { AsyncApiDocument } from 'redstart/asyncapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { repository } from '../docs/program.ts';
+import { rulesBroken } from '../integrations/asyncapi-rules.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownServer } from '../support/redis.ts';
 import { CommandLine } from './command-line.ts';
@@ -69,8 +71,8 @@ it('writes a service, named as its folder', async () => {
   expect(stderr).toContain('Next: cd hello-service && npm install');
   expect(code).toBe(0);
   expect(readdirSync(service).sort()).toEqual([
-    ...['.dockerignore', '.gitignore', 'Dockerfile', 'README.md', 'compose.yaml', 'package.json'],
-    ...['src', 'test', 'tsconfig.json', 'tsconfig.test.json'],
+    ...['.dockerignore', '.gitignore', 'Dockerfile', 'README.md', 'asyncapi.json', 'compose.yaml'],
+    ...['package.json', 'src', 'test', 'tsconfig.json', 'tsconfig.test.json'],
   ]);
   const manifest = JSON.parse(readFileSync(join(service, 'package.json'), 'utf8')) as {
     name: string;
@@ -88,6 +90,21 @@ it('the tests of it pass, and all of it compiles', { timeout: 60_000 }, () => {
   expect(tool('vitest/vitest.mjs', 'run')).toMatch(/Tests {2}2 passed/);
   expect(tool('typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.test.json')).toBe('');
   expect(tool('typescript/bin/tsc')).toBe('');
+});
+
+it('its AsyncAPI document keeps the rules; --check holds it, and tells what differs', async () => {
+  const file = join(service, 'asyncapi.json');
+  const written = readFileSync(file, 'utf8');
+  const document = JSON.parse(written) as AsyncApiDocument;
+  expect(document.info.title).toBe('hello-service');
+  expect(rulesBroken(document)).toEqual([]);
+  const check = ['asyncapi', 'dist/app.js', '--check', 'asyncapi.json'];
+  expect(await cli.run(check, { cwd: service })).toMatchObject({ code: 0, stdout: '' });
+  writeFileSync(file, written.replaceAll('NOT_WELCOME', 'UNWANTED'));
+  const differs = await cli.run(check, { cwd: service });
+  expect(differs.code).toBe(1);
+  expect(differs.stderr).toContain('Greetings.greet.error.NOT_WELCOME: new');
+  writeFileSync(file, written);
 });
 
 it('runs, answers, is healthy, shows its metrics, and stops at SIGTERM', async () => {

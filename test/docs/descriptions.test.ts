@@ -2,7 +2,8 @@
 // and its AsyncAPI document in asyncapi/.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { AsyncApiDocument } from 'redstart/asyncapi';
+import { asyncapi, type AsyncApiDocument } from 'redstart/asyncapi';
+import { newShop } from '../../examples/shop/shop.ts';
 import { expectGolden, goldenNames, rulesBroken } from '../integrations/asyncapi-rules.ts';
 import { compile, repository, run, workFolder, type Dialect } from './program.ts';
 
@@ -43,7 +44,14 @@ beforeAll(async () => {
 
 it('descriptions.json and asyncapi/ have every example', () => {
   expect(Object.keys(golden).toSorted()).toEqual(names.toSorted());
-  expect(goldenNames()).toEqual([...names, 'everything'].toSorted());
+  expect(goldenNames()).toEqual([...names, 'everything', 'shop'].toSorted());
+});
+
+it('the AsyncAPI document of all services of the shop is what it was', async () => {
+  const { brokers } = newShop({ redis: 'redis://nowhere.invalid:1', logger: false });
+  const document = asyncapi(...brokers, { info: { title: 'shop', version: '0.1.0' } });
+  expect(rulesBroken(document)).toEqual([]);
+  await expectGolden(document, 'shop');
 });
 
 it.each(names)(

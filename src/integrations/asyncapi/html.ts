@@ -8,20 +8,31 @@ export interface Form {
 }
 
 const STYLE = `
-  body { margin: 0; font-family: system-ui, sans-serif; color: #111; background: #fff; }
-  #try { border-bottom: 1px solid #ccc; padding: 1rem 2rem; background: #f6f8fa; }
+  :root { color-scheme: light; --fg: #111; --bg: #fff; --soft: #f6f8fa; --line: #888; }
+  body { margin: 0; font-family: system-ui, sans-serif; color: var(--fg); background: var(--bg); overflow-wrap: anywhere; }
+  #try { border-bottom: 1px solid var(--line); padding: 1rem 2rem; background: var(--soft); }
   #try h2 { margin: 0 0 .5rem; font-size: 1.1rem; font-weight: 600; }
   #try form { display: grid; gap: .5rem; max-width: 50rem; }
   #try label { display: grid; gap: .2rem; font-size: .85rem; }
   #try select, #try input, #try textarea { font: inherit; font-size: 1rem; padding: .3rem; width: 100%;
-    box-sizing: border-box; border: 1px solid #888; border-radius: 3px; background: #fff; color: #111; }
+    box-sizing: border-box; border: 1px solid var(--line); border-radius: 3px; background: var(--bg); color: var(--fg); }
   #try textarea, pre { font-family: ui-monospace, monospace; font-size: .85rem; }
   #try button { justify-self: start; font: inherit; padding: .4rem 1rem; border: 0; border-radius: 3px;
     background: #1f6feb; color: #fff; cursor: pointer; }
   #try button:disabled { opacity: .5; }
   #answer { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 50rem; margin: .5rem 0 0; }
   #plain { padding: 1rem 2rem; }
-  #plain pre { background: #f6f8fa; padding: .5rem; overflow: auto; }
+  #plain pre { background: var(--soft); padding: .5rem; overflow: auto; }
+  #plain ul { padding-left: 1.2rem; }
+  @media (max-width: 600px) { #try, #plain { padding: 1rem; } }
+`;
+
+/** The component is drawn in light colours alone, so this is for the page without it. */
+const DARK = `
+  @media (prefers-color-scheme: dark) {
+    :root { color-scheme: dark; --fg: #e6edf3; --bg: #0f1419; --soft: #1a2129; --line: #5c6874; }
+    a { color: #6cb2ff; }
+  }
 `;
 
 /**
@@ -42,7 +53,7 @@ export function htmlOf(
 <title>${escaped(title)}</title>
 <link rel="icon" href="data:,">
 ${version === undefined ? '' : `<link rel="stylesheet" href="?get=style${ui}">`}
-<style>${STYLE}</style>
+<style>${STYLE}${version === undefined ? DARK : ''}</style>
 ${Object.keys(forms).length === 0 ? '' : formOf(forms)}
 <div id="asyncapi"></div>
 ${plainOf(document, version)}
