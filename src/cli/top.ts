@@ -130,6 +130,10 @@ const ORDERS = {
 
 type Order = keyof typeof ORDERS;
 
+function plural(count: number, one: string, many: string, hasMore = false): string {
+  return `${count}${hasMore ? '+' : ''} ${count === 1 ? one : many}`;
+}
+
 /** What is seen, until somebody presses q or a signal comes. */
 class View {
   readonly #sampler: Sampler;
@@ -204,7 +208,7 @@ class View {
       this.#problem === undefined
         ? isEmpty
           ? nothingUnder(this.#prefix)
-          : `${rows.length}${hasMore ? '+' : ''} places, ${processes} ${processes === 1 ? 'process' : 'processes'}${unwell === 0 ? '' : `, ${unwell} not green`}`
+          : `${plural(rows.length, 'place', 'places', hasMore)}, ${plural(processes, 'process', 'processes')}${unwell === 0 ? '' : `, ${unwell} not green`}`
         : `Redis is away (${this.#problem}): trying again`,
       ...tableOf(page, this.#screen.width),
       this.#isFiltering

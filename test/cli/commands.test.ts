@@ -50,7 +50,7 @@ describe('redstart --help', () => {
   it.each(COMMANDS.filter((name) => name !== 'run'))('of %s: --json and --prefix', async (name) => {
     const { stdout } = await inProcess([...name.split(' '), '--help']);
     expect(stdout).toMatch(/^ {2}--json /m);
-    if (name !== 'ping') expect(stdout).toMatch(/^ {2}--prefix <text>/m);
+    expect(/^ {2}--prefix <text>/m.test(stdout)).toBe(name !== 'ping');
   });
 
   it('of a family shows all its commands', async () => {
@@ -412,9 +412,9 @@ describe.each(['stream', 'list'] as const)('redstart dlq on a %s', (kind) => {
     expect(await dlq('remove', dead, first, third)).toEqual([2]);
     expect(await dlq('show', dead, ...(await ids(dead)))).toMatchObject([{ body: 2 }]);
     expect(await dlq('remove', dead, '--all')).toEqual([1]);
-    if (kind === 'stream') expect(await dlq('ls', dead)).toEqual([]);
     // A list that is empty does not exist.
-    else expect((await cli.run(['dlq', 'ls', dead, '--list'])).code).toBe(1);
+    const { code, stdout } = await cli.run(['dlq', 'ls', dead, ...flags]);
+    expect({ code, stdout }).toEqual({ code: kind === 'stream' ? 0 : 1, stdout: '' });
   });
 
   it('does nothing, and ends with 1, where one is not there', async () => {

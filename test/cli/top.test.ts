@@ -142,7 +142,7 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     start(terminal, redisUrl(), prefix);
     await terminal.sees('501 places');
     const isRunning = (): boolean =>
-      spawnSync('pgrep', ['-f', `main.js top --prefix ${prefix}`]).status === 0;
+      spawnSync('pkill', ['-0', '-f', `main.js top --prefix ${prefix}`]).status === 0;
     expect(isRunning()).toBe(true);
     terminal.close();
     await eventually(() => expect(isRunning()).toBe(false), 20_000);
@@ -155,6 +155,7 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     await terminal.sees(`there is nothing that begins with '${prefix}'`);
     await newBroker(redisUrl(), { prefix }).publish(1, { list: 'late' });
     await terminal.sees(/^list +late /m);
+    expect(terminal.lines()[1]).toBe('1 place, 0 processes');
     terminal.type('q');
     await terminal.sees('ended: 0');
   });

@@ -131,7 +131,7 @@ it('the lines on stderr of what is done and what fails hold nothing that a termi
       return 'ann';
     },
     logger: undefined,
-  } as DashboardOptions);
+  });
   const name = `${prefix}x\u001b[2J\u009b31m\u202e\nredstart dashboard: bob`;
   expect((await act({ do: 'pause', kind: 'list', name })).status).toBe(200);
   expect((await act({ do: 'resume', kind: 'list', name })).status).toBe(403);
