@@ -43,14 +43,14 @@ onBothBackends('a subscriber with a rate', (bench) => {
       const [service] = services;
       await service?.publish(0, to as never); // what comes to idle readers is read
       await eventually(() => expect(moments).toHaveLength(1), 20_000);
+      const began = performance.now();
       await service?.publishBatch(
         Array.from({ length: 59 }, (_, i) => i),
         to as never,
       );
       await expect.poll(() => moments.length, { timeout: 20_000 }).toBe(60);
       // 5 % more than the limit, and one: handlers begin a little later than they are read.
-      const first = moments[1] as number;
-      const took = (moments.at(-1) as number) - first;
+      const took = (moments.at(-1) as number) - began;
       expect(took).toBeGreaterThan(0.85 * 58 * 5 - 12);
       expect(mostWithin(moments, 200)).toBeLessThan(50);
     },
@@ -71,9 +71,10 @@ onBothBackends('a subscriber with a rate', (bench) => {
       },
     );
     await service.publishBatch([1, 2, 3, 4], to as never);
+    const began = performance.now();
     await service.start();
     await eventually(() => expect(moments).toHaveLength(16), 20_000);
-    expect((moments.at(-1) as number) - (moments[0] as number)).toBeGreaterThan(0.9 * 15 * 20 - 20);
+    expect((moments.at(-1) as number) - began).toBeGreaterThan(0.9 * 15 * 20 - 20);
     expect(takeLogs()).toHaveLength(12);
   });
 
