@@ -1,4 +1,5 @@
 // What `npm run bench` makes of what it measured: noise or loss, the schedule of calls, results of several runs.
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { repository } from '../docs/program.ts';
 
@@ -33,6 +34,7 @@ interface Bench {
     options: object,
   ): Promise<Record<'p50' | 'p99' | 'max' | 'late', number>>;
   Metronome: { open(): Promise<object> };
+  sharesOf(profile: object): Record<string, number>;
   merge(old: object, run: object): Record<string, Record<string, unknown>>;
 }
 
@@ -41,7 +43,44 @@ const load = async (...names: string[]): Promise<Bench> => {
   return Object.assign({}, ...(await Promise.all(modules))) as Bench;
 };
 
-const bench = await load('machine', 'judgement', 'targets', 'pace', 'metronome', 'results');
+const bench = await load(
+  'machine',
+  'judgement',
+  'targets',
+  'pace',
+  'metronome',
+  'results',
+  'profiler',
+);
+
+describe('a profile', () => {
+  it('says which part of a program the time goes to, without the time that it waits', () => {
+    const source = (path: string) => pathToFileURL(repository(path)).href;
+    const frames = [
+      ['(idle)', ''],
+      ['(garbage collector)', ''],
+      ['handle', source('dist/chunks/consume.js')],
+      ['serve', source('test/bench/src/contenders/floors.mjs')],
+      ['sendCommand', source('node_modules/ioredis/built/Redis.js')],
+      ['write', 'node:net'],
+      ['writeBuffer', ''],
+    ] as const;
+    const nodes = frames.map(([functionName, url], id) => ({
+      id,
+      callFrame: { functionName, url },
+    }));
+    const samples = [0, 1, 2, 3, 4, 5, 6, 2];
+    const timeDeltas = [900, 10, 20, 10, 10, 10, 20, 20];
+    expect(bench.sharesOf({ nodes, samples, timeDeltas })).toEqual({
+      gc: 0.1,
+      redstart: 0.4,
+      bench: 0.1,
+      ioredis: 0.1,
+      node: 0.1,
+      system: 0.2,
+    });
+  });
+});
 
 describe('the machine', () => {
   it('is quiet where nobody else took time and its speed stayed', () => {

@@ -35,6 +35,23 @@ export const SPREADS = {
   full: '300 messages/s to 299, and a full list',
 };
 
+/** What works in a process. */
+export const SIDES = {
+  requester: 'calls, requester',
+  responder: 'calls, responder',
+  consumer: 'consumption',
+};
+
+/** Where its time goes. */
+export const PARTS = {
+  redstart: 'redstart',
+  bench: 'the program',
+  ioredis: 'ioredis',
+  node: 'Node',
+  system: 'V8, the system',
+  gc: 'GC',
+};
+
 export const TRANSPORTS = { tcp: 'plain TCP', tls: 'TLS' };
 
 export const OUTCOMES = { pass: 'PASS', miss: 'MISS', unsure: 'UNSURE' };

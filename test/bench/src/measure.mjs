@@ -10,6 +10,7 @@ import { measureDeliveries } from './groups/deliveries.mjs';
 import { measureFeatures } from './groups/features.mjs';
 import { measureClients, measureSubscribers } from './groups/growth.mjs';
 import { measureObservers } from './groups/observers.mjs';
+import { measureProfile } from './groups/profile.mjs';
 import { measureUntilDecided } from './judgement.mjs';
 import { Watch } from './machine.mjs';
 import { planFor } from './plan.mjs';
@@ -30,6 +31,7 @@ const GROUPS = {
   memory: measureMemory,
   connections: measureConnections,
   curves: measureCurves,
+  profile: measureProfile,
 };
 /** Those that repeat what was disturbed by themselves, part by part; a glance leaves them out. */
 const LONG = ['curves'];

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 export const USAGE = `npm run bench -- [options]
   --quick        a glance in less than 40 s, nothing repeated; written to build/bench, not to docs
   --only a,b     some groups: calls, curves, consumption, deliveries, features, observers, clients, subscribers,
-                 connections, bodies, memory; the others in docs stay
+                 connections, bodies, memory, profile; the others in docs stay
   --draw         measure nothing: tables, charts and docs again from docs/benchmarks.json`;
 
 export function readOptions(args) {

@@ -58,6 +58,15 @@ export class Pair {
     };
   }
 
+  /** What `measure` gives, and where both processes' time went meanwhile. */
+  async profile(options) {
+    const sides = [this.requester, this.responder];
+    await Promise.all(sides.map((side) => side.ask('profile')));
+    const measured = await this.measure(options);
+    const [requester, responder] = await Promise.all(sides.map((side) => side.ask('profiled')));
+    return { measured, shares: { requester, responder } };
+  }
+
   /** Calls per second in a closed loop of so many, beside the beat that `pace` needs. */
   saturate(options) {
     return this.#emptied(options, 'saturate');

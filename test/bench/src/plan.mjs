@@ -20,6 +20,7 @@ const FULL = {
   bodies: { rounds: 5, sizes: [100, 1_024, 4_096, 16_384, 65_536] },
   connections: { rounds: 5, count: 300, milliseconds: 600 },
   curves: { rounds: 3, saturation: 500, milliseconds: 600, warmUp: 400 },
+  profile: { rounds: 3, milliseconds: 1_000, count: 200_000 },
 };
 
 const QUICK = {
@@ -37,6 +38,7 @@ const QUICK = {
   bodies: { rounds: 1, sizes: [100, 4_096] },
   connections: { rounds: 1, count: 300, milliseconds: 200 },
   curves: { rounds: 1, saturation: 150, milliseconds: 150, warmUp: 200 },
+  profile: { rounds: 1, milliseconds: 200, count: 40_000 },
 };
 
 export const planFor = (isQuick) => (isQuick ? QUICK : FULL);

@@ -3,7 +3,9 @@ import {
   LABELS,
   milliseconds,
   OUTCOMES,
+  PARTS,
   short,
+  SIDES,
   sizeLabel,
   SPREADS,
   STRUCTURES,
@@ -28,6 +30,7 @@ export function tables({ groups, verdicts }) {
     memory,
     connections,
     curves,
+    profile,
   } = groups;
   const all = [
     ...[SMALL, LARGE].flatMap((size) => KINDS.map((kind) => callsTable(calls, kind, size))),
@@ -41,6 +44,7 @@ export function tables({ groups, verdicts }) {
     memoryTable(memory),
     connectionsTable(connections),
     ...Object.keys(TRANSPORTS).map((transport) => curvesTable(curves, transport)),
+    profileTable(profile),
     verdictsTable(verdicts),
   ];
   return all.filter((table) => table !== undefined && table.rows.length > 0);
@@ -247,6 +251,22 @@ function curvesTable(all, transport) {
             .join(' / ');
         }),
       ]),
+  };
+}
+
+function profileTable(rows = []) {
+  const parts = Object.keys(PARTS);
+  const columns = ['all', ...Object.values(PARTS)];
+  return {
+    id: 'profile',
+    title: 'Where the time goes: CPU µs of a message, 100 B',
+    columns: ['', '', '', ...columns],
+    rows: rows.map((row) => [
+      STRUCTURES[row.kind],
+      SIDES[row.side],
+      LABELS[row.contender],
+      ...['cpu', ...parts].map((column) => short(median(row[column]))),
+    ]),
   };
 }
 

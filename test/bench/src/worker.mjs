@@ -6,6 +6,7 @@ import { load, microseconds } from './load.mjs';
 import { Metronome } from './metronome.mjs';
 import { pace } from './pace.mjs';
 import { SMALL } from './plan.mjs';
+import { Profiler } from './profiler.mjs';
 
 /** Messages between two signs of progress, which keep what a channel has on its way bounded. */
 const PROGRESS = 2_048;
@@ -17,6 +18,7 @@ let clients = [];
 let consumed;
 let metronome;
 let crowd;
+let profiler;
 
 const operations = {
   async serve({ names, idle }) {
@@ -89,6 +91,13 @@ const operations = {
   crowdFull: (options) => crowd.paceBesideFull({ ...options, metronome, body: bodyOf(SMALL) }),
 
   cpu: () => microseconds(process.cpuUsage()),
+
+  async profile() {
+    profiler = new Profiler();
+    await profiler.begin();
+  },
+
+  profiled: () => profiler.end(),
 
   frame: ({ target, size }) => ({
     frame: contender.frame(bodyOf(size), target).toString('base64'),

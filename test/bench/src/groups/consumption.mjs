@@ -54,7 +54,7 @@ export async function measureConsumption(run) {
 }
 
 /** A channel is published to while it is read; the others are full before reading begins. */
-async function consume({ server }, worker, { contender, kind, batch, count }) {
+export async function consume({ server }, worker, { contender, kind, batch, count }) {
   const target = server.name(`${contender}:consume:${kind}`);
   const options = { kind, batch, target, size: SMALL, count };
   let seen = 0;
