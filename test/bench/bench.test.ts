@@ -53,9 +53,10 @@ const bench = await load(
   'profiler',
 );
 
+const source = (path: string) => pathToFileURL(repository(path)).href;
+
 describe('a profile', () => {
   it('says which part of a program the time goes to, without the time that it waits', () => {
-    const source = (path: string) => pathToFileURL(repository(path)).href;
     const frames = [
       ['(idle)', ''],
       ['(garbage collector)', ''],
