@@ -129,9 +129,9 @@ async function followStream(
 async function followChannel(broker: RedisBroker, to: { channel: string }): Promise<number> {
   await using messages = await broker.subscribe(to);
   void interrupted().then(() => messages.close());
-  for await (const message of messages) {
-    const { correlationId, headers, body } = message;
-    print({ correlationId, headers, body });
+  for await (const { correlationId, headers, body } of messages) {
+    const { correlation_id: _, ...rest } = headers;
+    print(isBare(headers, body) ? rawOf(body) : { correlationId, headers: rest, body });
   }
   return EXIT.ok;
 }
@@ -152,9 +152,19 @@ function decoded(bytes: Buffer, { binaryFormat, defaultCodec }: Library): object
     const { headers, body } = binaryFormat.decode(bytes);
     const { correlation_id: correlationId, ...rest } = headers;
     const value = defaultCodec.decode(Buffer.from(body), headers['content-type']);
-    return { correlationId, headers: rest, body: value };
+    return isBare(headers, value) ? rawOf(value) : { correlationId, headers: rest, body: value };
   } catch {
-    const text = bytes.toString();
-    return { raw: Buffer.from(text).equals(bytes) ? text : bytes };
+    return rawOf(bytes);
   }
+}
+
+/** Whether it is what another program has written without a frame. */
+function isBare(headers: object, body: unknown): body is Buffer {
+  return Object.keys(headers).length === 0 && Buffer.isBuffer(body);
+}
+
+/** As text where it is one. */
+function rawOf(bytes: Buffer): { readonly raw: string | Buffer } {
+  const text = bytes.toString();
+  return { raw: Buffer.from(text).equals(bytes) ? text : bytes };
 }

@@ -38,6 +38,19 @@ export function cut(text: string, width: number): string {
   return width < 1 ? '' : `${beginning}…`;
 }
 
+/** The same without the middle of the text: names differ at their ends. */
+export function cutInside(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let end = '';
+  let left = Math.floor((width - 1) / 2);
+  for (const { segment } of [...SEGMENTS.segment(text)].toReversed()) {
+    left -= widthOf(segment);
+    if (left < 0) break;
+    end = segment + end;
+  }
+  return cut(text, width - widthOf(end)) + end;
+}
+
 /** The columns of a terminal that a text takes. */
 export function widthOf(text: string): number {
   // The usual case, quickly.

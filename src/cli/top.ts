@@ -10,7 +10,7 @@ import { logLine, print, printLines } from './output.ts';
 import { nothingUnder } from './places.ts';
 import { Sampler, type Row, type Sample } from './sample.ts';
 import { Screen } from './screen.ts';
-import { columns, cut, widthOf } from './text.ts';
+import { columns, cutInside, widthOf } from './text.ts';
 
 /** Milliseconds after which a server that does not answer is away. */
 const PATIENCE = 3_000;
@@ -76,7 +76,7 @@ const HEAD = [
   ...['OK/S', 'ERR/S', 'DEAD'],
 ];
 
-/** Lines that fit into `width` where that is possible: first blanks are left out, then ends of names and groups. */
+/** Lines that fit into `width` where that is possible: first blanks are left out, then the middle of names and groups. */
 function tableOf(rows: readonly Row[], width: number): string[] {
   const whole = linesOf(rows, '  ');
   if (widest(whole) <= width) return whole;
@@ -99,8 +99,8 @@ function tableOf(rows: readonly Row[], width: number): string[] {
   return linesOf(
     shown.map((row) => ({
       ...row,
-      name: cut(row.name, forNames),
-      group: cut(row.group, forGroups),
+      name: cutInside(row.name, forNames),
+      group: cutInside(row.group, forGroups),
     })),
     ' ',
   );

@@ -2,7 +2,7 @@
 import { RedisBroker, type MessageContext } from 'redstart';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { groupsOf } from '../../src/cli/letters.ts';
-import { columns, cut, widthOf } from '../../src/cli/text.ts';
+import { columns, cut, cutInside, widthOf } from '../../src/cli/text.ts';
 import { stderrLogger } from '../../src/internal/logger.ts';
 import { visible, visibleLines } from '../../src/internal/visible.ts';
 import { newBroker } from '../support/broker.ts';
@@ -36,6 +36,8 @@ describe('text from outside', () => {
     expect([widthOf('abc'), widthOf('中文'), widthOf('é'), widthOf('🙂')]).toEqual([3, 4, 1, 2]);
     expect(cut('abcdef', 4)).toBe('abc…');
     expect(cut('中文中文', 4)).toBe('中…');
+    expect([cutInside('abcdef', 6), cutInside('abcdef', 5)]).toEqual(['abcdef', 'ab…ef']);
+    expect([cutInside('中文中文', 6), cutInside('abcdef', 1)]).toEqual(['中…文', '…']);
     expect([cut('abc', 3), cut('abc', 1), cut('abc', 0)]).toEqual(['abc', '…', '']);
     expect(
       columns([
@@ -185,7 +187,7 @@ describe('redstart peek', () => {
     const client = rawClient();
     for (const n of [1, 2, 3])
       await broker.publish({ n }, { list: name, headers: { x: 'y' }, correlationId: `c${n}` });
-    await client.rpush(name, Buffer.from([0, 159, 146, 150]));
+    await client.rpush(name, Buffer.from([0, 159, 146, 150]), '{"of":"another program\u001b"}');
     const list = values((await cli.run(['peek', name])).stdout);
     expect(list.slice(0, 2)).toEqual([
       {
@@ -196,8 +198,11 @@ describe('redstart peek', () => {
       },
       expect.objectContaining({ at: 1, body: { n: 2 } }),
     ]);
-    expect(list[3]).toMatchObject({ at: 3 });
-    expect(await client.llen(name)).toBe(4);
+    expect(list.slice(3)).toEqual([
+      { at: 3, raw: { base64: 'AJ+Slg==' } },
+      { at: 4, raw: '{"of":"another program\u001b"}' },
+    ]);
+    expect(await client.llen(name)).toBe(5);
 
     const stream = `${name}:s`;
     for (const n of [1, 2, 3]) await broker.publish(n, { stream });
@@ -223,6 +228,9 @@ describe('redstart peek', () => {
       15_000,
     );
     await channel.hears('"said"');
+    await rawClient().publish(`${name}:c`, 'of another program');
+    await channel.hears('{"raw":"of another program"}');
+    expect(channel.said.stdout).not.toContain('correlation_id');
     for (const one of [stream, channel]) one.process.kill('SIGINT');
     expect((await stream.ended).code).toBe(0);
     expect((await channel.ended).code).toBe(0);

@@ -104,7 +104,7 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     terminal.type('ORDERS');
     await terminal.sees(/\/ORDERS_/);
     terminal.type('Enter');
-    await terminal.sees(/stream +orders +mails-to-cust\S* +running +\d/);
+    await terminal.sees(/stream +orders +mails\S*europe +running +\d/);
     await terminal.sees("1-1 of 1 with 'ORDERS'");
     terminal.type('Escape');
     await terminal.sees('of 501');
