@@ -31,7 +31,9 @@ export type Status =
   /** The body is how many items the caller has taken. */
   | 'credit'
   /** The responder asks whether the caller still waits for this call. */
-  | 'probe';
+  | 'probe'
+  /** The responder asks the server whether the caller is there: PUBLISH counts it, and it answers nothing. */
+  | 'look';
 
 type Receive = (message: ReceivedMessage) => void;
 
@@ -84,6 +86,7 @@ export class Inbox {
   #restored: () => void = () => {};
   #listening: Promise<Listener> | undefined;
   #listener: Listener | undefined;
+  #isClosed = false;
   readonly #unreadable = new Sparing();
   #lastName = '';
   #lastHome: string | undefined;
@@ -183,6 +186,7 @@ export class Inbox {
   /** The same where nothing can be done about a failure: it is logged. */
   notifyOrLog(inbox: string, status: Status, call: string, body?: string): void {
     this.notify(inbox, status, call, body).catch((error: unknown) => {
+      if (this.#isClosed) return; // the last words of a broker that stops
       this.#report(`the other side of a call could not be notified of '${status}'`, error);
     });
   }
@@ -224,6 +228,7 @@ export class Inbox {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#listener?.close();
   }
 

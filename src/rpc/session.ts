@@ -65,6 +65,7 @@ export function openSession(
     end: (message) => table.find(message)?.end(message),
     taken: (message) => calls.taken(message),
     probe: (message) => calls.taken(message),
+    look: () => undefined,
     kept: () => recovery.kept(),
     // From a caller to this responder.
     cancel: (message) => cancellations.cancel(message),
@@ -72,11 +73,15 @@ export function openSession(
     restored: () => {
       recovery.restored();
       streamAnswers.interrupted();
+      cancellations.restored();
     },
   });
   gapChannel.route({
     lost: (from, lostCalls) => {
-      if (inbox.homeOf(from) === from) answerLog.sendAgain(from, new Set(lostCalls.split(' ')));
+      if (inbox.homeOf(from) !== from) return;
+      const ids = new Set(lostCalls.split(' '));
+      answerLog.sendAgain(from, ids);
+      cancellations.repeat(from, ids);
     },
     gap: () => recovery.gap(),
     restored: () => answerLog.notifyGap(),
@@ -88,6 +93,7 @@ export function openSession(
     forget();
     gapChannel.close();
     recovery.close();
+    cancellations.close();
     table.close();
     calls.close();
     await inbox.close();

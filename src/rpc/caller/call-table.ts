@@ -16,6 +16,8 @@ export interface CallOwner {
   answer(call: PendingCall, message: ReceivedMessage, kind: 'value' | 'error' | 'declined'): void;
   /** Rejects the call, if it still waits. */
   fail(call: PendingCall, reason: unknown): void;
+  /** Rejects the call, and has its handlers stop. */
+  leave(call: PendingCall, reason: unknown): void;
 }
 
 /** Responders of one call that are remembered for its cancellation, at most. */
@@ -114,7 +116,7 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   interrupted(): void {}
 
   close(): void {
-    this.#owner.fail(this, new BrokerClosedError('the broker was closed before an answer came'));
+    this.#owner.leave(this, new BrokerClosedError('the broker was closed before an answer came'));
   }
 }
 

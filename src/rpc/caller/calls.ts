@@ -143,6 +143,12 @@ export class Calls implements CallOwner {
     call.reject(reason);
   }
 
+  leave(call: PendingCall, reason: unknown): void {
+    this.fail(call, reason);
+    for (const responder of call.responders ?? [])
+      this.#inbox.notifyOrLog(responder, 'cancel', call.command.call);
+  }
+
   /** The request as it is sent, first or again, with further headers in `extra`. */
   frame(call: PendingCall, extra: Record<string, string>): Uint8Array {
     const { command } = call;
@@ -193,11 +199,7 @@ export class Calls implements CallOwner {
   }
 
   #watch(call: PendingCall, signal: AbortSignal): void {
-    call.onAbort = () => {
-      this.fail(call, signal.reason);
-      for (const responder of call.responders ?? [])
-        this.#inbox.notifyOrLog(responder, 'cancel', call.command.call);
-    };
+    call.onAbort = () => this.leave(call, signal.reason);
     onAbort(signal, call.onAbort);
   }
 

@@ -116,13 +116,15 @@ export class GatherCall implements WaitingCall {
   interrupted(): void {}
 
   close(): void {
-    this.fail(new BrokerClosedError('the broker was closed before all had come'));
+    this.#leave(new BrokerClosedError('the broker was closed before all had come'));
   }
 
-  readonly #onAbort = (): void => {
-    this.fail(this.command.signal?.reason);
+  readonly #onAbort = (): void => this.#leave(this.command.signal?.reason);
+
+  #leave(reason: unknown): void {
+    this.fail(reason);
     for (const responder of this.#cancellable) this.#host.cancel(responder);
-  };
+  }
 
   #answered(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY);

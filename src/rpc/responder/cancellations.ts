@@ -1,6 +1,6 @@
 import { hostName } from '../../internal/host.ts';
 import { CancelledError } from '../../errors.ts';
-import { setTimer } from '../../internal/clock.ts';
+import { clearTimer, setTimer } from '../../internal/clock.ts';
 import { NAME } from '../../message/headers.ts';
 import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
@@ -16,15 +16,35 @@ const SELF = `${hostName()}:${process.pid}`;
  */
 const ABSENCES: readonly number[] = [500, 1_000, 1_500];
 
+/** Milliseconds between two looks at whether the callers of handlers that run are still there. */
+const LOOK = 2_000;
+
+/**
+ * Looks in turn that find no receiver, after which a caller that was there is gone: ten seconds after the first.
+ * When the server itself was away, a caller may need half of this to reconnect.
+ */
+const GONE = 6;
+
+/** A caller whose handlers here can be aborted. */
+interface Caller {
+  /** Several handlers here may work for one call, each with its own signal. */
+  readonly calls: Map<string, Map<AbortController, ReceivedMessage>>;
+  /** Looks in turn that did not find it. */
+  absences: number;
+}
+
 /**
  * Lets callers abort their handlers here. Only handlers that read `ctx.signal` can be cancelled, so
- * only they cost anything: the caller is notified of this broker's inbox when the signal is first read.
+ * only they cost anything: the caller is notified of this broker's inbox when the signal is first read,
+ * and looked for every two seconds while the handler runs.
  */
 export class Cancellations {
   readonly #inbox: Inbox;
   readonly #report: Report;
-  /** Several handlers here may work for one call, each with its own signal. */
-  readonly #controllers = new Map<string, Set<AbortController>>();
+  /** By their inboxes. One without calls stays until the next look. */
+  readonly #callers = new Map<string, Caller>();
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(inbox: Inbox, report: Report) {
     this.#inbox = inbox;
@@ -33,18 +53,20 @@ export class Cancellations {
 
   /** Lets the caller of `message` abort `controller`, until `release`. If the caller is gone, it is aborted, too. */
   allow(message: ReceivedMessage, controller: AbortController): void {
-    const key = this.#keyOf(message);
-    if (key === undefined) return;
-    const sharing = this.#controllers.get(key);
-    if (sharing === undefined) this.#controllers.set(key, new Set([controller]));
-    else sharing.add(controller);
-    void this.#notify(message, key, controller, 0);
+    const { home, call } = this.#placeOf(message);
+    if (home === undefined || call === undefined) return;
+    let caller = this.#callers.get(home);
+    if (caller === undefined) this.#callers.set(home, (caller = { calls: new Map(), absences: 0 }));
+    const handlers = caller.calls.get(call);
+    if (handlers === undefined) caller.calls.set(call, new Map([[controller, message]]));
+    else handlers.set(controller, message);
+    void this.#notify(message, controller, 0);
+    this.#lookLater();
   }
 
   /** Notifies a caller that gathers that this process is going to answer. */
   announce(message: ReceivedMessage): void {
-    const home = this.#inbox.homeOf(message.replyTo ?? '');
-    const call = message.header(CALL_KEY);
+    const { home, call } = this.#placeOf(message);
     if (home === undefined || call === undefined) return;
     this.#inbox.notify(home, 'taken', call, '', { [NAME]: SELF }).catch((error: unknown) => {
       this.#report('a caller could not be notified of who answers', error, 'warn', {
@@ -55,31 +77,55 @@ export class Cancellations {
 
   /** The handler has ended. */
   release(message: ReceivedMessage, controller: AbortController): void {
-    const key = this.#keyOf(message);
-    const sharing = key === undefined ? undefined : this.#controllers.get(key);
-    if (sharing?.delete(controller) === true && sharing.size === 0)
-      this.#controllers.delete(key as string);
+    const { home = '', call = '' } = this.#placeOf(message);
+    const calls = this.#callers.get(home)?.calls;
+    const handlers = calls?.get(call);
+    if (handlers?.delete(controller) === true && handlers.size === 0) calls?.delete(call);
   }
 
   /** A caller cancels its call. */
   cancel(message: ReceivedMessage): void {
     const from = message.header(FROM_KEY) ?? '';
     const call = message.header(CALL_KEY) ?? '';
-    for (const controller of this.#controllers.get(`${from} ${call}`) ?? [])
+    for (const [controller] of this.#callers.get(from)?.calls.get(call) ?? [])
       controller.abort(new CancelledError('the caller gave up'));
+  }
+
+  /** A caller may have missed where it can cancel these calls. */
+  repeat(inbox: string, calls: ReadonlySet<string>): void {
+    const caller = this.#callers.get(inbox);
+    if (caller === undefined) return;
+    for (const [call, handlers] of caller.calls) if (calls.has(call)) this.#notifyAgain(handlers);
+  }
+
+  /** Our inbox stands again after a reconnect: cancellations may be lost. Callers that have left say so again. */
+  restored(): void {
+    for (const { calls } of this.#callers.values())
+      for (const handlers of calls.values()) this.#notifyAgain(handlers);
+  }
+
+  /** Looks for no caller any more. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimer(this.#timer);
+  }
+
+  #notifyAgain(handlers: ReadonlyMap<AbortController, ReceivedMessage>): void {
+    // Those of one call are notified of by one notice.
+    const [first] = handlers;
+    if (first !== undefined) void this.#notify(first[1], first[0], 0);
   }
 
   /** Notifies the caller of where to cancel; again where it cannot be reached, and aborts when it stays away. */
   async #notify(
     message: ReceivedMessage,
-    key: string,
     controller: AbortController,
     absences: number,
   ): Promise<void> {
-    const home = this.#inbox.homeOf(message.replyTo ?? '') as string;
+    const { home = '', call = '' } = this.#placeOf(message);
     try {
       await this.#inbox.ready();
-      const receivers = await this.#inbox.notify(home, 'taken', message.header(CALL_KEY) as string);
+      const receivers = await this.#inbox.notify(home, 'taken', call);
       if (receivers !== 0 || !this.#inbox.counts(home)) return;
     } catch (error) {
       this.#report('a caller could not be notified that its call can be cancelled', error, 'warn', {
@@ -90,15 +136,45 @@ export class Cancellations {
     const pause = ABSENCES[absences];
     if (pause === undefined) return controller.abort(new CancelledError('the caller is gone'));
     setTimer(() => {
-      const isRunning = this.#controllers.get(key)?.has(controller) === true;
-      if (isRunning) void this.#notify(message, key, controller, absences + 1);
+      const isRunning = this.#callers.get(home)?.calls.get(call)?.has(controller) === true;
+      if (isRunning) void this.#notify(message, controller, absences + 1);
     }, pause).unref();
   }
 
-  /** By the inbox and the id of the call; undefined where the caller has no inbox, and so cannot cancel. */
-  #keyOf(message: ReceivedMessage): string | undefined {
-    const home = this.#inbox.homeOf(message.replyTo ?? '');
-    const call = message.header(CALL_KEY);
-    return home === undefined || call === undefined ? undefined : `${home} ${call}`;
+  #lookLater(): void {
+    if (this.#timer !== undefined || this.#isClosed) return;
+    this.#timer = setTimer(() => void this.#look(), LOOK);
+    this.#timer.unref();
+  }
+
+  async #look(): Promise<void> {
+    await Promise.all([...this.#callers].map(([home, caller]) => this.#lookFor(home, caller)));
+    this.#timer = undefined;
+    if (this.#callers.size > 0) this.#lookLater();
+  }
+
+  /** Asks the server whether a caller's inbox has a receiver, once for all of its calls. */
+  async #lookFor(home: string, caller: Caller): Promise<void> {
+    const [call] = caller.calls.keys();
+    if (call === undefined) {
+      this.#callers.delete(home);
+      return;
+    }
+    if (!this.#inbox.counts(home)) return;
+    try {
+      const receivers = await this.#inbox.notify(home, 'look', call);
+      caller.absences = receivers === 0 ? caller.absences + 1 : 0;
+    } catch {
+      return; // Our own connection: it says nothing of the caller.
+    }
+    if (caller.absences < GONE) return;
+    for (const handlers of caller.calls.values())
+      for (const controller of handlers.keys())
+        controller.abort(new CancelledError('the caller is gone'));
+  }
+
+  /** The inbox and the id of the call; undefined where the caller has no inbox, and so cannot cancel. */
+  #placeOf(message: ReceivedMessage): { home: string | undefined; call: string | undefined } {
+    return { home: this.#inbox.homeOf(message.replyTo ?? ''), call: message.header(CALL_KEY) };
   }
 }
