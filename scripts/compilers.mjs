@@ -105,30 +105,42 @@ const deno =
     return bin('deno', 'run', ...all, '--config', 'deno.json', 'app.ts');
   };
 
-/** jest with `@swc/jest`: CommonJS, so the packages that are ES modules are compiled, too. */
-function jest(dialect) {
+/** jest with one transformer: CommonJS, so the packages that are ES modules are compiled, too. */
+function jest(transformer) {
   const folder = join(FOLDER, 'jest');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   cpSync(join(FOLDER, 'jest.ts'), join(folder, 'app.test.ts'));
-  const decorators =
-    dialect === 'legacy'
-      ? { legacyDecorator: true, decoratorMetadata: true }
-      : { decoratorVersion: '2023-11' };
-  const parser = { syntax: 'typescript', decorators: true };
-  const swc = {
-    jsc: { target: 'es2022', parser, transform: decorators },
-    module: { type: 'commonjs' },
-  };
   writeFileSync(
     join(folder, 'jest.config.cjs'),
     `module.exports = ${JSON.stringify({
-      transform: { '\\.[jt]s$': ['@swc/jest', swc] },
+      transform: { '\\.[jt]s$': transformer },
       transformIgnorePatterns: ['/node_modules/(?!redstart/)'],
     })};`,
   );
   writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }');
   return run(process.execPath, [join(FOLDER, 'node_modules/jest/bin/jest.js'), '--ci'], folder);
+}
+
+function swcJest(dialect) {
+  const decorators =
+    dialect === 'legacy'
+      ? { legacyDecorator: true, decoratorMetadata: true }
+      : { decoratorVersion: '2023-11' };
+  const parser = { syntax: 'typescript', decorators: true };
+  const jsc = { target: 'es2022', parser, transform: decorators };
+  return jest(['@swc/jest', { jsc, module: { type: 'commonjs' } }]);
+}
+
+/** With the options that a new Nest 11 project has, and without the checks of types that jest's own globals need. */
+function tsJest(dialect) {
+  const tsconfig = {
+    target: 'es2023',
+    module: 'nodenext',
+    isolatedModules: true,
+    ...dialects[dialect],
+  };
+  return jest(['ts-jest', { tsconfig, diagnostics: false }]);
 }
 
 /** Vitest with the plugin of the page. */
@@ -231,7 +243,8 @@ const MATRIX = [
   ['bun', both, () => bin('bun', 'app.ts'), PRICES],
   ['deno', both, deno('--allow-sys'), PRICES],
   ['deno without --allow-sys', both, deno(), PRICES],
-  ['jest, CommonJS', both, jest, /1 passed/],
+  ['jest, CommonJS', both, swcJest, /1 passed/],
+  ['ts-jest, CommonJS', both, tsJest, /1 passed/],
   ['require', ['none'], required, 'function'],
   ['two copies', ['none'], twoCopies, '[true,"SOLD_OUT"]'],
   [

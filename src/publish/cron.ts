@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Cron } from 'croner';
 import { SetupError, messageOf } from '../errors.ts';
+import { thisFile } from '../internal/this-file.ts';
 import { Zone } from '../internal/zone.ts';
 
 /** When a repeated message is due: instants, in Unix milliseconds. */
@@ -89,7 +91,8 @@ function parse(make: () => Cron, expression: string, where: string): Cron {
 /** Loaded when the first expression is read: only who uses expressions needs the package. */
 function loadCroner(where: string): typeof Cron {
   try {
-    return (createRequire(import.meta.url)('croner') as { Cron: typeof Cron }).Cron;
+    const from = thisFile() ?? join(process.cwd(), 'package.json');
+    return (createRequire(from)('croner') as { Cron: typeof Cron }).Cron;
   } catch (cause) {
     throw new SetupError(
       `${where}: cron expressions need the package croner: npm install croner (milliseconds need no package)`,

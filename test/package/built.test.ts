@@ -108,6 +108,21 @@ it('a program that imports redstart reads few files', () => {
   expect(bytes).toBeLessThan(700_000);
 });
 
+it('can be compiled to CommonJS by ts-jest, which leaves `import.meta` as it is', () => {
+  const entries = [
+    'index',
+    'testing/index',
+    'integrations/nestjs/index',
+    'integrations/otel/index',
+  ];
+  const files = new Set(entries.flatMap((entry) => [...withImports(`${entry}.js`)]));
+  // The command line has it: a test that could not fail would say nothing.
+  const having = [...files, 'cli/main.js'].filter((name) =>
+    /\bimport\.meta\b/.test(readFileSync(join(dist, name), 'utf8')),
+  );
+  expect(having).toEqual(['cli/main.js']);
+});
+
 /** Milliseconds of CPU, of all threads, that an import takes in a process of its own. */
 async function costOf(module: string): Promise<number> {
   return Number(
