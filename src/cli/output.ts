@@ -21,9 +21,9 @@ export function logLine(text: string): void {
   writeLine(process, text);
 }
 
-/** Prints one line on the stderr of `output`. */
+/** Prints a text on the stderr of `output`. Its further lines are indented: none looks like a line of the command's own. */
 export function writeLine({ stderr }: Output, text: string): void {
-  stderr.write(`redstart: ${visibleLines(text)}\n`);
+  stderr.write(`redstart: ${visibleLines(text).replaceAll('\n', '\n  ')}\n`);
 }
 
 /** Writes bytes as `{ "base64": … }`; Buffer's own toJSON would write one number per byte. */

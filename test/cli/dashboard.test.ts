@@ -1,10 +1,17 @@
 // `redstart dashboard`, as a process of its own.
 import { request } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { networkInterfaces } from 'node:os';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
+import { listen } from '../../src/cli/http.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
 import { CommandLine, inProcess, type Started } from './command-line.ts';
+
+/** Some containers have none. */
+const hasIpv6 = Object.values(networkInterfaces())
+  .flat()
+  .some((one) => one?.address === '::1');
 
 let cli: CommandLine;
 beforeAll(async () => void (cli = await CommandLine.install()));
@@ -107,6 +114,28 @@ describe('redstart dashboard', () => {
     }, 20_000);
     started.process.kill('SIGINT');
     expect(await started.ended).toMatchObject({ code: 0, stdout: '' });
+  });
+
+  it('what listens everywhere answers to every name; what listens here, to names of this machine', async () => {
+    const handler = async (): Promise<Response> => new Response('ok');
+    for (const [host, status] of [
+      ['0.0.0.0', 200],
+      ['127.0.0.1', 421],
+      ...(hasIpv6
+        ? ([
+            ['::', 200],
+            ['::1', 421],
+          ] as const)
+        : []),
+    ] as const) {
+      const server = await listen(handler, host, 0);
+      onTestFinished(() => server.close());
+      expect({ host, status: await statusAs('shop.example', server.url) }).toEqual({
+        host,
+        status,
+      });
+      expect(await statusAs(new URL(server.url).host, server.url)).toBe(200);
+    }
   });
 
   it.each([

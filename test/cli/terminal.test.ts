@@ -49,6 +49,13 @@ describe('text from outside', () => {
     ).toEqual(['A         N', 'x         1', '\\u001b  200', 'y         -']);
   });
 
+  it('begins no line that looks like one of the command’s own', async () => {
+    const { stderr } = await inProcess(['peek', 'x\nredstart: done', 'y\nredstart: done']);
+    expect(stderr).toBe(
+      "redstart: peek: unexpected 'y\n  redstart: done', expected <address>\nredstart: see 'redstart --help'\n",
+    );
+  });
+
   it('does not come through log lines', () => {
     const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     onTestFinished(() => written.mockRestore());
