@@ -7,6 +7,7 @@ import type {
   AsyncApiVersion,
 } from '../integrations/asyncapi/index.ts';
 import { messageOf } from '../errors.ts';
+import { visibleLines } from '../internal/visible.ts';
 import { loadApp, moduleTarget, type ModuleTarget } from './app-module.ts';
 import { command } from './command.ts';
 import { differences } from './differences.ts';
@@ -41,7 +42,8 @@ nearest package.json. With --check the exit code is 1 if the file differs.
       const document = await documentOf(await loadApp(target), target, spec);
       if (check !== undefined) return compare(document, written, check, file);
       const text = `${JSON.stringify(document, null, 2)}\n`;
-      if (output === undefined) process.stdout.write(text);
+      // In JSON an escape means the same as what it stands for.
+      if (output === undefined) process.stdout.write(visibleLines(text));
       else writeFileSync(output, text);
       return EXIT.ok;
     } finally {

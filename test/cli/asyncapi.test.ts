@@ -51,6 +51,16 @@ describe('redstart asyncapi', () => {
     expect(differs.stderr).toContain(`redstart asyncapi shop/dist/next.js -o ${file}`);
   });
 
+  it('what a terminal would obey is printed as an escape, which means the same', async () => {
+    cli.write('shop/dist/loud.js', app('orders').replace('Orders', 'a\\u009b2J\\u202eb'));
+    const { stdout } = await cli.run(['asyncapi', 'shop/dist/loud.js']);
+    expect(stdout).not.toMatch(/[\u007f-\u009f\u202e]/);
+    expect(stdout).toContain('a\\u009b2J\\u202eb');
+    const { operations } = JSON.parse(stdout) as { operations: Record<string, { title?: string }> };
+    const titles = Object.values(operations).map(({ title }) => title);
+    expect(titles).toContain('a\u009b2J\u202eb');
+  });
+
   it.each<[args: string[], told: string]>([
     [['nowhere.js'], 'asyncapi: there is no file'],
     [['package.json', '-o', 'a', '--check', 'b'], 'give --output or --check, not both'],

@@ -13,6 +13,8 @@ const hasIpv6 = Object.values(networkInterfaces())
   .flat()
   .some((one) => one?.address === '::1');
 
+const ok = async (): Promise<Response> => new Response('ok');
+
 let cli: CommandLine;
 beforeAll(async () => void (cli = await CommandLine.install()));
 afterAll(() => cli.remove());
@@ -117,7 +119,6 @@ describe('redstart dashboard', () => {
   });
 
   it('what listens everywhere answers to every name; what listens here, to names of this machine', async () => {
-    const handler = async (): Promise<Response> => new Response('ok');
     for (const [host, status] of [
       ['0.0.0.0', 200],
       ['127.0.0.1', 421],
@@ -128,7 +129,7 @@ describe('redstart dashboard', () => {
           ] as const)
         : []),
     ] as const) {
-      const server = await listen(handler, host, 0);
+      const server = await listen(ok, host, 0);
       onTestFinished(() => server.close());
       expect({ host, status: await statusAs('shop.example', server.url) }).toEqual({
         host,
