@@ -4,6 +4,7 @@ import { everyIntentOf, intentsOf, type FoundIntent, type Intent } from '../api/
 import type { HandlerFunction } from '../api/middleware.ts';
 import type { PublisherOptions } from '../api/options.ts';
 import { SetupError, brandOf } from '../errors.ts';
+import { got } from '../internal/checks.ts';
 import type { Schema } from '../message/schema.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { Subscriber, type ForwardSpec } from './subscriber.ts';
@@ -51,6 +52,16 @@ function forwardSpec({ address, options }: Intent, where: string): ForwardSpec {
     options: { ...spec.options, batch: batch ?? spec.options.batch ?? false },
     through,
   };
+}
+
+/** What is given to a broker's own decorator. A user who forgets the handler, or gives it first, ends here too. */
+export function checkDecorated(address: unknown, options: unknown): void {
+  if (typeof address === 'function')
+    throw new SetupError(
+      'subscriber: the address comes first, the handler last, as in subscriber({ list }, handler): got a function first',
+    );
+  if (options !== undefined && (typeof options !== 'object' || options === null))
+    throw new SetupError(`subscriber: expected options or a handler function, got ${got(options)}`);
 }
 
 /** An instance of a class that needs no arguments. */

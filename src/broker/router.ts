@@ -33,7 +33,7 @@ import type { DestinationFor } from '../api/publishing.ts';
 import type { Kind } from '../transport/address.ts';
 import type { DeclaredPublisher } from './description.ts';
 import { over } from './failure-plan.ts';
-import { handlersOf, instantiate } from './handlers-of.ts';
+import { checkDecorated, handlersOf, instantiate } from './handlers-of.ts';
 import { onlyPlace, type Place } from './place.ts';
 import { Subscriber, type Declaration, type Inherited } from './subscriber.ts';
 
@@ -145,11 +145,7 @@ export abstract class Router {
   subscriber(address: unknown, ...rest: unknown[]): unknown {
     const [options, handler] = typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
     if (rest.length < 2 && handler === undefined) {
-      if (options !== undefined && (typeof options !== 'object' || options === null)) {
-        throw new SetupError(
-          `subscriber: expected options or a handler function, got ${got(options)}`,
-        );
-      }
+      checkDecorated(address, options);
       return (...args: unknown[]): void => {
         const intent = { type: 'subscriber', address, options, owner: this } as const;
         this.#unclaimed.add(record(intent, 'subscriber', args as DecoratorArguments));

@@ -81,7 +81,11 @@ export class PublishPipeline {
     body: InputOf<S>,
     options: PipelinedEventOptions<InputOf<S>> & { path?: Readonly<Record<string, string>> } = {},
   ): this {
-    const given = publisher as unknown as Collecting;
+    const given = publisher as unknown as Partial<Collecting> | undefined;
+    if (typeof given?.collected !== 'function')
+      throw new SetupError(
+        `pipeline: publishBy expects a publisher, made by broker.publisher(address), got ${got(publisher)}`,
+      );
     const { prefix, ...message } = given.collected(body, options);
     if (prefix !== this.#prefix)
       throw new SetupError(

@@ -54,6 +54,17 @@ const setup: Row[] = [
     /one of channel, list or stream/,
     'none',
   ],
+  [
+    'a handler in the place of the address',
+    () => broker.subscriber(handler as never, { list: 'a' } as never),
+    'the address comes first',
+  ],
+  [
+    'publishBy with an address in the place of a publisher',
+    () => broker.pipeline().publishBy({ list: 'a' } as never, 1),
+    'publishBy expects a publisher',
+    'got an object',
+  ],
   ['a subscriber at undefined', () => subscribe(undefined), '{ channel }', 'undefined'],
   ['an empty name', () => subscribe(''), 'channel', 'non-empty'],
   ['a name that is a number', () => subscribe({ list: 7 }), 'list', 'string', 'number'],
