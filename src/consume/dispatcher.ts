@@ -6,6 +6,7 @@ import type { MessageOptions } from '../api/publishing.ts';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import { isAsyncIterable, promiseIn } from '../internal/promises.ts';
+import { isError } from '../internal/thrown.ts';
 import type { Codec } from '../message/codec.ts';
 import type { Frame } from '../message/envelope.ts';
 import { openFrame, rawFrame, type MessageFormat } from '../message/format.ts';
@@ -20,7 +21,7 @@ import type { Delivery } from '../transport/source.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
 import { foreignMessage } from './foreign-message.ts';
 import { releasing, type Dependencies } from './inject.ts';
-import { EXPIRED, SKIPPED, badInput, failed, isError, notChosen, ok } from './outcome.ts';
+import { EXPIRED, SKIPPED, badInput, failed, notChosen, ok } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
 import { withinTime, type TimeLimit } from './time-limit.ts';
 

@@ -1,5 +1,6 @@
 import { NoMatchingHandlerError } from '../errors.ts';
 import type { FailureStage } from '../api/observer.ts';
+import { readable } from '../internal/thrown.ts';
 
 /** How one delivery ended. Answer, acknowledgement and logging are decisions taken on this value. */
 export type Outcome =
@@ -29,29 +30,6 @@ export function ok(result: unknown): Outcome {
 
 export function failed(error: unknown, stage: FailureStage = 'handler'): Outcome {
   return { kind: 'failed', error: readable(error), stage, isBadInput: false };
-}
-
-/**
- * The error, if it can be looked at. A proxy or a getter that throws would end whoever logs, answers
- * or settles by it.
- */
-function readable(error: unknown): unknown {
-  try {
-    if (error instanceof Error) void [error.name, error.message, error.stack, error.cause];
-    else void String(error);
-    return error;
-  } catch {
-    return new Error('the handler threw a value that cannot be read');
-  }
-}
-
-/** `instanceof Error`, also of a proxy that cannot be looked at. */
-export function isError(value: unknown): value is Error {
-  try {
-    return value instanceof Error;
-  } catch {
-    return false;
-  }
 }
 
 export function badInput(error: unknown, stage: 'decode' | 'validate' | 'match'): Outcome {

@@ -1,11 +1,13 @@
 import {
   CancelledError,
+  EncodeError,
   HandlerTimeoutError,
   RpcError,
   StreamBrokenError,
   messageOf,
 } from '../../errors.ts';
 import { iteratorOf } from '../../internal/promises.ts';
+import { readable } from '../../internal/thrown.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
 import { logFields } from '../../message/log-fields.ts';
 import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
@@ -192,8 +194,9 @@ export class StreamAnswers {
   /** Ends a stream with an error, which its caller is told at once. `isOwn`: it is not the handler's. */
   #fail(stream: RunningStream, error: unknown, isOwn: boolean): void {
     if (stream.told !== undefined) return;
-    stream.failure = error instanceof Error ? error : new Error(messageOf(error));
-    stream.told = this.#tell(stream.request.message, error, stream.replier, isOwn);
+    const reason = readable(error);
+    stream.failure = reason instanceof Error ? reason : new Error(messageOf(reason));
+    stream.told = this.#tell(stream.request.message, reason, stream.replier, isOwn);
     stream.wake?.();
   }
 
@@ -205,7 +208,16 @@ export class StreamAnswers {
     isOwn: boolean,
   ): Promise<void> {
     try {
-      await replier.refuse(message, error, isOwn);
+      try {
+        await replier.refuse(message, error, isOwn);
+      } catch (failure) {
+        // An error that is too large, say: its caller is told of that instead.
+        if (!(failure instanceof EncodeError)) throw failure;
+        this.#report('the error of a stream cannot be sent', failure, 'error', {
+          fields: logFields(message),
+        });
+        await replier.refuse(message, failure, true);
+      }
     } catch (failure) {
       this.#report('a caller could not be told that its stream failed', failure, 'warn', {
         fields: logFields(message),
