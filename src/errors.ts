@@ -82,7 +82,7 @@ export class AppError extends RedstartError {
   }
 }
 
-/** The server cannot be reached, refused the connection, or cannot open a subscriber now (code `CONNECTION`). `address` is the server's, `cause` the reason. */
+/** The server cannot be reached, refused the connection, cannot open a subscriber now, or refuses a question about a place (code `CONNECTION`). `address` is the server's or the place's, `cause` the reason. */
 export class ConnectionError extends RedstartError {
   readonly address: string;
 
@@ -299,8 +299,8 @@ export class Retry extends RedstartError {
   readonly after: number | undefined;
 
   constructor(options: { after?: number; reason?: string; cause?: unknown } = {}) {
-    const { after, reason = 'the handler asks for the message again', cause } = options;
-    if (after !== undefined && !(after >= 0 && after < Infinity)) {
+    const { after, reason = 'the handler asks for the message again', cause } = options ?? {};
+    if (after !== undefined && !(typeof after === 'number' && after >= 0 && after < Infinity)) {
       throw new SetupError(`Retry: 'after' must be milliseconds, 0 or more, got ${String(after)}`);
     }
     super('RETRY', reason, { cause });

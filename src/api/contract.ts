@@ -191,6 +191,7 @@ export function rpc<
   definition: RpcDefinition<Request, Reply, Errors, Many>,
 ): RpcContract<Request, Reply, Errors, Many, KindOf<A, Channel, List>, B, IsAcknowledged<A>> {
   const where = 'rpc()';
+  expectDefinition(definition, '{ request, reply }', where);
   const { request, reply, errors = {} as Errors, many = false as Many, key } = definition;
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(request, 'request', where);
@@ -224,6 +225,7 @@ export function event<
   definition: EventDefinition<S>,
 ): EventContract<S, KindOf<A, Channel, List>, B, IsAcknowledged<A>> {
   const where = 'event()';
+  expectDefinition(definition, '{ schema }', where);
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(definition.schema, 'schema', where);
   expectFunction(definition.key, where);
@@ -236,6 +238,11 @@ export function event<
     many: false,
     key: definition.key,
   };
+}
+
+function expectDefinition(definition: unknown, expected: string, where: string): void {
+  if (!isObject(definition))
+    throw new SetupError(`${where}: expected a definition ${expected}, got ${got(definition)}`);
 }
 
 function expectFunction(key: unknown, where: string): void {

@@ -4,6 +4,7 @@ import { MAX_TIMER } from '../internal/clock.ts';
 import {
   checkedByReader,
   count,
+  got,
   isObject,
   milliseconds,
   needs,
@@ -179,6 +180,8 @@ export function deadLetterTarget(
   prefix: string,
   where: string,
 ): Target {
+  if (!isObject(address))
+    throw new SetupError(`${where}: expected { stream } or { list }, got ${got(address)}`);
   const target = targetOf(address, where);
   if (target.kind === 'channel') {
     throw new SetupError(`${where}: dead letters need a stream or a list: a channel keeps nothing`);

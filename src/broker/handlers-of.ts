@@ -14,7 +14,8 @@ export function handlersOf(
   instance: object,
   owner: object,
 ): { subscribers: Subscriber[]; claimed: Intent[] } {
-  const className = instance.constructor.name;
+  // An object without a prototype has no class.
+  const className = (instance as { constructor?: { name: string } }).constructor?.name ?? 'Object';
   const intents = intentsOf(instance).filter(
     (intent) => intent.owner === undefined || intent.owner === owner,
   );
@@ -66,6 +67,9 @@ export function checkDecorated(address: unknown, options: unknown): void {
 
 /** An instance of a class that needs no arguments. */
 export function instantiate(type: new () => object): object {
+  // An arrow function or a method is no class: it has no prototype.
+  if (type.prototype === undefined)
+    throw new SetupError(`register: expected a class or an instance, got ${got(type)}`);
   if (type.length > 0) {
     throw new SetupError(
       `register: ${type.name} takes ${type.length} constructor argument(s): register an instance, as in register(new ${type.name}(…))`,

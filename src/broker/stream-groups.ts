@@ -1,5 +1,6 @@
 import { SetupError } from '../errors.ts';
 import { checkKeys, got, isObject, nonEmptyText } from '../internal/checks.ts';
+import { asking } from '../transport/refusal.ts';
 import { idBefore } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -35,7 +36,7 @@ export class StreamGroups {
 
   /** All groups, by name (XINFO GROUPS); none if the stream does not exist. */
   async list(): Promise<StreamGroup[]> {
-    const groups = await (await this.#transport()).groups(this.#stream);
+    const groups = await this.#ask((transport) => transport.groups(this.#stream));
     return groups.map(({ consumers = 0, ...group }) => ({ ...group, consumers }));
   }
 
@@ -45,8 +46,9 @@ export class StreamGroups {
    * does not exist, and if `to` is not a place in a stream.
    */
   async seek(group: string, options: { to: SeekTarget }): Promise<void> {
+    nonEmptyText(group, 'group', 'seek');
     const id = idIn(options);
-    if (await (await this.#transport()).seekGroup(this.#stream, group, id)) return;
+    if (await this.#ask((transport) => transport.seekGroup(this.#stream, group, id))) return;
     throw new SetupError(`seek: stream '${this.#stream}' has no group '${group}'`);
   }
 
@@ -56,7 +58,13 @@ export class StreamGroups {
    * existed.
    */
   async remove(group: string): Promise<boolean> {
-    return (await this.#transport()).removeGroup(this.#stream, group);
+    nonEmptyText(group, 'group', 'remove');
+    return this.#ask((transport) => transport.removeGroup(this.#stream, group));
+  }
+
+  async #ask<T>(question: (transport: Transport) => Promise<T>): Promise<T> {
+    const transport = await this.#transport();
+    return asking({ kind: 'stream', name: this.#stream }, () => question(transport));
   }
 }
 
@@ -76,7 +84,8 @@ function idIn(options: unknown): string {
   if (to === 'end' || to === '$') return '$';
   if (to instanceof Date && to.getTime() >= 0)
     return to.getTime() === 0 ? '0-0' : idBefore(`${to.getTime()}-0`);
-  const [, time, sequence = '0'] = /^(\d{1,20})(?:-(\d{1,20}))?$/.exec(String(to)) ?? [];
-  if (typeof to === 'string' && time !== undefined) return `${time}-${sequence}`;
+  const [, time, sequence = '0'] =
+    /^(\d{1,20})(?:-(\d{1,20}))?$/.exec(typeof to === 'string' ? to : '') ?? [];
+  if (time !== undefined) return `${time}-${sequence}`;
   throw new SetupError(`seek: 'to' must be ${expected}, got ${got(to)}`);
 }

@@ -1,7 +1,7 @@
 import type { Message } from '../api/message.ts';
 import { RedstartError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
-import { milliseconds } from '../internal/checks.ts';
+import { isObject, milliseconds, wrong } from '../internal/checks.ts';
 import { clearTimer, setTimer } from '../internal/clock.ts';
 import { pause } from '../internal/deferred.ts';
 import { DisconnectedError, type Delivery, type Report, type Source } from '../transport/source.ts';
@@ -61,7 +61,9 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
    * messages in the order of the calls. While the server is away, it continues to wait. Rejects with an error
    * that does not pass by itself, such as a missing right.
    */
-  async next({ timeout }: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
+  async next(options: { timeout?: number } = {}): Promise<ConsumedMessage<Body> | null> {
+    if (!isObject(options)) throw wrong('next', 'options', 'an object', options);
+    const { timeout } = options;
     if (timeout !== undefined) milliseconds(timeout, 'timeout', 'next');
     if (this.#closing !== undefined) return null;
     return new Promise<ConsumedMessage | null>((resolve, reject) => {

@@ -1,13 +1,17 @@
-import { SetupError } from '../errors.ts';
+import { RedstartError, SendError, SetupError, messageOf } from '../errors.ts';
 import { checkKeys, count as expectCount, got, isObject } from '../internal/checks.ts';
 import type { Codec } from '../message/codec.ts';
-import type { Target } from '../transport/address.ts';
+import { describe, type Target } from '../transport/address.ts';
+import { asking } from '../transport/refusal.ts';
 import type { Delivery } from '../transport/source.ts';
 import type { Transport } from '../transport/transport.ts';
 import { decodeLetter, originalOf, type DeadLetter } from './dead-letter-format.ts';
 
 /** Letters read in one round trip. */
 const PAGE = 100;
+
+/** What Redis says of one place, and not of all: other letters may go elsewhere. */
+const OF_ONE_PLACE = /^(WRONGTYPE|NOPERM)/;
 
 /** The highest number in the id of a stream's entry. */
 const MAX_ID = 2n ** 64n - 1n;
@@ -52,8 +56,8 @@ export class DeadLetterBox {
   }
 
   /** The number of entries (XLEN, LLEN), including those that are not dead letters. */
-  async count(): Promise<number> {
-    return (await this.#options.transport()).count(this.#at);
+  count(): Promise<number> {
+    return asking(this.#at, async () => (await this.#options.transport()).count(this.#at));
   }
 
   /**
@@ -84,19 +88,34 @@ export class DeadLetterBox {
    * letter up handles it again (header `redstart-for`); groups of other programs get it, too, and all groups get
    * entries that were no frames. Each letter is sent before it is removed: an interruption may leave one twice,
    * and loses none. Resolves with how many were sent. Entries that are not dead letters of redstart stay, and
-   * so do those from outside the prefix of the broker. Rejects if Redis refuses; the rest is then
-   * still there.
+   * so do those from outside the prefix of the broker. A letter that its place cannot take (its key is of another
+   * type, a right is missing) stays, and blocks no other: when all others are sent, it rejects with `SendError`. Any
+   * other refusal (no memory, a replica) rejects at once; the rest is then still there.
    */
   async redrive(which: DeadLetterChoice = {}): Promise<number> {
     checkChoice(which, ['error', 'ids'], 'redrive');
     const transport = await this.#options.transport();
-    return this.#each(which, async (delivery) => {
+    let refusal: SendError | undefined;
+    let stays = 0;
+    const done = await this.#each(which, async (delivery) => {
       const original = originalOf(delivery);
       if (original === undefined || !this.#options.owns(original.to)) return 'kept';
-      await transport.send(original.to, original.frame);
-      await transport.remove(this.#at, delivery);
+      const { to } = original;
+      try {
+        await transport.send(to, original.frame);
+      } catch (error) {
+        const refused = error instanceof RedstartError ? error : new SendError(describe(to), error);
+        if (!(refused instanceof SendError) || !OF_ONE_PLACE.test(messageOf(error))) throw refused;
+        refusal ??= refused;
+        stays++;
+        return 'kept';
+      }
+      await this.#remove(transport, delivery);
       return 'done';
     });
+    if (refusal === undefined) return done;
+    const rest = `${refusal.message} (dead letters that stay for such a reason: ${stays}, sent back: ${done})`;
+    throw Object.assign(refusal, { message: rest });
   }
 
   /** Deletes the letters that `which` describes, default: all that exist now (XDEL, LREM). Resolves with how many. */
@@ -104,7 +123,7 @@ export class DeadLetterBox {
     checkChoice(which, ['error', 'ids'], 'remove');
     const transport = await this.#options.transport();
     return this.#each(which, async (delivery) =>
-      (await transport.remove(this.#at, delivery)) ? 'done' : 'gone',
+      (await this.#remove(transport, delivery)) ? 'done' : 'gone',
     );
   }
 
@@ -134,7 +153,7 @@ export class DeadLetterBox {
     let kept = 0;
     while (left > 0) {
       const from = isList ? placeBefore(kept) : after;
-      const page = await transport.peek(this.#at, from, Math.min(left, PAGE));
+      const page = await this.#peek(transport, from, Math.min(left, PAGE));
       if (page.length === 0) break;
       for (const delivery of page) if (await visit(delivery)) kept++;
       left -= page.length;
@@ -143,12 +162,20 @@ export class DeadLetterBox {
     return done;
   }
 
+  #peek(transport: Transport, after: string | undefined, max: number): Promise<Delivery[]> {
+    return asking(this.#at, () => transport.peek(this.#at, after, max));
+  }
+
+  #remove(transport: Transport, delivery: Delivery): Promise<boolean> {
+    return asking(this.#at, () => transport.remove(this.#at, delivery));
+  }
+
   async *#pages(after: string | undefined, max: number): AsyncGenerator<Delivery[]> {
     const transport = await this.#options.transport();
     let from = after;
     let left = max;
     while (left > 0) {
-      const page = await transport.peek(this.#at, from, Math.min(left, PAGE));
+      const page = await this.#peek(transport, from, Math.min(left, PAGE));
       if (page.length === 0) return;
       yield page;
       left -= page.length;
@@ -161,7 +188,7 @@ export class DeadLetterBox {
     for (const id of new Set(ids)) {
       const before = this.#before(id);
       if (before === null) continue;
-      const page = await transport.peek(this.#at, before, 1);
+      const page = await this.#peek(transport, before, 1);
       yield page.filter((delivery) => delivery.id === id);
     }
   }

@@ -1,4 +1,5 @@
 import { brand, brandOf, isInstance } from '../errors.ts';
+import { count, isObject, wrong } from '../internal/checks.ts';
 import type { HeadersInput } from './headers.ts';
 
 export interface ResponseOptions {
@@ -15,6 +16,7 @@ export class Response<T = unknown> {
   readonly correlationId: string | undefined;
 
   constructor(body: T, options: ResponseOptions = {}) {
+    if (!isObject(options)) throw wrong('Response', 'options', 'an object', options);
     this.body = body;
     this.headers = options.headers;
     this.correlationId = options.correlationId;
@@ -40,6 +42,7 @@ export class RedisResponse<T = unknown> extends Response<T> {
 
   constructor(body: T, options: RedisResponseOptions = {}) {
     super(body, options);
+    if (options.maxlen !== undefined) count(options.maxlen, 'maxlen', 'RedisResponse');
     this.maxlen = options.maxlen;
   }
 

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { InvalidMessageError, type MessageIssue } from '../errors.ts';
+import { InvalidMessageError, SetupError, type MessageIssue } from '../errors.ts';
+import { got, isObject } from '../internal/checks.ts';
 import { promiseIn } from '../internal/promises.ts';
 
 /** A schema of any library that implements Standard Schema, such as zod, valibot or arktype. */
@@ -21,8 +22,12 @@ export type Validate = (value: unknown) => unknown;
 export function validator(schema: StandardSchemaV1, what: string): Validate {
   const standard = schema['~standard'];
   const unwrap = (result: StandardSchemaV1.Result<unknown>): unknown => {
-    if (result.issues === undefined) return result.value;
-    throw new InvalidMessageError(what, result.issues.map(plainIssue));
+    if (!isObject(result)) throw badSchema(what, `{ value } or { issues }, got ${got(result)}`);
+    const { issues } = result;
+    // Also null: a library may say so that there is none.
+    if (issues === undefined || issues === null) return (result as { value: unknown }).value;
+    if (!Array.isArray(issues)) throw badSchema(what, `an array of issues, got ${got(issues)}`);
+    throw new InvalidMessageError(what, issues.map(plainIssue));
   };
   return (value) => {
     const result = standard.validate(value);
@@ -64,11 +69,17 @@ export function isSchema(value: unknown): value is StandardSchemaV1 {
   return typeof standard?.validate === 'function';
 }
 
+/** A schema that does not keep to Standard Schema: the mistake is in it, not in the value. */
+function badSchema(what: string, expected: string): SetupError {
+  return new SetupError(`the schema of ${what} must return ${expected}`);
+}
+
 /** Keeps only path and message: other fields of a schema library may hold the rejected value. */
-function plainIssue(issue: StandardSchemaV1.Issue): MessageIssue {
-  const path = (issue.path ?? []).map((segment) => {
-    const key = typeof segment === 'object' ? segment.key : segment;
-    return typeof key === 'symbol' ? String(key) : key;
+function plainIssue(issue: StandardSchemaV1.Issue | null | undefined): MessageIssue {
+  const { path: given, message } = issue ?? {};
+  const path = (Array.isArray(given) ? (given as unknown[]) : []).map((segment) => {
+    const key = isObject(segment) ? (segment as { key?: unknown }).key : segment;
+    return typeof key === 'number' ? key : String(key);
   });
-  return { path, message: issue.message };
+  return { path, message: typeof message === 'string' ? message : 'does not fit' };
 }

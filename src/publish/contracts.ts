@@ -8,6 +8,7 @@ import {
 } from '../api/contract.ts';
 import type { ContractClient, GatherResult, Publishing } from '../api/publishing.ts';
 import { SetupError } from '../errors.ts';
+import { got, isObject } from '../internal/checks.ts';
 import { validator } from '../message/schema.ts';
 import { keyBeside } from './keys.ts';
 
@@ -30,6 +31,8 @@ export function clientFor<Contracts extends Readonly<Record<string, Contract>>>(
     'publish' | 'requestMany',
     (body: unknown, contract: Contract, options: object | undefined) => unknown
   >;
+  if (!isObject(contracts))
+    throw new SetupError(`clientFor: expected an object of contracts, got ${got(contracts)}`);
   const functions = Object.entries(contracts).map(([name, contract]) => {
     if (!isContract(contract)) {
       throw new SetupError(`clientFor: '${name}' is not a contract, as made by rpc() or event()`);

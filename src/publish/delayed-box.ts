@@ -7,6 +7,7 @@ import { openFrame } from '../message/format.ts';
 import type { Headers } from '../message/headers.ts';
 import { ReceivedMessage } from '../message/message.ts';
 import { targetOf, type Target } from '../transport/address.ts';
+import { asking } from '../transport/refusal.ts';
 import type { DelayedFrame, Timed } from '../transport/timed.ts';
 import type { SenderOptions } from './command.ts';
 
@@ -59,14 +60,16 @@ export class DelayedBox {
       throw new SetupError(`list: expected an object such as { count: 10 }, got ${got(which)}`);
     checkOptions(which, { count, skip }, 'list', 'list');
     const timed = await this.#timed();
-    const frames = await timed.delayed(this.#at, which.skip ?? 0, which.count ?? 100);
+    const page = [which.skip ?? 0, which.count ?? 100] as const;
+    const frames = await asking(this.#at, () => timed.delayed(this.#at, ...page));
     return frames.map((frame) => this.#read(frame));
   }
 
   /** Takes a message back (EVALSHA). Resolves with false where it was sent, or is not known. */
   async cancel(id: string): Promise<boolean> {
     nonEmptyText(id, 'the handle', 'cancel');
-    return (await this.#timed()).cancel(this.#at, id);
+    const timed = await this.#timed();
+    return asking(this.#at, () => timed.cancel(this.#at, id));
   }
 
   #read({ handle, due, frame }: DelayedFrame): DelayedMessage {

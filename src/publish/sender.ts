@@ -130,7 +130,8 @@ export class Sender implements Publishing {
   ): Promise<unknown> {
     try {
       const given = optionsOf(to, verb, more);
-      if (given !== to) {
+      // NaN is not equal to itself.
+      if (!Object.is(given, to)) {
         return sendByContract(to as Contract, body, () =>
           this.#publishOrCall(verb, body, keyed(given, to as Contract, body), undefined, parent),
         );

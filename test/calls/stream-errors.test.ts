@@ -17,7 +17,11 @@ const trap = (): never => {
 
 const THROWN: readonly (readonly [string, () => unknown, { prototype: object }])[] = [
   ['a revoked proxy', revoked, RemoteError],
-  ['a proxy whose traps throw', () => new Proxy({}, { getPrototypeOf: trap, get: trap }), RemoteError],
+  [
+    'a proxy whose traps throw',
+    () => new Proxy({}, { getPrototypeOf: trap, get: trap }),
+    RemoteError,
+  ],
   ['undefined', () => undefined, RemoteError],
   ['data over maxBytes', () => new RpcError('BIG', 'too much', 'x'.repeat(20_000)), EncodeError],
 ];

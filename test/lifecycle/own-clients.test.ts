@@ -241,3 +241,17 @@ describe('a database that the server refuses', () => {
     expect(await callEverything(`redis://127.0.0.1:${port}?db=2`)).toEqual(ALL);
   });
 });
+
+it("a caller's client that is closed, or a monitor, is named as the reason at once", async () => {
+  const closed = new Redis(redisUrl());
+  await closed.quit();
+  const monitor = await new Redis(redisUrl()).monitor();
+  for (const [client, reason] of [
+    [closed, 'is closed'],
+    [monitor, 'is in monitor mode'],
+  ] as const) {
+    const starting = new RedisBroker(client, { logger: false }).connect();
+    await expect(starting).rejects.toThrow(`the client that you gave ${reason}`);
+    client.disconnect();
+  }
+});

@@ -143,6 +143,8 @@ it('a transaction that Redis discards says so for every message', async () => {
   expect(error).toBeInstanceOf(PipelineError);
   const refused = { status: 'rejected', reason: expect.any(SendError) };
   expect(error).toMatchObject({ results: [refused, refused] });
+  // EXECABORT is what Redis says of the whole, and tells nobody what to do.
+  expect(String(error)).toContain('OOM');
 });
 
 it('a transaction of a pipeline is one MULTI, with no other command between', async () => {

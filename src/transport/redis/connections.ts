@@ -20,6 +20,12 @@ import { watch, type Watched } from './watchdog.ts';
 /** What the server says before it closes a connection that is one too many. */
 const TOO_MANY = 'ERR max number of clients reached';
 
+/** States in which a caller's client never gets ready: it would be waited for in vain. */
+const USELESS: Readonly<Record<string, string>> = {
+  end: 'is closed (quit, disconnect, or its retryStrategy has given up), and does not connect again',
+  monitoring: 'is in monitor mode, and takes no commands',
+};
+
 /** The ioredis client behind a broker: `broker.client`. */
 export type RedisClient = Redis | Cluster;
 
@@ -182,6 +188,11 @@ export class Connections {
   async #establish(client: Redis): Promise<void> {
     if (client.status === 'ready') return;
     const isOurs = client !== this.client || this.#owned;
+    const state = isOurs ? undefined : USELESS[client.status];
+    if (state !== undefined) {
+      const message = `cannot connect to Redis at ${this.address}: the client that you gave ${state}`;
+      throw new ConnectionError(this.address, message);
+    }
     const listening = client === this.client ? this.listening : new Listening(client);
     let cause: unknown;
     let failure: unknown;

@@ -1,7 +1,7 @@
 /** Reads what a user gives as `connection`: URLs, options and clients. No error here shows a password. */
 import type { Cluster, ClusterNode, Redis, RedisOptions } from 'ioredis';
 import { SetupError } from '../../errors.ts';
-import { got } from '../../internal/checks.ts';
+import { got, isObject } from '../../internal/checks.ts';
 import { withoutCredentials } from '../../internal/urls.ts';
 
 const WHERE = 'RedisBroker';
@@ -105,17 +105,31 @@ export function checkUrl(url: string, where = WHERE): void {
 }
 
 interface Endpoint {
+  readonly url?: unknown;
   readonly host?: unknown;
+  readonly port?: unknown;
   readonly db?: unknown;
   readonly sentinels?: unknown;
 }
 
 /** Throws `SetupError` for options that ioredis would pass over, or whose errors would show a password. */
 export function checkEndpoint(options: Endpoint, where = WHERE): void {
-  const { host, db, sentinels } = options;
+  if (Array.isArray(options) || options instanceof URL)
+    throw new SetupError(
+      `${where}: expected a URL as text, options or a client, got ${got(options)}`,
+    );
+  const { url, host, port, db, sentinels } = options;
+  // As other clients have it. ioredis would pass over it, and connect to localhost.
+  if (url != null) throw new SetupError(`${where}: there is no option 'url': give the URL itself`);
   if (host != null && (typeof host !== 'string' || /[@/]/.test(host))) {
     const url = typeof host === 'string' ? ': a URL is given as it stands, not as an option' : '';
     throw new SetupError(`${where}: 'host' must be the name or address of a host${url}`);
+  }
+  const isPort = typeof port === 'string' ? /^\d+$/.test(port) : Number.isSafeInteger(port);
+  if (port != null && !(isPort && Number(port) >= 0 && Number(port) <= 65_535)) {
+    throw new SetupError(
+      `${where}: 'port' must be a whole number from 0 to 65535, got ${got(port, 'number')}`,
+    );
   }
   // Text, as environment variables hold it, is a number for ioredis, too.
   const isNumber = typeof db === 'string' ? /^\d+$/.test(db) : Number.isSafeInteger(db);
@@ -124,9 +138,26 @@ export function checkEndpoint(options: Endpoint, where = WHERE): void {
       `${where}: 'db' must be the number of a database, 0 or more, got ${got(db, 'number')}`,
     );
   }
-  if (!Array.isArray(sentinels)) return;
-  for (const sentinel of sentinels as (Endpoint | null)[])
-    if (sentinel !== null) checkEndpoint(sentinel, `${where}: sentinels`);
+  if (sentinels != null) checkSentinels(sentinels, (options as { name?: unknown }).name, where);
+}
+
+function checkSentinels(sentinels: unknown, name: unknown, where: string): void {
+  if (!Array.isArray(sentinels) || sentinels.length === 0) {
+    throw new SetupError(
+      `${where}: 'sentinels' must be an array with one or more, such as { host, port }`,
+    );
+  }
+  if (typeof name !== 'string' || name === '')
+    throw new SetupError(
+      `${where}: 'sentinels' needs 'name', the name of the master, got ${got(name)}`,
+    );
+  for (const sentinel of sentinels as unknown[]) {
+    if (!isObject(sentinel))
+      throw new SetupError(
+        `${where}: each of 'sentinels' must be { host, port }, got ${got(sentinel)}`,
+      );
+    checkEndpoint(sentinel, `${where}: sentinels`);
+  }
 }
 
 /** The nodes of a cluster, checked: each an address, a URL, `host:port` or a port. */

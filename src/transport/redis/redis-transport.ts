@@ -211,7 +211,7 @@ export class RedisTransport implements Transport {
         else if (once === undefined) multi.call(nameOf(to), ...argumentsOf(to, frame as Buffer));
         else this.#sendOnce.addTo(multi, to, frame as Buffer, once);
       }
-      return (await multi.exec()) ?? [];
+      return (await multi.exec().catch(throwReason)) ?? [];
     });
     return Promise.allSettled(
       replies.map(async ([error, value], i) => {
@@ -378,4 +378,10 @@ export class RedisTransport implements Transport {
   readonly #channelsRestored = (): void => {
     for (const restored of this.#onChannelsRestored) restored();
   };
+}
+
+/** Throws why a transaction was discarded: EXECABORT does not say so, the refusal of one of its commands does. */
+function throwReason(error: unknown): never {
+  const { previousErrors = [] } = error as { previousErrors?: readonly unknown[] };
+  throw previousErrors[0] ?? error;
 }
