@@ -17,8 +17,9 @@ import type { Outbound, Transport } from '../transport/transport.ts';
 export interface PublishPipelineOptions {
   /**
    * Sends in one transaction (MULTI/EXEC): no command of another client runs in between. If Redis refuses a
-   * command when it arrives (a missing right, no memory), none runs. If a command fails when it runs (a key of
-   * another type), the others are not undone. On a cluster all names must be in one slot. Default `false`.
+   * command when it arrives (a missing right, no memory), or if a key has another type (TYPE, asked before), none
+   * runs. Redis undoes nothing: if somebody changes the type of a key between TYPE and MULTI, the other
+   * commands run. On a cluster all names must be in one slot. Default `false`.
    */
   transaction?: boolean;
 }

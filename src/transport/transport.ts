@@ -37,8 +37,8 @@ export interface Transport extends Sources, Store {
   sendBatch(to: Target, frames: readonly Uint8Array[]): Promise<number | number[] | string[]>;
   /**
    * Sends frames to any targets in one write; each settles on its own. With `transaction` no other
-   * command runs between them (MULTI/EXEC), and where the server refuses one as malformed none is
-   * carried out and this rejects.
+   * command runs between them (MULTI/EXEC). Where one goes to a key of another type, none is carried out;
+   * where the server refuses one as it arrives, none is, and this rejects.
    */
   sendAll(
     outbound: readonly Outbound[],

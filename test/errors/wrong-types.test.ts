@@ -43,10 +43,10 @@ it.each(Object.entries(USES))('%s is a SetupError', async (_, use) => {
   expect(error).toBeInstanceOf(SetupError);
 });
 
-describe('a schema that keeps to no standard', () => {
-  const schemaOf = (result: unknown): never =>
-    ({ '~standard': { version: 1, vendor: 'test', validate: () => result } }) as never;
+const schemaOf = (result: unknown): never =>
+  ({ '~standard': { version: 1, vendor: 'test', validate: () => result } }) as never;
 
+describe('a schema that keeps to no standard', () => {
   it.each([[undefined], [null], [5], [{ issues: 'bad' }]])(
     'and returns %j is a SetupError of the sender',
     async (result) => {

@@ -225,6 +225,7 @@ async function everything(): Promise<void> {
     expect(await admin.hkeys('redstart:silent:{shop:trimmed}')).toEqual(['nobody']),
   );
   await service.health();
+  await caller.pipeline({ transaction: true }).publish(1, { list: 'together' }).send();
   await caller.publish('', 'logs.warn');
   await eventually(() => expect(heard).toContain('warn'));
   // It counts as dead when it has given no sign of life for nine seconds.

@@ -197,3 +197,19 @@ it('one that another process delays comes to movers that know of nothing', async
   expect(sorted[0]).toBeGreaterThanOrEqual(-2);
   expect(at(0.99)).toBeLessThan(isLong ? 100 : 1_000);
 });
+
+it('what somebody else wrote among the delayed messages stops none of them', async ({ own }) => {
+  const server = await own.server();
+  const raw = own.client(server.url);
+  const store = 'redstart:delayed:{x}:list';
+  await raw.hset(`${store}:frames`, 'foreign', 'no delayed message', 'empty', '');
+  await raw.zadd(store, 1, 'foreign', 2, 'empty', 3, 'nothing');
+  const logged: string[] = [];
+  const log = (_: unknown, message = ''): void => void logged.push(message);
+  const logger = { debug: log, info: log, warn: log, error: log };
+  const broker = own.broker(server.url, { logger });
+  await broker.publish('good', { list: 'x', delay: 20 });
+  await eventually(async () => expect(await raw.llen('x')).toBe(1), 20_000);
+  expect(logged.join()).toContain("delayed messages for list 'x' are refused");
+  expect(await raw.zrange(store, 0, -1)).toEqual(['empty', 'foreign']);
+});

@@ -2,6 +2,7 @@
  * The transport without a server: the reference for what Redis does, the embedded default, and what
  * users' own tests run on. test/contract holds it to the same contract as Redis.
  */
+import { refusedByType, writtenNames } from '../all-or-none.ts';
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
@@ -168,7 +169,19 @@ export class MemoryTransport implements Transport {
   }
 
   // All are carried out in one tick: no other command runs between them, transaction or not.
-  sendAll(outbound: readonly Outbound[]): Promise<PromiseSettledResult<number | string>[]> {
+  async sendAll(
+    outbound: readonly Outbound[],
+    transaction: boolean,
+  ): Promise<PromiseSettledResult<number | string>[]> {
+    if (transaction) {
+      const names = writtenNames(outbound);
+      const types = await this.#run((server) => names.map((name) => server.typeOf(name)));
+      const refused = refusedByType(
+        outbound,
+        new Map(names.map((name, i) => [name, types[i] as string])),
+      );
+      if (refused !== undefined) return refused;
+    }
     return Promise.allSettled(outbound.map((one) => sendOutbound(this, one)));
   }
 

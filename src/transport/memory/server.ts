@@ -75,7 +75,13 @@ export class MemoryServer {
   }
 
   has(key: string): boolean {
-    return this.#streams.get(key)?.exists === true || (this.#lists.get(key)?.items.length ?? 0) > 0;
+    return this.typeOf(key) !== 'none';
+  }
+
+  /** As TYPE. */
+  typeOf(key: string): 'list' | 'stream' | 'none' {
+    if (this.#streams.get(key)?.exists === true) return 'stream';
+    return (this.#lists.get(key)?.items.length ?? 0) > 0 ? 'list' : 'none';
   }
 
   /** As RPUSH and PEXPIRE: everything kept under a name lives as long as what was kept last. */

@@ -1,5 +1,5 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
-import { ConnectionError, messageOf } from '../../errors.ts';
+import { BrokerClosedError, ConnectionError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
 import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
 import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
@@ -51,6 +51,8 @@ export class Connections {
   readonly #owned: boolean;
   readonly #cluster: ClusterNodes | undefined;
   readonly #others = new Set<Redis>();
+  /** Nothing is opened any more: nobody would close it. */
+  #isClosed = false;
   /** How often in a row the server refused the login of the command connection, at least: the password is missing or wrong. */
   #refusals = 0;
   readonly #refused = new WeakSet<Redis>();
@@ -88,6 +90,7 @@ export class Connections {
 
   /** Opens one more connection like the command connection; on a cluster, to the node that holds `name`. `close` closes it too. */
   async open(overrides: RedisOptions, name?: string): Promise<Redis> {
+    if (this.#isClosed) throw new BrokerClosedError();
     const options: RedisOptions = {
       lazyConnect: true,
       autoResubscribe: false,
@@ -174,6 +177,7 @@ export class Connections {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const client of this.#others) client.disconnect();
     this.#others.clear();
     this.listening.stop();

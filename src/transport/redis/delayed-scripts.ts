@@ -142,8 +142,10 @@ for _, handle in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', time, 'LIMI
   local value = redis.call('HGET', KEYS[2], handle)
   if value then
     local colon = value:find(':', 1, true)
-    local maxlen, id = value:sub(1, colon - 1):match('^(%d*)(i?)$')
-    local reply = send[ARGV[1]](ARGV[2], value:sub(colon + 1), maxlen)
+    -- Somebody else's writing is put off like what is refused: an error here would stop all others.
+    local maxlen, id = value:sub(1, (colon or 1) - 1):match('^(%d*)(i?)$')
+    local reply = { err = 'ERR a value that is no delayed message' }
+    if colon and maxlen then reply = send[ARGV[1]](ARGV[2], value:sub(colon + 1), maxlen) end
     if type(reply) == 'table' and reply.err then
       refused = refused + 1
       if problem == '' then problem = reply.err end

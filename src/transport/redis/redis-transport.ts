@@ -1,5 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import type { Cluster, Command, Redis } from 'ioredis';
+import { refusedByType, writtenNames } from '../all-or-none.ts';
 import { SetupError } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
@@ -192,7 +193,7 @@ export class RedisTransport implements Transport {
     return Promise.all(frames.map((frame) => this.send(to, frame))) as Promise<number[] | string[]>;
   }
 
-  /** Written together; as a transaction in one MULTI. */
+  /** Written together; as a transaction in one MULTI, after a look at the types of the keys (TYPE). */
   async sendAll(
     outbound: readonly Outbound[],
     transaction: boolean,
@@ -203,8 +204,11 @@ export class RedisTransport implements Transport {
         "pipeline: on a cluster a transaction cannot have messages with 'delay' or 'at': send them by themselves, or leave 'transaction' out",
       );
     }
+    let refused: PromiseRejectedResult[] | undefined;
     const replies = await this.#departures.run(outbound.length, async () => {
       this.#listPushes.flush();
+      refused = refusedByType(outbound, await this.#typesOf(writtenNames(outbound)));
+      if (refused !== undefined) return [];
       const multi = this.#client.multi();
       for (const { to, frame, once, later } of outbound) {
         if (later !== undefined) multi.call('eval', ...this.timed.inFull(to, frame, later, once));
@@ -213,6 +217,7 @@ export class RedisTransport implements Transport {
       }
       return (await multi.exec().catch(throwReason)) ?? [];
     });
+    if (refused !== undefined) return refused;
     return Promise.allSettled(
       replies.map(async ([error, value], i) => {
         if (error !== null) throw error;
@@ -221,6 +226,12 @@ export class RedisTransport implements Transport {
         return once === undefined ? (value as number | string) : sentOnce(to, once, value);
       }),
     );
+  }
+
+  /** TYPE of each name. Where it is refused (a right is missing), nothing is known of the name. */
+  async #typesOf(names: readonly string[]): Promise<Map<string, string>> {
+    const types = names.map((name) => this.#client.type(name).catch(() => 'none'));
+    return new Map((await Promise.all(types)).map((type, i) => [names[i] as string, type]));
   }
 
   async open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {

@@ -1,0 +1,41 @@
+import { describe } from './address.ts';
+import type { Outbound } from './transport.ts';
+
+const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
+
+/** The names of the lists and streams that a transaction writes to. */
+export function writtenNames(outbound: readonly Outbound[]): string[] {
+  return [...new Set(outbound.filter(isWritten).map(({ to }) => to.name))];
+}
+
+/**
+ * Redis undoes nothing: a command of a transaction that fails as it runs leaves the others done. What
+ * makes one fail then is a key of another type, so that is looked for before. `types` has what TYPE says of
+ * each name. The results of a transaction of which nothing is sent; undefined where all can be.
+ */
+export function refusedByType(
+  outbound: readonly Outbound[],
+  types: ReadonlyMap<string, string>,
+): PromiseRejectedResult[] | undefined {
+  const first = new Map<string, string>();
+  const isRefused = outbound.map((one) => {
+    if (!isWritten(one)) return false;
+    const { kind, name } = one.to;
+    const type = types.get(name) ?? 'none';
+    // Two kinds of message to one name: the first one makes the key.
+    if (!first.has(name)) first.set(name, type === 'none' ? kind : type);
+    return first.get(name) !== kind;
+  });
+  const cause = outbound[isRefused.indexOf(true)];
+  if (cause === undefined) return undefined;
+  const why = `nothing of the transaction is sent, because of ${describe(cause.to)}: ${WRONG_TYPE}`;
+  return isRefused.map((is) => ({
+    status: 'rejected',
+    reason: new Error(is ? WRONG_TYPE : why),
+  }));
+}
+
+/** A delayed message is kept in a key of ours, whatever its target is now. */
+function isWritten({ to, later }: Outbound): boolean {
+  return to.kind !== 'channel' && later === undefined;
+}
