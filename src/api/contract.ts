@@ -1,5 +1,5 @@
 import { RpcError, SetupError } from '../errors.ts';
-import { checkOptions, func, got, isObject } from '../internal/checks.ts';
+import { checkOptions, func, got, isObject, wrong } from '../internal/checks.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
 import { describe, targetOf, type Kind } from '../transport/address.ts';
@@ -193,6 +193,7 @@ export function rpc<
   const where = 'rpc()';
   expectDefinition(definition, '{ request, reply }', where);
   const { request, reply, errors = {} as Errors, many = false as Many, key } = definition;
+  if (!isObject(errors)) throw wrong(where, 'errors', 'an object of schemas', errors);
   const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
   expectSchema(request, 'request', where);
   expectSchema(reply, 'reply', where);

@@ -23,7 +23,7 @@ export function findMisfit(value: unknown, json: string): Misfit | undefined {
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     // What an object says of itself is its own affair.
     if (hasJson(next.value)) continue;
-    if (isMisfit(next.value)) return next;
+    if (isMisfit(next.value) || isEmptied(next.value)) return next;
     for (const [key, part] of Object.entries(next.value) as [string, unknown][]) {
       if (typeof part === 'object' && part !== null)
         waiting.push({ value: part, path: next.path === '' ? key : `${next.path}.${key}` });
@@ -44,6 +44,17 @@ function isMisfit(value: object): boolean {
   if (WRITTEN.has(name)) return false;
   // The fields of any other object are written, also those of an Error.
   return ArrayBuffer.isView(value) || Object.keys(value).length === 0;
+}
+
+/** Whether nothing is left of an object: JSON passes over functions and symbols, and leaves `{}`. */
+function isEmptied(value: object): boolean {
+  if (Array.isArray(value)) return false;
+  const parts = Object.values(value) as unknown[];
+  return parts.some(isUnwritten) && parts.every((part) => part === undefined || isUnwritten(part));
+}
+
+function isUnwritten(value: unknown): boolean {
+  return typeof value === 'function' || typeof value === 'symbol';
 }
 
 /** `Map`, `Blob`, `Error`: what the object says that it is, whichever realm it comes from. */
@@ -79,6 +90,8 @@ export function describeMisfit({ value, path }: Misfit): string {
   const instead = isBytes ? bytes + numbers : INSTEAD[name];
   const article = /^[AEIO]/.test(name) ? 'an' : 'a';
   const where = path === '' ? '' : ` at '${path}'`;
+  if (!isBytes && isEmptied(value))
+    return `an object of functions${where} cannot be sent as JSON: send what they return`;
   const advice = instead ?? 'send a plain object, or give it a method toJSON()';
   return `${article} ${name}${where} cannot be sent as JSON: ${advice}`;
 }

@@ -16,6 +16,7 @@ const LOST: [what: string, value: object, says: RegExp][] = [
   ['a Float64Array', new Float64Array([1]), /a Float64Array .*\[\.\.\.array\]/],
   ['a Uint8ClampedArray', new Uint8ClampedArray([1]), /a Uint8ClampedArray/],
   ['an empty Int8Array', new Int8Array(), /an Int8Array/],
+  ['an object of functions', { run: () => 1 }, /an object of functions /],
   ['a WeakMap', new WeakMap(), /a WeakMap .*toJSON/],
   ['a RegExp', /x/, /a RegExp/],
   ['an Error', new Error('no'), /an Error .*throw it/],
