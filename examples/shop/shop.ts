@@ -85,11 +85,12 @@ export function newShop(options: ShopOptions): Shop {
   const all: Shop['brokers'] = [first, ...rest];
   const operations = newOperations(all);
   const app = createApp(all, {
+    // The gateway first: /ready must not say yes before it takes requests.
     afterStartup: async () => {
+      await gateway?.listen({ port });
       await new Promise<void>((listening, failed) => {
         operations.once('error', failed).listen(operationsPort, () => listening());
       });
-      await gateway?.listen({ port });
     },
     // Requests that run end first: they need the brokers.
     beforeShutdown: async () => {

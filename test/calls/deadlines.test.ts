@@ -44,8 +44,11 @@ onBothBackends('a deadline', (bench) => {
     });
     await service.start();
     // The handler ends as its caller's time does: whether that is a timeout or an answer is a race.
-    await service.publish(1, { channel, rpc: true, timeout: 500 }).catch(() => undefined);
-    await eventually(() => aborted !== undefined);
+    // On a busy machine its time may be over before the handler begins: then once more.
+    await eventually(async () => {
+      await service.publish(1, { channel, rpc: true, timeout: 500 }).catch(() => undefined);
+      return aborted !== undefined;
+    });
     expect(aborted).toMatchObject({ code: 'CANCELLED' });
   });
 
@@ -68,9 +71,12 @@ onBothBackends('a deadline', (bench) => {
       });
       await service.start();
       // Whether its own timeout or the handler's last answer comes first is a race.
-      const call = client.publish(1, { channel: outer, rpc: true, timeout: 200 });
-      await call.catch(() => undefined);
-      await eventually(() => innerError !== undefined);
+      // On a busy machine its time may be over before the handler begins: then once more.
+      await eventually(async () => {
+        const call = client.publish(1, { channel: outer, rpc: true, timeout: 200 });
+        await call.catch(() => undefined);
+        return innerError !== undefined;
+      });
       expect(innerError).toBeInstanceOf(RpcTimeoutError);
       expect((innerError as RpcTimeoutError).timeout).toBeLessThanOrEqual(200);
       end();

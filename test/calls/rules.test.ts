@@ -79,7 +79,7 @@ describe('the rules of a call', () => {
     const started = performance.now();
     const call = caller.publish(1, { channel: unique(), rpc: true, timeout: 30_000 });
     await expect(call).rejects.toBeInstanceOf(NoRespondersError);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(performance.now() - started).toBeLessThan(10_000); // and not after 30 s
   });
 
   it('4. a failing handler answers', async () => {

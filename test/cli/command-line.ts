@@ -94,7 +94,7 @@ export class CommandLine {
         const found = `${said.stdout}${said.stderr}`.split(text).length - 1;
         if (found < times)
           throw new Error(`'${text}' ${found} times in:\n${said.stdout}${said.stderr}`);
-      }, 10_000);
+      });
     };
     return { process: child, ended, said, hears };
   }

@@ -35,11 +35,11 @@ it('run says so where npx has started it, and stops its app when npx is gone', a
   let said = '';
   for (const stream of [shell.stdout, shell.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (said += text));
-  await expect.poll(() => said, { timeout: 20_000 }).toContain('app.mjs runs, process');
+  await expect.poll(() => said).toContain('app.mjs runs, process');
   expect(said).toContain('npx does not pass SIGTERM on to this process');
   expect(said).toContain('start node_modules/.bin/redstart without it');
   shell.kill('SIGTERM');
-  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/npx has ended: stopping\nonShutdown/);
+  await expect.poll(() => said).toMatch(/npx has ended: stopping\nonShutdown/);
 });
 
 it('run says nothing where it was started without npm', async () => {

@@ -134,7 +134,7 @@ describe('redstart run', () => {
     const began = performance.now();
     app.process.kill('SIGTERM');
     expect((await app.ended).code).toBe(143);
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
   });
 
   it('ends with the code that app.exit() was given', async () => {

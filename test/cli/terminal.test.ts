@@ -230,10 +230,7 @@ describe('redstart peek', () => {
     await stream.hears('"old"');
     await broker.publish('new', { stream: name });
     await stream.hears('"new"');
-    await eventually(
-      async () => (await broker.publish('said', { channel: `${name}:c` })) > 0,
-      15_000,
-    );
+    await eventually(async () => (await broker.publish('said', { channel: `${name}:c` })) > 0);
     await channel.hears('"said"');
     await rawClient().publish(`${name}:c`, 'of another program');
     await channel.hears('{"raw":"of another program"}');

@@ -47,7 +47,7 @@ class Terminal {
       const all = this.lines().join('\n');
       if (!(typeof text === 'string' ? all.includes(text) : text.test(all)))
         throw new Error(`${String(text)} is not in:\n${all}`);
-    }, 20_000);
+    });
   }
 
   #tmux(...args: string[]): { stdout: string } {
@@ -181,7 +181,7 @@ describe.skipIf(!isLong || !hasTmux)('redstart top in a terminal', () => {
     terminal.type('fg', 'Enter');
     await terminal.sees('501 places');
     terminal.type('q');
-    await eventually(() => !terminal.lines().some((line) => line.includes('places')), 20_000);
+    await eventually(() => !terminal.lines().some((line) => line.includes('places')));
   });
 
   it('a server that goes away is told of, and seen again when it is back', async () => {

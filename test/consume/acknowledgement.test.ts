@@ -96,7 +96,7 @@ describe('an entry whose handler throws', () => {
       }, policy);
       await broker.start();
       const id = await publish(1);
-      await eventually(() => expect(counts).toEqual([1, 2, 3]), 15_000);
+      await eventually(() => expect(counts).toEqual([1, 2, 3]));
       await eventually(() => expect(before).toEqual([id]));
       await eventually(async () => expect(await pending()).toEqual([]));
       expect(takeLogs().length).toBeGreaterThanOrEqual(2);
@@ -125,12 +125,14 @@ describe('an entry whose handler throws', () => {
     }, 'nack-on-error');
     await broker.start();
     await publish(1);
-    await eventually(() => expect(times).toHaveLength(4), 18_000);
+    await eventually(() => expect(times).toHaveLength(4));
     const pauses = times.slice(1).map((time, i) => time - (times[i] as number));
     // A backoff, and no hot loop: jitter may shorten a pause, never to nothing.
     for (const pause of pauses) expect(pause).toBeGreaterThan(20);
-    expect(pauses.at(-1)).toBeGreaterThan(pauses[0] as number);
-    takeLogs();
+    // As they are said: a busy machine may make any of them longer.
+    const said = takeLogs().map(({ message }) => Number(/next in (\d+) ms/.exec(message)?.[1]));
+    expect(said).toHaveLength(3);
+    expect(said[2]).toBeGreaterThan(said[0] as number);
   });
 
   it('stays pending and is not delivered again (manual)', async () => {
@@ -207,7 +209,7 @@ describe('a handler that settles its entry itself', () => {
     });
     await broker.start();
     await publish(1);
-    await eventually(() => expect(counts).toEqual([1, 2]), 15_000);
+    await eventually(() => expect(counts).toEqual([1, 2]));
     await eventually(async () => expect(await pending()).toEqual([]));
   });
 
@@ -236,7 +238,7 @@ describe('a handler that settles its entry itself', () => {
     }, 'manual');
     await setup.broker.start();
     const id = await setup.publish(1);
-    await eventually(() => expect(seen).toEqual([1, 2]), 15_000);
+    await eventually(() => expect(seen).toEqual([1, 2]));
     expect(between).toEqual([id]);
     await eventually(async () => expect(await setup.pending()).toEqual([]));
   });

@@ -85,7 +85,7 @@ onBothBackends('a handler that changes bytes and fails', (bench) => {
         SENT,
         (kind === 'stream' ? { stream: name() } : { list: name() }) as { list: string },
       );
-      await eventually(() => expect(seen).toHaveLength(3), 15_000);
+      await eventually(() => expect(seen).toHaveLength(3));
       expect(seen).toEqual(Array(3).fill(SENT.toString()));
       // Acknowledged, although the bytes have changed: nothing is handled again after a restart.
       await service.stop();

@@ -150,7 +150,7 @@ export function reliableContract(bench: () => Bench): void {
     await sender.send(to(name), frame('refused'));
     const source = await open(reliableList(name));
     const [refused] = (await take(source, 1)) as [Delivery];
-    source.nack(refused, 200);
+    source.nack(refused, 600);
     const reading = take(source, 1);
     await sender.send(to(name), frame('other'));
     expect(textsOf(await reading)).toEqual(['other']);
@@ -263,7 +263,7 @@ export function reliableContract(bench: () => Bench): void {
 
   it(
     'what a source held that is gone without a word comes to another, in order and before the rest',
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async () => {
       const { name: newName, connect, openOn } = bench();
       const name = newName();

@@ -46,7 +46,7 @@ describe('what is read', () => {
       });
       expect(rows[1]).toMatchObject({ kind: 'list', waiting: 0, processes: 2 });
       expect(rows[2]).toMatchObject({ kind: 'channel', consumers: 2, processes: 2 });
-    }, 10_000);
+    });
   });
 
   it('by FastStream is found in Redis, with what cannot be known of it', async () => {
@@ -75,7 +75,7 @@ describe('what is read', () => {
         unknown: expect.stringContaining('Redis does not know who reads a list'),
       });
       expect(rows[2]).toMatchObject({ kind: 'channel', name: `${prefix}news`, consumers: 1 });
-    }, 15_000);
+    });
     const { json } = await ask({ view: 'group', kind: 'stream', name, group: 'python' });
     expect(json).toMatchObject({
       consumers: [{ name: 'worker-1', pending: 1 }],
@@ -246,10 +246,10 @@ describe.runIf(isLong)('while Redis is away', () => {
     const { state, ask } = board(worker);
     expect((await state()).away).toBeNull();
     proxy.cutOff();
-    await eventually(async () => expect((await state()).away).toMatch(/./), 20_000);
+    await eventually(async () => expect((await state()).away).toMatch(/./));
     expect((await ask()).status).toBe(200);
     proxy.heal();
-    await eventually(async () => expect((await state()).away).toBeNull(), 20_000);
+    await eventually(async () => expect((await state()).away).toBeNull());
     takeLogs();
   });
 });
@@ -269,9 +269,9 @@ describe('while nobody looks', () => {
       expect(await commandRate(client, 700, ['ping', 'time'])).toBe(0);
     };
     // What a start asks once may come a moment later.
-    await eventually(isQuiet, 15_000);
+    await eventually(isQuiet);
     await state();
-    await eventually(isQuiet, 15_000);
+    await eventually(isQuiet);
   });
 });
 

@@ -41,7 +41,8 @@ onBothBackends('at a stop', (bench) => {
     const isStream = 'stream' in at;
     const from = { ...at, [isStream ? 'stream' : 'list']: name(), maxRecords: 10 };
     const to = { [isStream ? 'stream' : 'list']: name() } as { list: string };
-    const [service, other] = [broker(), broker()];
+    // While its handler runs, which the stop waits for.
+    const [service, other] = [broker({ gracefulTimeout: 60_000 }), broker()];
     let end: (() => void) | undefined;
     service.subscriber(from as object as { list: string }, async () => {
       await new Promise<void>((resolve) => void (end = resolve));
@@ -53,7 +54,7 @@ onBothBackends('at a stop', (bench) => {
     const seen: unknown[] = [];
     other.subscriber(from as object as { list: string }, (body) => void seen.push(body));
     await other.start();
-    await eventually(() => expect(seen).toEqual([2, 3]), 1_000);
+    await eventually(() => expect(seen).toEqual([2, 3]));
     end?.();
     await stopping;
     await other.stop();

@@ -354,7 +354,7 @@ onBothBackends('the table of policies', (bench) => {
       }
       if (isLate) await worker.start();
       const deliveries = settled.split(' ').length;
-      await eventually(() => expect(handled).toBe(deliveries), 10_000);
+      await eventually(() => expect(handled).toBe(deliveries));
       await worker.stop();
       if (sent === 'reply_to') {
         // What the worker sent to this channel came before.

@@ -104,7 +104,7 @@ test(
     const front = start(operations[1], 'gateway', 'orders');
 
     for (const at of operations)
-      await eventually(async () => expect(await get(at, '/ready')).toBe('200 '), 20_000);
+      await eventually(async () => expect(await get(at, '/ready')).toBe('200 '));
 
     const ordered = await fetch(`http://localhost:${port}/orders`, {
       method: 'POST',

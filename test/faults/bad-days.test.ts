@@ -81,7 +81,7 @@ async function failures(own: Own, kinds: readonly Kind[], code: string): Promise
   await eventually(() => {
     logs.push(...own.takeLogs());
     expect(errorsIn(logs)).toHaveLength(kinds.length);
-  }, 15_000);
+  });
   for (const { message, error } of errorsIn(logs)) {
     expect(message).toContain('stopped: ');
     expect(message).toContain(code);
@@ -252,10 +252,7 @@ const TROUBLES: readonly Trouble[] = [
       }
     },
     end: (client) =>
-      eventually(
-        async () => expect(await client.info('persistence')).toMatch(/\bloading:0/),
-        20_000,
-      ),
+      eventually(async () => expect(await client.info('persistence')).toMatch(/\bloading:0/)),
   },
 ];
 
@@ -274,7 +271,7 @@ describe.concurrent.each(TROUBLES)('$code passes', ({ code, args, stops, begin, 
       );
       expect(health).toMatchObject({ status: 'yellow', connected: true });
       expect(health.problems).toHaveLength(stops.length);
-    }, 10_000);
+    });
     // The watchdog's PINGs are sent on good days, too.
     const rate = await told(code, commandRate(client, 3_000, ['ping']));
     expect(rate).toBeLessThan(LIMIT * stops.length);
@@ -287,8 +284,8 @@ describe.concurrent.each(TROUBLES)('$code passes', ({ code, args, stops, begin, 
     await send(client, KINDS, 'after');
     await eventually(() => {
       expect(seen.filter((body) => body === 'after')).toHaveLength(KINDS.length);
-    }, 15_000);
-    await eventually(async () => expect((await broker.health()).status).toBe('green'), 10_000);
+    });
+    await eventually(async () => expect((await broker.health()).status).toBe('green'));
     own.takeLogs();
   });
 });
@@ -310,10 +307,10 @@ it.concurrent('BUSY: a script that runs for long holds everything up, and nothin
   await client.script('KILL');
   expect(await killed).toContain('killed');
   await send(client, KINDS, 'after');
-  await eventually(() => expect(seen).toHaveLength(KINDS.length), 15_000);
-  await eventually(async () => expect((await broker.health()).status).toBe('green'), 10_000);
+  await eventually(() => expect(seen).toHaveLength(KINDS.length));
+  await eventually(async () => expect((await broker.health()).status).toBe('green'));
   own.takeLogs();
-}, 40_000);
+}, 60_000);
 
 it.concurrent('OOM: what is sent is refused with the reason, and what is there is still handled', async ({
   own,

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
+import type { LogLine } from '../support/logs.ts';
 import { startProgram } from './child.ts';
 
 interface Counts {
@@ -59,7 +60,7 @@ it.concurrent.for([
   ],
 ] as const)(
   'a stream in whose middle %s breaks for its reader, and its generator finishes',
-  { timeout: 40_000 },
+  { timeout: 60_000 },
   async ([, isCallers, strike], { own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
@@ -68,10 +69,49 @@ it.concurrent.for([
     const [service, client] = isCallers ? [far, near] : [near, far];
     const counts = await counter(service);
     expect(await read(client, () => strike(proxy))).toBe('StreamBrokenError');
-    await eventually(() => counts.finished === 1, 10_000);
+    await eventually(() => counts.finished === 1);
     expect(client.stats.pendingCalls).toBe(0);
   },
 );
+
+it.concurrent('a server that is away until the answer of a failed stream is given up ends nothing, and the stream’s place is free', async ({
+  own,
+}) => {
+  const server = await own.server();
+  const proxy = await own.proxy(server.port);
+  // A command is given up after one attempt to connect, and not after 20 of them, which take 28 s.
+  const impatient = { retryStrategy: () => 50, maxRetriesPerRequest: 1 };
+  const service = own.broker({ host: '127.0.0.1', port: proxy.port, ...impatient });
+  let fail: (() => void) | undefined;
+  const seen: unknown[] = [];
+  service.subscriber({ list: 'numbers' }, async function* (body: unknown) {
+    seen.push(body);
+    yield 1;
+    if (body === 'first') await new Promise<void>((resolve) => (fail = resolve));
+    throw new RangeError('on purpose');
+  });
+  await service.start();
+  const caller = own.broker(server.url);
+  const items = caller.requestMany('first', { list: 'numbers' });
+  expect(await items.next()).toMatchObject({ value: 1 });
+  proxy.cutOff();
+  await eventually(() => service.client.status !== 'ready');
+  fail?.();
+  const logs: LogLine[] = [];
+  await eventually(() => {
+    logs.push(...own.takeLogs());
+    const texts = logs.map(({ message, error }) => `${message}: ${String(error)}`);
+    expect(texts.join('\n')).toMatch(/MaxRetriesPerRequest/);
+  });
+  proxy.heal();
+  const again = caller.requestMany('second', { list: 'numbers', itemTimeout: 20_000 });
+  expect(await again.next()).toMatchObject({ value: 1 });
+  await expect(again.next()).rejects.toMatchObject({ remoteName: 'RangeError' });
+  expect(seen).toEqual(['first', 'second']);
+  await caller.stop();
+  await service.stop();
+  own.takeLogs();
+});
 
 it.concurrent('a stream goes on where the responder’s channels are cut in its middle', async ({
   own,
@@ -107,14 +147,14 @@ it.concurrent(
       await eventually(async () => (await raw.pubsub('NUMSUB', 'numbers'))[1] === 1);
     }
     expect(ends).toEqual({ StreamBrokenError: 30 });
-    await eventually(() => counts.finished === counts.started, 10_000);
+    await eventually(() => counts.finished === counts.started);
     expect(client.stats.pendingCalls).toBe(0);
   },
 );
 
 it.concurrent.for(['stream', 'stalled-stream'])(
   'killing the caller’s process (%s) stops the generator',
-  { timeout: 30_000 },
+  { timeout: 60_000 },
   async (how, { own }) => {
     const server = await own.server();
     const counts = await counter(own.broker(server.url, { logger: false }));
@@ -123,6 +163,6 @@ it.concurrent.for(['stream', 'stalled-stream'])(
     expect(await child.next()).toEqual({ read: 100 });
     expect(counts.finished).toBe(0);
     await child.kill();
-    await eventually(() => counts.finished === 1, 8_000);
+    await eventually(() => counts.finished === 1);
   },
 );

@@ -38,7 +38,7 @@ it(
         caller.publish(n, { channel: 'hold', rpc: true, timeout: 30_000 }),
       ),
     );
-    await eventually(() => waiting === CALLS, 20_000);
+    await eventually(() => waiting === CALLS);
     expect(caller.stats.pendingCalls).toBe(CALLS);
     expect((await connections()) - others).toBe(2);
     answer?.();

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts';
 import { STRUCTURES, everywhere } from './echo.ts';
 
 /** Milliseconds in which a dead connection must be noticed, and what a busy machine may add. */
-const NOTICED = 5_000 + 500;
+const NOTICED = 5_000 + 2_000;
 /** … and in which a call must have its answer then. It is there at once; a busy machine needs longer. */
 const ANSWERED = NOTICED + 7_000;
 

@@ -6,7 +6,9 @@ import { MAY_END, STRUCTURES, Strikes, callMany, everywhere } from './echo.ts';
 
 const TOTAL = isLong ? 20_000 : 2_000;
 /** What is lost with a connection ends with its timeout; a call over a stream never does, however busy the machine is. */
-const TIMEOUTS = { channel: 2_000, list: 2_000, stream: 15_000 };
+const TIMEOUTS = { channel: 2_000, list: 2_000, stream: 30_000 };
+/** How late a busy machine may notice that the time of a call is over. */
+const LATE = 4_000;
 
 it.each(STRUCTURES)(
   `while all connections are killed, subscribers and others in turn every 50 ms, ${TOTAL} calls over a %s end in time`,
@@ -47,7 +49,7 @@ it.each(STRUCTURES)(
     );
 
     expect(killed).toBeGreaterThan(10);
-    expect(slowest).toBeLessThan(TIMEOUTS[structure] + 1_000);
+    expect(slowest).toBeLessThan(TIMEOUTS[structure] + LATE);
     expect(caller.stats.pendingCalls).toBe(0);
     const unexpected = Object.keys(ended).filter((how) => !MAY_END[structure].includes(how));
     expect(unexpected).toEqual([]);

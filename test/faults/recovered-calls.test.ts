@@ -56,7 +56,7 @@ it.concurrent('calls under one correlation id outlive cut subscriptions like all
 
 it.concurrent.for([100, 1e6, 9 * 2 ** 20])(
   'an answer of %d bytes that is given while its caller is cut off arrives, and its request is handled once',
-  { timeout: 30_000 },
+  { timeout: 60_000 },
   async (size, { own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
@@ -106,7 +106,7 @@ it.concurrent('one cut of ten services and a caller has each pending request rep
 
 it.concurrent.for(['channel', 'list', 'stream'] as const)(
   'an answer over a %s that was lost with both sides’ connections arrives once both are back, whoever is back first',
-  { timeout: 30_000 },
+  { timeout: 60_000 },
   async (structure, { own }) => {
     const server = await own.server();
     const admin = own.client(server.url);

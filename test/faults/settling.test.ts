@@ -139,11 +139,11 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     proxy.heal();
     await pause(4_000);
     await send(client, 'x', 'marker');
-    await eventually(() => expect(textsOf(held)).toContain('marker'), 10_000);
+    await eventually(() => expect(textsOf(held)).toContain('marker'));
     expect(held).toHaveLength(13);
     for (const { source } of opened) await source.stop();
     await Promise.all(reading);
-  }, 40_000);
+  }, 60_000);
 
   it('leaves no key without an end when its consumers are killed, but those that hold messages', async () => {
     const server = await ownServer();
@@ -174,7 +174,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     const keys = (await client.keys('*')).filter((key) => key !== 'x');
     const ends = await Promise.all(keys.map((key) => client.pttl(key)));
     expect(keys.filter((_, n) => ends[n] === -1)).toEqual([]);
-  }, 40_000);
+  }, 60_000);
 });
 
 /** The next read; one that fails because the connection is down is repeated. */
@@ -243,7 +243,7 @@ it('a living consumer that has nothing to do, or does not read, is not removed, 
   await pause(3_000); // more than the silence after which consumers are removed
   expect((await names()).toSorted()).toEqual(alive.toSorted());
   await living.source.stop();
-}, 30_000);
+}, 60_000);
 
 it('what was parked is found again where its due times were lost', async () => {
   const server = await ownServer();

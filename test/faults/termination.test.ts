@@ -13,23 +13,24 @@ const inOrder = (items: readonly string[]): string[] =>
 
 it(
   'ended by SIGTERM under load, it finishes what it has begun, returns what it has fetched, and loses nothing',
-  { timeout: 40_000 },
+  { timeout: 60_000 },
   async () => {
     const [prefix, client] = [unique('term'), rawClient()];
     const broker = newBroker(redisUrl());
     await broker.publishBatch(numbers, { list: `${prefix}:list` });
     await broker.publishBatch(numbers, { stream: `${prefix}:group` });
-    const child = await startProgram('draining', [redisUrl(), prefix, '20']);
+    const child = await startProgram('draining', [redisUrl(), prefix, '50']);
     expect(await child.next()).toBe('ready');
     await eventually(async () => {
       expect(await client.llen(`${prefix}:handled:list`)).toBeGreaterThan(20);
       expect(await client.llen(`${prefix}:handled:group`)).toBeGreaterThan(20);
-    }, 10_000);
+    });
     const began = performance.now();
     const ended = once(child.process, 'exit');
     child.process.kill('SIGTERM');
     expect(await ended).toEqual([0, null]);
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // Its handlers take 50 ms; a busy machine adds to that.
+    expect(performance.now() - began).toBeLessThan(10_000);
 
     const handled = async (what: string): Promise<string[]> =>
       client.lrange(`${prefix}:handled:${what}`, 0, -1);
@@ -47,10 +48,10 @@ it(
     expect(listed.length).toBeLessThan(TOTAL);
     expect(grouped.length).toBeLessThan(TOTAL);
     await broker.start();
-    await eventually(() => expect(rest).toHaveLength(TOTAL - listed.length), 10_000);
+    await eventually(() => expect(rest).toHaveLength(TOTAL - listed.length));
     expect(rest).toEqual(inOrder(rest));
     expect(inOrder([...listed, ...rest])).toEqual(numbers);
-    await eventually(() => expect(others).toHaveLength(TOTAL - grouped.length), 10_000);
+    await eventually(() => expect(others).toHaveLength(TOTAL - grouped.length));
     expect(inOrder([...grouped, ...others])).toEqual(numbers);
     await eventually(async () => {
       expect(((await client.xpending(`${prefix}:group`, 'g')) as [number])[0]).toBe(0);
@@ -60,7 +61,7 @@ it(
 
 it(
   'told a second time, it ends at once, and a group delivers what it was handling to another',
-  { timeout: 40_000 },
+  { timeout: 60_000 },
   async () => {
     const [prefix, client] = [unique('term'), rawClient()];
     const broker = newBroker(redisUrl());
@@ -70,7 +71,7 @@ it(
     expect(await child.next()).toBe('ready');
     await eventually(async () => {
       expect(await client.llen(`${prefix}:started:group`)).toBe(2);
-    }, 10_000);
+    });
     const ended = once(child.process, 'exit');
     child.process.kill('SIGTERM');
     // That it goes on working after the first signal can only be seen by waiting.
@@ -88,6 +89,6 @@ it(
     const group = { stream: `${prefix}:group`, group: 'g', claim: { minIdle: 1_000 } };
     broker.subscriber(group, (body) => void seen.push(String(body)));
     await broker.start();
-    await eventually(() => expect(inOrder(seen)).toEqual(['1', '2']), 10_000);
+    await eventually(() => expect(inOrder(seen)).toEqual(['1', '2']));
   },
 );

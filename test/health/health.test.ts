@@ -231,7 +231,7 @@ it('is yellow while the server is away, red after ten seconds, and answers at on
   expect(await broker.health()).toMatchObject({ status: 'red', live: true, ready: false });
   clock.mockRestore();
   await ownServer(['--port', String(server.port)]);
-  await eventually(async () => expect((await broker.health()).status).toBe('green'), 15_000);
+  await eventually(async () => expect((await broker.health()).status).toBe('green'));
   await broker.stop();
   takeLogs();
 });
@@ -245,13 +245,13 @@ it('takes three seconds at most while the server is silent, and never rejects', 
   try {
     const began = performance.now();
     const health = await broker.health();
-    expect(performance.now() - began).toBeLessThan(3_500);
+    expect(performance.now() - began).toBeLessThan(3_000 + 2_000); // … and what a busy machine adds
     expect(health).toMatchObject({ status: 'yellow', connected: false });
     expect(health.problems.join()).toContain('did not answer');
   } finally {
     process.kill(server.pid, 'SIGCONT');
   }
-  await eventually(async () => expect((await broker.health()).status).toBe('green'), 15_000);
+  await eventually(async () => expect((await broker.health()).status).toBe('green'));
   await broker.stop();
   takeLogs();
 });
@@ -275,7 +275,7 @@ it('sees one reader that cannot connect again while everything else can', async 
     expect(health.subscribers[0]?.lastError?.message).toContain('not connected to 127.0.0.1');
   });
   await client.config('SET', 'maxclients', 100);
-  await eventually(async () => expect((await broker.health()).status).toBe('green'), 15_000);
+  await eventually(async () => expect((await broker.health()).status).toBe('green'));
   takeLogs();
 });
 
@@ -336,7 +336,7 @@ onBothBackends("a stream's maxlen", (bench) => {
       const { problems } = await service.health();
       expect(problems).toHaveLength(1);
       expect(problems[0]).toMatch(/group 'audit', so 'trimPast' has it ignored/);
-    }, 10_000);
+    });
     await service.groups(stream).remove('audit');
     expect(await service.health()).toMatchObject({ status: 'green', problems: [] });
   });

@@ -12,9 +12,8 @@ async function setUp(own: Own) {
   const fast = ['--repl-diskless-sync-delay', '0'];
   const replica = await own.server([...fast, '--replicaof', '127.0.0.1', String(master.port)]);
   const [onMaster, onReplica] = [own.client(master.url), own.client(replica.url)];
-  await eventually(
-    async () => expect(await onReplica.info('replication')).toContain('master_link_status:up'),
-    20_000,
+  await eventually(async () =>
+    expect(await onReplica.info('replication')).toContain('master_link_status:up'),
   );
   const handled: unknown[] = [];
   let runs = 0;
@@ -36,7 +35,7 @@ async function setUp(own: Own) {
       eventually(async () => {
         await onMaster.set('caught up', 1);
         expect(await onMaster.wait(1, 1_000)).toBe(1);
-      }, 20_000),
+      }),
     /** From now on the replica gets nothing more. */
     cutOff: () => onReplica.replicaof('NO', 'ONE'),
     /** Kills the master; resolves with the URL of what was its replica. */

@@ -27,14 +27,14 @@ describe.skipIf(python === undefined)('the dashboard shows a FastStream service'
       const found = rows.find((one) => one.name === service.name(name));
       expect(found).toMatchObject(expected);
       return found as Row;
-    }, 20_000);
+    });
   }
 
   /** Has it handle a message, so that there is something that could be known. */
   async function handled(what: string): Promise<void> {
     await caller.publish('x', service.at('stream', what));
     const seen: Seen[] = [];
-    await eventually(() => expect(seen.push(...service.take(`stream:${what}`))).toBe(1), 20_000);
+    await eventually(() => expect(seen.push(...service.take(`stream:${what}`))).toBe(1));
   }
 
   it('with its groups and how far they are, and says that it cannot know what fails there', async () => {

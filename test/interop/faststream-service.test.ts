@@ -124,7 +124,7 @@ describe.skipIf(python === undefined)('a redstart caller of a FastStream handler
       for (const end of await Promise.allSettled(calls)) {
         expect(end).toMatchObject({ reason: expect.any(RpcTimeoutError) });
       }
-      expect(performance.now() - began).toBeLessThan(3_000);
+      expect(performance.now() - began).toBeLessThan(10_000);
       for (const what of ['silent', 'failing']) {
         await eventually(() => expect(service.take(`${kind}:${what}`)).toHaveLength(1));
       }

@@ -56,7 +56,7 @@ describe('a server that is not there', () => {
     const { error, took } = await failure(broker.start());
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error.message).toContain(`127.0.0.1:${port}`);
-    expect(took).toBeLessThan(2_000);
+    expect(took).toBeLessThan(2_800); // by default it would be 3 s
   });
 
   it('is connected to by a later start', async () => {
@@ -66,7 +66,7 @@ describe('a server that is not there', () => {
     await expect(broker.start()).rejects.toThrow(ConnectionError);
     await ownServer(['--port', String(port)]);
     await broker.start();
-    expect(await broker.publish(1, { channel: 'later', rpc: true, timeout: 5_000 })).toBe('here');
+    expect(await broker.publish(1, { channel: 'later', rpc: true, timeout: 20_000 })).toBe('here');
     await broker.stop(); // before the server, which ends with the test
   });
 });
@@ -97,7 +97,7 @@ describe('a server with a password', () => {
     broker.subscriber({ list: 'list' }, () => 2);
     broker.subscriber({ stream: 'stream', group: 'g' }, () => 3);
     await broker.start();
-    const call = { rpc: true, timeout: 5_000 } as const;
+    const call = { rpc: true, timeout: 20_000 } as const;
     expect(await broker.publish(0, { channel: 'channel', ...call })).toBe(1);
     expect(await broker.publish(0, { list: 'list', ...call })).toBe(2);
     expect(await broker.publish(0, { stream: 'stream', ...call })).toBe(3);
@@ -124,7 +124,7 @@ describe("a caller's own ioredis client", () => {
     expect(client.status).toBe('ready');
     expect(await client.ping()).toBe('PONG');
     await broker.start();
-    expect(await broker.publish(3, { channel, rpc: true, timeout: 5_000 })).toBe(null);
+    expect(await broker.publish(3, { channel, rpc: true, timeout: 20_000 })).toBe(null);
     await broker.stop();
     expect(await client.ping()).toBe('PONG');
   });
@@ -138,7 +138,7 @@ describe("a caller's own ioredis client", () => {
     const channel = unique();
     broker.subscriber(channel, () => 'heard');
     await broker.start();
-    expect(await lazy.publish(1, { channel, rpc: true, timeout: 5_000 })).toBe('heard');
+    expect(await lazy.publish(1, { channel, rpc: true, timeout: 20_000 })).toBe('heard');
   });
 });
 

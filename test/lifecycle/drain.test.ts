@@ -75,7 +75,7 @@ onBothBackends('a stop', (bench) => {
     const took = performance.now() - began;
     expect(seen).toEqual(['in', 'aborted']);
     expect(took).toBeGreaterThanOrEqual(95);
-    expect(took).toBeLessThan(2_000);
+    expect(took).toBeLessThan(5_000);
     expect(takeLogs()).toMatchObject([{ level: 'warn' }]);
   });
 
@@ -125,21 +125,24 @@ onBothBackends('a stop', (bench) => {
   it('takes as long as the slowest of its subscribers, not as their sum', async () => {
     const { broker, name } = bench();
     const service = broker({ gracefulTimeout: 10_000 });
-    let inside = 0;
+    const ends: (() => void)[] = [];
     for (const kind of KINDS) {
-      service.subscriber(addresses(kind, name(kind)).from, async () => {
-        inside++;
-        await later(400);
-        inside--;
-      });
+      service.subscriber(
+        addresses(kind, name(kind)).from,
+        () => new Promise<void>((resolve) => void ends.push(resolve)),
+      );
     }
     await service.start();
     for (const kind of KINDS) await service.publish(1, addresses(kind, name(kind)).to);
-    await eventually(() => expect(inside).toBe(4));
-    const began = performance.now();
-    await service.stop();
-    expect(inside).toBe(0);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    await eventually(() => expect(ends).toHaveLength(4));
+    const stopping = service.stop();
+    // All of them stop while the handler of each still runs.
+    await eventually(async () => {
+      const states = (await service.health()).subscribers.map(({ state }) => state);
+      expect(states).toEqual(KINDS.map(() => 'stopped'));
+    });
+    for (const end of ends) end();
+    await stopping;
   });
 
   it.each([{ maxRecords: 10 }, { maxRecords: 10, concurrency: 2 }])(
@@ -216,7 +219,7 @@ onBothBackends('a stop', (bench) => {
       await using consumer = await client.subscribe({ list: name() });
       const left: unknown[] = [];
       while (left.at(-1) !== 'after') {
-        left.push((await consumer.next({ timeout: 5_000 }))?.body);
+        left.push((await consumer.next({ timeout: 20_000 }))?.body);
       }
       expect([...handled, ...left]).toEqual(['racing', 'after']);
     }

@@ -11,7 +11,7 @@ const PLACES = [
 
 it.concurrent.for(PLACES)(
   'an idle %s subscriber costs less than one command a second, and wakes within 20 ms',
-  { timeout: 40_000 },
+  { timeout: 60_000 },
   async ([kind, from, to], { own }) => {
     const server = await own.server();
     const client = own.client(server.url);

@@ -103,10 +103,14 @@ class Orders {
     for (const { address } of this.#added)
       await sender.publish('message', address as { list: string });
     const arrived = (): void => {
-      for (const { seen } of live) expect(seen).toEqual(['message']);
+      for (const { seen } of live) expect(seen).not.toEqual([]);
     };
     if (this.#cuts > 0) await eventually(arrived, 500).catch(() => this.#sendAgain(live, sender));
     await eventually(arrived);
+    // What was only slow, on a busy machine, comes as well as what was sent again: each once.
+    const known = this.#cuts > 0 ? ['message', 'again'] : ['message'];
+    for (const { seen } of live) expect(known).toEqual(expect.arrayContaining(seen));
+    for (const { seen } of live) expect(new Set(seen).size).toBe(seen.length);
     for (const { seen } of this.#added.filter(({ isStopped }) => isStopped))
       expect(seen).toEqual([]);
   }
@@ -132,7 +136,7 @@ class Orders {
   async #sendAgain(live: readonly Added[], sender: RedisBroker): Promise<void> {
     for (const { address, seen } of live) {
       if (seen.length > 0) continue;
-      await sender.publish('message', address as { list: string });
+      await sender.publish('again', address as { list: string });
     }
   }
 

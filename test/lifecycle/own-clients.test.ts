@@ -116,7 +116,7 @@ describe("a caller's client that is set to give other replies", () => {
       });
       await broker.start();
       expect(await broker.publish(1, unique())).toBe(0);
-      const nobody = broker.publish(1, { channel: unique(), rpc: true, timeout: 5_000 });
+      const nobody = broker.publish(1, { channel: unique(), rpc: true, timeout: 20_000 });
       await expect(nobody).rejects.toMatchObject({ code: 'NO_RESPONDERS' });
       await broker.publish(1, { stream });
       await eventually(() => expect(counts).toEqual([1, 2, 3]));

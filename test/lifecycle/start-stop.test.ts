@@ -17,7 +17,7 @@ onBothBackends("a broker's life", (bench) => {
     expect(await service.publish('channel', name('c'))).toBe(1);
     await service.publish('list', { list: name() });
     await eventually(() => expect(seen).toHaveLength(2));
-    await service.publish('end', { list: name(), rpc: true, timeout: 5_000 });
+    await service.publish('end', { list: name(), rpc: true, timeout: 20_000 });
     expect(seen.filter((body) => body === 'list')).toHaveLength(1);
     expect(seen).toHaveLength(3);
   });
@@ -49,7 +49,7 @@ onBothBackends("a broker's life", (bench) => {
     await client.publish(2, { list: name('list') });
     // Who comes next gets the item, since nobody else listens any more.
     await using consumer = await client.subscribe({ list: name('list') });
-    expect((await consumer.next({ timeout: 5_000 }))?.body).toBe(2);
+    expect((await consumer.next({ timeout: 20_000 }))?.body).toBe(2);
     expect(seen).toEqual([]);
   });
 
@@ -60,7 +60,7 @@ onBothBackends("a broker's life", (bench) => {
       await using service = broker();
       service.subscriber(name(), () => 'here');
       await service.start();
-      const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+      const call = { channel: name(), rpc: true, timeout: 20_000 } as const;
       expect(await client.publish(1, call)).toBe('here');
     }
     expect(await client.publish(1, name())).toBe(0);
@@ -74,7 +74,7 @@ onBothBackends("a broker's life", (bench) => {
     service.subscriber({ stream: name('stream'), group: 'g' }, (n: number) => n + 3);
     for (let round = 0; round < 3; round++) {
       await service.start();
-      const call = { rpc: true, timeout: 5_000 } as const;
+      const call = { rpc: true, timeout: 20_000 } as const;
       expect(await service.publish(round, { channel: name('channel'), ...call })).toBe(round + 1);
       expect(await service.publish(round, { list: name('list'), ...call })).toBe(round + 2);
       expect(await service.publish(round, { stream: name('stream'), ...call })).toBe(round + 3);
@@ -90,7 +90,7 @@ onBothBackends("a broker's life", (bench) => {
     const stopping = service.stop();
     await service.start();
     await stopping;
-    const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('again');
   });
 
@@ -102,7 +102,7 @@ onBothBackends("a broker's life", (bench) => {
     expect(await broker().publish(1, name('channel'))).toBe(1);
     expect(await broker().publish(1, { list: name('list') })).toBe(1);
     expect(await broker().publish(1, { stream: name('stream') })).toMatch(/^\d+-\d+$/);
-    const call = { channel: name('channel'), timeout: 5_000 };
+    const call = { channel: name('channel'), timeout: 20_000 };
     expect((await broker().request('x', call)).body).toBe('x');
   });
 
@@ -152,7 +152,7 @@ it('leaves no connection on the server after a stop', async () => {
   service.subscriber({ list: name }, () => 1);
   service.subscriber({ stream: `${name}:s`, group: 'g' }, () => 1);
   await service.start();
-  await service.publish(1, { channel: name, rpc: true, timeout: 5_000 });
+  await service.publish(1, { channel: name, rpc: true, timeout: 20_000 });
   const id = await service.client.client('ID');
   expect(await client.client('LIST', 'ID', id)).toContain(`id=${id} `);
   await service.stop();

@@ -41,7 +41,7 @@ it('a body that is full of quotes and of these words is refused in linear time',
   for (const text of [`NaN ${'"\\"'.repeat(300_000)}`, `NaN${'"\\'.repeat(300_000)}`]) {
     const began = performance.now();
     expect(() => read(text)).toThrow(/not the JSON/);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(performance.now() - began).toBeLessThan(10_000); // quadratic would be hours
   }
 });
 

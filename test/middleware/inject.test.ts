@@ -183,8 +183,13 @@ onBothBackends('inject', (bench) => {
     });
     await service.start();
     // Whether its own timeout or the handler's last answer comes first is a race.
-    await service.publish(1, { list: name(), rpc: true, timeout: 200 }).catch(() => undefined);
-    await expect.poll(() => inherited).toBeInstanceOf(RpcTimeoutError);
+    // On a busy machine its time may be over before the handler begins: then once more.
+    await expect
+      .poll(async () => {
+        await service.publish(1, { list: name(), rpc: true, timeout: 200 }).catch(() => undefined);
+        return inherited;
+      })
+      .toBeInstanceOf(RpcTimeoutError);
     // Not its own 30 s. Two brokers know the server's clock to within the time of a round trip.
     expect((inherited as RpcTimeoutError).timeout).toBeLessThan(1_000);
   });

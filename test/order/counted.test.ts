@@ -21,7 +21,7 @@ async function start(from: object) {
     eventually(async () => {
       const [state] = (await service.health()).subscribers;
       expect([state?.held, handled.length]).toEqual([count, 1]);
-    }, 20_000);
+    });
   return { end, handled, hasAll };
 }
 
@@ -39,12 +39,12 @@ it('an entry of a group that waited for its lane counts when it begins, and is l
   expect(await counts()).toEqual([2, 1, 1]);
   await raw.xclaim(stream, 'g', 'two', 0, ids[1] as string, 'JUSTID');
   end();
-  await eventually(() => expect(handled).toHaveLength(2), 20_000);
+  await eventually(() => expect(handled).toHaveLength(2));
   expect(handled).toEqual([
     [1, 2],
     [3, 2],
   ]);
-  await eventually(async () => expect(await counts()).toEqual([1]), 20_000);
+  await eventually(async () => expect(await counts()).toEqual([1]));
 });
 
 it('an item of a reliable list that waited for its lane counts when it begins, and is left to whoever has taken it meanwhile', async () => {
@@ -65,10 +65,10 @@ it('an item of a reliable list that waited for its lane counts when it begins, a
   const second = (await tokens()).find((token) => token.endsWith('-:1'));
   await raw.hdel(held, second as string);
   end();
-  await eventually(() => expect(handled).toHaveLength(2), 20_000);
+  await eventually(() => expect(handled).toHaveLength(2));
   expect(handled).toEqual([
     [1, 2],
     [3, 2],
   ]);
-  await eventually(async () => expect(await tokens()).toEqual([]), 20_000);
+  await eventually(async () => expect(await tokens()).toEqual([]));
 });

@@ -31,7 +31,7 @@ onBothBackends('an ordered subscriber', (bench) => {
       if (structure !== 'channel') await send(service, to, steps);
       await service.start();
       if (structure === 'channel') await send(service, to, steps);
-      await expect.poll(() => watch.finished, { timeout: 20_000 }).toBe(60);
+      await expect.poll(() => watch.finished).toBe(60);
       expect(watch.mistakes).toEqual([]);
       expect(most).toBe(4);
     },
@@ -70,7 +70,7 @@ onBothBackends('an ordered subscriber', (bench) => {
       });
       await send(service, to, stepsOf(['a', 'b', 'c'], 20));
       await service.start();
-      await expect.poll(() => watch.finished, { timeout: 20_000 }).toBe(60);
+      await expect.poll(() => watch.finished).toBe(60);
       expect(watch.mistakes).toEqual([]);
       expect(after).toBeGreaterThan(before);
       expect(takeLogs()).toHaveLength(2 + 4);
@@ -104,7 +104,7 @@ onBothBackends('an ordered subscriber', (bench) => {
       });
       await send(service, to, stepsOf(['a', 'b', 'c', 'd', 'e', 'f'], 30));
       await service.start();
-      await expect.poll(() => watch.finished, { timeout: 20_000 }).toBe(180);
+      await expect.poll(() => watch.finished).toBe(180);
       expect(watch.mistakes).toEqual([]);
       expect(failures).toBe(6);
       expect(takeLogs().some(({ message }) => message.includes('failures in a row'))).toBe(true);
@@ -144,12 +144,12 @@ onBothBackends('an ordered subscriber', (bench) => {
       for (let service = first, i = 0; i < 3; service = run(), i++) {
         await service.start();
         const before = watch.finished;
-        await eventually(() => expect(watch.finished).toBeGreaterThan(before + 10), 20_000);
+        await eventually(() => expect(watch.finished).toBeGreaterThan(before + 10));
         await service.stop();
       }
       const last = run();
       await last.start();
-      await expect.poll(() => watch.finished, { timeout: 20_000 }).toBe(200);
+      await expect.poll(() => watch.finished).toBe(200);
       expect(watch.mistakes).toEqual([]);
       // The pause was not cut short by the stops.
       expect(waits).toHaveLength(1);
@@ -176,7 +176,7 @@ onBothBackends('an ordered subscriber', (bench) => {
       await service.start();
       for (let i = 0; i < 3; i++) {
         const before = watch.finished;
-        await eventually(() => expect(watch.finished).toBeGreaterThan(before + 5), 20_000);
+        await eventually(() => expect(watch.finished).toBeGreaterThan(before + 5));
         await subscriber.pause();
         if (structure === 'channel') break; // what has arrived is handled, and nothing more arrives
         await work(20); // what runs ends
@@ -186,7 +186,7 @@ onBothBackends('an ordered subscriber', (bench) => {
         subscriber.concurrency = 4;
         await subscriber.resume();
       }
-      await expect.poll(() => watch.finished, { timeout: 20_000 }).toBe(120);
+      await expect.poll(() => watch.finished).toBe(120);
       expect(watch.mistakes).toEqual([]);
     },
   );
@@ -194,7 +194,7 @@ onBothBackends('an ordered subscriber', (bench) => {
   it('waits with a key until a handler that ran out of time has really ended', async () => {
     const { broker } = bench();
     const { to, from } = placeOf('group', bench());
-    const service = broker({ gracefulTimeout: 20 });
+    const service = broker();
     const watch = new Watch();
     const { promise: ended, resolve: end } = deferred<void>();
     const options = { concurrency: 2, timeout: 20, retry: { maxDeliveries: 5, backoff: 10 } };
@@ -209,11 +209,11 @@ onBothBackends('an ordered subscriber', (bench) => {
     });
     await send(service, to, stepsOf(['a', 'b'], 5));
     await service.start();
-    await eventually(() => expect(watch.finished).toBe(5), 20_000); // all of b
+    await eventually(() => expect(watch.finished).toBe(5)); // all of b
     await work(100);
     expect(watch.begun.filter(({ key }) => key === 'a')).toHaveLength(1);
     end();
-    await eventually(() => expect(watch.finished).toBe(10), 20_000);
+    await eventually(() => expect(watch.finished).toBe(10));
     expect(watch.mistakes).toEqual([]);
     const logs = takeLogs();
     expect(logs.map(({ error }) => error)).toContainEqual(expect.any(HandlerTimeoutError));
@@ -225,7 +225,7 @@ onBothBackends('an ordered subscriber', (bench) => {
   it('waits with a key until a streamed answer has really ended, also where an item ran out of time', async () => {
     const { broker } = bench();
     const { to, from } = placeOf('reliable list', bench());
-    const service = broker({ gracefulTimeout: 20 });
+    const service = broker();
     const { promise: released, resolve: release } = deferred<void>();
     const events: string[] = [];
     const options = { concurrency: 2, timeout: 300, retry: false };
@@ -248,7 +248,7 @@ onBothBackends('an ordered subscriber', (bench) => {
       }
     };
     const late = call('a', 0);
-    await eventually(() => expect(events).toEqual(['a0 begins']), 20_000);
+    await eventually(() => expect(events).toEqual(['a0 begins']));
     const [next, other] = [call('a', 1), call('b', 0)];
     expect(await late).toBe('HandlerTimeoutError');
     expect(await other).toEqual([1, 2]);
@@ -256,7 +256,7 @@ onBothBackends('an ordered subscriber', (bench) => {
     await eventually(() => {
       logs.push(...takeLogs().map(({ message }) => message));
       expect(logs).toContainEqual(expect.stringContaining('goes on after its timeout'));
-    }, 20_000);
+    });
     expect(events).toEqual(['a0 begins', 'b0 begins', 'b0 ends']);
     release();
     expect(await next).toEqual([1, 2]);
@@ -278,15 +278,15 @@ onBothBackends('an ordered subscriber', (bench) => {
     steps.push({ key: 'beyond', n: 0 });
     await send(service, to, steps);
     await service.start();
-    await eventually(() => expect(seen).toEqual(['stuck', 'below']), 20_000);
+    await eventually(() => expect(seen).toEqual(['stuck', 'below']));
     await eventually(async () => {
       const [state] = (await service.health()).subscribers;
       expect(state?.held).toBeGreaterThanOrEqual(1_000);
-    }, 20_000);
+    });
     await work(50);
     expect(seen).toEqual(['stuck', 'below']);
     stuck.resolve();
-    await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(1_302);
+    await expect.poll(() => seen.length).toBe(1_302);
     await eventually(async () => {
       const [state] = (await service.health()).subscribers;
       expect(state?.held).toBe(0);
@@ -313,7 +313,7 @@ it('a contract says the key and the order, for a method', async () => {
   expect(broker.describe().subscribers[0]).toMatchObject({ ordered: true, concurrency: 8 });
   await broker.start();
   await broker.publishBatch(stepsOf(['a', 'b', 'c'], 10), stepped);
-  await expect.poll(() => watch.finished, { timeout: 20_000 }).toBe(30);
+  await expect.poll(() => watch.finished).toBe(30);
   expect(watch.mistakes).toEqual([]);
 });
 

@@ -192,7 +192,8 @@ describe('a FastStream responder that echoes the correlation id alone', () => {
     const caller = newBroker(redisUrl());
     const call = caller.publish(1, { channel, rpc: true, timeout: 300 });
     await expect(call).rejects.toMatchObject({ code: 'RPC_TIMEOUT' });
-    expect(caller.stats).toMatchObject({ pendingCalls: 0, lateAnswers: 1 });
+    expect(caller.stats.pendingCalls).toBe(0);
+    await eventually(() => expect(caller.stats.lateAnswers).toBe(1));
   });
 
   it('stands beside a redstart responder that declines', async () => {

@@ -73,7 +73,7 @@ onBothBackends('a time-out', (bench) => {
       }
       expect((error as RpcTimeoutError).message).toMatch(/150 ms.*order-7/);
       expect(took).toBeGreaterThan(140);
-      expect(took).toBeLessThan(3_000);
+      expect(took).toBeLessThan(10_000);
       expect(caller.stats.pendingCalls).toBe(0);
       gate.open();
     },
@@ -202,7 +202,7 @@ onBothBackends('a call', (bench) => {
       expect(error).toBeInstanceOf(NoRespondersError);
       expect((error as NoRespondersError).address).toContain(name('empty'));
     }
-    expect(performance.now() - began).toBeLessThan(3_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     expect(caller.stats.pendingCalls).toBe(0);
   });
 

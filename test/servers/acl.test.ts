@@ -125,7 +125,7 @@ it.each([
       await broker.publish(n, { stream: `g${n}` });
       expected.push(`l${n}`, `r${n}`, `g${n}`);
     }
-    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()), 15_000);
+    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()));
     expect(/flags=t/.test(String(await admin.client('LIST')))).toBe(isTold);
   },
 );
@@ -229,7 +229,7 @@ async function everything(): Promise<void> {
   await caller.publish('', 'logs.warn');
   await eventually(() => expect(heard).toContain('warn'));
   // It counts as dead when it has given no sign of life for nine seconds.
-  await eventually(() => expect(heard).toContain('left behind'), 20_000);
+  await eventually(() => expect(heard).toContain('left behind'));
   await caller.publish('x', { stream: 'doomed' });
   expect(
     await caller.cancel(

@@ -50,7 +50,7 @@ describe('on a cluster', () => {
       const { rows } = (await response.json()) as { rows: { name: string; waiting: number }[] };
       const waiting = rows.filter((row) => row.waiting === 1).map(({ name }) => name);
       expect(waiting.toSorted()).toEqual(names.toSorted());
-    }, 20_000);
+    });
     expect(await own.fleet.pause({ list: 'jobs' }, { timeout: 1_000 })).toMatchObject({
       processes: 1,
       problems: [],
@@ -75,7 +75,7 @@ describe('on a cluster', () => {
     await eventually(async () => {
       const counts = streams.map((stream) => own.deadLetters({ stream: `${stream}:dead` }).count());
       expect(await Promise.all(counts)).toEqual([1, 1, 1]);
-    }, 20_000);
+    });
     takeLogs();
     const cli = await CommandLine.install();
     onTestFinished(() => cli.remove());
@@ -162,14 +162,11 @@ describe('on a cluster', () => {
       for (let i = 0; i < 2; i++) handles.push(await sender.publish(`${n} d`, later));
       expected.push(`${n} d`);
     }
-    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()), 15_000);
+    await eventually(() => expect(got.toSorted()).toEqual(expected.toSorted()));
     expect(new Set(handles)).toEqual(new Set(['with an id']));
     const to = { list: `{${names[0]}}:l` };
     const series = [service, sender].map((one) => one.every(200, { ...to, id: 'e', body: 'tick' }));
-    await eventually(
-      () => expect(got.filter((body) => body === 'tick').length).toBeGreaterThan(1),
-      15_000,
-    );
+    await eventually(() => expect(got.filter((body) => body === 'tick').length).toBeGreaterThan(1));
     await series[0]?.remove();
     const transaction = sender.pipeline({ transaction: true }).publish(1, { ...to, delay: 5 });
     const refused = await transaction.send().catch((error: Error) => error);
@@ -190,7 +187,7 @@ describe('on a cluster', () => {
         await sender.publish('one more', { stream });
         expect(await (sender.client as Cluster).xlen(stream)).toBeLessThan(300);
       }
-    }, 20_000);
+    });
     const { status, problems } = await service.health();
     expect([status, problems.length]).toEqual(['yellow', names.length]);
     for (const problem of problems) expect(problem).toMatch(/group 'audit', so 'trimPast'/);
@@ -232,7 +229,7 @@ describe('on a cluster', () => {
 
   it(
     'reliable lists on every node hand over what is sent, and what a dead consumer held',
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async () => {
       const service = broker();
       const publisher = broker();
@@ -254,7 +251,7 @@ describe('on a cluster', () => {
       for (const name of names) {
         const all = [1, 2, 3, 'held'];
         // It counts as dead when it has given no sign of life for nine seconds.
-        await eventually(() => expect(got.get(name)?.toSorted()).toEqual(all), 20_000);
+        await eventually(() => expect(got.get(name)?.toSorted()).toEqual(all));
       }
       await service.stop();
       for (const name of names) {
@@ -287,7 +284,7 @@ describe('on a cluster', () => {
       for (const id of ['a', 'a', 'b'])
         await caller.publish(`${list} ${id}`, { list, headers: { message_id: id } });
     }
-    await eventually(() => expect(handled).toHaveLength(6), 10_000);
+    await eventually(() => expect(handled).toHaveLength(6));
     release.resolve();
     for (const [n, name] of names.entries()) {
       const to = { stream: `${name}:s`, id: 'a' };
@@ -300,21 +297,19 @@ describe('on a cluster', () => {
       ]);
     }
     expect(runs).toBe(3);
-    await eventually(
-      () =>
-        expect(new Map(seen.map((body) => [body, seen.filter((b) => b === body).length]))).toEqual(
-          new Map<unknown, number>([
-            [0, 1],
-            [1, 1],
-            [2, 1],
-          ]),
-        ),
-      10_000,
+    await eventually(() =>
+      expect(new Map(seen.map((body) => [body, seen.filter((b) => b === body).length]))).toEqual(
+        new Map<unknown, number>([
+          [0, 1],
+          [1, 1],
+          [2, 1],
+        ]),
+      ),
     );
     await eventually(async () => {
       const { subscribers } = await service.health();
       expect(subscribers.map(({ held }) => held ?? 0)).toEqual(subscribers.map(() => 0));
-    }, 10_000);
+    });
     expect(new Set(handled).size).toBe(6);
     expect(handled).toHaveLength(6);
   });
@@ -348,12 +343,11 @@ describe('on a cluster', () => {
     const sender = broker();
     for (const { to } of places) await send(sender, to, stepsOf(['a', 'b', 'c', 'd', 'e'], 8));
     const first = await start();
-    await eventually(() => expect(failed.size).toBe(places.length), 15_000);
+    await eventually(() => expect(failed.size).toBe(places.length));
     await first.stop();
     await start();
-    await eventually(
-      () => expect(watches.map(({ finished }) => finished)).toEqual(places.map(() => 40)),
-      20_000,
+    await eventually(() =>
+      expect(watches.map(({ finished }) => finished)).toEqual(places.map(() => 40)),
     );
     expect(watches.flatMap(({ mistakes }) => mistakes)).toEqual([]);
     expect(takeLogs()).toHaveLength(places.length);
@@ -479,15 +473,15 @@ describe('on a cluster', () => {
     const places = everywhere(service, (body) => body);
     await service.start();
     const caller = broker({ logger: false });
-    const call = (structure: Structure): Promise<unknown> =>
-      caller.publish(1, { ...places[structure], rpc: true, timeout: 1_000 });
-    for (const structure of STRUCTURES) expect(await call(structure)).toBe(1);
+    const call = (structure: Structure, timeout = 1_000): Promise<unknown> =>
+      caller.publish(1, { ...places[structure], rpc: true, timeout });
+    for (const structure of STRUCTURES) expect(await call(structure, 20_000)).toBe(1);
     for (const proxy of proxied.proxies) proxy.halfOpen();
     const began = performance.now();
     // Redis may give an item of a list to the reader that is gone.
-    const answered = STRUCTURES.map((structure) => eventually(() => call(structure), 12_000));
+    const answered = STRUCTURES.map((structure) => eventually(() => call(structure)));
     expect(await Promise.all(answered)).toEqual([1, 1, 1]);
-    expect(performance.now() - began).toBeLessThan(9_000);
+    expect(performance.now() - began).toBeLessThan(12_000);
   });
 
   it('stop ends blocked readers at once, on whichever node they block', async () => {
@@ -505,7 +499,8 @@ describe('on a cluster', () => {
     });
     const began = performance.now();
     await service.stop();
-    expect(performance.now() - began).toBeLessThan(1_500);
+    // Redis would hold the reads for 3 s.
+    expect(performance.now() - began).toBeLessThan(2_500);
   });
 
   it.each(SHARINGS)(
@@ -527,9 +522,8 @@ describe('on a cluster', () => {
       await publisher.publish('list after', { list: `{${name}}:l` });
       await publisher.publish('stream after', { stream: `{${name}}:s` });
       // As a set: an entry whose XACK met the move is delivered again, which is what at least once means.
-      await eventually(
-        () => expect(new Set(got.slice(2))).toEqual(new Set(['list after', 'stream after'])),
-        10_000,
+      await eventually(() =>
+        expect(new Set(got.slice(2))).toEqual(new Set(['list after', 'stream after'])),
       );
     },
   );
@@ -562,7 +556,7 @@ describe('on a cluster', () => {
     await eventually(async () => {
       await publisher.publish('after', { channel, sharded: true });
       return heard.has('after');
-    }, 10_000);
+    });
   });
 
   it('a client of the caller’s own is used, and never closed', async () => {

@@ -137,17 +137,17 @@ async function underLoad(connection: RedisConnection, options: BrokerOptions = {
     async goesOn(hasReplica) {
       mustWait = hasReplica;
       const before = safe.length;
-      await eventually(() => safe.length > before + 300, 20_000);
+      await eventually(() => safe.length > before + 300);
       isOver = true;
       await Promise.all(producing);
     },
     async check() {
-      await eventually(() => expect(safe.filter((n) => !handled.has(n))).toEqual([]), 15_000);
+      await eventually(() => expect(safe.filter((n) => !handled.has(n))).toEqual([]));
       for (const to of [`${name}:c`, `${name}.1`]) {
         await eventually(async () => {
           await producer.publish(to, to);
           return heard.has(to);
-        }, 15_000);
+        });
       }
       const call = { list: `${name}:l`, rpc: true, timeout: 15_000 } as const;
       expect(await producer.publish('again', call)).toBe('again');

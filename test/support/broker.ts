@@ -14,7 +14,7 @@ export function newBroker(
 ): RedisBroker {
   const broker = new RedisBroker(connection, {
     logger: testLogger,
-    gracefulTimeout: 2_000,
+    gracefulTimeout: 10_000,
     ...options,
   });
   finished(() => broker.stop());

@@ -148,15 +148,14 @@ async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promis
     const infos = await Promise.all(servers.map(({ server }) => info(server.port, 'NODES')));
     return infos.every((text) => text.match(/ connected/g)?.length === all);
   };
-  await eventually(knowAll, 15_000);
+  await eventually(knowAll);
   const ids = await Promise.all(servers.map(({ server }) => info(server.port, 'MYID')));
   await Promise.all(
     servers
       .slice(3)
       .map(({ server }, i) =>
-        eventually(
-          () => on(server.port, (client) => client.call('CLUSTER', 'REPLICATE', ids[i] as string)),
-          15_000,
+        eventually(() =>
+          on(server.port, (client) => client.call('CLUSTER', 'REPLICATE', ids[i] as string)),
         ),
       ),
   );
@@ -169,7 +168,7 @@ async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promis
       if (slots.some((range) => range.length !== (all > 3 ? 4 : 3))) return false;
     }
     return true;
-  }, 15_000);
+  });
 }
 
 async function ownerOf(client: Redis, name: string): Promise<Node> {
@@ -234,7 +233,7 @@ export async function startSentinel(): Promise<TestSentinel> {
         known[0]?.includes('slave') === true &&
         replication.includes('master_link_status:up')
       );
-    }, 15_000);
+    });
   } catch (error) {
     await stop();
     throw error;
@@ -256,7 +255,7 @@ export async function startSentinel(): Promise<TestSentinel> {
         await ask((s) => s.call('SENTINEL', 'FAILOVER', name)).catch(() => undefined);
         await pause(100);
         return false;
-      }, 40_000);
+      }, 60_000);
     },
   };
 }
@@ -278,7 +277,7 @@ async function spawnSentinel(
   writeFileSync(join(folder, 'sentinel.conf'), `${lines.join('\n')}\n`);
   const child = spawn(binary(), [join(folder, 'sentinel.conf'), '--sentinel'], { stdio: 'ignore' });
   const ended = new Promise<void>((resolve) => void child.once('exit', () => resolve()));
-  await eventually(() => using({ port }, (client) => client.ping()), 10_000);
+  await eventually(() => using({ port }, (client) => client.ping()));
   return {
     port,
     async stop() {

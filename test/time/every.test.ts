@@ -101,11 +101,16 @@ onBothBackends('a message that is sent again and again', (bench) => {
     const { broker, name } = bench();
     const kinds = ['channel', 'list', 'stream'] as const;
     const got = { channel: [] as number[], list: [] as number[], stream: [] as number[] };
+    let markers = 0;
     const service = broker();
     const senders = [broker(), broker(), broker()];
     const series = kinds.map((kind) => {
       const to = { [kind]: name(kind) } as { list: string };
       service.subscriber(to, (body, { message }) => {
+        if (body === 'marker') {
+          markers++;
+          return;
+        }
         expect(body).toEqual({ tick: true });
         expect(message.headers['x-a']).toBe('1');
         got[kind].push(Date.now());
@@ -123,8 +128,10 @@ onBothBackends('a message that is sent again and again', (bench) => {
       await one.remove();
       expect(await one.next()).toBeUndefined();
     }
-    // What was on its way has come, and no other comes.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // What was on its way has come before these, and no other comes.
+    for (const kind of kinds)
+      await service.publish('marker', { [kind]: name(kind) } as { list: string });
+    await eventually(() => expect(markers).toBe(3));
     const before = structuredClone(got);
     const periods = Math.floor(Date.now() / 150) - Math.floor(started / 150);
     for (const kind of kinds) expect(got[kind].length).toBeLessThanOrEqual(periods);

@@ -91,7 +91,7 @@ describe.runIf(isLong && hasHistory).each(older)('this version and $commit', (ve
           const found = await operator.tell('letters', place);
           expect(found).toHaveLength(1);
           return found;
-        }, 20_000);
+        });
         expect(letters).toMatchObject([
           { body: 'bad', error: 'RangeError: no bad', deliveries: 2, mark: 'kept' },
         ]);
@@ -99,7 +99,7 @@ describe.runIf(isLong && hasHistory).each(older)('this version and $commit', (ve
         // It fails again, and is there once.
         await eventually(async () => {
           expect(await operator.tell('letters', place)).toHaveLength(1);
-        }, 20_000);
+        });
       },
     );
   });
@@ -116,7 +116,7 @@ describe.runIf(isLong && hasHistory).each(older)('this version and $commit', (ve
       for (const place of kept) await heir.tell('publish', place, 'x', {});
       await eventually(async () => {
         expect(await victim.tell('called')).toHaveLength(kept.length);
-      }, 20_000);
+      });
       await heir.tell('work', '', kept);
       await victim.kill();
       await eventually(async () => {
