@@ -30,7 +30,15 @@ const MAX_HEADER = 0xffff;
 const OF_A_DELIVERY = new Set<string>([
   ...[names.REPLY_TO, names.REPLY_KIND, names.CALL, names.DEADLINE, names.AGAIN, names.FOR],
   names.REDRIVEN,
-  ...[names.WINDOW, names.GATHER, names.FROM, names.NAME, names.STATUS, names.SEQUENCE],
+  ...[
+    names.WINDOW,
+    names.WINDOW_BYTES,
+    names.GATHER,
+    names.FROM,
+    names.NAME,
+    names.STATUS,
+    names.SEQUENCE,
+  ],
 ]);
 
 /** Headers that say how a message died; the others are its own. */

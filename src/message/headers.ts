@@ -25,6 +25,8 @@ export const EXPIRES = 'redstart-expires';
 export const AGAIN = 'redstart-again';
 /** The number of items that the caller can take; a request with this header asks for a stream. */
 export const WINDOW = 'redstart-window';
+/** Beside it: the bytes of items that may be on their way or unread before the next item is sent. */
+export const WINDOW_BYTES = 'redstart-window-bytes';
 /** The number of an item in its stream, from 1; on the end message, the number of all items. */
 export const SEQUENCE = 'redstart-sequence';
 /** Marks a `gather` request: each responder first sends its name. */

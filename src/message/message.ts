@@ -28,6 +28,7 @@ import {
   SEQUENCE,
   STATUS,
   WINDOW,
+  WINDOW_BYTES,
   type Headers,
 } from './headers.ts';
 
@@ -198,6 +199,7 @@ export const AGAIN_KEY: HeaderKey = key(AGAIN, MAX_WORD);
 export const FROM_KEY: HeaderKey = key(FROM, MAX_NAME);
 export const REPLY_KIND_KEY: HeaderKey = key(REPLY_KIND, MAX_WORD);
 export const WINDOW_KEY: HeaderKey = key(WINDOW, MAX_WORD);
+export const WINDOW_BYTES_KEY: HeaderKey = key(WINDOW_BYTES, MAX_WORD);
 export const SEQUENCE_KEY: HeaderKey = key(SEQUENCE, MAX_WORD);
 export const GATHER_KEY: HeaderKey = key(GATHER, MAX_WORD);
 export const NAME_KEY: HeaderKey = key(NAME, MAX_NAME);

@@ -1,5 +1,5 @@
 import { NoRespondersError, SendError } from '../../errors.ts';
-import { CALL, DEADLINE, GATHER, WINDOW } from '../../message/headers.ts';
+import { CALL, DEADLINE, GATHER, WINDOW, WINDOW_BYTES } from '../../message/headers.ts';
 import { binaryFormat } from '../../message/format.ts';
 import type { GatherResult } from '../../api/publishing.ts';
 import { describe } from '../../transport/address.ts';
@@ -8,7 +8,7 @@ import type { WaitingCall } from './call.ts';
 import type { CallTable } from './call-table.ts';
 import { GatherCall, type GatherCommand } from './gather-call.ts';
 import type { Inbox } from '../inbox.ts';
-import { StreamCall, type StreamCommand } from './stream-call.ts';
+import { MAX_UNREAD, StreamCall, type StreamCommand } from './stream-call.ts';
 
 /** Makes calls with more than one answer: streams and gathers. */
 export class MultiCalls {
@@ -27,7 +27,10 @@ export class MultiCalls {
     const command = this.#table.admit(given);
     const { call } = command;
     return new StreamCall(command, {
-      send: (stream) => this.#send(stream, { [WINDOW]: String(command.window) }),
+      send: (stream) => {
+        const { window } = command;
+        return this.#send(stream, { [WINDOW]: String(window), [WINDOW_BYTES]: String(MAX_UNREAD) });
+      },
       credit: (responder, consumed) =>
         this.#inbox.notifyOrLog(responder, 'credit', call, String(consumed)),
       cancel: (responder) => this.#inbox.notifyOrLog(responder, 'cancel', call),

@@ -11,6 +11,12 @@ import { errorIn } from '../remote-error.ts';
 /** Stands for an item that was sent as an empty body. */
 const EMPTY = Symbol('empty');
 
+/**
+ * Bytes of items that may be on their way or unread before the next item is sent. Redis holds at most
+ * 32 MB for one subscriber, and one more item has up to `maxBytes`.
+ */
+export const MAX_UNREAD = 4 * 2 ** 20;
+
 /** A call for a stream. */
 export interface StreamCommand extends CallCommand {
   /** Milliseconds to wait for the next item; `null` waits for ever. */
@@ -36,10 +42,14 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   readonly command: StreamCommand;
   readonly #host: StreamHost;
   readonly #items: unknown[] = [];
+  /** The bytes of each of them. */
+  readonly #sizes: number[] = [];
   #responder: string | undefined;
   #sequence = 0;
   #consumed = 0;
   #credited = 0;
+  /** Bytes of the items that were taken and not credited yet. */
+  #uncredited = 0;
   #isStarted = false;
   #end: { error: Error } | 'done' | undefined;
   /** What all reads that find nothing wait for. */
@@ -63,6 +73,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     if (this.#items.length > 0) {
       const value = this.#items.shift();
       this.#consumed++;
+      this.#uncredited += this.#sizes.shift() ?? 0;
       this.#credit();
       const { validate } = this.command;
       if (validate !== undefined) return { done: false, value: await this.#valid(validate, value) };
@@ -151,6 +162,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     this.#sequence = sequence;
     try {
       this.#items.push(this.#decode(message));
+      this.#sizes.push(message.raw.length);
       this.#wake();
     } catch (error) {
       this.#stop(error);
@@ -203,11 +215,13 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     }
   }
 
-  /** Sent for half a window at a time: few notices, and the responder never waits for one. */
+  /** Sent for half a window at a time, of items or of bytes: few notices, and the responder never waits for one. */
   #credit(): void {
     if (this.#responder === undefined || this.#end !== undefined) return;
-    if (this.#consumed - this.#credited < this.command.window / 2) return;
+    const isHalf = this.#consumed - this.#credited >= this.command.window / 2;
+    if (!isHalf && this.#uncredited < MAX_UNREAD / 2) return;
     this.#credited = this.#consumed;
+    this.#uncredited = 0;
     this.#host.credit(this.#responder, this.#consumed);
   }
 

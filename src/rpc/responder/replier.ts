@@ -60,6 +60,13 @@ export interface ReplierOptions {
   readonly report: Report;
 }
 
+/** A part of a stream that is being sent. */
+export interface SentPart {
+  readonly bytes: number;
+  /** Their number. */
+  readonly receivers: Promise<unknown>;
+}
+
 /** Sends a handler's answers and errors to the callers. */
 export class Replier {
   readonly #options: ReplierOptions;
@@ -147,14 +154,14 @@ export class Replier {
     return false;
   }
 
-  /** Sends one item of a stream; throws `EncodeError` for one that cannot be encoded, else resolves with the number of receivers. */
-  item(message: ReceivedMessage, value: unknown, sequence: number): Promise<unknown> {
+  /** Sends one item of a stream; throws `EncodeError` for one that cannot be encoded. */
+  item(message: ReceivedMessage, value: unknown, sequence: number): SentPart {
     return this.#part(message, value, 'item', sequence);
   }
 
   /** Sends the end of a stream; `sequence` is the number of its items. */
   end(message: ReceivedMessage, sequence: number): Promise<unknown> {
-    return this.#part(message, undefined, 'end', sequence);
+    return this.#part(message, undefined, 'end', sequence).receivers;
   }
 
   /** Keeps an answer that reached nobody under a key until the call's deadline: the caller may be reconnecting. */
@@ -175,12 +182,7 @@ export class Replier {
     return { [CALL]: call, [FROM]: this.#options.inbox.address.name };
   }
 
-  #part(
-    message: ReceivedMessage,
-    value: unknown,
-    status: Status,
-    sequence: number,
-  ): Promise<unknown> {
+  #part(message: ReceivedMessage, value: unknown, status: Status, sequence: number): SentPart {
     const { encoder, inbox } = this.#options;
     const extra = {
       [CALL]: message.header(CALL_KEY) as string,
@@ -194,7 +196,10 @@ export class Replier {
       undefined,
       extra,
     );
-    return inbox.sendTo(message.replyTo as string, frame);
+    return {
+      bytes: frame.length,
+      receivers: inbox.sendTo(message.replyTo as string, frame),
+    };
   }
 
   #reply(

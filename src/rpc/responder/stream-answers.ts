@@ -10,11 +10,18 @@ import { iteratorOf } from '../../internal/promises.ts';
 import { readable } from '../../internal/thrown.ts';
 import { runWithParent, type ParentMessage } from '../parent.ts';
 import { logFields } from '../../message/log-fields.ts';
-import { CALL_KEY, WINDOW_KEY, FROM_KEY, type ReceivedMessage } from '../../message/message.ts';
+import {
+  CALL_KEY,
+  FROM_KEY,
+  WINDOW_BYTES_KEY,
+  WINDOW_KEY,
+  type ReceivedMessage,
+} from '../../message/message.ts';
 import type { Validate } from '../../message/schema.ts';
 import type { Report } from '../../transport/source.ts';
 import type { Inbox } from '../inbox.ts';
 import type { Replier } from './replier.ts';
+import { UnreadItems } from './unread-items.ts';
 
 /** Milliseconds without credit after which the caller is asked, again and again, whether it still waits. */
 const PROBE_INTERVAL = 2_000;
@@ -36,6 +43,7 @@ interface RunningStream {
   readonly request: StreamRequest;
   readonly replier: Replier;
   readonly window: number;
+  readonly unread: UnreadItems;
   /** Items that may be sent, counted from the beginning, and that were sent. */
   granted: number;
   sent: number;
@@ -86,6 +94,7 @@ export class StreamAnswers {
       request,
       replier,
       window: granted,
+      unread: new UnreadItems(message.count(WINDOW_BYTES_KEY)),
       granted,
       sent: 0,
       isGone: false,
@@ -133,7 +142,9 @@ export class StreamAnswers {
     const consumed = Number(message.payload.toString('latin1', 0, 16));
     if (stream === undefined || !Number.isSafeInteger(consumed)) return;
     // Nobody can have taken what was not sent.
-    stream.granted = Math.max(stream.granted, Math.min(consumed, stream.sent) + stream.window);
+    const read = Math.min(consumed, stream.sent);
+    stream.granted = Math.max(stream.granted, read + stream.window);
+    stream.unread.credit(read);
     stream.wake?.();
   }
 
@@ -156,7 +167,7 @@ export class StreamAnswers {
     let isDone = false;
     try {
       for (;;) {
-        while (stream.sent >= stream.granted && !isOver(stream))
+        while ((stream.sent >= stream.granted || stream.unread.areTooLarge) && !isOver(stream))
           await this.#awaitCredit(stream, reached);
         throwFailure(stream);
         if (isOver(stream)) return;
@@ -184,7 +195,10 @@ export class StreamAnswers {
   /** Sends one item. Where it cannot be encoded, its caller is told so. */
   #item(stream: RunningStream, value: unknown): Promise<unknown> {
     try {
-      return stream.replier.item(stream.request.message, value, stream.sent + 1);
+      const { request, replier, unread, sent } = stream;
+      const { bytes, receivers } = replier.item(request.message, value, sent + 1);
+      unread.add(bytes);
+      return receivers;
     } catch (error) {
       this.#fail(stream, error, true);
       throw error;
