@@ -108,6 +108,7 @@ export class RunningSubscriber implements ContextHost {
   }
 
   async #read(): Promise<void> {
+    if (this.#isChannel && !this.#plan.noReply) this.session.answerLog.mayBeCalled = true;
     const { batch, fetch, maxWait, source: from } = this.#plan;
     const opened = await this.#open();
     if (this.#stopping !== undefined) {
@@ -244,6 +245,7 @@ export class RunningSubscriber implements ContextHost {
     if (replyTo === undefined || call === undefined) return this.#handle(attempt);
 
     const { answerLog, cancellations } = this.session;
+    if (!this.#plan.noReply) answerLog.expectQuestions();
     // A caller that lost its connection asks again: what runs here or was answered is not handled twice.
     if (message.header(AGAIN_KEY) !== undefined && answerLog.knows(replyTo, call))
       return this.#finish(attempt, SKIPPED);

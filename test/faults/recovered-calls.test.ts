@@ -148,3 +148,71 @@ it.concurrent.for(['channel', 'list', 'stream'] as const)(
     expect(runs).toBe(2);
   },
 );
+
+it.concurrent(
+  'the first call to a service is not lost with the connection on which its request comes',
+  {
+    timeout: 30_000,
+  },
+  async ({ own }) => {
+    const server = await own.server();
+    const proxy = await own.proxy(server.port);
+    const service = own.broker(proxy.url, { logger: false });
+    let runs = 0;
+    service.subscriber('c', () => ++runs);
+    await service.start();
+    const caller = own.broker(server.url);
+    const other = own.broker(server.url);
+    other.subscriber({ list: 'echo' }, (body) => body);
+    await other.start();
+    // The caller is ready for answers, so that its next request is sent at once.
+    await caller.publish(1, { list: 'echo', rpc: true });
+    // Redis counts the service as a receiver, and the bytes never arrive.
+    expect(proxy.halfOpen((index) => index === 1)).toBe(1);
+    const call = caller.publish(1, { channel: 'c', rpc: true, timeout: 10_000 });
+    await caller.publish('after the request', { list: 'other' });
+    proxy.cut((index) => index === 1);
+    expect(await call).toBe(1);
+    expect(runs).toBe(1);
+  },
+);
+
+it.concurrent.for(['channel', 'list', 'stream'] as const)(
+  'the answer to the first call to a service over a %s is not lost with the connections of both',
+  { timeout: 30_000 },
+  async (structure, { own }) => {
+    const server = await own.server();
+    const admin = own.client(server.url);
+    let answers = 0;
+    const observers = [{ answered: () => void answers++ }];
+    const service = own.broker(server.url, { logger: false, observers });
+    let runs = 0;
+    let go: (() => void) | undefined;
+    const to = { channel: { channel: 'c' }, list: { list: 'l' }, stream: { stream: 's' } };
+    const from = { ...to, stream: { stream: 's', group: 'g' } };
+    service.subscriber(from[structure], async () => {
+      runs++;
+      await new Promise<void>((resolve) => (go = resolve));
+      return 'answer';
+    });
+    await service.start();
+    const proxy = await own.proxy(server.port);
+    const caller = own.broker(proxy.url, { logger: false });
+    const call = caller.publish('first', { ...to[structure], rpc: true, timeout: 10_000 });
+    await eventually(() => go !== undefined);
+    // The service listens for questions before it answers.
+    await eventually(async () =>
+      expect(await admin.pubsub('NUMSUB', 'redstart:inbox:lost')).toEqual([
+        'redstart:inbox:lost',
+        2,
+      ]),
+    );
+    expect(proxy.halfOpen((index) => index === 1)).toBe(1);
+    go?.();
+    await eventually(() => answers === 1);
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    proxy.cut((index) => index === 1);
+    expect(await call).toBe('answer');
+    expect(runs).toBe(1);
+  },
+);

@@ -17,6 +17,8 @@ export class AnswerLog {
   readonly #inbox: Inbox;
   readonly #gapChannel: GapChannel;
   readonly #report: Report;
+  /** Whether a call may come over a channel here, and so may be lost with its connection. */
+  mayBeCalled = false;
   /**
    * Ring buffers: an answer's reply channel, call and first and last byte in `#frames` are at the same
    * index.
@@ -41,6 +43,11 @@ export class AnswerLog {
     this.#inbox = inbox;
     this.#gapChannel = gapChannel;
     this.#report = report;
+  }
+
+  /** A call has come: from now on its caller can ask for the answer. */
+  expectQuestions(): void {
+    this.#gapChannel.listen();
   }
 
   /** Remembers an answer that is being sent; with {@link KEPT}, one that is kept under a key. */
@@ -121,7 +128,7 @@ export class AnswerLog {
 
   /** Notifies callers that their requests to this broker, or their questions for answers, may have been lost. */
   notifyGap(): void {
-    if (this.#next === 0) return; // never answered, so nobody calls this broker
+    if (this.#next === 0 && !this.mayBeCalled) return; // nobody calls this broker
     this.#gapChannel.notify('gap', this.#inbox.address.name).catch((error: unknown) => {
       this.#report('callers could not be told to ask again', error);
     });
