@@ -1,5 +1,5 @@
 // The quick part of `npm run compilers`: the built package in minified bundles of both dialects, and its size.
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build, type BuildOptions } from 'esbuild';
@@ -14,6 +14,8 @@ beforeAll(async () => {
   mkdirSync(installed, { recursive: true });
   cpSync(await builtPackage(), join(installed, 'dist'), { recursive: true });
   cpSync(repository('package.json'), join(installed, 'package.json'));
+  // A project of its own: inside of redstart's own, 'redstart' is what was last built into its dist.
+  writeFileSync(join(folder.path, 'package.json'), '{ "type": "module" }');
   cpSync(repository('test/compilers/app.ts'), join(folder.path, 'app.ts'));
 }, 300_000);
 afterAll(() => folder.remove());
@@ -65,6 +67,18 @@ describe.each(['legacy', 'standard'] as const)('a minified bundle of the %s dial
 it('without a target esbuild leaves standard decorators as they are, as the page says', async () => {
   const { stderr } = await ranBy('standard', { target: 'esnext' });
   expect(stderr).toContain('SyntaxError');
+});
+
+it('with ioredis inside, a bundle runs as CommonJS, and as an ES module it does not, as the page says', async () => {
+  const contents = 'import { RedisBroker } from "redstart"; console.log(typeof RedisBroker);';
+  const stdin = { contents, resolveDir: folder.path, loader: 'js' } as const;
+  const whole = async (format: 'cjs' | 'esm', name: string): Promise<Ended> => {
+    const file = join(folder.path, name);
+    await bundle(file, { stdin, external: [], format, write: true });
+    return run(file, '');
+  };
+  expect((await whole('cjs', 'whole.cjs')).stdout).toBe('function\n');
+  expect((await whole('esm', 'whole.mjs')).stderr).toContain('Dynamic require of "events"');
 });
 
 /** Bytes of `import 'redstart'` without ioredis, minified and compressed. Raise it on purpose, not by chance. */
