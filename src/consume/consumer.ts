@@ -23,6 +23,8 @@ export interface ConsumerOptions {
   readonly take: (delivery: Delivery) => Promise<ConsumedMessage | undefined>;
   /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
   readonly adviceOn: (error: unknown) => string | undefined;
+  /** What `next` rejects with for an error of the server. */
+  readonly refused: (error: unknown) => unknown;
   readonly report: Report;
   readonly onClose: (consumer: Consumer) => void;
 }
@@ -133,13 +135,13 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
 
   /** Waits before the next read. Resolves with false where there is none: the calls that wait have failed. */
   async #pauseAfter(error: unknown): Promise<boolean> {
-    const { adviceOn, report } = this.#options;
+    const { adviceOn, refused, report } = this.#options;
     const { signal } = this.#stopping;
     if (signal.aborted) return false;
     if (error instanceof RedstartError || adviceOn(error) !== undefined) {
       for (const waiter of this.#waiters) {
         this.#forget(waiter);
-        waiter.reject(error);
+        waiter.reject(refused(error));
       }
       return false;
     }

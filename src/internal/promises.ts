@@ -22,12 +22,14 @@ export function unawaited(value: unknown, onFailure: (error: unknown) => void = 
 
 function ignore(): void {}
 
-/** Whether `value` can be iterated asynchronously, as the result of an `async function*`. */
+/** Whether `value` can be iterated asynchronously, as the result of an `async function*`. One that cannot be looked at cannot. */
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return (
-    typeof (value as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] ===
-    'function'
-  );
+  try {
+    const items = value as AsyncIterable<unknown> | null | undefined;
+    return typeof items?.[Symbol.asyncIterator] === 'function';
+  } catch {
+    return false;
+  }
 }
 
 /** The iterator of these items; where it cannot be had, one that fails at the first item. */

@@ -1,8 +1,9 @@
 import { ConnectionError, SendError } from 'redstart';
 import { expect, it } from 'vitest';
-import { onBothBackends } from '../support/broker.ts';
+import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
+import { redisUrl, unique } from '../support/redis.ts';
 
 onBothBackends('a redrive', (bench) => {
   it.each(['list', 'stream'] as const)(
@@ -66,5 +67,16 @@ onBothBackends('what Redis refuses about a place', (bench) => {
         message: expect.stringContaining(`stream '${stream}': WRONGTYPE`),
       });
     }
+  });
+});
+
+it('what Redis refuses to hand out by hand is an error with a code and its words', async () => {
+  const client = newBroker(redisUrl());
+  const stream = unique();
+  await client.publish(1, { list: stream });
+  const reading = await client.subscribe({ stream, lastId: '0' });
+  await expect(reading.next()).rejects.toMatchObject({
+    code: 'CONNECTION',
+    message: expect.stringContaining(`stream '${stream}': WRONGTYPE`),
   });
 });
