@@ -4,6 +4,8 @@ import { backoff } from '../internal/backoff.ts';
 import { isObject, milliseconds, wrong } from '../internal/checks.ts';
 import { clearTimer, setTimer } from '../internal/clock.ts';
 import { pause } from '../internal/deferred.ts';
+import type { Target } from '../transport/address.ts';
+import { refusalOf } from '../transport/refusal.ts';
 import { DisconnectedError, type Delivery, type Report, type Source } from '../transport/source.ts';
 
 /**
@@ -23,8 +25,8 @@ export interface ConsumerOptions {
   readonly take: (delivery: Delivery) => Promise<ConsumedMessage | undefined>;
   /** What the user can do about an error that another attempt does not fix; undefined for other errors. */
   readonly adviceOn: (error: unknown) => string | undefined;
-  /** What `next` rejects with for an error of the server. */
-  readonly refused: (error: unknown) => unknown;
+  /** What it reads, for errors. */
+  readonly at: Target;
   readonly report: Report;
   readonly onClose: (consumer: Consumer) => void;
 }
@@ -135,13 +137,13 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
 
   /** Waits before the next read. Resolves with false where there is none: the calls that wait have failed. */
   async #pauseAfter(error: unknown): Promise<boolean> {
-    const { adviceOn, refused, report } = this.#options;
+    const { adviceOn, at, report } = this.#options;
     const { signal } = this.#stopping;
     if (signal.aborted) return false;
     if (error instanceof RedstartError || adviceOn(error) !== undefined) {
       for (const waiter of this.#waiters) {
         this.#forget(waiter);
-        waiter.reject(refused(error));
+        waiter.reject(refusalOf(at, error));
       }
       return false;
     }

@@ -6,7 +6,6 @@ import { settledWithin } from '../internal/deferred.ts';
 import type { Logger } from '../internal/logger.ts';
 import { AGAIN_KEY, CALL_KEY, GATHER_KEY } from '../message/message.ts';
 import type { Session } from '../rpc/session.ts';
-import { refusalOf } from '../transport/refusal.ts';
 import type { Delivery, Source } from '../transport/source.ts';
 import type { Admission } from './admission.ts';
 import { BatchSource } from './batch-source.ts';
@@ -153,8 +152,8 @@ export class RunningSubscriber implements ContextHost {
       settler.stop();
       onClose(consumer);
     };
-    const refused = (error: unknown): unknown => refusalOf(this.#plan.source, error);
-    return new Consumer<Body>({ source, take, adviceOn, refused, report, onClose: stop });
+    const at = this.#plan.source;
+    return new Consumer<Body>({ source, at, take, adviceOn, report, onClose: stop });
   }
 
   /** What a message belongs to until a handler is chosen. */
