@@ -1,9 +1,10 @@
 // A connection that is slow is alive: a large message may take longer than every patience with silence.
 import type { BrokerOptions } from 'redstart';
 import { describe, expect } from 'vitest';
-import { timingsOption } from '../../src/transport/timings.ts';
+import { TIMINGS, timingsOption } from '../../src/transport/timings.ts';
 import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
+import { isLong } from '../support/long.ts';
 import { timesDividedBy } from '../support/timings.ts';
 
 const PLACES = [
@@ -11,37 +12,58 @@ const PLACES = [
   ['a list', { list: 'x' }],
   ['a reliable list', { list: 'x', reliable: true }],
   ['a group', { stream: 'x', group: 'g' }],
+  ['a stream', { stream: 'x' }],
 ] as const;
 
+/** A quarter of the waiting times: 0.8 s for an answer, 1.1 s beyond a blocking read. 1.5 s there, and 1.5 s to the reader. */
+const SHORT = { timings: timesDividedBy(4), rate: 2_000_000, size: 3_000_000 };
+/** 40 s there, and 40 s to the reader. */
+const LONG = { timings: TIMINGS, rate: 200_000, size: 8_000_000 };
+const { timings, rate, size } = isLong ? LONG : SHORT;
+const within = 20 * ((size / rate) * 1_000);
+
 describe.concurrent.each(PLACES)('over a slow link %s', (_, at) => {
-  it('carries a large message once, and the one behind it, over the connections that it has', async ({
-    own,
-  }) => {
-    const server = await own.server();
-    const proxy = await own.proxy(server.port);
-    // Half of the waiting times: 1.6 s for an answer, 2.3 s for a blocking read.
-    const options = { [timingsOption]: timesDividedBy(2) } as BrokerOptions;
-    const [service, sender] = [own.broker(proxy.url, options), own.broker(proxy.url, options)];
-    const got: string[] = [];
-    service.subscriber(at as object as { list: string }, (body: string) => void got.push(body));
-    await Promise.all([service.start(), sender.connect()]);
-    const {
-      reliable: _reliable,
-      group: _group,
-      ...to
-    } = at as { list: string; reliable: boolean } & {
-      group: string;
-    };
-    await sender.publish('first', to);
-    await eventually(() => expect(got).toEqual(['first']));
-    const { accepted } = proxy;
-    // 2.5 s there, and 2.5 s to the reader.
-    proxy.narrow(2_000_000);
-    const large = 'x'.repeat(5_000_000);
-    await sender.publish(large, to);
-    await sender.publish('behind', to);
-    await eventually(() => expect(got).toHaveLength(3));
-    expect(got.map(({ length }) => length)).toEqual([5, 5_000_000, 6]);
-    expect(proxy.accepted).toBe(accepted);
-  });
+  it(
+    'carries a large message once, and the one behind it, over the connections that it has',
+    {
+      timeout: within,
+    },
+    async ({ own }) => {
+      const server = await own.server();
+      const proxy = await own.proxy(server.port);
+      const options = { [timingsOption]: timings, logger: false } as BrokerOptions;
+      const [service, sender] = [own.broker(proxy.url, options), own.broker(proxy.url, options)];
+      const got: number[] = [];
+      service.subscriber(
+        at as object as { list: string },
+        (body: string) => void got.push(body.length),
+      );
+      await Promise.all([service.start(), sender.connect()]);
+      const to = (
+        'channel' in at ? at : 'list' in at ? { list: at.list } : { stream: at.stream }
+      ) as {
+        list: string;
+      };
+      await sender.publish('first', to);
+      await eventually(() => expect(got).toEqual([5]));
+      proxy.narrow(rate);
+      const large = 'x'.repeat(size);
+      for (;;) {
+        const { accepted } = proxy;
+        got.length = 0;
+        await sender.publish(large, to);
+        await sender.publish('behind', to);
+        await eventually(() => got.length === 2 || proxy.accepted > accepted, within);
+        if (proxy.accepted === accepted) break;
+        // On a machine so busy that nothing moved at all for so long, a connection is rightly replaced. That
+        // may cost the message, and proves nothing: once more.
+        await eventually(() => proxy.accepted === accepted + proxy.quietBeforeClose.length);
+        for (const quiet of proxy.quietBeforeClose) expect(quiet).toBeGreaterThan(timings.pong / 2);
+        proxy.quietBeforeClose.length = 0;
+        await sender.publish('first', to);
+        await eventually(() => got.includes(5), within);
+      }
+      expect(got).toEqual([size, 6]);
+    },
+  );
 });

@@ -1,14 +1,14 @@
 import type { Redis } from 'ioredis';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Timings } from '../timings.ts';
-
-/** A PING waits behind what was written before it: a link is given a millisecond for so many bytes (1 MB/s). */
-const BYTES_PER_MS = 1_000;
+import { Patience } from './patience.ts';
+import { Progress } from './progress.ts';
 
 /**
  * Notices a connection that is open and dead: the other end vanished without closing it, which TCP
  * reports only after minutes. The watchdog destroys its socket, and ioredis reconnects. A connection that
- * is slow is alive: bytes that arrive count as an answer, and those that were written are given time.
+ * is slow is alive: while bytes arrive or leave, it waits. Bytes that were written and not answered may
+ * move where no process can see it, in the buffers of the system and of the network: they are given time.
  */
 class Watchdog implements Watched {
   /** When the server last answered on this connection. */
@@ -16,22 +16,25 @@ class Watchdog implements Watched {
   /** When what it last answered was sent: a busy process reads an answer late. */
   #asked = monotonicTime();
   #deadline: NodeJS.Timeout | undefined;
-  /** Bytes written on this connection when the server last answered. */
+  /** Bytes written on this connection before the last PING that the server has answered. */
   #written = 0;
   readonly #client: Redis;
   readonly #timings: Timings;
   readonly #interval: NodeJS.Timeout;
+  readonly #patience = new Patience();
+  readonly #progress = new Progress();
 
   constructor(client: Redis, timings: Timings) {
     this.#client = client;
     this.#timings = timings;
-    this.#interval = setInterval(() => this.#ping(), timings.ping).unref();
+    this.#interval = setInterval(() => this.#look(), timings.ping).unref();
     client.on('connect', () => {
       this.#written = 0;
       this.#expectAnswer();
     });
     client.on('ready', () => {
-      this.#answeredNow();
+      // Not all that is written by now is answered: ioredis has sent again what waited for this connection.
+      this.#hearNow();
       this.#asked = monotonicTime();
     });
     client.on('close', () => this.#clearDeadline());
@@ -52,13 +55,23 @@ class Watchdog implements Watched {
     return monotonicTime() - this.#asked;
   }
 
+  #look(): void {
+    if (this.#deadline === undefined) this.#ping();
+    else if (this.#progress.look(this.#client.stream)) this.#expectAnswer();
+  }
+
   #ping(): void {
-    if (this.#client.status !== 'ready' || this.#deadline !== undefined) return;
+    if (this.#client.status !== 'ready') return;
     this.#expectAnswer();
     const asked = monotonicTime();
+    const before = this.#unanswered;
+    const { stream } = this.#client;
+    const { bytesWritten } = stream;
     const answered = (): void => {
-      this.#answeredNow();
+      this.#patience.answered(before, monotonicTime() - asked);
+      this.#hearNow();
       this.#asked = asked;
+      if (stream === this.#client.stream) this.#written = bytesWritten;
     };
     this.#client.ping().then(answered, () => {
       // An error reply (LOADING, BUSY, NOPERM) is an answer. A broken connection has emitted `close`.
@@ -66,23 +79,32 @@ class Watchdog implements Watched {
     });
   }
 
+  /** Bytes that were written and whose arrival is not known. */
+  get #unanswered(): number {
+    return Math.max(0, this.#client.stream.bytesWritten - this.#written);
+  }
+
   #expectAnswer(): void {
     clearTimeout(this.#deadline);
-    const { bytesRead, bytesWritten } = this.#client.stream;
-    const onItsWay = Math.max(0, bytesWritten - this.#written) / BYTES_PER_MS;
+    this.#progress.look(this.#client.stream);
+    const wait = this.#timings.pong + this.#patience.with(this.#unanswered);
     this.#deadline = setTimeout(() => {
       // After a long tick of this process timers run before sockets are read: read them first.
       setImmediate(() => {
         if (this.#deadline === undefined) return;
-        if (this.#client.stream.bytesRead > bytesRead) this.#expectAnswer();
-        else this.#client.stream.destroy();
+        if (this.#progress.look(this.#client.stream)) this.#expectAnswer();
+        else this.#giveUp();
       });
-    }, this.#timings.pong + onItsWay).unref();
+    }, wait).unref();
   }
 
-  #answeredNow(): void {
+  #giveUp(): void {
+    this.#patience.gaveUp(this.#unanswered);
+    this.#client.stream.destroy();
+  }
+
+  #hearNow(): void {
     this.#answered = monotonicTime();
-    this.#written = this.#client.stream.bytesWritten;
     this.#clearDeadline();
   }
 
