@@ -33,7 +33,7 @@ const KINDS: [
 
 export function sharedContract(bench: () => Bench): void {
   it.each([false, true])(
-    'many for any targets are sent together, in order, each with its own reply (transaction: %s)',
+    'many for any targets are sent together, in order, each with its own reply; of a transaction all or none (transaction: %s)',
     async (transaction) => {
       const { name: newName, connect, open } = bench();
       const [items, entries, nobody] = [newName(), newName(), newName()];
@@ -48,6 +48,12 @@ export function sharedContract(bench: () => Bench): void {
         ],
         transaction,
       );
+      if (transaction) {
+        expect(replies).toEqual(Array(5).fill({ status: 'rejected', reason: expect.any(Error) }));
+        expect(await sender.count({ kind: 'list', name: items })).toBe(0);
+        expect(await sender.count({ kind: 'stream', name: entries })).toBe(0);
+        return;
+      }
       expect(replies).toEqual([
         { status: 'fulfilled', value: 1 },
         { status: 'rejected', reason: expect.any(Error) },
