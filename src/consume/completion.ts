@@ -194,11 +194,13 @@ export class Completion {
     });
   }
 
-  /** Sends the caller an error of redstart; where that cannot even be encoded, there is nobody to tell but the log. */
-  #refuse({ message, replier }: Attempt, error: unknown): Promise<unknown> | undefined {
+  /** Sends the caller an error of redstart; where it cannot be encoded (its data are too large), why not. */
+  #refuse(attempt: Attempt, error: unknown, isLast = false): Promise<unknown> | undefined {
+    const { message, replier } = attempt;
     try {
       return replier.refuse(message, error, true);
     } catch (failure) {
+      if (!isLast) return this.#refuse(attempt, failure, true);
       this.#options.log('error', message, failure, 'the caller could not be told of the failure');
       return undefined;
     }

@@ -1,5 +1,11 @@
 // Several handlers, several promises, odd middleware: each call and each handler has its own.
-import { binaryFormat, type MessageContext, type MessageFormat, type RedisBroker } from 'redstart';
+import {
+  binaryFormat,
+  RpcError,
+  type MessageContext,
+  type MessageFormat,
+  type RedisBroker,
+} from 'redstart';
 import { expect, it } from 'vitest';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { collect } from '../support/collect.ts';
@@ -142,6 +148,23 @@ onBothBackends('a call', (bench) => {
     await expect(answer).rejects.toMatchObject({ code: 'ENCODE' });
     await expect(answer).rejects.toThrow('maxBytes (16777216)');
     expect(takeLogs()).toHaveLength(1);
+  });
+
+  it('whose failure is too large to be sent hears why, also where the codec threw it', async () => {
+    const { broker, name } = bench();
+    const service = broker({ maxBytes: 10_000 });
+    const large = (): never => {
+      throw new RpcError('BIG', 'too much', 'x'.repeat(20_000));
+    };
+    const codec = { contentType: 'application/json', encode: large, decode: JSON.parse };
+    service.subscriber({ list: name() }, large);
+    service.subscriber({ list: `${name()}:codec` }, { codec } as never, () => 1);
+    await service.start();
+    for (const list of [name(), `${name()}:codec`]) {
+      const call = service.publish(1, { list, rpc: true, timeout: 20_000 });
+      await expect(call).rejects.toMatchObject({ code: 'ENCODE' });
+    }
+    expect(takeLogs()).toHaveLength(2);
   });
 
   it('answered with 10 MiB gets all of it', async () => {

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
 import type { SourceOptions } from '../../src/transport/source.ts';
+import type { Outbound } from '../../src/transport/transport.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   channel,
@@ -32,39 +33,53 @@ const KINDS: [
 ];
 
 export function sharedContract(bench: () => Bench): void {
-  it.each([false, true])(
-    'many for any targets are sent together, in order, each with its own reply; of a transaction all or none (transaction: %s)',
-    async (transaction) => {
-      const { name: newName, connect, open } = bench();
-      const [items, entries, nobody] = [newName(), newName(), newName()];
-      const sender = await connect();
-      const replies = await sender.sendAll(
-        [
-          { to: { kind: 'list', name: items }, frame: frame('a') },
-          { to: { kind: 'stream', name: items }, frame: frame('not a stream') },
-          { to: { kind: 'stream', name: entries, maxlen: 5 }, frame: frame('c') },
-          { to: { kind: 'channel', name: nobody }, frame: frame('d') },
-          { to: { kind: 'list', name: items }, frame: frame('b') },
-        ],
-        transaction,
-      );
-      if (transaction) {
-        expect(replies).toEqual(Array(5).fill({ status: 'rejected', reason: expect.any(Error) }));
-        expect(await sender.count({ kind: 'list', name: items })).toBe(0);
-        expect(await sender.count({ kind: 'stream', name: entries })).toBe(0);
-        return;
-      }
-      expect(replies).toEqual([
-        { status: 'fulfilled', value: 1 },
-        { status: 'rejected', reason: expect.any(Error) },
-        { status: 'fulfilled', value: expect.stringMatching(/^\d+-\d+$/) },
-        { status: 'fulfilled', value: 0 },
-        { status: 'fulfilled', value: 2 },
-      ]);
-      expect(textsOf(await take(await open(list(items)), 2))).toEqual(['a', 'b']);
-      expect(textsOf(await take(await open(stream(entries, { lastId: '0' })), 1))).toEqual(['c']);
-    },
-  );
+  it('many for any targets are sent together, in order, each with its own reply', async () => {
+    const { name: newName, connect, open } = bench();
+    const [items, entries, nobody] = [newName(), newName(), newName()];
+    const sender = await connect();
+    const replies = await sender.sendAll(
+      [
+        { to: { kind: 'list', name: items }, frame: frame('a') },
+        { to: { kind: 'stream', name: items }, frame: frame('not a stream') },
+        { to: { kind: 'stream', name: entries, maxlen: 5 }, frame: frame('c') },
+        { to: { kind: 'channel', name: nobody }, frame: frame('d') },
+        { to: { kind: 'list', name: items }, frame: frame('b') },
+      ],
+      false,
+    );
+    expect(replies).toEqual([
+      { status: 'fulfilled', value: 1 },
+      { status: 'rejected', reason: expect.any(Error) },
+      { status: 'fulfilled', value: expect.stringMatching(/^\d+-\d+$/) },
+      { status: 'fulfilled', value: 0 },
+      { status: 'fulfilled', value: 2 },
+    ]);
+    expect(textsOf(await take(await open(list(items)), 2))).toEqual(['a', 'b']);
+    expect(textsOf(await take(await open(stream(entries, { lastId: '0' })), 1))).toEqual(['c']);
+  });
+
+  it('of a transaction all are sent, in order, or none', async () => {
+    const { name: newName, connect, open } = bench();
+    const [items, entries] = [newName(), newName()];
+    const sender = await connect();
+    const all: Outbound[] = [
+      { to: { kind: 'list', name: items }, frame: frame('a') },
+      { to: { kind: 'stream', name: entries }, frame: frame('b') },
+      { to: { kind: 'list', name: items }, frame: frame('c') },
+    ];
+    const wrong: Outbound = { to: { kind: 'stream', name: items }, frame: frame('not a stream') };
+    const refused = await sender.sendAll([...all, wrong], true);
+    expect(refused.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+    expect(await sender.count({ kind: 'list', name: items })).toBe(0);
+    expect(await sender.count({ kind: 'stream', name: entries })).toBe(0);
+    expect(await sender.sendAll(all, true)).toEqual([
+      { status: 'fulfilled', value: 1 },
+      { status: 'fulfilled', value: expect.stringMatching(/^\d+-\d+$/) },
+      { status: 'fulfilled', value: 2 },
+    ]);
+    expect(textsOf(await take(await open(list(items)), 2))).toEqual(['a', 'c']);
+    expect(textsOf(await take(await open(stream(entries, { lastId: '0' })), 1))).toEqual(['b']);
+  });
 
   it.each(KINDS)('bytes arrive as they were sent: %s', async (_kind, options, target) => {
     const { name: newName, connect, open } = bench();

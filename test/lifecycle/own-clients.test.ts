@@ -242,14 +242,22 @@ describe('a database that the server refuses', () => {
   });
 });
 
-it("a caller's client that is closed, or a monitor, is named as the reason at once", async () => {
-  const closed = new Redis(redisUrl());
-  await closed.quit();
+type Three = [Redis, Redis, Redis];
+
+it("a caller's client that is closed, a monitor, or within MULTI is named as the reason at once", async () => {
+  const [closed, quitting, within] = [1, 2, 3].map(() => new Redis(redisUrl())) as Three;
+  const ended = new Promise((resolve) => void closed.once('end', resolve));
+  await Promise.all([closed.quit(), ended]);
+  await within.call('MULTI');
   const monitor = await new Redis(redisUrl()).monitor();
   for (const [client, reason] of [
     [closed, 'is closed'],
     [monitor, 'is in monitor mode'],
+    [within, 'is within MULTI'],
+    [quitting, 'is closed'],
   ] as const) {
+    // It has answered, and has not ended yet.
+    if (client === quitting) await client.quit();
     const starting = new RedisBroker(client, { logger: false }).connect();
     await expect(starting).rejects.toThrow(`the client that you gave ${reason}`);
     client.disconnect();

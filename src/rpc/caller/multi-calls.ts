@@ -73,6 +73,8 @@ export class MultiCalls {
     if (to.kind !== 'channel') return 1;
     if (!counts(this.#transport, to)) return undefined;
     if (receivers === 0 && extra[GATHER] === undefined) throw new NoRespondersError(describe(to));
-    return receivers as number;
+    if (typeof receivers === 'number') return receivers;
+    const why = new Error(`Redis answered '${receivers}' where it should count receivers`);
+    throw new SendError(describe(to), why);
   }
 }

@@ -84,8 +84,12 @@ export class Connections {
     return this.#cluster !== undefined;
   }
 
-  connect(): Promise<void> {
-    return this.#establish(this.client);
+  async connect(): Promise<void> {
+    await this.#establish(this.client);
+    if (this.#owned) return;
+    await this.#refuseTransaction();
+    // It may have been told to quit, and was still ready.
+    await this.#establish(this.client);
   }
 
   /** Opens one more connection like the command connection; on a cluster, to the node that holds `name`. `close` closes it too. */
@@ -192,11 +196,7 @@ export class Connections {
   async #establish(client: Redis): Promise<void> {
     if (client.status === 'ready') return;
     const isOurs = client !== this.client || this.#owned;
-    const state = isOurs ? undefined : USELESS[client.status];
-    if (state !== undefined) {
-      const message = `cannot connect to Redis at ${this.address}: the client that you gave ${state}`;
-      throw new ConnectionError(this.address, message);
-    }
+    if (!isOurs) this.#refuseUseless(client);
     const listening = client === this.client ? this.listening : new Listening(client);
     let cause: unknown;
     let failure: unknown;
@@ -229,6 +229,7 @@ export class Connections {
     if (settled && (client.status as string) === 'ready' && !this.isRefused(client)) return;
     // A client of the caller's goes on trying: that is the caller's decision.
     if (isOurs) client.disconnect();
+    else this.#refuseUseless(client);
     if (this.#cluster !== undefined && client === this.client)
       cause = await this.#cluster.causeOf(cause ?? failure, this.connectTimeout / 3);
     cause = said ?? cause ?? (await this.#causeOf(client));
@@ -239,6 +240,22 @@ export class Connections {
     const reason = isOtherDatabase ? `database ${client.options.db} is refused: ${why}` : why;
     const message = `cannot connect to Redis at ${this.address}: ${reason}`;
     throw new ConnectionError(this.address, message, { cause });
+  }
+
+  #refuseUseless({ status }: Redis): void {
+    const state = USELESS[status];
+    if (state === undefined) return;
+    const message = `cannot connect to Redis at ${this.address}: the client that you gave ${state}`;
+    throw new ConnectionError(this.address, message);
+  }
+
+  /** Within MULTI nothing is answered before EXEC, so a caller's client that is in one serves for nothing else. */
+  async #refuseTransaction(): Promise<void> {
+    const answer: Promise<string | undefined> = this.client.ping().catch(() => undefined);
+    if (!(await settledWithin(answer, this.connectTimeout))) return;
+    if ((await answer) !== 'QUEUED') return;
+    const message = `cannot use Redis at ${this.address}: the client that you gave is within MULTI; give one of its own`;
+    throw new ConnectionError(this.address, message);
   }
 
   /** What a server answers that accepts connections and is not ready: ioredis waits while it loads its data, and says nothing. */
@@ -319,11 +336,11 @@ function becomesReady(client: Redis): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       client.off('ready', done);
-      client.off('close', done);
+      for (const event of ['ready', 'close', 'end']) client.off(event, done);
       resolve();
     };
-    client.once('ready', done);
-    client.once('close', done);
+    // A client of the caller's that has been told to quit is closed and not ended yet.
+    for (const event of ['ready', 'close', 'end']) client.once(event, done);
   });
 }
 
