@@ -14,6 +14,10 @@ import { rawFrame } from '../support/frames.ts';
 import { takeLogs } from '../support/logs.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
 
+function failLarge(): never {
+  throw new RpcError('BIG', 'too much', 'x'.repeat(20_000));
+}
+
 /** Waits until it is aborted, and says so. */
 function waiting(seen: Map<string, string>, name: string) {
   return async (_body: unknown, { signal }: MessageContext): Promise<void> => {
@@ -153,11 +157,8 @@ onBothBackends('a call', (bench) => {
   it('whose failure is too large to be sent hears why, also where the codec threw it', async () => {
     const { broker, name } = bench();
     const service = broker({ maxBytes: 10_000 });
-    const large = (): never => {
-      throw new RpcError('BIG', 'too much', 'x'.repeat(20_000));
-    };
-    const codec = { contentType: 'application/json', encode: large, decode: JSON.parse };
-    service.subscriber({ list: name() }, large);
+    const codec = { contentType: 'application/json', encode: failLarge, decode: JSON.parse };
+    service.subscriber({ list: name() }, failLarge);
     service.subscriber({ list: `${name()}:codec` }, { codec } as never, () => 1);
     await service.start();
     for (const list of [name(), `${name()}:codec`]) {
