@@ -1,10 +1,9 @@
 // A connection that is slow is alive: a large message may take longer than every patience with silence.
 import type { BrokerOptions } from 'redstart';
 import { describe, expect } from 'vitest';
-import { TIMINGS, timingsOption } from '../../src/transport/timings.ts';
+import { timingsOption } from '../../src/transport/timings.ts';
 import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
-import { isLong } from '../support/long.ts';
 import { timesDividedBy } from '../support/timings.ts';
 
 const PLACES = [
@@ -15,11 +14,11 @@ const PLACES = [
   ['a stream', { stream: 'x' }],
 ] as const;
 
-/** A quarter of the waiting times: 0.8 s for an answer, 1.1 s beyond a blocking read. 1.5 s there, and 1.5 s to the reader. */
-const SHORT = { timings: timesDividedBy(4), rate: 2_000_000, size: 3_000_000 };
-/** 40 s there, and 40 s to the reader. */
-const LONG = { timings: TIMINGS, rate: 200_000, size: 8_000_000 };
-const { timings, rate, size } = isLong ? LONG : SHORT;
+/** A quarter of the waiting times: 0.8 s for an answer, 1.1 s beyond a blocking read. */
+const timings = timesDividedBy(4);
+/** Bytes a second. A large message takes 1.5 s there, and 1.5 s to the reader. */
+const rate = 2_000_000;
+const size = 3_000_000;
 const within = 20 * ((size / rate) * 1_000);
 
 describe.concurrent.each(PLACES)('over a slow link %s', (_, at) => {

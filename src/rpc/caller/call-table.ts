@@ -49,6 +49,8 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   readonly timeout: number;
   expiresAt = 0;
   isWanted = true;
+  /** Its answer has come, and a schema checks it. */
+  isAnswered = false;
   isWaiting = false;
   queue: Expiring['queue'] = undefined;
   previous: Expiring | undefined = undefined;

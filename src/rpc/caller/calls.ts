@@ -123,6 +123,7 @@ export class Calls implements CallOwner {
   }
 
   answer(call: PendingCall, message: ReceivedMessage, kind: 'value' | 'error' | 'declined'): void {
+    if (call.isAnswered) return; // a schema checks the first answer
     const { codec } = call.command.encoder;
     try {
       if (kind === 'error') return this.fail(call, errorIn(message));
@@ -131,9 +132,8 @@ export class Calls implements CallOwner {
     } catch (error) {
       return this.fail(call, error);
     }
-    this.#forget(call);
-    const { validate, whole } = call.command;
-    if (validate === undefined) call.resolve(whole ? message : message.body);
+    const { validate } = call.command;
+    if (validate === undefined) this.#resolve(call, message);
     else void this.#resolveValid(call, validate, message);
   }
 
@@ -212,16 +212,23 @@ export class Calls implements CallOwner {
     if (call.declines >= (call.receivers ?? Infinity)) this.fail(call, refusal);
   }
 
+  #resolve(call: PendingCall, message: ReceivedMessage): void {
+    this.#forget(call);
+    call.resolve(call.command.whole ? message : message.body);
+  }
+
+  /** A schema may take its time: meanwhile the call ends by its timeout and its signal, as before. */
   async #resolveValid(
     call: PendingCall,
     validate: Validate,
     message: ReceivedMessage,
   ): Promise<void> {
+    call.isAnswered = true;
     try {
       message.body = await validateBody(validate, message);
-      call.resolve(call.command.whole ? message : message.body);
+      if (this.#table.has(call)) this.#resolve(call, message);
     } catch (error) {
-      call.reject(error);
+      this.fail(call, error);
     }
   }
 

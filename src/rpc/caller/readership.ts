@@ -17,7 +17,12 @@ export class Readership {
   }
 
   /** What is known; a promise for it where Redis is asked (LLEN, XINFO GROUPS). It never rejects. */
-  of({ command: { to }, receivers }: PendingCall): string | Promise<string | undefined> {
+  of({
+    command: { to },
+    receivers,
+    isAnswered,
+  }: PendingCall): string | Promise<string | undefined> {
+    if (isAnswered) return 'an answer came, and its schema has not finished';
     const { downFor } = this.#transport;
     if (downFor > 0) return `the connection to Redis has been down for ${Math.round(downFor)} ms`;
     if (receivers === undefined) return 'Redis has not confirmed the request';
