@@ -104,10 +104,13 @@ it.concurrent('a server that is away until the answer of a failed stream is give
     expect(texts.join('\n')).toMatch(/MaxRetriesPerRequest/);
   });
   proxy.heal();
-  const again = caller.requestMany('second', { list: 'numbers', itemTimeout: 20_000 });
-  expect(await again.next()).toMatchObject({ value: 1 });
-  await expect(again.next()).rejects.toMatchObject({ remoteName: 'RangeError' });
-  expect(seen).toEqual(['first', 'second']);
+  // One that begins before all connections of the responder are there again is broken by the last of them.
+  await eventually(async () => {
+    const again = caller.requestMany('second', { list: 'numbers', itemTimeout: 20_000 });
+    expect(await again.next()).toMatchObject({ value: 1 });
+    await expect(again.next()).rejects.toMatchObject({ remoteName: 'RangeError' });
+  });
+  expect(seen.filter((body) => body === 'first')).toHaveLength(1);
   await caller.stop();
   await service.stop();
   own.takeLogs();

@@ -70,13 +70,15 @@ describe('a publish while Redis is away', () => {
       await new Promise(setImmediate); // a batch is made in several steps
     };
     await send(broker.publishBatch([1, 2], { list }));
-    const both = broker.pipeline({ transaction: true }).publish(3, { list }).publish(4, { list });
-    await send(both.send());
+    await send(broker.pipeline().publish(3, { list }).publish(4, { list }).send());
     sent.push(broker.publish(5, { list, timeout: 20_000 }), broker.publish(6, { list }));
+    // It asks for the type of the list first: what is sent at the same moment comes before it.
+    const together = { transaction: true };
+    await send(broker.pipeline(together).publish(7, { list }).publish(8, { list }).send());
     heal();
-    expect(await Promise.all(sent)).toEqual([2, [3, 4], 5, 6]);
+    expect(await Promise.all(sent)).toEqual([2, [3, 4], 5, 6, [7, 8]]);
     const frames = await rawClient().lrange(list, 0, -1);
-    expect(frames.map((frame) => frame.at(-1))).toEqual(['1', '2', '3', '4', '5', '6']);
+    expect(frames.map((frame) => frame.at(-1))).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
   });
 
   it('a call that times out says that Redis is away, and its request is never sent', async () => {
