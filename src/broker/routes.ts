@@ -7,6 +7,7 @@ import {
 } from '../api/middleware.ts';
 import type { Observers } from '../api/observer.ts';
 import type { Route, Routes } from '../consume/dispatcher.ts';
+import { withItems } from '../consume/batch-items.ts';
 import { injecting } from '../consume/inject.ts';
 import { defaultCodec } from '../message/codec.ts';
 import { validator } from '../message/schema.ts';
@@ -86,7 +87,10 @@ function route(
     filter: filter === undefined ? undefined : (message) => !subscriber.stopped && filter(message),
     validate: schema === undefined ? undefined : validator(schema, `the message from ${address}`),
     validateReply: reply === undefined ? undefined : validator(reply, `the answer of ${address}`),
-    invoke: composeConsume(consumers, injecting(inject, handler)),
+    invoke: composeConsume(
+      consumers,
+      injecting(inject, options.batch === true ? withItems(handler) : handler),
+    ),
     isAsync:
       subscriber.isAsync || inject !== undefined || consumers.some(isAsyncFunction) || undefined,
     forwards: subscriber.publishers.map((spec) => {

@@ -18,7 +18,6 @@ import { idOfCall } from '../rpc/responder/id-calls.ts';
 import type { Replier } from '../rpc/responder/replier.ts';
 import type { ServerClock } from '../transport/server-clock.ts';
 import type { Delivery } from '../transport/source.ts';
-import { withItems } from './batch-items.ts';
 import { HandlerContext, type Chosen, type ContextHost } from './context.ts';
 import { foreignMessage } from './foreign-message.ts';
 import { releasing, type Dependencies } from './inject.ts';
@@ -217,7 +216,7 @@ export class Dispatcher {
     );
     const bodies = good.map((attempt) => attempt.message.body);
     const unchecked = { ...route, validateReply: undefined };
-    const invoked = withItems(this.#invoke(unchecked, context, bodies));
+    const invoked = this.#invoke(unchecked, context, bodies);
     const whole = await withinTime(context, invoked, limit);
     // A returned array of the batch's length is one answer for each; anything else is the answer of all.
     const results: unknown = whole.kind === 'ok' ? whole.result : undefined;

@@ -31,9 +31,7 @@ export type Status =
   /** The body is how many items the caller has taken. */
   | 'credit'
   /** The responder asks whether the caller still waits for this call. */
-  | 'probe'
-  /** The responder asks the server whether the caller is there: PUBLISH counts it, and it answers nothing. */
-  | 'look';
+  | 'probe';
 
 type Receive = (message: ReceivedMessage) => void;
 

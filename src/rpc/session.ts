@@ -65,7 +65,6 @@ export function openSession(
     end: (message) => table.find(message)?.end(message),
     taken: (message) => calls.taken(message),
     probe: (message) => calls.taken(message),
-    look: () => undefined,
     kept: () => recovery.kept(),
     // From a caller to this responder.
     cancel: (message) => cancellations.cancel(message),

@@ -86,10 +86,6 @@ describe('a caller that was there when its handler read the signal', () => {
   it('is not gone when it was away for nine seconds, however often: its answer arrives', async () => {
     const [service, caller] = [memory(), memory()];
     let go: (() => void) | undefined;
-    service.subscriber({ list: 'work' }, async (_body, { signal }) => {
-      await new Promise<void>((resolve) => (go = resolve));
-      return signal.aborted;
-    });
     service.subscriber({ list: 'read' }, async (_body, { signal }) => {
       expect(signal.aborted).toBe(false);
       await new Promise<void>((resolve) => (go = resolve));
@@ -104,6 +100,28 @@ describe('a caller that was there when its handler read the signal', () => {
       await test.reconnect(caller);
       await test.advance(3_000);
     }
+    go?.();
+    expect(await call).toBe(false);
+  });
+
+  it('is not gone when both were away and it comes back five seconds after its responder', async () => {
+    const [service, caller] = [memory(), memory()];
+    let go: (() => void) | undefined;
+    service.subscriber({ list: 'work' }, async (_body, { signal }) => {
+      expect(signal.aborted).toBe(false);
+      await new Promise<void>((resolve) => (go = resolve));
+      return signal.aborted;
+    });
+    await using test = await testBroker(service, caller);
+    const call = caller.publish(1, { list: 'work', rpc: true, timeout: null });
+    await eventually(() => go !== undefined);
+    test.disconnect(caller);
+    test.disconnect(service);
+    await test.advance(10_000);
+    await test.reconnect(service);
+    await test.advance(5_000);
+    await test.reconnect(caller);
+    await test.advance(60_000);
     go?.();
     expect(await call).toBe(false);
   });

@@ -91,6 +91,7 @@ export class PendingCall implements Expiring, Receipt, WaitingCall {
   }
 
   refused(error: unknown): void {
+    if (this.isAnswered) return; // it arrived all the same
     this.#owner.fail(this, new SendError(describe(this.command.to), error));
   }
 
@@ -226,9 +227,11 @@ export class CallTable {
     return [...this.#calls.values()];
   }
 
-  /** The calls with one answer, as they are now. */
+  /** The calls that still wait for their one answer, as they are now. */
   pending(): PendingCall[] {
-    return this.all().filter((call) => call instanceof PendingCall);
+    return this.all().filter(
+      (call): call is PendingCall => call instanceof PendingCall && !call.isAnswered,
+    );
   }
 
   /** Ends every call, and refuses new ones from now on. */

@@ -123,7 +123,10 @@ export class Calls implements CallOwner {
   }
 
   answer(call: PendingCall, message: ReceivedMessage, kind: 'value' | 'error' | 'declined'): void {
-    if (call.isAnswered) return; // a schema checks the first answer
+    if (call.isAnswered) {
+      this.lateAnswers++; // a schema checks the first one
+      return;
+    }
     const { codec } = call.command.encoder;
     try {
       if (kind === 'error') return this.fail(call, errorIn(message));

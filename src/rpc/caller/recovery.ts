@@ -172,7 +172,7 @@ export class Recovery {
   }
 
   async #repeat(call: PendingCall): Promise<void> {
-    if (!this.#table.has(call)) return; // answered meanwhile
+    if (!this.#table.has(call) || call.isAnswered) return;
     await this.#transport.send(call.command.to, this.#calls.frame(call, { [AGAIN]: '1' }));
   }
 }

@@ -89,6 +89,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
   async return(): Promise<IteratorResult<unknown, undefined>> {
     this.#stop(undefined);
     this.#items.length = 0;
+    this.#sizes.length = 0;
     this.#end = 'done';
     return { done: true, value: undefined };
   }
@@ -104,6 +105,9 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
       this.#credit();
     } else if (this.#responder !== responder) {
       this.#host.cancel(responder);
+    } else if (this.#end === undefined && this.#consumed > 0) {
+      // It asks because it waits: what it was granted last may be lost.
+      this.#grant(responder);
     }
   }
 
@@ -220,9 +224,13 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     if (this.#responder === undefined || this.#end !== undefined) return;
     const isHalf = this.#consumed - this.#credited >= this.command.window / 2;
     if (!isHalf && this.#uncredited < MAX_UNREAD / 2) return;
+    this.#grant(this.#responder);
+  }
+
+  #grant(responder: string): void {
     this.#credited = this.#consumed;
     this.#uncredited = 0;
-    this.#host.credit(this.#responder, this.#consumed);
+    this.#host.credit(responder, this.#consumed);
   }
 
   /** Ends the stream from this side: cancels the responder; the reader gets `error` after the items that have arrived. */

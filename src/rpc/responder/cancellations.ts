@@ -16,6 +16,9 @@ const SELF = `${hostName()}:${process.pid}`;
  */
 const ABSENCES: readonly number[] = [500, 1_000, 1_500];
 
+/** The same for a caller that was there before: after an outage of the server it may need five seconds to reconnect. */
+const RETURN: readonly number[] = [500, 1_000, 1_500, 2_000, 2_500, 2_500];
+
 /** Milliseconds between two looks at whether the callers of handlers that run are still there. */
 const LOOK = 2_000;
 
@@ -60,7 +63,7 @@ export class Cancellations {
     const handlers = caller.calls.get(call);
     if (handlers === undefined) caller.calls.set(call, new Map([[controller, message]]));
     else handlers.set(controller, message);
-    void this.#notify(message, controller, 0);
+    void this.#notify(message, controller, ABSENCES);
     this.#lookLater();
   }
 
@@ -113,14 +116,14 @@ export class Cancellations {
   #notifyAgain(handlers: ReadonlyMap<AbortController, ReceivedMessage>): void {
     // Those of one call are notified of by one notice.
     const [first] = handlers;
-    if (first !== undefined) void this.#notify(first[1], first[0], 0);
+    if (first !== undefined) void this.#notify(first[1], first[0], RETURN);
   }
 
   /** Notifies the caller of where to cancel; again where it cannot be reached, and aborts when it stays away. */
   async #notify(
     message: ReceivedMessage,
     controller: AbortController,
-    absences: number,
+    pauses: readonly number[],
   ): Promise<void> {
     const { home = '', call = '' } = this.#placeOf(message);
     try {
@@ -133,11 +136,11 @@ export class Cancellations {
       });
       return;
     }
-    const pause = ABSENCES[absences];
+    const [pause, ...rest] = pauses;
     if (pause === undefined) return controller.abort(new CancelledError('the caller is gone'));
     setTimer(() => {
       const isRunning = this.#callers.get(home)?.calls.get(call)?.has(controller) === true;
-      if (isRunning) void this.#notify(message, controller, absences + 1);
+      if (isRunning) void this.#notify(message, controller, rest);
     }, pause).unref();
   }
 
@@ -155,14 +158,18 @@ export class Cancellations {
 
   /** Asks the server whether a caller's inbox has a receiver, once for all of its calls. */
   async #lookFor(home: string, caller: Caller): Promise<void> {
-    const [call] = caller.calls.keys();
-    if (call === undefined) {
+    const [next] = caller.calls;
+    if (next === undefined) {
       this.#callers.delete(home);
       return;
     }
     if (!this.#inbox.counts(home)) return;
+    // The next look is for another call. A caller that no longer waits for this one cancels it.
+    const [call, sharing] = next;
+    caller.calls.delete(call);
+    caller.calls.set(call, sharing);
     try {
-      const receivers = await this.#inbox.notify(home, 'look', call);
+      const receivers = await this.#inbox.notify(home, 'probe', call);
       caller.absences = receivers === 0 ? caller.absences + 1 : 0;
     } catch {
       return; // Our own connection: it says nothing of the caller.

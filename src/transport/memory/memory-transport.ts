@@ -174,6 +174,7 @@ export class MemoryTransport implements Transport {
     transaction: boolean,
   ): Promise<PromiseSettledResult<number | string>[]> {
     if (transaction) {
+      // As on Redis, it is asked for first: what is sent at the same moment comes before the transaction.
       const names = writtenNames(outbound);
       const types = await this.#run((server) => names.map((name) => server.typeOf(name)));
       const refused = refusedByType(

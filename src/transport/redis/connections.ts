@@ -335,7 +335,6 @@ function reconnectOnError(error: Error): boolean {
 function becomesReady(client: Redis): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
-      client.off('ready', done);
       for (const event of ['ready', 'close', 'end']) client.off(event, done);
       resolve();
     };

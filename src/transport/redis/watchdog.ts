@@ -88,14 +88,15 @@ class Watchdog implements Watched {
     clearTimeout(this.#deadline);
     this.#progress.look(this.#client.stream);
     const wait = this.#timings.pong + this.#patience.with(this.#unanswered);
-    this.#deadline = setTimeout(() => {
+    const deadline = setTimeout(() => {
       // After a long tick of this process timers run before sockets are read: read them first.
       setImmediate(() => {
-        if (this.#deadline === undefined) return;
+        if (this.#deadline !== deadline) return; // answered, or given more time
         if (this.#progress.look(this.#client.stream)) this.#expectAnswer();
         else this.#giveUp();
       });
     }, wait).unref();
+    this.#deadline = deadline;
   }
 
   #giveUp(): void {
