@@ -6,6 +6,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Browser, hasBrowser } from '../support/browser.ts';
+import { eventually } from '../support/eventually.ts';
 import { isLong } from '../support/long.ts';
 import { repository } from './program.ts';
 
@@ -104,7 +105,13 @@ describe.runIf(isLong)('the site', () => {
     const page = await (await Browser.launch()).page();
     await page.goto(`${url}/guide/questions`);
     await page.sees('How do I delay a message?');
-    await page.click('.VPNavBarSearch button');
+    // A click on a page whose scripts have not begun does nothing.
+    await eventually(async () => {
+      if (await page.evaluate(`document.querySelector('.VPLocalSearchBox') !== null`)) return true;
+      await page.click('.VPNavBarSearch button');
+      await new Promise((resolve) => setTimeout(resolve, 500)); // for the box to open
+      return false;
+    });
     await page.fill('.VPLocalSearchBox input', 'redrive dead letters');
     await page.sees('How do I inspect and redrive dead letters?', '.VPLocalSearchBox .results');
     // An icon in a style is a `data:` URL, which reaches no machine.

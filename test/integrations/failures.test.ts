@@ -136,7 +136,9 @@ onBothBackends('the page of metrics counts', (bench) => {
 
   it('how calls ended: value, error, time-out, nobody, too many, given up; and late answers', async () => {
     const { broker, name } = bench();
-    const [service, client] = [broker(), broker({ rpc: { maxPending: 1 } })];
+    // Of its own: services of other tests that reconnect have calls repeated, and repeated answers are late.
+    const rpc = { inboxPrefix: `${name('inbox')}:` };
+    const [service, client] = [broker({ rpc }), broker({ rpc: { ...rpc, maxPending: 1 } })];
     const page = metrics(client);
     let answer: ((value: string) => void) | undefined;
     let isOver = false;
