@@ -54,8 +54,11 @@ async function bench(own: Own): Promise<Bench> {
 it.concurrent(
   'a call larger than what Redis keeps for a subscriber is repeated after 1, 2, 4 … s and not all the time, and ends at its deadline',
   { timeout: 60_000 },
-  async ({ own }) => {
-    const { caller, runs, received } = await bench(own);
+  async ({ own, skip }) => {
+    const { caller, admin, runs, received } = await bench(own);
+    // Valkey 9 does not count a large message that it sends without copying it.
+    const isCounted = !(await admin.info('server')).includes('valkey_version');
+    skip(!isCounted, 'the server does not apply its limit to one large message');
     const size = 1.25 * LIMIT;
     const timeout = isLong ? 8_000 : 1_700;
     // At once when the responder is back, and then 1, 3 and 7 s later at the earliest.

@@ -1,4 +1,4 @@
-import { RedisBroker, type BrokerOptions, type RedisConnection } from 'redstart';
+import { RedisBroker, type BrokerOptions, type Logger, type RedisConnection } from 'redstart';
 import { describe, onTestFinished } from 'vitest';
 import { testLogger } from './logs.ts';
 import { redisUrl, unique, type Finished } from './redis.ts';
@@ -6,18 +6,29 @@ import { redisUrl, unique, type Finished } from './redis.ts';
 /** The backends, on which the same tests run. */
 export type Backend = 'memory' | 'redis';
 
-/** A broker, not started. Its log lines go to `takeLogs`; it is stopped when the test ends. */
+/**
+ * A broker, not started. Its log lines go to `takeLogs`; it is stopped when the test ends. What it logs
+ * then is dropped: nobody looks at it any more, and the next test would fail for it.
+ */
 export function newBroker(
   connection: RedisConnection,
   options: BrokerOptions = {},
   finished: Finished = onTestFinished,
 ): RedisBroker {
+  let isOver = false;
+  const heard =
+    (level: 'warn' | 'error'): Logger['warn'] =>
+    (fields, message) =>
+      isOver ? undefined : testLogger[level](fields, message);
   const broker = new RedisBroker(connection, {
-    logger: testLogger,
+    logger: { ...testLogger, warn: heard('warn'), error: heard('error') },
     gracefulTimeout: 10_000,
     ...options,
   });
-  finished(() => broker.stop());
+  finished(() => {
+    isOver = true;
+    return broker.stop();
+  });
   return broker;
 }
 

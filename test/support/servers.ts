@@ -149,6 +149,14 @@ async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promis
     return infos.every((text) => text.match(/ connected/g)?.length === all);
   };
   await eventually(knowAll);
+  // Valkey makes links anew behind MEET; what is published meanwhile is lost between its nodes.
+  const areLinked = async (): Promise<boolean> => {
+    const links = await Promise.all(
+      servers.map(({ server }) => on(server.port, (client) => client.call('CLUSTER', 'LINKS'))),
+    );
+    return links.every((list) => (list as unknown[]).length === 2 * (all - 1));
+  };
+  await eventually(areLinked);
   const ids = await Promise.all(servers.map(({ server }) => info(server.port, 'MYID')));
   await Promise.all(
     servers
