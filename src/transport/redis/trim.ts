@@ -61,6 +61,8 @@ export class Trimmer {
       if (trimming !== undefined)
         await this.#client.xtrim(name, 'MINID', '~', trimming.floor, 'LIMIT', excess);
     } catch (error) {
+      // The connection was lost or closed meanwhile.
+      if (this.#client.status !== 'ready') return;
       this.#report(`stream '${name}' could not be trimmed`, error);
     }
   }
