@@ -215,8 +215,7 @@ export class Dispatcher {
       { messages, deliveries },
     );
     const bodies = good.map((attempt) => attempt.message.body);
-    const unchecked = { ...route, validateReply: undefined };
-    const invoked = this.#invoke(unchecked, context, bodies);
+    const invoked = this.#invoke({ ...route, validateReply: undefined }, context, bodies);
     const whole = await withinTime(context, invoked, limit);
     // A returned array of the batch's length is one answer for each; anything else is the answer of all.
     const results: unknown = whole.kind === 'ok' ? whole.result : undefined;

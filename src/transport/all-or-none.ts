@@ -3,20 +3,18 @@ import type { Outbound } from './transport.ts';
 
 const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
 
-/** The names of the lists and streams that a transaction writes to. */
-export function writtenNames(outbound: readonly Outbound[]): string[] {
-  return [...new Set(outbound.filter(isWritten).map(({ to }) => to.name))];
-}
-
 /**
  * Redis undoes nothing: a command of a transaction that fails as it runs leaves the others done. What
- * makes one fail then is a key of another type, so that is looked for before. `types` has what TYPE says of
- * each name. The results of a transaction of which nothing is sent; undefined where all can be.
+ * makes one fail then is a key of another type, so that is looked for before. `typesOf` asks for what TYPE says
+ * of each name. Resolves with the results of a transaction of which nothing is sent; with undefined where all can be.
  */
-export function refusedByType(
+export async function refusedByType(
   outbound: readonly Outbound[],
-  types: ReadonlyMap<string, string>,
-): PromiseRejectedResult[] | undefined {
+  typesOf: (names: readonly string[]) => Promise<readonly string[]>,
+): Promise<PromiseRejectedResult[] | undefined> {
+  const names = [...new Set(outbound.filter(isWritten).map(({ to }) => to.name))];
+  const answers = await typesOf(names);
+  const types = new Map(names.map((name, i) => [name, answers[i] as string]));
   const first = new Map<string, string>();
   const isRefused = outbound.map((one) => {
     if (!isWritten(one)) return false;

@@ -2,7 +2,7 @@
  * The transport without a server: the reference for what Redis does, the embedded default, and what
  * users' own tests run on. test/contract holds it to the same contract as Redis.
  */
-import { refusedByType, writtenNames } from '../all-or-none.ts';
+import { refusedByType } from '../all-or-none.ts';
 import { BrokerClosedError } from '../../errors.ts';
 import type { Target } from '../address.ts';
 import type { Once } from '../marks.ts';
@@ -175,11 +175,8 @@ export class MemoryTransport implements Transport {
   ): Promise<PromiseSettledResult<number | string>[]> {
     if (transaction) {
       // As on Redis, it is asked for first: what is sent at the same moment comes before the transaction.
-      const names = writtenNames(outbound);
-      const types = await this.#run((server) => names.map((name) => server.typeOf(name)));
-      const refused = refusedByType(
-        outbound,
-        new Map(names.map((name, i) => [name, types[i] as string])),
+      const refused = await refusedByType(outbound, (names) =>
+        this.#run((server) => names.map((name) => server.typeOf(name))),
       );
       if (refused !== undefined) return refused;
     }

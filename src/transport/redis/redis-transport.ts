@@ -1,6 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import type { Cluster, Command, Redis } from 'ioredis';
-import { refusedByType, writtenNames } from '../all-or-none.ts';
+import { refusedByType } from '../all-or-none.ts';
 import { SetupError } from '../../errors.ts';
 import { monotonicTime } from '../../internal/clock.ts';
 import type { Target } from '../address.ts';
@@ -207,7 +207,7 @@ export class RedisTransport implements Transport {
     let refused: PromiseRejectedResult[] | undefined;
     const replies = await this.#departures.run(outbound.length, async () => {
       this.#listPushes.flush();
-      refused = refusedByType(outbound, await this.#typesOf(writtenNames(outbound)));
+      refused = await refusedByType(outbound, (names) => this.#typesOf(names));
       if (refused !== undefined) return [];
       const multi = this.#client.multi();
       for (const { to, frame, once, later } of outbound) {
@@ -229,9 +229,8 @@ export class RedisTransport implements Transport {
   }
 
   /** TYPE of each name. Where it is refused (a right is missing), nothing is known of the name. */
-  async #typesOf(names: readonly string[]): Promise<Map<string, string>> {
-    const types = names.map((name) => this.#client.type(name).catch(() => 'none'));
-    return new Map((await Promise.all(types)).map((type, i) => [names[i] as string, type]));
+  #typesOf(names: readonly string[]): Promise<string[]> {
+    return Promise.all(names.map((name) => this.#client.type(name).catch(() => 'none')));
   }
 
   async open(options: SourceOptions, report: Report, lanes?: Lanes): Promise<Source> {
