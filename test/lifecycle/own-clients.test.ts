@@ -245,11 +245,17 @@ describe('a database that the server refuses', () => {
 type Three = [Redis, Redis, Redis];
 
 it("a caller's client that is closed, a monitor, or within MULTI is named as the reason at once", async () => {
-  const [closed, quitting, within] = [1, 2, 3].map(() => new Redis(redisUrl())) as Three;
+  // A server where nothing else happens: ioredis takes a command that follows the answer to MONITOR at once for an answer.
+  const { url } = await ownServer();
+  const [closed, quitting, within] = [1, 2, 3].map(() => new Redis(url)) as Three;
+  await Promise.all([closed, quitting, within].map((client) => client.ping()));
   const ended = new Promise((resolve) => void closed.once('end', resolve));
   await Promise.all([closed.quit(), ended]);
   await within.call('MULTI');
-  const monitor = await new Redis(redisUrl()).monitor();
+  const watching = new Redis(url);
+  await watching.ping();
+  const monitor = await watching.monitor();
+  watching.disconnect();
   for (const [client, reason] of [
     [closed, 'is closed'],
     [monitor, 'is in monitor mode'],
