@@ -30,7 +30,7 @@ async function counter(service: RedisBroker): Promise<Counts> {
 async function read(client: RedisBroker, atThousand: () => unknown): Promise<string> {
   let count = 0;
   let isInOrder = true;
-  const stream = client.requestMany<number>(1, { channel: 'numbers', itemTimeout: 10_000 });
+  const stream = client.requestMany<number>(1, { channel: 'numbers', itemTimeout: 40_000 });
   try {
     for await (const item of stream) {
       isInOrder &&= item === ++count;
@@ -60,7 +60,7 @@ it.concurrent.for([
   ],
 ] as const)(
   'a stream in whose middle %s breaks for its reader, and its generator finishes',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async ([, isCallers, strike], { own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
@@ -69,7 +69,7 @@ it.concurrent.for([
     const [service, client] = isCallers ? [far, near] : [near, far];
     const counts = await counter(service);
     expect(await read(client, () => strike(proxy))).toBe('StreamBrokenError');
-    await eventually(() => counts.finished === 1);
+    await eventually(() => counts.finished === 1, 50_000);
     expect(client.stats.pendingCalls).toBe(0);
   },
 );
@@ -106,15 +106,15 @@ it.concurrent('a server that is away until the answer of a failed stream is give
   proxy.heal();
   // One that begins before all connections of the responder are there again is broken by the last of them.
   await eventually(async () => {
-    const again = caller.requestMany('second', { list: 'numbers', itemTimeout: 20_000 });
+    const again = caller.requestMany('second', { list: 'numbers', itemTimeout: 5_000 });
     expect(await again.next()).toMatchObject({ value: 1 });
     await expect(again.next()).rejects.toMatchObject({ remoteName: 'RangeError' });
-  });
+  }, 50_000);
   expect(seen.filter((body) => body === 'first')).toHaveLength(1);
   await caller.stop();
   await service.stop();
   own.takeLogs();
-});
+}, 120_000);
 
 it.concurrent('a stream goes on where the responder’s channels are cut in its middle', async ({
   own,
@@ -135,7 +135,7 @@ it.concurrent('a stream goes on where the responder’s channels are cut in its 
 
 it.concurrent(
   'streams whose subscriptions are killed on both sides break; none hangs, and every generator finishes',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async ({ own }) => {
     const server = await own.server();
     const raw = own.client(server.url);
@@ -150,14 +150,14 @@ it.concurrent(
       await eventually(async () => (await raw.pubsub('NUMSUB', 'numbers'))[1] === 1);
     }
     expect(ends).toEqual({ StreamBrokenError: 30 });
-    await eventually(() => counts.finished === counts.started);
+    await eventually(() => counts.finished === counts.started, 50_000);
     expect(client.stats.pendingCalls).toBe(0);
   },
 );
 
 it.concurrent.for(['stream', 'stalled-stream'])(
   'killing the caller’s process (%s) stops the generator',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (how, { own }) => {
     const server = await own.server();
     const counts = await counter(own.broker(server.url, { logger: false }));
@@ -166,6 +166,6 @@ it.concurrent.for(['stream', 'stalled-stream'])(
     expect(await child.next()).toEqual({ read: 100 });
     expect(counts.finished).toBe(0);
     await child.kill();
-    await eventually(() => counts.finished === 1);
+    await eventually(() => counts.finished === 1, 50_000);
   },
 );

@@ -12,7 +12,7 @@ export interface Child {
   readonly process: ChildProcess;
   /** The next thing that it sends; rejects where it ends first. */
   next(): Promise<unknown>;
-  /** Resolves when it has ended, by whatever. */
+  /** Resolves when it has ended, by whatever, and all that it sent has arrived. */
   ended(): Promise<void>;
   /** Ends it without a word, as when a machine fails. */
   kill(): Promise<void>;
@@ -52,27 +52,26 @@ export async function startProgram(
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let stderr = '';
+  const said: unknown[] = [];
+  let wake: (() => void) | undefined;
   child.stderr?.on('data', (chunk: Buffer) => void (stderr += String(chunk)));
-  const ended = (): Promise<void> =>
-    new Promise((resolve) => {
-      if (child.exitCode !== null || child.signalCode !== null) return resolve();
-      child.once('exit', () => resolve());
+  let isOver = false;
+  // Not `exit`: what it sent last may still be on its way then.
+  const closed = new Promise<void>((resolve) => {
+    child.once('close', () => {
+      isOver = true;
+      wake?.();
+      resolve();
     });
+  });
+  const ended = (): Promise<void> => closed;
   const kill = (): Promise<void> => {
     child.kill('SIGKILL');
     return ended();
   };
   finished(kill);
-  const said: unknown[] = [];
-  let wake: (() => void) | undefined;
-  let isOver = false;
   child.on('message', (message) => {
     said.push(message);
-    wake?.();
-  });
-  // Not `exit`: what it sent last may still be on its way then.
-  child.once('close', () => {
-    isOver = true;
     wake?.();
   });
   const next = async (): Promise<unknown> => {

@@ -5,10 +5,12 @@ import { ownServer } from '../support/redis.ts';
 import { MAY_END, STRUCTURES, Strikes, callMany, everywhere } from './echo.ts';
 
 const TOTAL = 5_000;
+/** What is lost with a connection ends with its timeout; a call over a stream never does, however busy the machine is. */
+const TIMEOUTS = { channel: 2_000, list: 2_000, stream: 60_000 };
 
 it.each(STRUCTURES)(
   'a caller whose connections are cut every 50 ms gets every answer over a %s: rule 7',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (structure) => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);
@@ -20,7 +22,7 @@ it.each(STRUCTURES)(
     });
     await service.start();
     const call = (n: number): Promise<unknown> =>
-      caller.publish(n, { ...places[structure], rpc: true, timeout: 30_000 });
+      caller.publish(n, { ...places[structure], rpc: true, timeout: 60_000 });
     // A connection that is cut while it is made for the first time fails calls, as a start does.
     await call(0);
     const strikes = new Strikes(50, () => proxy.cut());
@@ -38,7 +40,7 @@ it.each(STRUCTURES)(
 
 it.each(STRUCTURES)(
   'a service whose connections are cut every 150 ms leaves no call over a %s without its end',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (structure) => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);
@@ -50,7 +52,7 @@ it.each(STRUCTURES)(
     });
     await service.start();
     const call = (n: number): Promise<unknown> =>
-      caller.publish(n, { ...places[structure], rpc: true, timeout: 2_000 });
+      caller.publish(n, { ...places[structure], rpc: true, timeout: TIMEOUTS[structure] });
     // A connection that is cut while it is made for the first time fails calls, as a start does.
     await call(0);
     const strikes = new Strikes(150, () => proxy.cut());
@@ -66,8 +68,8 @@ it.each(STRUCTURES)(
     expect(unexpected).toEqual([]);
     expect(strikes.count).toBeGreaterThan(3);
     expect(lateValues).toBeGreaterThan(total / 10);
-    // Its timeout of 2 s, and what a busy machine may add.
-    expect(slowest).toBeLessThan(6_000);
+    // Its timeout, and what a busy machine may add.
+    expect(slowest).toBeLessThan(TIMEOUTS[structure] + 4_000);
     expect(caller.stats.pendingCalls).toBe(0);
   },
 );

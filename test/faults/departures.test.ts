@@ -1,10 +1,20 @@
 // What is lost between a handler that reads its signal and a caller that leaves.
-import { RpcTimeoutError, type MessageContext, type RedisBroker } from 'redstart';
+import {
+  RpcTimeoutError,
+  type BrokerOptions,
+  type MessageContext,
+  type RedisBroker,
+} from 'redstart';
 import { expect } from 'vitest';
 import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
 import { isLong } from '../support/long.ts';
+import { timingsOption } from '../../src/transport/timings.ts';
+import { UNWATCHED } from '../support/timings.ts';
 import { startProgram } from './child.ts';
+
+/** It is the test that ends a connection which is half-open. */
+const options = { logger: false, [timingsOption]: UNWATCHED } as BrokerOptions;
 
 /** A handler of the list `work` that reads its signal when `go` is called, and waits for it. */
 interface Work {
@@ -25,15 +35,15 @@ async function works(service: RedisBroker): Promise<Work> {
   return work;
 }
 
-const echo = { list: 'echo', rpc: true, timeout: 10_000 } as const;
+const echo = { list: 'echo', rpc: true, timeout: 40_000 } as const;
 
 it.concurrent(
   'a cancellation that is lost with the connection of the service is made up for',
-  { timeout: 20_000 },
+  { timeout: 90_000 },
   async ({ own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
-    const service = own.broker(proxy.url, { logger: false });
+    const service = own.broker(proxy.url, options);
     const caller = own.broker(server.url);
     // Opens the connection for answers, the second one, before those that read lists.
     const early = service.publish(1, { list: 'other', rpc: true, timeout: 100 });
@@ -59,12 +69,12 @@ it.concurrent(
 
 it.concurrent(
   'a notice of who can be cancelled that is lost with the connection of the caller is made up for',
-  { timeout: 20_000 },
+  { timeout: 90_000 },
   async ({ own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
     const service = own.broker(server.url);
-    const caller = own.broker(proxy.url, { logger: false });
+    const caller = own.broker(proxy.url, options);
     let questions = 0;
     const listener = own.client(server.url);
     listener.on('message', () => questions++);
@@ -90,7 +100,7 @@ it.concurrent(
 
 it.concurrent.for(isLong ? ['killed'] : [])(
   'killing the process of a caller aborts the handler of its call within seconds',
-  { timeout: 40_000 },
+  { timeout: 90_000 },
   async (_how, { own }) => {
     const server = await own.server();
     const work = await works(own.broker(server.url));
@@ -100,7 +110,7 @@ it.concurrent.for(isLong ? ['killed'] : [])(
     work.go?.();
     await eventually(() => work.signal !== undefined);
     await child.kill();
-    await eventually(() => work.signal?.aborted === true, 20_000);
+    await eventually(() => work.signal?.aborted === true, 40_000);
   },
 );
 

@@ -8,7 +8,7 @@ import { STRUCTURES, Strikes, callMany, everywhere } from './echo.ts';
 
 it.each(STRUCTURES)(
   'an answer given while its caller is cut off for half a second over a %s arrives by value, and leaves no key',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (structure) => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);
@@ -26,7 +26,7 @@ it.each(STRUCTURES)(
     await service.start();
     const caller = newBroker(proxy.url, { logger: false });
     const calls = Promise.allSettled(
-      [1, 2, 3].map((n) => caller.publish(n, { ...places[structure], rpc: true, timeout: 15_000 })),
+      [1, 2, 3].map((n) => caller.publish(n, { ...places[structure], rpc: true, timeout: 40_000 })),
     );
     await eventually(() => taken === 3);
     proxy.cutOff();
@@ -55,7 +55,7 @@ it.each(STRUCTURES)(
 
 it(
   'whatever was cut, and whoever gave up, no key of ours is left once the answers’ life is over',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async () => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);

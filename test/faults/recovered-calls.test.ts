@@ -1,6 +1,12 @@
+import type { BrokerOptions } from 'redstart';
 import { expect } from 'vitest';
+import { timingsOption } from '../../src/transport/timings.ts';
 import { it } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
+import { UNWATCHED } from '../support/timings.ts';
+
+/** It is the test that ends a connection which is half-open. */
+const unwatched = { logger: false, [timingsOption]: UNWATCHED } as BrokerOptions;
 
 it.concurrent('a caller that is away for a moment is not gone: a handler that asks for its signal goes on, and its answer arrives', async ({
   own,
@@ -9,10 +15,12 @@ it.concurrent('a caller that is away for a moment is not gone: a handler that as
   const admin = own.client(server.url);
   const service = own.broker(server.url);
   let aborted = false;
+  let hasAsked = false;
   let go: (() => void) | undefined;
   service.subscriber({ stream: 'work', group: 'g' }, async (_body, ctx) => {
     await new Promise<void>((resolve) => (go = resolve));
     ctx.signal.addEventListener('abort', () => (aborted = true));
+    hasAsked = true;
     await new Promise((resolve) => setTimeout(resolve, 1_200));
     return 'answer';
   });
@@ -20,13 +28,17 @@ it.concurrent('a caller that is away for a moment is not gone: a handler that as
   const proxy = await own.proxy(server.port);
   const away = { host: '127.0.0.1', port: proxy.port, retryStrategy: () => 700 };
   const caller = own.broker(away, { logger: false });
-  const call = caller.publish(1, { stream: 'work', rpc: true, timeout: 10_000 });
+  const call = caller.publish(1, { stream: 'work', rpc: true, timeout: 40_000 });
   await eventually(() => go !== undefined);
+  // It stays away until Redis knows of that, and its handler has asked.
+  proxy.refuse();
   proxy.cut((index) => index === 1);
   await eventually(async () =>
     expect(await admin.pubsub('CHANNELS', 'redstart:inbox:{*')).toEqual([]),
   );
   go?.();
+  await eventually(() => hasAsked);
+  proxy.heal();
   expect(await call).toBe('answer');
   expect(aborted).toBe(false);
 });
@@ -45,7 +57,7 @@ it.concurrent('calls under one correlation id outlive cut subscriptions like all
   const caller = own.broker(server.url);
   const calls: Promise<unknown>[] = [];
   for (let n = 0; n < 60; n++) {
-    const to = { list: 'echo', rpc: true, timeout: 10_000, correlationId: 'same' } as const;
+    const to = { list: 'echo', rpc: true, timeout: 40_000, correlationId: 'same' } as const;
     calls.push(caller.publish(n, to));
     if (n % 10 === 5) await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -56,7 +68,7 @@ it.concurrent('calls under one correlation id outlive cut subscriptions like all
 
 it.concurrent.for([100, 1e6, 9 * 2 ** 20])(
   'an answer of %d bytes that is given while its caller is cut off arrives, and its request is handled once',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (size, { own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
@@ -70,7 +82,7 @@ it.concurrent.for([100, 1e6, 9 * 2 ** 20])(
     });
     await service.start();
     const caller = own.broker(proxy.url, { logger: false });
-    const call = caller.publish<Buffer>(1, { channel: 'report', rpc: true, timeout: 20_000 });
+    const call = caller.publish<Buffer>(1, { channel: 'report', rpc: true, timeout: 50_000 });
     await eventually(() => go !== undefined);
     proxy.cut((index) => index === 1);
     go?.();
@@ -93,6 +105,7 @@ it.concurrent('one cut of ten services and a caller has each pending request rep
   const silent = own.client(server.url);
   await silent.subscribe('silent');
   const caller = own.broker(server.url, { logger: false });
+  await caller.connect(); // their time is for what is counted
   const calls = Array.from({ length: 200 }, (_, n) =>
     caller.publish(n, { channel: 'silent', rpc: true, timeout: 4_000 }).catch(() => 'ended'),
   );
@@ -106,7 +119,7 @@ it.concurrent('one cut of ten services and a caller has each pending request rep
 
 it.concurrent.for(['channel', 'list', 'stream'] as const)(
   'an answer over a %s that was lost with both sides’ connections arrives once both are back, whoever is back first',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (structure, { own }) => {
     const server = await own.server();
     const admin = own.client(server.url);
@@ -127,7 +140,7 @@ it.concurrent.for(['channel', 'list', 'stream'] as const)(
     });
     await service.start();
     const proxy = await own.proxy(server.port);
-    const caller = own.broker(proxy.url, { logger: false });
+    const caller = own.broker(proxy.url, unwatched);
     // The service listens for questions once it has answered.
     await caller.publish('first', { ...to[structure], rpc: true });
     await eventually(async () =>
@@ -136,7 +149,7 @@ it.concurrent.for(['channel', 'list', 'stream'] as const)(
         2,
       ]),
     );
-    const call = caller.publish('second', { ...to[structure], rpc: true, timeout: 10_000 });
+    const call = caller.publish('second', { ...to[structure], rpc: true, timeout: 40_000 });
     await eventually(() => go !== undefined);
     // Redis counts the caller as a receiver, and the bytes never arrive.
     expect(proxy.halfOpen((index) => index === 1)).toBe(1);
@@ -152,12 +165,12 @@ it.concurrent.for(['channel', 'list', 'stream'] as const)(
 it.concurrent(
   'the first call to a service is not lost with the connection on which its request comes',
   {
-    timeout: 30_000,
+    timeout: 90_000,
   },
   async ({ own }) => {
     const server = await own.server();
     const proxy = await own.proxy(server.port);
-    const service = own.broker(proxy.url, { logger: false });
+    const service = own.broker(proxy.url, unwatched);
     let runs = 0;
     service.subscriber('c', () => ++runs);
     await service.start();
@@ -169,7 +182,7 @@ it.concurrent(
     await caller.publish(1, { list: 'echo', rpc: true });
     // The third connection is for channels. Redis counts the service as a receiver, and the bytes never arrive.
     expect(proxy.halfOpen((index) => index === 2)).toBe(1);
-    const call = caller.publish(1, { channel: 'c', rpc: true, timeout: 10_000 });
+    const call = caller.publish(1, { channel: 'c', rpc: true, timeout: 40_000 });
     await caller.publish('after the request', { list: 'other' });
     proxy.cut((index) => index === 2);
     expect(await call).toBe(1);
@@ -179,7 +192,7 @@ it.concurrent(
 
 it.concurrent.for(['channel', 'list', 'stream'] as const)(
   'the answer to the first call to a service over a %s is not lost with the connections of both',
-  { timeout: 30_000 },
+  { timeout: 90_000 },
   async (structure, { own }) => {
     const server = await own.server();
     const admin = own.client(server.url);
@@ -197,8 +210,8 @@ it.concurrent.for(['channel', 'list', 'stream'] as const)(
     });
     await service.start();
     const proxy = await own.proxy(server.port);
-    const caller = own.broker(proxy.url, { logger: false });
-    const call = caller.publish('first', { ...to[structure], rpc: true, timeout: 10_000 });
+    const caller = own.broker(proxy.url, unwatched);
+    const call = caller.publish('first', { ...to[structure], rpc: true, timeout: 40_000 });
     await eventually(() => go !== undefined);
     // The service listens for questions before it answers.
     await eventually(async () =>

@@ -1,14 +1,17 @@
 import { RedisBroker, type BrokerOptions, type Logger, type RedisConnection } from 'redstart';
 import { describe, onTestFinished } from 'vitest';
+import { timingsOption } from '../../src/transport/timings.ts';
 import { testLogger } from './logs.ts';
 import { redisUrl, unique, type Finished } from './redis.ts';
+import { PATIENT } from './timings.ts';
 
 /** The backends, on which the same tests run. */
 export type Backend = 'memory' | 'redis';
 
 /**
  * A broker, not started. Its log lines go to `takeLogs`; it is stopped when the test ends. What it logs
- * then is dropped: nobody looks at it any more, and the next test would fail for it.
+ * then is dropped: nobody looks at it any more, and the next test would fail for it. With a URL it has as much
+ * time to connect as a busy machine needs.
  */
 export function newBroker(
   connection: RedisConnection,
@@ -23,6 +26,7 @@ export function newBroker(
   const broker = new RedisBroker(connection, {
     logger: { ...testLogger, warn: heard('warn'), error: heard('error') },
     gracefulTimeout: 10_000,
+    ...(typeof connection === 'string' ? { [timingsOption]: PATIENT } : {}),
     ...options,
   });
   finished(() => {

@@ -33,19 +33,36 @@ export async function commandRate(
 }
 
 /**
+ * The least of up to three measurements, or the first that is below `limit`: on a machine that holds processes up for
+ * seconds, connections are made anew, which costs commands. What sends too many always does so each time.
+ */
+export async function quietest(limit: number, measure: () => Promise<number>): Promise<number> {
+  let least = Infinity;
+  for (let times = 0; times < 3 && least >= limit; times++)
+    least = Math.min(least, await measure());
+  return least;
+}
+
+/**
  * How long idle subscribers need to get a message, which `send` sends: the best and the median of seven, in milliseconds. While a busy
- * machine has let none come within 20 ms, more are sent. A subscriber that asks once a second would be late by half a second, mostly.
+ * machine has let none come within 20 ms, or half of them later than 250 ms, more are sent. A subscriber that asks once a second would be
+ * late by half a second, mostly, however many are sent.
  */
 export async function wakes(
   woken: readonly number[],
   send: () => Promise<unknown>,
 ): Promise<[best: number, median: number]> {
-  while (woken.length < 7 || (woken.length < 100 && Math.min(...woken) >= 20)) {
+  const measured = (): [best: number, median: number] => [
+    Math.min(...woken),
+    woken.toSorted((a, b) => a - b)[woken.length >> 1] as number,
+  ];
+  const isSlow = ([best, median]: [number, number]): boolean => best >= 20 || median >= 250;
+  while (woken.length < 7 || (woken.length < 100 && isSlow(measured()))) {
     const before = woken.length;
     await send();
     await eventually(() => woken.length > before);
     // Idle again: a read that begins while the next message is there already would prove little.
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return [Math.min(...woken), woken.toSorted((a, b) => a - b)[woken.length >> 1] as number];
+  return measured();
 }

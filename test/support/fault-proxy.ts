@@ -207,9 +207,14 @@ export class FaultProxy {
     for (const [index, link] of [...this.#links].entries()) if (chosen(index)) this.#destroy(link);
   }
 
+  /** Refuses new connections until {@link heal}. */
+  refuse(): void {
+    this.#isRefusing = true;
+  }
+
   /** Ends all connections, and refuses new ones until {@link heal}. */
   cutOff(): void {
-    this.#isRefusing = true;
+    this.refuse();
     this.cut();
   }
 

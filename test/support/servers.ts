@@ -11,6 +11,8 @@ import { eventually } from './eventually.ts';
 
 const HOST = '127.0.0.1';
 const SLOTS = 16_384;
+/** Milliseconds that each step of making a cluster may take: six servers on a busy machine. */
+const JOINED = 60_000;
 
 export interface Node {
   readonly host: string;
@@ -148,7 +150,7 @@ async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promis
     const infos = await Promise.all(servers.map(({ server }) => info(server.port, 'NODES')));
     return infos.every((text) => text.match(/ connected/g)?.length === all);
   };
-  await eventually(knowAll);
+  await eventually(knowAll, JOINED);
   // Valkey makes links anew behind MEET; what is published meanwhile is lost between its nodes.
   const areLinked = async (): Promise<boolean> => {
     const links = await Promise.all(
@@ -156,7 +158,7 @@ async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promis
     );
     return links.every((list) => (list as unknown[]).length === 2 * (all - 1));
   };
-  await eventually(areLinked);
+  await eventually(areLinked, JOINED);
   const ids = await Promise.all(servers.map(({ server }) => info(server.port, 'MYID')));
   await Promise.all(
     servers
@@ -176,7 +178,7 @@ async function joinAll(servers: { server: SpawnedRedis; bus: string }[]): Promis
       if (slots.some((range) => range.length !== (all > 3 ? 4 : 3))) return false;
     }
     return true;
-  });
+  }, JOINED);
 }
 
 async function ownerOf(client: Redis, name: string): Promise<Node> {

@@ -1,12 +1,14 @@
 // Makes a call or reads a stream, says so, and is killed by its parent.
 // argv: url, 'call' or 'stream', destination (JSON), timeout ('null' for none)
-import { RedisBroker } from 'redstart';
+import { RedisBroker, type BrokerOptions } from 'redstart';
+import { timingsOption } from '../../../src/transport/timings.ts';
+import { PATIENT } from '../../support/timings.ts';
 
 const [url = '', how = '', place = '', timeout = ''] = process.argv.slice(2);
 const say = (what: object): void => void process.send?.(what);
 
 async function main(): Promise<void> {
-  const broker = new RedisBroker(url, { logger: false });
+  const broker = new RedisBroker(url, { logger: false, [timingsOption]: PATIENT } as BrokerOptions);
   await broker.connect();
   const to = JSON.parse(place) as { channel: string };
   const limit = JSON.parse(timeout) as number | null;

@@ -2,7 +2,9 @@
 // argv: url, calls in all, 'shared' or 'own' timeouts
 import type { EventEmitter } from 'node:events';
 import { Redis } from 'ioredis';
-import { RedisBroker } from 'redstart';
+import { RedisBroker, type BrokerOptions } from 'redstart';
+import { timingsOption } from '../../../src/transport/timings.ts';
+import { PATIENT } from '../../support/timings.ts';
 
 const [url = '', total = '', timeouts = ''] = process.argv.slice(2);
 const say = (what: object): void => void process.send?.(what);
@@ -47,8 +49,12 @@ function listeners(): Record<string, number> {
 }
 
 async function main(): Promise<void> {
-  const service = new RedisBroker(url, { logger: false, gracefulTimeout: 100 });
-  const caller = new RedisBroker(url, { logger: false });
+  const service = new RedisBroker(url, {
+    logger: false,
+    gracefulTimeout: 100,
+    [timingsOption]: PATIENT,
+  } as BrokerOptions);
+  const caller = new RedisBroker(url, { logger: false, [timingsOption]: PATIENT } as BrokerOptions);
   service.subscriber({ channel: 'echo', concurrency: 100 }, (body) => body);
   service.subscriber({ channel: 'async', concurrency: 100 }, async (body) => body);
   service.subscriber({ channel: 'fails', concurrency: 100 }, () => {

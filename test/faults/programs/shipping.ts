@@ -1,12 +1,19 @@
 // A process that reads a stream and a list, for the dashboard's test in a browser.
 // argv: url, prefix
-import { RedisBroker } from 'redstart';
+import { RedisBroker, type BrokerOptions } from 'redstart';
+import { timingsOption } from '../../../src/transport/timings.ts';
+import { PATIENT } from '../../support/timings.ts';
 
 const [url = '', prefix = ''] = process.argv.slice(2);
 const say = (what: object): void => void process.send?.(what);
 
 async function main(): Promise<void> {
-  const broker = new RedisBroker(url, { prefix, control: true, logger: false });
+  const broker = new RedisBroker(url, {
+    prefix,
+    control: true,
+    logger: false,
+    [timingsOption]: PATIENT,
+  } as BrokerOptions);
   let isWell = false;
   broker.subscriber(
     { stream: 'shipments', group: 'warehouse', retry: false },

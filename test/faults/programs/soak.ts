@@ -1,7 +1,14 @@
 // One consumer of a soak: handles reliable lists and stream groups, and writes down in a file what it has handled.
 // argv: connection (JSON), lists (JSON), streams (JSON), file
 import { openSync, writeSync } from 'node:fs';
-import { RedisBroker, type MessageContext, type RedisConnection } from 'redstart';
+import {
+  RedisBroker,
+  type MessageContext,
+  type RedisConnection,
+  type BrokerOptions,
+} from 'redstart';
+import { timingsOption } from '../../../src/transport/timings.ts';
+import { PATIENT } from '../../support/timings.ts';
 
 const [connection = '', lists = '', streams = '', file = ''] = process.argv.slice(2);
 // A write of one line to a file that is open for appending survives SIGKILL once it has returned.
@@ -17,7 +24,10 @@ async function handle(body: { id: number; poison: boolean }, ctx: MessageContext
 }
 
 async function main(): Promise<void> {
-  const broker = new RedisBroker(JSON.parse(connection) as RedisConnection, { logger: false });
+  const broker = new RedisBroker(
+    JSON.parse(connection) as RedisConnection,
+    { logger: false, [timingsOption]: PATIENT } as BrokerOptions,
+  );
   const common = {
     concurrency: 8,
     retry: { maxDeliveries: 3, backoff: 50 },

@@ -1,6 +1,8 @@
 // One long stream of answers to a reader that is slower than its producer, and what it costs.
 // argv: url, items, window
-import { RedisBroker } from 'redstart';
+import { RedisBroker, type BrokerOptions } from 'redstart';
+import { timingsOption } from '../../../src/transport/timings.ts';
+import { PATIENT } from '../../support/timings.ts';
 
 const [url = '', total = '', window = ''] = process.argv.slice(2);
 const say = (what: object): void => void process.send?.(what);
@@ -8,8 +10,11 @@ const collectGarbage = (globalThis as { gc?: () => void }).gc as () => void;
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 async function main(): Promise<void> {
-  const service = new RedisBroker(url, { logger: false });
-  const caller = new RedisBroker(url, { logger: false });
+  const service = new RedisBroker(url, {
+    logger: false,
+    [timingsOption]: PATIENT,
+  } as BrokerOptions);
+  const caller = new RedisBroker(url, { logger: false, [timingsOption]: PATIENT } as BrokerOptions);
   const items = Number(total);
   let produced = 0;
   let finished = 0;
