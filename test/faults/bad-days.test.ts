@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Health, RedisBroker } from 'redstart';
 import { describe, expect } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
-import { commandRate } from '../support/commands.ts';
+import { commandRate, quietest } from '../support/commands.ts';
 import { it, type Own } from '../support/concurrent.ts';
 import { eventually } from '../support/eventually.ts';
 import type { LogLine } from '../support/logs.ts';
@@ -56,6 +56,15 @@ async function bench(
   return { broker, client, seen, state };
 }
 
+/** The state of a broker once it is as expected: on a busy machine the server may answer it too late. */
+async function healthOnce(broker: RedisBroker, expected: object): Promise<Health> {
+  return eventually(async () => {
+    const health = await broker.health();
+    expect(health).toMatchObject(expected);
+    return health;
+  });
+}
+
 /** Sends one message to each, from outside. */
 async function send(client: Redis, kinds: readonly Kind[], body: string): Promise<void> {
   for (const kind of kinds) {
@@ -97,12 +106,12 @@ describe.concurrent('trouble that does not pass stops a subscriber, once, with a
     const { broker, client, seen, state } = await bench(own, READERS);
     await client.del(`x:${kind}`);
     await client.set(`x:${kind}`, 'a string now');
-    const rate = told('WRONGTYPE', commandRate(client, 5_000));
+    // The watchdog's PINGs are sent on good days, too.
+    const rate = told('WRONGTYPE', commandRate(client, 5_000, ['ping']));
     const [{ message } = { message: '' }] = errorsIn(await failures(own, [kind], 'WRONGTYPE'));
     expect(message).toContain(`x:${kind}`);
     expect(message).toContain('delete or rename it');
-    const health = await broker.health();
-    expect(health).toMatchObject({ status: 'red', connected: true });
+    const health = await healthOnce(broker, { status: 'red', connected: true });
     expect(health.problems.join()).toContain('WRONGTYPE');
     const others = READERS.filter((other) => other !== kind);
     expect(READERS.map((each) => state(each, health))).toEqual(
@@ -117,7 +126,7 @@ describe.concurrent('trouble that does not pass stops a subscriber, once, with a
     await broker.start();
     await send(client, [kind], 'again');
     await eventually(() => expect(seen).toContain('again'));
-    expect((await broker.health()).status).toBe('green');
+    await healthOnce(broker, { status: 'green' });
     own.takeLogs();
   });
 
@@ -129,9 +138,7 @@ describe.concurrent('trouble that does not pass stops a subscriber, once, with a
     const rate = told('NOAUTH', commandRate(client, 5_000));
     const logs = await failures(own, KINDS, 'NOAUTH');
     expect(errorsIn(logs)[0]?.message).toContain('redis://user:password@');
-    const health = await broker.health();
-    expect(health.status).toBe('red');
-    expect(health.connected).toBe(false);
+    const health = await healthOnce(broker, { status: 'red', connected: false });
     expect(health.subscribers.map((one) => one.state)).toEqual(KINDS.map(() => 'failed'));
     expect(await rate).toBeLessThan(LIMIT);
     await broker.stop();
@@ -145,7 +152,7 @@ describe.concurrent('trouble that does not pass stops a subscriber, once, with a
     const rate = told('WRONGPASS', commandRate(client, 5_000));
     const logs = await failures(own, KINDS, 'WRONGPASS');
     expect(JSON.stringify(logs)).not.toContain('secret');
-    expect((await broker.health()).status).toBe('red');
+    await healthOnce(broker, { status: 'red' });
     expect(await rate).toBeLessThan(LIMIT);
     await broker.stop();
     own.takeLogs();
@@ -160,8 +167,7 @@ describe.concurrent('trouble that does not pass stops a subscriber, once, with a
     const rate = told('NOPERM', commandRate(client, 5_000, except));
     const logs = await failures(own, ['channel', 'stream', 'group'], 'NOPERM');
     expect(errorsIn(logs)[0]?.message).toContain('ACL SETUSER');
-    const health = await broker.health();
-    expect(health).toMatchObject({ status: 'red', connected: true });
+    const health = await healthOnce(broker, { status: 'red', connected: true });
     expect(KINDS.map((kind) => state(kind, health))).toEqual([
       'failed',
       'running',
@@ -181,7 +187,7 @@ describe.concurrent('trouble that does not pass stops a subscriber, once, with a
     for (const channel of ['allowed', 'refused', 'refused.{x}']) {
       await broker.subscriber(channel, (body) => void seen.push([channel, body])).started();
     }
-    expect((await broker.health()).status).toBe('green');
+    await healthOnce(broker, { status: 'green' });
     await client.acl('SETUSER', 'worker', 'resetchannels', '&allowed');
     const logs: LogLine[] = [];
     await eventually(() => {
@@ -239,9 +245,9 @@ const TROUBLES: readonly Trouble[] = [
     ],
     stops: ['list', 'stream', 'group'],
     begin: async (client, own) => {
-      const keys = Array.from({ length: 1_600 }, (_, n) => [`key:${n}`, 'x'.repeat(100)] as const);
+      const keys = Array.from({ length: 2_400 }, (_, n) => [`key:${n}`, 'x'.repeat(100)] as const);
       await client.mset(new Map(keys));
-      // Answered when all is loaded, after about 8 s.
+      // Answered when all is loaded, after about 12 s.
       const loading = own.client(`redis://127.0.0.1:${client.options.port}`);
       loading.call('DEBUG', 'RELOAD').catch(() => undefined);
       await eventually(async () => expect(await client.info('persistence')).toMatch(/\bloading:1/));
@@ -252,7 +258,10 @@ const TROUBLES: readonly Trouble[] = [
       }
     },
     end: (client) =>
-      eventually(async () => expect(await client.info('persistence')).toMatch(/\bloading:0/)),
+      eventually(
+        async () => expect(await client.info('persistence')).toMatch(/\bloading:0/),
+        60_000,
+      ),
   },
 ];
 
@@ -273,7 +282,10 @@ describe.concurrent.each(TROUBLES)('$code passes', ({ code, args, stops, begin, 
       expect(health.problems).toHaveLength(stops.length);
     });
     // The watchdog's PINGs are sent on good days, too.
-    const rate = await told(code, commandRate(client, 3_000, ['ping']));
+    const measure = (): Promise<number> => told(code, commandRate(client, 3_000, ['ping']));
+    // Loading is over before it could be measured again.
+    const limit = code === 'LOADING' ? Infinity : LIMIT * stops.length;
+    const rate = await quietest(limit, measure);
     expect(rate).toBeLessThan(LIMIT * stops.length);
     logs.push(...own.takeLogs());
     expect(logs.map(({ error }) => String(error)).join()).toContain(code);
@@ -287,7 +299,7 @@ describe.concurrent.each(TROUBLES)('$code passes', ({ code, args, stops, begin, 
     });
     await eventually(async () => expect((await broker.health()).status).toBe('green'));
     own.takeLogs();
-  });
+  }, 180_000);
 });
 
 it.concurrent('BUSY: a script that runs for long holds everything up, and nothing is given up', async ({
@@ -302,15 +314,14 @@ it.concurrent('BUSY: a script that runs for long holds everything up, and nothin
   });
   // Long enough for a watchdog that took refused PINGs for silence to have cut everything off.
   await new Promise((resolve) => setTimeout(resolve, 6_000));
-  const health = await broker.health();
-  expect(health).toMatchObject({ status: 'yellow', connected: true });
+  await healthOnce(broker, { status: 'yellow', connected: true });
   await client.script('KILL');
   expect(await killed).toContain('killed');
   await send(client, KINDS, 'after');
   await eventually(() => expect(seen).toHaveLength(KINDS.length));
   await eventually(async () => expect((await broker.health()).status).toBe('green'));
   own.takeLogs();
-}, 60_000);
+}, 120_000);
 
 it.concurrent('OOM: what is sent is refused with the reason, and what is there is still handled', async ({
   own,
@@ -328,8 +339,9 @@ it.concurrent('OOM: what is sent is refused with the reason, and what is there i
   // A channel holds nothing.
   await broker.publish('heard', 'x:channel');
   await eventually(() => expect(seen).toContain('heard'));
-  expect(await commandRate(client, 3_000)).toBeLessThan(LIMIT);
-  expect(await broker.health()).toMatchObject({
+  const rate = (): Promise<number> => commandRate(client, 3_000, ['ping']);
+  expect(await quietest(LIMIT, rate)).toBeLessThan(LIMIT);
+  await healthOnce(broker, {
     status: 'yellow',
     problems: [expect.stringContaining('Redis is full')],
   });
@@ -376,8 +388,9 @@ it.concurrent('NOGROUP: a group that goes away is made again, at once and withou
   // From the start of what there is, since what was handled went with the group.
   await send(client, ['group'], 'after');
   await eventually(() => expect(seen).toEqual(['first', 'after']));
-  expect((await broker.health()).status).toBe('green');
+  await healthOnce(broker, { status: 'green' });
   await rate;
-  expect(await commandRate(client, 3_000)).toBeLessThan(LIMIT);
+  const later = (): Promise<number> => commandRate(client, 3_000, ['ping']);
+  expect(await quietest(LIMIT, later)).toBeLessThan(LIMIT);
   own.takeLogs();
 });

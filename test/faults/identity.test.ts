@@ -17,7 +17,7 @@ const PLACES = {
 
 it.each(isLong ? (['group', 'reliable list'] as const) : (['group'] as const))(
   `${CALLS} calls with ids over a %s whose callers and responders are killed and restarted: one answer each, by one handler that ended`,
-  { timeout: 240_000 },
+  { timeout: 320_000 },
   async (place) => {
     const server = await ownServer();
     const client = rawClient(server.url);
@@ -63,7 +63,7 @@ it.each(isLong ? (['group', 'reliable list'] as const) : (['group'] as const))(
     };
     const striking = setInterval(() => void strike(), isLong ? 500 : 250);
     try {
-      await eventually(() => expect(done.size).toBe(CALLERS), 200_000);
+      await eventually(() => expect(done.size).toBe(CALLERS), 280_000);
     } finally {
       clearInterval(striking);
       isOver = true;

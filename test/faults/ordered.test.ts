@@ -78,7 +78,7 @@ async function setUp(structure: Structure, own: Own) {
   const ended = async (count: number): Promise<void> => {
     await eventually(
       async () => expect(endedIn(await record())).toBeGreaterThanOrEqual(count),
-      60_000,
+      120_000,
     );
   };
   return { start, record, ended, total: KEYS * EACH };
@@ -86,7 +86,7 @@ async function setUp(structure: Structure, own: Own) {
 
 it.concurrent.for(['group', 'reliable list'] as const)(
   `${KEYS} keys in 32 lanes, one message in five failing, one process at a time, stopped and killed: no key is out of order: %s`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async (structure, { own }) => {
     const { start, record, ended, total } = await setUp(structure, own);
     const lives = isLong ? 12 : 2;
@@ -127,7 +127,7 @@ it.concurrent('with three processes, one of them killed, never two messages of o
 
 it.concurrent.for(Object.keys(PLACES) as (keyof typeof PLACES)[])(
   'a message that waited for its lane, and that no handler ever started, is not buried by a crash loop: %s',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (place, { own }) => {
     const server = await own.server();
     const client = own.client(server.url);
@@ -146,7 +146,7 @@ it.concurrent.for(Object.keys(PLACES) as (keyof typeof PLACES)[])(
         [server.url, where, 'record', SOONER],
         own.finished,
       );
-      const isDone = eventually(async () => expect(await begun()).toHaveLength(4), 60_000);
+      const isDone = eventually(async () => expect(await begun()).toHaveLength(4), 120_000);
       const hasDied = child.ended().then(() => 'died');
       if ((await Promise.race([isDone, hasDied])) !== 'died') return;
       crashes++;

@@ -8,8 +8,7 @@ import { reliableList, stream, take, textsOf } from '../contract/harness.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { ownServer, rawClient, unique } from '../support/redis.ts';
-import { TIMINGS } from '../../src/transport/timings.ts';
-import { missedSooner } from '../support/timings.ts';
+import { PATIENT, missedSooner } from '../support/timings.ts';
 
 interface Opened {
   readonly source: Source;
@@ -17,7 +16,11 @@ interface Opened {
   readonly reported: string[];
 }
 
-async function open(url: string, options: SourceOptions, timings?: Timings): Promise<Opened> {
+async function open(
+  url: string,
+  options: SourceOptions,
+  timings: Timings = PATIENT,
+): Promise<Opened> {
   const reported: string[] = [];
   const transport = new RedisTransport(url, () => undefined, timings);
   await transport.connect();
@@ -123,7 +126,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     const proxy = await FaultProxy.to(server.port);
     const client = rawClient(server.url);
     // All four come back in the time that they give each other; on a busy machine a tenth of it was too short.
-    const timings = { ...missedSooner(10), grace: TIMINGS.grace };
+    const timings = { ...missedSooner(10), grace: 1_000 };
     const opened: Opened[] = [];
     for (let n = 0; n < 4; n++) opened.push(await open(proxy.url, read('x'), timings));
     const held: Delivery[] = [];
@@ -143,7 +146,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     expect(held).toHaveLength(13);
     for (const { source } of opened) await source.stop();
     await Promise.all(reading);
-  }, 60_000);
+  }, 120_000);
 
   it('leaves no key without an end when its consumers are killed, but those that hold messages', async () => {
     const server = await ownServer();
@@ -168,14 +171,20 @@ describe.each(PLACES)('%s', (kind, command, read) => {
           kind === 'a group' ? (await client.xpending('x', 'g'))[0] : await client.llen('x');
         expect(left).toBe(0);
       });
-      await pause(400); // four signs of life
+      // With their next signs of life, all that holds nothing gets an end.
+      await eventually(async () => expect(await endless(client)).toEqual([]));
       for (const { transport } of some) await transport.close();
     }
-    const keys = (await client.keys('*')).filter((key) => key !== 'x');
-    const ends = await Promise.all(keys.map((key) => client.pttl(key)));
-    expect(keys.filter((_, n) => ends[n] === -1)).toEqual([]);
-  }, 60_000);
+    expect(await endless(client)).toEqual([]);
+  }, 120_000);
 });
+
+/** The keys that never end, but for the list or stream itself. */
+async function endless(client: ReturnType<typeof rawClient>): Promise<string[]> {
+  const keys = (await client.keys('*')).filter((key) => key !== 'x');
+  const ends = await Promise.all(keys.map((key) => client.pttl(key)));
+  return keys.filter((_, n) => ends[n] === -1);
+}
 
 /** The next read; one that fails because the connection is down is repeated. */
 async function again(source: Source): Promise<Delivery[]> {
@@ -243,7 +252,7 @@ it('a living consumer that has nothing to do, or does not read, is not removed, 
   await pause(3_000); // more than the silence after which consumers are removed
   expect((await names()).toSorted()).toEqual(alive.toSorted());
   await living.source.stop();
-}, 60_000);
+}, 120_000);
 
 it('what was parked is found again where its due times were lost', async () => {
   const server = await ownServer();

@@ -243,9 +243,10 @@ export class Soak {
     }
     for (const list of lists) {
       const base = `redstart:list:{${list}}`;
-      const consumers = await client.zrange(`${base}:consumers`, '0', '-1');
-      for (const key of [list, ...consumers.map((consumer) => `${base}:${consumer}`)])
-        if ((await client.llen(key)) > 0) return false;
+      const consumers = await client.hkeys(`${base}:consumers`);
+      const hands = consumers.flatMap((name) => [`${base}:held:${name}`, `${base}:moved:${name}`]);
+      for (const key of [list, ...hands, `${base}:parked`, `${base}:counts`])
+        if ((await client.exists(key)) > 0) return false;
     }
     return true;
   }

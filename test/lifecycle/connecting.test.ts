@@ -6,16 +6,17 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { heldUp } from '../support/held-up.ts';
 import { ownServer, redisUrl, unique } from '../support/redis.ts';
 
-/** What `promise` rejects with, and how long that took. */
+/** What `promise` rejects with, and how long that took, but for the time in which this process was held up. */
 async function failure(promise: Promise<unknown>): Promise<{ error: Error; took: number }> {
-  const began = performance.now();
+  const [began, held] = [performance.now(), heldUp()];
   const error = await promise.then(
     () => new Error('it did not reject'),
     (reason: Error) => reason,
   );
-  return { error, took: performance.now() - began };
+  return { error, took: performance.now() - began - held() };
 }
 
 describe('a server that is not there', () => {

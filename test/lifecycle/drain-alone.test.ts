@@ -25,7 +25,7 @@ onBothBackends('drain', (bench) => {
     await draining;
     expect(ended).toEqual(['A-1']);
     expect(await service.publish('A-2', { list })).toBe(1);
-    expect(await service.publish('A-3', { channel, rpc: true, timeout: 10_000 })).toEqual({
+    expect(await service.publish('A-3', { channel, rpc: true, timeout: 40_000 })).toEqual({
       sku: 'A-3',
     });
     expect((await service.health()).connected).toBe(true);

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
+import { heldUp } from '../support/held-up.ts';
 import { takeLogs } from '../support/logs.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
 
@@ -29,7 +30,7 @@ onBothBackends('a stop', (bench) => {
       return 'finished';
     });
     await service.start();
-    const answer = client.publish(1, { ...to, rpc: true, timeout: 10_000 });
+    const answer = client.publish(1, { ...to, rpc: true, timeout: 40_000 });
     await eventually(() => expect(end).toBeDefined());
     let isStopped = false;
     const stopping = service.stop().then(() => {
@@ -52,7 +53,7 @@ onBothBackends('a stop', (bench) => {
     const { from, to } = addresses(kind, name());
     service.subscriber(from, () => 'first');
     await service.start();
-    expect(await client.publish(1, { ...to, rpc: true, timeout: 10_000 })).toBe('first');
+    expect(await client.publish(1, { ...to, rpc: true, timeout: 40_000 })).toBe('first');
     await Promise.all([service.stop(), client.stop()]);
     await later(20); // for a log line that comes when all is over
     expect(takeLogs()).toEqual([]);
@@ -70,12 +71,12 @@ onBothBackends('a stop', (bench) => {
     await service.start();
     await service.publish(1, { list: name() });
     await eventually(() => expect(seen).toEqual(['in']));
-    const began = performance.now();
+    const [began, held] = [performance.now(), heldUp()];
     await service.stop();
     const took = performance.now() - began;
     expect(seen).toEqual(['in', 'aborted']);
     expect(took).toBeGreaterThanOrEqual(95);
-    expect(took).toBeLessThan(5_000);
+    expect(took - held()).toBeLessThan(5_000);
     expect(takeLogs()).toMatchObject([{ level: 'warn' }]);
   });
 
@@ -90,9 +91,9 @@ onBothBackends('a stop', (bench) => {
     await service.start();
     await service.publish(1, { list: name() });
     await eventually(() => expect(end).toBeDefined());
-    const began = performance.now();
+    const [began, held] = [performance.now(), heldUp()];
     await service.stop();
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(performance.now() - began - held()).toBeLessThan(10_000);
     end?.();
     expect(takeLogs().map(({ level }) => level)).toContain('error');
   });
@@ -231,7 +232,7 @@ onBothBackends('a stop', (bench) => {
     let end: (() => void) | undefined;
     service.subscriber(name(), () => new Promise<void>((resolve) => void (end = resolve)));
     await service.start();
-    const call = client.publish(1, { channel: name(), rpc: true, timeout: 10_000 });
+    const call = client.publish(1, { channel: name(), rpc: true, timeout: 40_000 });
     const closed = call.catch((error: unknown) => error);
     await eventually(() => expect(end).toBeDefined());
     await client.stop();
@@ -272,5 +273,8 @@ it('a stop acknowledges what its handlers have finished', async () => {
   await broker.publishBatch([1, 2, 3], { stream });
   await eventually(() => expect(handled).toBe(3));
   await broker.stop();
-  expect(((await client.xpending(stream, 'g')) as [number])[0]).toBe(0);
+  // The server may carry out last what it was sent before the end.
+  await eventually(async () => {
+    expect(((await client.xpending(stream, 'g')) as [number])[0]).toBe(0);
+  });
 });

@@ -40,11 +40,17 @@ describe.concurrent.for(['newest', 'oldest'] as const)('with the %s ioredis 5', 
         proxy.cut();
       }
       await started;
+      // Once where the connection stood. On a busy machine it may have been ready before the cut: then what is sent at
+      // once is lost with it, and it is sent again.
+      const isOnce = how === 'is ready then';
       await admin.publish('second', '2');
-      await eventually(() => expect(seen).toEqual([2]));
+      await eventually(async () => {
+        if (!isOnce && seen.length === 0) await admin.publish('second', '2');
+        expect(seen).toContain(2);
+      });
       await eventually(async () => expect((await broker.health()).status).toBe('green'));
       await admin.publish('first', '1');
-      await eventually(() => expect(seen).toEqual([2, 1]));
+      await eventually(() => expect(isOnce ? seen : [...new Set(seen)]).toEqual([2, 1]));
       own.takeLogs();
     },
   );
@@ -75,7 +81,9 @@ describe.concurrent.for(['newest', 'oldest'] as const)('with the %s ioredis 5', 
         expect(errors).toHaveLength(places.length);
       });
       for (const { message } of errors) expect(message).toContain('WRONGPASS');
-      expect(await broker.health()).toMatchObject({ status: 'red', connected: false });
+      await eventually(async () =>
+        expect(await broker.health()).toMatchObject({ status: 'red', connected: false }),
+      );
       await broker.stop();
       own.takeLogs();
     },

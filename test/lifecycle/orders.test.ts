@@ -117,13 +117,17 @@ class Orders {
 
   /** The last word is stop: nobody hears, reads or waits any more. */
   async expectStopped(sender: RedisBroker): Promise<void> {
-    const before = this.#added.map(({ seen }) => seen.length);
     await this.broker.stop();
     await Promise.all(this.#pending);
+    // Not before the stop: what was sent twice, around a cut, may have come once by then.
+    const before = this.#added.map(({ seen }) => seen.length);
     for (const { address } of this.#added) {
-      const receivers = await sender.publish('late', address as { channel: string });
-      if ('channel' in address) expect(receivers).toBe(0);
-      if ('list' in address) expect(receivers).toBeGreaterThan(0);
+      const late = async (): Promise<unknown> =>
+        sender.publish('late', address as { channel: string });
+      // The server may hear last of the end of a connection.
+      if ('channel' in address) await eventually(async () => expect(await late()).toBe(0));
+      else if ('list' in address) expect(await late()).toBeGreaterThan(0);
+      else await late();
     }
     for (const consumer of this.#consumers) expect(await consumer.next({ timeout: 5 })).toBeNull();
     expect(this.#added.map(({ seen }) => seen.length)).toEqual(before);
@@ -230,7 +234,7 @@ const timers = (): number =>
 it('the last word counts, nothing is forgotten or left over, in 2 000 random orders (memory)', async () => {
   for (let seed = 1; seed <= 2_000; seed++)
     expect(await troubleIn(seed, `memory://${unique()}`, () => undefined)).toBeUndefined();
-}, 120_000);
+}, 400_000);
 
 it('the last word counts, nothing is forgotten or left over, in random orders with connections cut (redis)', async () => {
   const proxy = await FaultProxy.to(Number(new URL(redisUrl()).port));

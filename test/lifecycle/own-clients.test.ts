@@ -30,7 +30,7 @@ beforeAll(async () => {
   }
   other = createRequire(join(folder.path, 'x.js'))('ioredis') as typeof other;
   cluster = await startCluster();
-}, 60_000);
+}, 240_000);
 afterAll(() => cluster?.stop());
 
 const ALL = [...STRUCTURES.map((structure) => [structure]), 1];
@@ -42,7 +42,7 @@ async function callEverything(connection: RedisConnection): Promise<unknown[]> {
   await service.start();
   const answers: unknown[] = [];
   for (const structure of STRUCTURES) {
-    const call = { ...places[structure], rpc: true, timeout: 10_000 } as const;
+    const call = { ...places[structure], rpc: true, timeout: 40_000 } as const;
     answers.push(await caller.publish(structure, call));
   }
   answers.push(await caller.publish(1, { list: unique() }));

@@ -52,17 +52,22 @@ export async function wakes(
   woken: readonly number[],
   send: () => Promise<unknown>,
 ): Promise<[best: number, median: number]> {
-  const measured = (): [best: number, median: number] => [
-    Math.min(...woken),
-    woken.toSorted((a, b) => a - b)[woken.length >> 1] as number,
-  ];
-  const isSlow = ([best, median]: [number, number]): boolean => best >= 20 || median >= 250;
-  while (woken.length < 7 || (woken.length < 100 && isSlow(measured()))) {
+  while (woken.length < 7 || (woken.length < 100 && isSlow(...typical(woken)))) {
     const before = woken.length;
     await send();
     await eventually(() => woken.length > before);
     // Idle again: a read that begins while the next message is there already would prove little.
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return measured();
+  return typical(woken);
+}
+
+/** The best and the median. */
+function typical(times: readonly number[]): [best: number, median: number] {
+  const sorted = times.toSorted((a, b) => a - b);
+  return [sorted[0] as number, sorted[times.length >> 1] as number];
+}
+
+function isSlow(best: number, median: number): boolean {
+  return best >= 20 || median >= 250;
 }
