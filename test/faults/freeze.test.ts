@@ -14,7 +14,11 @@ const STOPPED = 3_000;
  * A connection is given up after 3.15 s without an answer. A busy machine lets Redis go on later than this test says, and may
  * answer later still: with the time that this may take, what is measured is a stop that is shorter than the patience.
  */
-const timings = { ...PATIENT, pong: TIMINGS.pong + 10_000 };
+const timings = {
+  ...PATIENT,
+  pong: TIMINGS.pong + 10_000,
+  blockGrace: TIMINGS.blockGrace + 10_000,
+};
 
 it(
   'Redis stopped for 3 s and continued: 200 calls in flight on each structure all end by value',

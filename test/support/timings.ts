@@ -10,7 +10,7 @@ export const PATIENT: Timings = { ...TIMINGS, connect: CONNECT };
 export const LEAVING: Timings = { ...PATIENT, leave: 20_000 };
 
 /** Dead connections are not noticed while a test runs: it ends them itself, and must not be overtaken on a busy machine. */
-export const UNWATCHED: Timings = { ...PATIENT, pong: 120_000 };
+export const UNWATCHED: Timings = { ...PATIENT, pong: 120_000, blockGrace: 120_000 };
 
 /** The transports' waiting times, all of them shorter by one factor, since some depend on others; but for connecting. */
 export function timesDividedBy(factor: number): Timings {
