@@ -96,7 +96,7 @@ export class BlockingReader implements Reader {
   async #send(name: string, args: (string | number | Buffer)[]): Promise<unknown> {
     const { block, blockGrace } = this.#timings;
     const { bytesRead } = this.#client.stream;
-    this.#watchdog = setTimeout(() => this.#suspect(bytesRead), block + blockGrace);
+    this.#suspectIn(block + blockGrace, bytesRead);
     try {
       return await new Promise((resolve, reject) => {
         this.#abort = reject;
@@ -105,8 +105,19 @@ export class BlockingReader implements Reader {
       });
     } finally {
       clearTimeout(this.#watchdog);
+      this.#watchdog = undefined;
       this.#abort = undefined;
     }
+  }
+
+  #suspectIn(delay: number, before: number): void {
+    const watchdog = setTimeout(() => {
+      // After a long tick of this process timers run before sockets are read: read them first. What has arrived is not lost.
+      setImmediate(() => {
+        if (this.#watchdog === watchdog) this.#suspect(before);
+      });
+    }, delay);
+    this.#watchdog = watchdog;
   }
 
   /**
@@ -123,7 +134,7 @@ export class BlockingReader implements Reader {
       return;
     }
     const { bytesRead } = stream;
-    this.#watchdog = setTimeout(() => this.#suspect(bytesRead), isMoving ? blockGrace : suspicion);
+    this.#suspectIn(isMoving ? blockGrace : suspicion, bytesRead);
   }
 
   async stop(): Promise<void> {
