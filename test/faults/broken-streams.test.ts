@@ -80,7 +80,7 @@ it.concurrent('a server that is away until the answer of a failed stream is give
   const server = await own.server();
   const proxy = await own.proxy(server.port);
   // A command is given up after one attempt to connect, and not after 20 of them, which take 28 s.
-  const impatient = { retryStrategy: () => 50, maxRetriesPerRequest: 1 };
+  const impatient = { retryStrategy: () => 50, maxRetriesPerRequest: 1, connectTimeout: 20_000 };
   const service = own.broker({ host: '127.0.0.1', port: proxy.port, ...impatient });
   let fail: (() => void) | undefined;
   const seen: unknown[] = [];

@@ -26,7 +26,12 @@ it.concurrent('a caller that is away for a moment is not gone: a handler that as
   });
   await service.start();
   const proxy = await own.proxy(server.port);
-  const away = { host: '127.0.0.1', port: proxy.port, retryStrategy: () => 700 };
+  const away = {
+    host: '127.0.0.1',
+    port: proxy.port,
+    retryStrategy: () => 700,
+    connectTimeout: 20_000,
+  };
   const caller = own.broker(away, { logger: false });
   const call = caller.publish(1, { stream: 'work', rpc: true, timeout: 40_000 });
   await eventually(() => go !== undefined);
@@ -124,7 +129,12 @@ it.concurrent.for(['channel', 'list', 'stream'] as const)(
     const server = await own.server();
     const admin = own.client(server.url);
     // The service is back last: what the caller asks before then, nobody hears.
-    const late = { host: '127.0.0.1', port: server.port, retryStrategy: () => 700 };
+    const late = {
+      host: '127.0.0.1',
+      port: server.port,
+      retryStrategy: () => 700,
+      connectTimeout: 20_000,
+    };
     let answers = 0;
     const observers = [{ answered: () => void answers++ }];
     const service = own.broker(late, { logger: false, observers });
