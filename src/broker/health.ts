@@ -209,12 +209,13 @@ export async function healthOf(
 /** What is wrong with the times that this process and the server go by. */
 function clockProblems(transport: Transport | undefined): string[] {
   if (transport === undefined) return [];
-  const { skew = 0, refusal } = transport.timed.clock;
+  const { skew = 0, uncertainty, refusal } = transport.timed.clock;
   if (refusal !== undefined && transport.downFor === 0) {
     const reason = messageOf(refusal);
     return [`Redis does not tell its time (${reason}): deadlines go by this machine's clock`];
   }
-  if (Math.abs(skew) <= MAX_SKEW) return [];
+  // As much as is certain: of an answer that took long it is not known when it was true.
+  if (Math.abs(skew) - uncertainty / 2 <= MAX_SKEW) return [];
   const seconds = (Math.abs(skew) / 1_000).toFixed(1);
   return [`this machine's clock is ${seconds} s ${skew > 0 ? 'ahead of' : 'behind'} Redis's`];
 }
