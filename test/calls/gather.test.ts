@@ -15,10 +15,10 @@ onBothBackends('gathering', (bench) => {
       }),
     );
     const started = performance.now();
-    const gathered = await client.gather('?', { channel, timeout: 10_000 });
+    const gathered = await client.gather('?', { channel, timeout: 50_000 });
     expect(new Set(gathered.answers.map(({ body }) => body))).toEqual(new Set(['a', 'b', 'c']));
     expect(gathered).toMatchObject({ errors: [], expected: 3, missing: [] });
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(25_000); // and not after 50 s
     expect(client.stats.pendingCalls).toBe(0);
   });
 
@@ -51,11 +51,12 @@ onBothBackends('gathering', (bench) => {
       throw new Error('broken');
     });
     await Promise.all([good.start(), bad.start()]);
-    const all = await client.gather('?', { channel, timeout: 5_000 });
+    const all = await client.gather('?', { channel, timeout: 20_000 });
     expect(all.answers).toHaveLength(1);
     expect(all.errors).toMatchObject([{ message: 'broken' }]);
-    const one = await client.gather('?', { channel, timeout: 5_000, max: 1 });
+    const one = await client.gather('?', { channel, timeout: 20_000, max: 1 });
     expect(one.answers).toHaveLength(1);
+    await bad.stop(); // the second failure is logged by now, if there was one
     expect(takeLogs().length).toBeGreaterThanOrEqual(1);
   });
 
@@ -111,16 +112,16 @@ onBothBackends('gathering', (bench) => {
     await service.start();
     const reason = new Error('given up before');
     const signal = AbortSignal.abort(reason);
-    await expect(caller.gather(1, { channel, timeout: 5_000, signal })).rejects.toBe(reason);
+    await expect(caller.gather(1, { channel, timeout: 20_000, signal })).rejects.toBe(reason);
     expect(caller.stats.pendingCalls).toBe(0);
     // What was asked before this call would have arrived before it.
-    await caller.publish(2, { channel, rpc: true, timeout: 5_000 });
+    await caller.publish(2, { channel, rpc: true, timeout: 20_000 });
     expect(handled).toEqual([2]);
   });
 
   it('resolves at once with nothing where nobody listens', async () => {
     const { broker, name } = bench();
-    const gathered = await broker().gather('?', { channel: name(), timeout: 5_000 });
+    const gathered = await broker().gather('?', { channel: name(), timeout: 20_000 });
     expect(gathered).toEqual({ answers: [], errors: [], expected: 0, missing: [] });
   });
 });

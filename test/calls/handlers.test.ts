@@ -98,7 +98,7 @@ onBothBackends('a call', (bench) => {
         { publish: async (_command, next) => (await Promise.all([next(), next()]))[1] },
       ],
     });
-    expect(await hedged.publish('x', { list: name(), rpc: true, timeout: 5_000 })).toBe('x');
+    expect(await hedged.publish('x', { list: name(), rpc: true, timeout: 20_000 })).toBe('x');
     await eventually(() => expect(hedged.stats.pendingCalls).toBe(0));
   });
 
@@ -133,7 +133,7 @@ onBothBackends('a call', (bench) => {
     });
     await service.start();
     const call = (body: string): Promise<unknown> =>
-      service.publish(body, { list: name(), rpc: true, timeout: 5_000 });
+      service.publish(body, { list: name(), rpc: true, timeout: 20_000 });
     await expect(call('bad')).rejects.toThrow('a value that cannot be read');
     expect(await call('good')).toBe('good');
     expect(takeLogs()).toHaveLength(1);
@@ -325,21 +325,23 @@ async function foreign(of: (id: string) => string): Promise<string> {
 it('a call with a header correlation_id finds the answer of a responder that echoes it alone', async () => {
   const list = await foreign((id) => id);
   const headers = { correlation_id: 'mine' };
-  const call = newBroker(redisUrl()).publish(7, { list, rpc: true, timeout: 5_000, headers });
+  const call = newBroker(redisUrl()).publish(7, { list, rpc: true, timeout: 20_000, headers });
   expect(await call).toBe(7);
 });
 
 it('with a dedicated channel a call takes the answer whatever its correlation id, and leaves the channel', async () => {
   const list = await foreign(() => 'another');
-  const caller: RedisBroker = newBroker(redisUrl());
+  // Other tests on this server have such channels, too.
+  const inboxPrefix = `${unique('inbox')}:`;
+  const caller: RedisBroker = newBroker(redisUrl(), { rpc: { inboxPrefix } });
   const call = (replyChannel: 'shared' | 'dedicated', timeout: number): Promise<unknown> =>
     caller.publish(7, { list, rpc: true, timeout, replyChannel });
   await expect(call('shared', 200)).rejects.toMatchObject({ code: 'RPC_TIMEOUT' });
-  const answers = Array.from({ length: 10 }, () => call('dedicated', 5_000));
+  const answers = Array.from({ length: 10 }, () => call('dedicated', 20_000));
   expect(await Promise.all(answers)).toEqual(Array(10).fill(7));
   const raw = rawClient();
   await eventually(async () => {
-    const inboxes = (await raw.pubsub('CHANNELS', 'redstart:inbox:*:*')) as string[];
+    const inboxes = (await raw.pubsub('CHANNELS', `${inboxPrefix}*:*`)) as string[];
     expect(inboxes.filter((name) => name.includes('}:'))).toEqual([]);
   });
 });

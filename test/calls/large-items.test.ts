@@ -49,7 +49,7 @@ describe.each(['memory', 'redis'])('large items of a stream (%s)', (backend) => 
   });
 });
 
-it('20 items of 6 MB arrive with the default window', { timeout: 30_000 }, async () => {
+it('20 items of 6 MB arrive with the default window', async () => {
   const server = await ownServer();
   const [service, caller] = [newBroker(server.url), newBroker(server.url)];
   service.subscriber('films', async function* () {

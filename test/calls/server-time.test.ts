@@ -38,7 +38,7 @@ it.each([HOUR, -HOUR])(
     service.subscriber({ list: name }, (body) => body);
     await service.start();
     const caller = newBroker(redisUrl());
-    expect(await caller.publish('x', { list: name, rpc: true, timeout: 5_000 })).toBe('x');
+    expect(await caller.publish('x', { list: name, rpc: true, timeout: 20_000 })).toBe('x');
   },
 );
 
@@ -140,7 +140,7 @@ it('without the right to TIME calls go by this machine’s clock, and health say
   const service = newBroker(url);
   service.subscriber({ list: 'echo' }, (body) => body);
   await service.start();
-  expect(await newBroker(url).publish('x', { list: 'echo', rpc: true, timeout: 5_000 })).toBe('x');
+  expect(await newBroker(url).publish('x', { list: 'echo', rpc: true, timeout: 20_000 })).toBe('x');
   const { status, problems } = await service.health();
   expect(status).toBe('yellow');
   expect(problems).toEqual([expect.stringMatching(/^Redis does not tell its time \(NOPERM/)]);

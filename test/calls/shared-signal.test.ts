@@ -19,7 +19,7 @@ onBothBackends('one AbortSignal for many calls', (bench) => {
     await service.start();
     const controller = new AbortController();
     const { signal } = controller;
-    const call = { timeout: 5_000, signal };
+    const call = { timeout: 20_000, signal };
     const all = Array.from({ length: 15 }, (_, i) => [
       service.publish(i, { list: name('l'), rpc: true, ...call }),
       service.request(i, { list: name('l'), ...call }),

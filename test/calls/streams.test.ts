@@ -104,8 +104,10 @@ onBothBackends('a stream of answers', (bench) => {
     const { broker, name } = bench();
     const channel = name();
     const service = broker();
+    let begun = 0;
     let finished = 0;
     service.subscriber(channel, { concurrency: 10 }, async function* (_body, { signal }) {
+      begun++;
       try {
         yield 1;
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
@@ -125,10 +127,16 @@ onBothBackends('a stream of answers', (bench) => {
       [() => ({ signal: AbortSignal.abort(reason) }), reason],
     ];
     for (const [options, expected] of cases) {
-      const reading = collect(service.requestMany(1, { channel, ...options() }));
-      await expect(reading.catch((error: unknown) => error)).resolves.toEqual(expected);
+      const before = begun;
+      // Where the machine was so busy that the time was over before the generator began: once more.
+      await eventually(async () => {
+        const reading = collect(service.requestMany(1, { channel, ...options() }));
+        await expect(reading.catch((error: unknown) => error)).resolves.toEqual(expected);
+        return begun > before || expected === reason;
+      });
     }
-    await eventually(() => finished === 3);
+    expect(begun).toBeGreaterThanOrEqual(3);
+    await eventually(() => finished === begun);
   });
 
   it('checks each item against reply', async () => {
@@ -174,7 +182,7 @@ onBothBackends('a stream of answers', (bench) => {
     const second = plain.next();
     // Another list's call goes there and back meanwhile.
     service.subscriber({ list: name('other') }, (body) => body);
-    await service.publish(1, { list: name('other'), rpc: true, timeout: 5_000 });
+    await service.publish(1, { list: name('other'), rpc: true, timeout: 20_000 });
     expect(begun).toEqual(['first']);
     await first.return?.();
     expect(await second).toMatchObject({ value: 1 });

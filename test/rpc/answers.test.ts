@@ -24,7 +24,7 @@ const KINDS = ['channel', 'list', 'stream', 'stream with a group'] as const;
 type Kind = (typeof KINDS)[number];
 
 /** Far more than any answer takes: who waits for this long has got none. */
-const TIMEOUT = 15_000;
+const TIMEOUT = 45_000;
 
 interface Address {
   channel: string;

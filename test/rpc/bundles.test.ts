@@ -105,7 +105,7 @@ it('a bundle that is cut off gives the answers before that, one line in the log,
   const caller = newBroker(redisUrl());
   const service = rawClient();
   const calls = ['one', 'two'].map((body) =>
-    caller.publish(body, { list: name, rpc: true, timeout: 5_000 }),
+    caller.publish(body, { list: name, rpc: true, timeout: 20_000 }),
   );
   const requests = await eventually(async () => {
     const found = await service.lrangeBuffer(name, 0, -1);
@@ -133,7 +133,7 @@ it('a bundle that is cut off gives the answers before that, one line in the log,
 it('a bundle in a bundle is not opened', async () => {
   const caller = newBroker(redisUrl());
   const name = unique('nested');
-  const call = caller.publish(1, { list: name, rpc: true, timeout: 5_000 });
+  const call = caller.publish(1, { list: name, rpc: true, timeout: 20_000 });
   const service = rawClient();
   const request = await eventually(async () => {
     const found = await service.lindexBuffer(name, 0);
@@ -173,7 +173,7 @@ it('requests of one tick to one list are one RPUSH, and each publish gets the le
   );
   const consumer = await broker.subscribe({ list });
   const bodies: unknown[] = [];
-  for (let n = 0; n < 11; n++) bodies.push((await consumer.next({ timeout: 5_000 }))?.body);
+  for (let n = 0; n < 11; n++) bodies.push((await consumer.next({ timeout: 20_000 }))?.body);
   expect(bodies).toEqual([...TEN, 'last']);
   await consumer.close();
 });
