@@ -58,7 +58,7 @@ it('two users with the documented rights neither hear nor answer nor take what i
   const bank = newBroker(at, { prefix: 'bank:', rpc: { inboxPrefix: 'bank:inbox:' } });
   bank.subscriber('balance', () => 5);
   await bank.start();
-  expect(await bank.publish(1, { channel: 'balance', rpc: true, timeout: 5_000 })).toBe(5);
+  expect(await bank.publish(1, { channel: 'balance', rpc: true, timeout: 20_000 })).toBe(5);
   const [inbox = ''] = (await admin.pubsub('CHANNELS', 'bank:inbox:{*')) as string[];
   expect(inbox).not.toBe('');
   const stranger = rawClient(`redis://shop:s3cret@127.0.0.1:${port}`);
@@ -95,7 +95,7 @@ describe('the rows of the table are enough for', () => {
     };
     const sent = await service.pipeline({ transaction: true }).publish(1, to).send();
     expect(sent).toHaveLength(1);
-    expect(await service.publish(2, { ...to, rpc: true, timeout: 5_000 })).toBe(2);
+    expect(await service.publish(2, { ...to, rpc: true, timeout: 20_000 })).toBe(2);
     expect(await service.health()).toMatchObject({ status: 'green', problems: [] });
     await service.stop();
     // Every broker looks for delayed messages, and leaves them to others where it may not.
@@ -219,7 +219,7 @@ async function everything(): Promise<void> {
     { stream: 'trimmed' },
     { stream: 'trimmed' },
   ]) {
-    expect(await caller.publish(1, { ...to, rpc: true, timeout: 5_000 } as never)).not.toBe('');
+    expect(await caller.publish(1, { ...to, rpc: true, timeout: 20_000 } as never)).not.toBe('');
   }
   await eventually(async () =>
     expect(await admin.hkeys('redstart:silent:{shop:trimmed}')).toEqual(['nobody']),

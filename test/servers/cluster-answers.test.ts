@@ -18,7 +18,7 @@ let cluster: TestCluster;
 let older: SpawnedRedis;
 beforeAll(async () => {
   [cluster, older] = await Promise.all([startCluster(), startOlder()]);
-}, 60_000);
+}, 240_000);
 afterAll(() => cluster?.stop());
 
 async function startOlder(): Promise<SpawnedRedis> {

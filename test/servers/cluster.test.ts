@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { freePort } from '../../scripts/find-redis.mjs';
 import { deferred } from '../../src/internal/deferred.ts';
 import { slotOf } from '../../src/transport/redis/cluster.ts';
+import { TIMINGS, timingsOption } from '../../src/transport/timings.ts';
 import { STRUCTURES, everywhere, type Structure } from '../faults/echo.ts';
 import { dashboard } from 'redstart/dashboard';
 import { CommandLine } from '../cli/command-line.ts';
@@ -18,7 +19,7 @@ import { startCluster, type Node, type TestCluster } from '../support/servers.ts
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startCluster();
-}, 60_000);
+}, 240_000);
 afterAll(() => cluster?.stop());
 
 const SHARINGS = ['dedicated', 'shared'] as const;
@@ -51,12 +52,17 @@ describe('on a cluster', () => {
       const waiting = rows.filter((row) => row.waiting === 1).map(({ name }) => name);
       expect(waiting.toSorted()).toEqual(names.toSorted());
     });
-    expect(await own.fleet.pause({ list: 'jobs' }, { timeout: 1_000 })).toMatchObject({
-      processes: 1,
-      problems: [],
+    // On a cluster each question waits for as long as it may: again where a busy machine answered later.
+    await eventually(async () =>
+      expect(await own.fleet.pause({ list: 'jobs' }, { timeout: 1_000 })).toMatchObject({
+        processes: 1,
+        problems: [],
+      }),
+    );
+    await eventually(async () => {
+      const states = await own.fleet.status();
+      expect(states.flatMap(({ subscribers }) => subscribers)).toMatchObject([{ state: 'paused' }]);
     });
-    const states = await own.fleet.status();
-    expect(states.flatMap(({ subscribers }) => subscribers)).toMatchObject([{ state: 'paused' }]);
   });
 
   it('the command line lists and reads what is on every node', { timeout: 120_000 }, async () => {
@@ -377,7 +383,7 @@ describe('on a cluster', () => {
     }
     await eventually(
       () => expect(moments.map(({ length }) => length)).toEqual(places.map(() => 6)),
-      15_000,
+      40_000,
     );
     // The first permit is not given before the first message is sent. Five more take 250 ms; one may come 50 ms early.
     for (const [n, all] of moments.entries())
@@ -479,13 +485,16 @@ describe('on a cluster', () => {
     for (const proxy of proxied.proxies) proxy.halfOpen();
     const began = performance.now();
     // Redis may give an item of a list to the reader that is gone.
-    const answered = STRUCTURES.map((structure) => eventually(() => call(structure)));
+    const answered = STRUCTURES.map((structure) => eventually(() => call(structure), 40_000));
     expect(await Promise.all(answered)).toEqual([1, 1, 1]);
-    expect(performance.now() - began).toBeLessThan(12_000);
+    // 5 s, then new connections, and what a busy machine adds. TCP itself would need minutes.
+    expect(performance.now() - began).toBeLessThan(30_000);
   });
 
   it('stop ends blocked readers at once, on whichever node they block', async () => {
-    const service = broker();
+    // So long that a busy machine cannot be taken for a read that came to its end.
+    const block = 60_000;
+    const service = broker({ [timingsOption]: { ...TIMINGS, block } });
     for (const name of await spread(unique())) {
       service.subscriber({ list: `{${name}}:l` }, () => undefined);
       service.subscriber({ stream: `{${name}}:s`, group: 'g' }, () => undefined);
@@ -499,8 +508,8 @@ describe('on a cluster', () => {
     });
     const began = performance.now();
     await service.stop();
-    // Redis would hold the reads for 3 s.
-    expect(performance.now() - began).toBeLessThan(2_500);
+    // Redis would hold the reads for a minute.
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 
   it.each(SHARINGS)(
@@ -606,7 +615,8 @@ describe('a cluster that cannot be used', () => {
     expect(error).toBeInstanceOf(ConnectionError);
     for (const port of ports) expect((error as Error).message).toContain(`127.0.0.1:${port}`);
     expect((error as Error).message).toContain('ECONNREFUSED');
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // As opposed to never; a busy machine adds seconds.
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 
   it('fails the start where a node wants a password, and where it is no cluster', async () => {

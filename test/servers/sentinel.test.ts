@@ -54,7 +54,7 @@ describe('behind Sentinel', () => {
     await load.goesOn(false);
     expect(await set.master()).not.toBe(before);
     await load.check();
-  }, 60_000);
+  }, 200_000);
 
   it.each(isLong ? (['dedicated', 'shared'] as const) : (['dedicated'] as const))(
     'master and replica swapped under load: writers, readers and subscriptions follow the master, with %s connections',
@@ -67,7 +67,7 @@ describe('behind Sentinel', () => {
       await load.goesOn(true);
       await load.check();
     },
-    60_000,
+    200_000,
   );
 
   it('the error of a start names the group, the sentinels and the cause', async () => {
@@ -131,13 +131,13 @@ async function underLoad(connection: RedisConnection, options: BrokerOptions = {
   // Also where the test fails before: what is refused at once would be sent again for ever, and nothing else would run.
   onTestFinished(() => void (isOver = true));
   const producing = Array.from({ length: 4 }, produce);
-  await eventually(() => safe.length > 200);
+  await eventually(() => safe.length > 200, 60_000);
 
   return {
     async goesOn(hasReplica) {
       mustWait = hasReplica;
       const before = safe.length;
-      await eventually(() => safe.length > before + 300);
+      await eventually(() => safe.length > before + 300, 60_000);
       isOver = true;
       await Promise.all(producing);
     },

@@ -79,5 +79,6 @@ it('a server that speaks nothing but TLS fails a plain start soon', async () => 
   const error = await failure(`redis://localhost:${port}`);
   expect(error).toBeInstanceOf(ConnectionError);
   expect(error.message).toContain(`localhost:${port}`);
-  expect(performance.now() - began).toBeLessThan(5_000);
+  // As opposed to never; a busy machine adds seconds.
+  expect(performance.now() - began).toBeLessThan(15_000);
 });

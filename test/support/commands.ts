@@ -52,7 +52,7 @@ export async function wakes(
   woken: readonly number[],
   send: () => Promise<unknown>,
 ): Promise<[best: number, median: number]> {
-  while (woken.length < 7 || (woken.length < 100 && isSlow(...typical(woken)))) {
+  while (woken.length < 7 || (woken.length < 200 && isSlow(...typical(woken)))) {
     const before = woken.length;
     await send();
     await eventually(() => woken.length > before);
