@@ -26,7 +26,7 @@ function setUp(handler: (body: unknown, ctx: MessageContext) => unknown, ackPoli
 
 /** Waits until a later entry is done, so that whatever was to happen to earlier ones has happened. */
 async function settle(broker: RedisBroker, stream: string): Promise<void> {
-  await broker.publish('end', { stream, rpc: true, timeout: 5_000 });
+  await broker.publish('end', { stream, rpc: true, timeout: 20_000 });
 }
 
 describe('an entry whose handler succeeds', () => {
@@ -53,7 +53,7 @@ describe('an entry whose handler succeeds', () => {
     let end: ((result: string) => void) | undefined;
     const { broker, pending, stream } = setUp(() => new Promise((resolve) => void (end = resolve)));
     await broker.start();
-    const answer = broker.publish(1, { stream, rpc: true, timeout: 5_000 });
+    const answer = broker.publish(1, { stream, rpc: true, timeout: 20_000 });
     await eventually(() => expect(end).toBeDefined());
     expect(await pending()).toHaveLength(1);
     end?.('done');
@@ -222,7 +222,7 @@ describe('a handler that settles its entry itself', () => {
     }, 'ack-first');
     await broker.start();
     await publish('later');
-    expect(await broker.publish('now', { stream, rpc: true, timeout: 5_000 })).toBe('now');
+    expect(await broker.publish('now', { stream, rpc: true, timeout: 20_000 })).toBe('now');
     await eventually(async () => expect(await pending()).toEqual([]));
     expect(counts).toEqual([1, 1]);
   });

@@ -21,7 +21,7 @@ function to(kind: Kind, name: string): { list: string } {
 }
 
 function callTo(kind: Kind, name: string) {
-  return { ...to(kind, name), rpc: true, timeout: 5_000 } as const;
+  return { ...to(kind, name), rpc: true, timeout: 20_000 } as const;
 }
 
 describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) => {
@@ -165,7 +165,7 @@ describe.each(['list', 'stream', 'group'] as const)('a batch from a %s', (kind) 
         );
       });
       const answers = [1, 2, 3].map((n) =>
-        client.request<number>(n, { ...to(kind, name()), timeout: 5_000 }),
+        client.request<number>(n, { ...to(kind, name()), timeout: 20_000 }),
       );
       await eventually(() => expect(client.stats.pendingCalls).toBe(3));
       await service.start();

@@ -29,8 +29,8 @@ onBothBackends('a channel subscriber', (bench) => {
     await service.publish(2, name('b'));
     await eventually(() => expect(seen).toHaveLength(2));
     // Answers to calls say that whatever was to come has come.
-    await service.publish(3, { channel: name('a'), rpc: true, timeout: 5_000 });
-    await service.publish(4, { channel: name('b'), rpc: true, timeout: 5_000 });
+    await service.publish(3, { channel: name('a'), rpc: true, timeout: 20_000 });
+    await service.publish(4, { channel: name('b'), rpc: true, timeout: 20_000 });
     expect(seen.filter(([at]) => at === 'a')).toEqual([
       ['a', 1],
       ['a', 3],

@@ -128,7 +128,7 @@ onBothBackends('concurrency', (bench) => {
       return n;
     });
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     const results = await Promise.allSettled(
       [0, 1, 2, 3, 4, 5].map((n) => service.publish(n, call)),
     );

@@ -44,7 +44,7 @@ onBothBackends("a handler's context", (bench) => {
     const service = broker();
     service.subscriber(name(), (_, ctx) => ({ path: ctx.path }));
     await service.start();
-    const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toEqual({ path: {} });
   });
 
@@ -81,13 +81,13 @@ onBothBackends("a handler's context", (bench) => {
     const { broker, name } = bench();
     const service = broker();
     service.subscriber({ list: name('outer'), concurrency: 2 }, (body, ctx) =>
-      ctx.publish(body, { list: name('inner'), rpc: true, timeout: 5_000 }),
+      ctx.publish(body, { list: name('inner'), rpc: true, timeout: 20_000 }),
     );
     service.subscriber({ list: name('inner') }, (_, ctx) => ctx.message.correlationId);
     await service.start();
     const reply = await service.request(1, {
       list: name('outer'),
-      timeout: 5_000,
+      timeout: 20_000,
       correlationId: 'c-7',
     });
     expect(reply.body).toBe('c-7');
@@ -106,7 +106,7 @@ onBothBackends("a handler's context", (bench) => {
       (await ctx.broker.request(n, inner)).body,
     ]);
     await service.start();
-    const call = { list: name('outer'), timeout: 5_000, correlationId: 'c-9' };
+    const call = { list: name('outer'), timeout: 20_000, correlationId: 'c-9' };
     expect((await service.request(1, call)).body).toEqual(['c-9', 'c-9']);
   });
 
@@ -120,7 +120,7 @@ onBothBackends("a handler's context", (bench) => {
       return ctx.broker === service;
     });
     await service.start();
-    const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish('x', call)).toBe(true);
     expect(lines).toContainEqual([expect.objectContaining({ body: 'x' }), 'placing']);
   });
@@ -142,7 +142,7 @@ onBothBackends("a handler's context", (bench) => {
       await service.start();
       for (const how of ['ack', 'nack', 'reject']) await service.publish(how, at);
       await eventually(() => expect(calls).toBeGreaterThanOrEqual(3));
-      await service.publish(1, { list: name('done'), rpc: true, timeout: 5_000 });
+      await service.publish(1, { list: name('done'), rpc: true, timeout: 20_000 });
       expect(takeLogs().filter(({ level }) => level === 'error')).toEqual([]);
     },
   );
@@ -158,7 +158,7 @@ onBothBackends("a handler's context", (bench) => {
         return 'the answer';
       });
       await service.start();
-      const call = { ...at, rpc: true, timeout: 5_000 } as const;
+      const call = { ...at, rpc: true, timeout: 20_000 } as const;
       expect(await service.publish(1, call)).toBe('the answer');
       takeLogs();
     },

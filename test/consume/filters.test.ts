@@ -45,7 +45,7 @@ onBothBackends('a filter', (bench) => {
     service.subscriber({ list: name() }, () => 'rest');
     service.subscriber({ list: name(), filter: isJson }, () => 'json');
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish({}, call)).toBe('json');
     expect(await service.publish('text', call)).toBe('rest');
   });
@@ -56,7 +56,7 @@ onBothBackends('a filter', (bench) => {
     service.subscriber({ list: name(), filter: isJson }, () => 'first');
     service.subscriber({ list: name(), filter: () => true }, () => 'second');
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish({}, call)).toBe('first');
     expect(await service.publish('text', call)).toBe('second');
   });
@@ -75,7 +75,7 @@ onBothBackends('a filter', (bench) => {
     service.subscriber({ list: name(), filter }, () => 'vip');
     service.subscriber({ list: name() }, () => 'all');
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish('a', { ...call, headers: { kind: 'vip' } })).toBe('vip');
     expect(await service.publish('b', call)).toBe('all');
     expect(seen).toEqual([
@@ -107,7 +107,7 @@ onBothBackends('a filter', (bench) => {
     }
     service.register(new Shapes());
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish({ kind: 'square', side: 2 }, call)).toBe(2);
     expect(await service.publish({ kind: 'circle', radius: 3 }, call)).toBe(3);
   });
@@ -117,7 +117,7 @@ onBothBackends('a filter', (bench) => {
     const service = broker();
     service.subscriber({ list: name(), filter: isJson }, () => 'json');
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     await expect(service.publish('text', call)).rejects.toMatchObject({
       code: 'NO_MATCHING_HANDLER',
     });
@@ -130,7 +130,7 @@ onBothBackends('a filter', (bench) => {
     const service = broker();
     service.subscriber({ list: name(), filter: brokenFilter }, () => 'fine');
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     await expect(service.publish('bad', call)).rejects.toMatchObject({ message: 'filter broke' });
     expect(await service.publish('good', call)).toBe('fine');
     expect(takeLogs()).toMatchObject([{ error: { message: 'filter broke' } }]);
@@ -233,7 +233,7 @@ onBothBackends('handlers that share an address by filters', (bench) => {
       service.include(router);
     }
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish('second', call)).toBe('second');
     expect(through).toEqual(['second', 'second']);
     expect(await service.publish('first', call)).toBe('first');
@@ -273,7 +273,7 @@ describe('a stream entry that no filter accepts', () => {
       broker.subscriber(address, () => 'json');
       await broker.start();
       await broker.publish('text', { stream });
-      expect(await broker.publish({}, { stream, rpc: true, timeout: 5_000 })).toBe('json');
+      expect(await broker.publish({}, { stream, rpc: true, timeout: 20_000 })).toBe('json');
       await eventually(async () => {
         const [count] = (await client.xpending(stream, 'g')) as [number];
         expect(count).toBe(left);

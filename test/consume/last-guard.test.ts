@@ -78,7 +78,7 @@ onBothBackends('a logger that throws', (bench) => {
     });
     await service.start();
     const call = (body: string): Promise<unknown> =>
-      service.publish(body, { list: name(), rpc: true, timeout: 5_000 });
+      service.publish(body, { list: name(), rpc: true, timeout: 20_000 });
     await expect(call('bad')).rejects.toMatchObject({ remoteName: 'RangeError' });
     expect(await call('good')).toBe('good');
   });

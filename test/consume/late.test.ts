@@ -19,7 +19,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     const at = { [kind]: name() } as { list: string };
     const late = service.subscriber(at, (body: number) => `got ${body}`);
     await late.started();
-    const call = { ...at, rpc: true, timeout: 5_000 } as const;
+    const call = { ...at, rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('got 1');
   });
 
@@ -35,7 +35,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
       }
     }
     service.register(Late);
-    expect(await service.publish(1, { list, rpc: true, timeout: 5_000 })).toBe('got 1');
+    expect(await service.publish(1, { list, rpc: true, timeout: 20_000 })).toBe('got 1');
   });
 
   it('starts at once in a router that was included before', async () => {
@@ -45,7 +45,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     service.include(router);
     await service.start();
     await router.subscriber({ list: 'late' }, () => 'router').started();
-    const call = { list: name('r.late'), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name('r.late'), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('router');
   });
 
@@ -103,7 +103,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     );
     expect(service.subscribers).toHaveLength(1);
     expect((await service.health()).status).toBe('green');
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('first');
   });
 
@@ -114,7 +114,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     const starting = service.start();
     const late = service.subscriber({ list: name('late') }, () => 'late');
     await Promise.all([starting, late.started()]);
-    const call = { list: name('late'), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name('late'), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('late');
   });
 
@@ -131,7 +131,7 @@ onBothBackends('a subscriber registered after the start', (bench) => {
     service.include(depot as RedisRouter);
     await service.start();
     depot?.include(shared);
-    const call = { rpc: true, timeout: 5_000 } as const;
+    const call = { rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, { list: name('shop.orders'), ...call })).toBe('here');
     expect(await service.publish(1, { list: name('depot.orders'), ...call })).toBe('here');
   });
@@ -158,7 +158,7 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
     await eventually(() => expect(seen).toEqual([1]));
     await one.stop();
     expect(await service.publish(2, name('one'))).toBe(0);
-    const call = { channel: name('two'), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name('two'), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('still here');
     expect(seen).toEqual([1]);
   });
@@ -218,7 +218,7 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
     await one.stop();
     await service.stop();
     await service.start();
-    const call = { channel: name('two'), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name('two'), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(null, call)).toBe(2);
     expect(await service.publish(null, name('one'))).toBe(0);
   });
@@ -238,7 +238,7 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
       service.register(orders);
       const [one] = service.subscribersOf(orders);
       await one?.started();
-      const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+      const call = { list: name(), rpc: true, timeout: 20_000 } as const;
       expect(await service.publish(round, call)).toBe(`got ${round}`);
       await one?.stop();
       expect(service.subscribers).toEqual([]);
@@ -264,7 +264,7 @@ onBothBackends('a subscriber that is stopped by itself', (bench) => {
     const stopping = one.stop().then(() => expect(ended).toEqual(['first']));
     end?.();
     await stopping;
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     await expect(service.publish('second', call)).rejects.toMatchObject({
       code: 'NO_MATCHING_HANDLER',
     });
@@ -309,7 +309,9 @@ it.each([
     await client.replicaof('127.0.0.1', String(await freePort()) as never);
     const got: unknown[] = [];
     broker.subscriber(at as object as { list: string }, (body) => void got.push(body));
-    await eventually(() => expect(takeLogs()).toMatchObject([{ level: 'warn' }]));
+    await eventually(() =>
+      expect(takeLogs()).toContainEqual(expect.objectContaining({ level: 'warn' })),
+    );
     await client.replicaof('NO', 'ONE');
     const {
       reliable: _reliable,

@@ -69,7 +69,7 @@ onBothBackends('a channel pattern', (bench) => {
     const service = broker();
     service.subscriber(name('double.{n}'), (_, ctx) => Number(ctx.path['n']) * 2);
     await service.start();
-    const call = { channel: name('double.21'), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name('double.21'), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(null, call)).toBe(42);
   });
 

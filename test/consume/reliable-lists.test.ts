@@ -34,7 +34,7 @@ onBothBackends('a reliable list', (bench) => {
     service.subscriber({ list: name(), reliable: true, concurrency: 10 }, (n: number) => n * 2);
     await service.start();
     const calls = Array.from({ length: 200 }, (_, n) =>
-      client.publish(n, { list: name(), rpc: true, timeout: 5_000 }),
+      client.publish(n, { list: name(), rpc: true, timeout: 20_000 }),
     );
     expect(await Promise.all(calls)).toEqual(calls.map((_, n) => n * 2));
   });
@@ -152,7 +152,7 @@ it('an item is in Redis until its answer is out and its handler done, and no key
   const end = deferred<string>();
   service.subscriber({ list, reliable: true }, () => end.promise);
   await service.start();
-  const answer = service.publish('a', { list, rpc: true, timeout: 5_000 });
+  const answer = service.publish('a', { list, rpc: true, timeout: 20_000 });
   const held = async (): Promise<string[]> => {
     const keys = await raw.keys(`redstart:list::${list}:*`);
     return keys.filter((key) => !key.endsWith(':consumers'));

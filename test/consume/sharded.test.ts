@@ -25,7 +25,7 @@ onBothBackends('a sharded channel', (bench) => {
     await service.start();
     const caller = broker();
     expect(await caller.publish('a', { channel, sharded: true })).toBe(1);
-    const call = { channel, sharded: true, rpc: true, timeout: 5_000 } as const;
+    const call = { channel, sharded: true, rpc: true, timeout: 20_000 } as const;
     expect(await caller.publish('b', call)).toBe('B');
     await caller.publish('c', channel);
     const all = ['sharded a', 'sharded b', 'plain c', 'glob c'].toSorted();

@@ -94,7 +94,7 @@ onBothBackends('a stream subscriber without a group', (bench) => {
     const service = broker();
     service.subscriber({ stream: name() }, (n: number) => n + 1);
     await service.start();
-    expect(await service.publish(1, { stream: name(), rpc: true, timeout: 5_000 })).toBe(2);
+    expect(await service.publish(1, { stream: name(), rpc: true, timeout: 20_000 })).toBe(2);
   });
 
   it('knows the stream as the source and the id of the entry', async () => {

@@ -46,13 +46,13 @@ export function claimsContract(bench: () => Bench): void {
     const sender = await connect();
     await sender.sendBatch(to(name), frames('slow'));
     // So long that a process which the system holds up for a moment renews in time.
-    const minIdle = 1_000;
+    const minIdle = 3_000;
     const busy = await open(reader(name, 'busy', minIdle));
     const [slow] = (await take(busy, 1)) as [Delivery];
     const idle = await open(reader(name, 'idle', minIdle));
     const other = take(idle, 1);
     // Long enough for several scans to find it stale, were it not renewed.
-    await pause(minIdle * 2.5);
+    await pause(minIdle * 2.2);
     await sender.sendBatch(to(name), frames('marker'));
     expect(textsOf(await other)).toEqual(['marker']);
     await busy.ack(slow);

@@ -76,7 +76,7 @@ export function pendingContract(bench: () => Bench): void {
     await sender.send(to(name), frame('refused'));
     const source = await open(group(name));
     const [refused] = (await take(source, 1)) as [Delivery];
-    source.nack(refused, 600);
+    source.nack(refused, 2_000); // longer than a busy machine holds this up
     const reading = take(source, 1);
     await sender.send(to(name), frame('other'));
     expect(textsOf(await reading)).toEqual(['other']);

@@ -215,15 +215,17 @@ it.runIf(canTrace)('what is sent can be traced, as all that ioredis sends', asyn
 
 it('a time limit for commands that a user’s own client has ends what is sent, and nothing else', async () => {
   const server = await ownServer();
-  const client = new Redis(server.url, { commandTimeout: 200 });
+  const client = new Redis(server.url, { commandTimeout: 2_000 });
   onTestFinished(() => client.disconnect());
   const transport = new RedisTransport(client, () => undefined);
   onTestFinished(() => transport.close());
   await transport.connect();
   const to = { kind: 'list', name: 'x' } as const;
   expect(await transport.send(to, frame('in time'))).toBe(1);
-  await rawClient(server.url).call('CLIENT', 'PAUSE', 1_000, 'WRITE');
+  const admin = rawClient(server.url);
+  await admin.call('CLIENT', 'PAUSE', 600_000, 'WRITE');
   await expect(transport.send(to, frame('too late'))).rejects.toThrow('Command timed out');
+  await admin.call('CLIENT', 'UNPAUSE');
   await eventually(async () => expect(await transport.send(to, frame('again'))).toBeGreaterThan(1));
 });
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { pause } from '../../src/internal/deferred.ts';
 import type { Target } from '../../src/transport/address.ts';
+import { TIMINGS } from '../../src/transport/timings.ts';
 import type { SourceOptions } from '../../src/transport/source.ts';
 import type { Outbound } from '../../src/transport/transport.ts';
 import { eventually } from '../support/eventually.ts';
@@ -132,7 +133,7 @@ export function sharedContract(bench: () => Bench): void {
     const source = await open(options(name));
     const sender = await connect();
     const times: number[] = [];
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 5 || (i < 100 && Math.min(...times) >= 100); i++) {
       const reading = take(source, 1);
       // The read cannot be seen to wait; this gives it the time to. The test holds either way.
       await pause(20);
@@ -144,12 +145,12 @@ export function sharedContract(bench: () => Bench): void {
   });
 
   it.each(KINDS)('a stop ends a waiting read, with nothing: %s', async (_kind, options) => {
-    const { name: newName, open } = bench();
-    const source = await open(options(newName()));
+    const { name: newName, connect, openOn } = bench();
+    // So long that a busy machine cannot be taken for a read that came to its end.
+    const source = await openOn(await connect({ ...TIMINGS, block: 60_000 }), options(newName()));
     const reading = source.read(10);
     await pause(20);
-    // Redis would hold the read for 3 s.
-    expect(await timeOf(source.stop())).toBeLessThan(2_500);
+    expect(await timeOf(source.stop())).toBeLessThan(20_000);
     expect(await reading).toEqual([]);
     expect(await source.read(10)).toEqual([]);
     await source.stop();

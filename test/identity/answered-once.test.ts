@@ -58,7 +58,7 @@ function charges(
   };
 }
 
-const call = { rpc: true, timeout: 5_000 } as const;
+const call = { rpc: true, timeout: 20_000 } as const;
 
 const jsonFormat: MessageFormat = {
   encode: ({ headers, body }) =>
@@ -83,7 +83,7 @@ onBothBackends('a call with an id', (bench) => {
     const first = ask(0);
     await eventually(() => expect(work.begun.length + again.begun.length).toBe(1));
     const others = [ask(0), ask(1), ask(1)];
-    const waiting = callers[1].answer('charge-42', work.to, { timeout: 5_000 });
+    const waiting = callers[1].answer('charge-42', work.to, { timeout: 20_000 });
     // The handler ends when everybody has joined; it would be no mistake if one came later.
     await eventually(() => expect(callers[1].stats.pendingCalls).toBe(3));
     await new Promise((resolve) => setTimeout(resolve, 30));
@@ -96,7 +96,7 @@ onBothBackends('a call with an id', (bench) => {
       .broker()
       .request(
         { cents: 5 },
-        { ...work.to, timeout: 5_000, id: 'charge-42', correlationId: 'mine' },
+        { ...work.to, timeout: 20_000, id: 'charge-42', correlationId: 'mine' },
       );
     expect(late).toMatchObject({ body: { receipt: 7 }, correlationId: 'mine' });
     expect(await here.broker().answer('charge-42', work.to)).toEqual({ receipt: 7 });
@@ -203,7 +203,7 @@ onBothBackends('a call with an id', (bench) => {
       expect(late).toBeInstanceOf(Error);
       expect(context).toBeDefined();
     });
-    const left = caller.publish(1, { ...to, timeout: 5_000, signal: leaving.signal });
+    const left = caller.publish(1, { ...to, timeout: 20_000, signal: leaving.signal });
     await eventually(() => expect(caller.stats.pendingCalls).toBe(1));
     leaving.abort(new Error('left'));
     await expect(left).rejects.toThrow('left');
@@ -236,7 +236,7 @@ onBothBackends('a call with an id', (bench) => {
       return 'four';
     });
     await service.start();
-    expect(await service.publish(5, charge, { id: 'a', timeout: 5_000 })).toBe(4);
+    expect(await service.publish(5, charge, { id: 'a', timeout: 20_000 })).toBe(4);
     expect(await service.clientFor({ charge }).charge(5, { id: 'a' })).toBe(4);
     const answer: number = await service.answer('a', charge);
     expect(answer).toBe(4);

@@ -120,7 +120,7 @@ onBothBackends('an ordered subscriber', (bench) => {
       const waits: number[] = [];
       let failedAt = 0;
       const run = () => {
-        const service = broker({ gracefulTimeout: 5_000 });
+        const service = broker({ gracefulTimeout: 20_000 });
         const options = { concurrency: 4, retry: { maxDeliveries: 50, backoff: 1_000 } };
         handle(service, from, options, async (step) => {
           watch.begin(step);

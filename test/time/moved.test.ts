@@ -49,7 +49,8 @@ it(
     let killed = 0;
     const killing = setInterval(() => {
       const [mover] = movers;
-      if (mover === undefined) return;
+      // One of those that work is left: a busy machine starts them more slowly than they are killed.
+      if (mover === undefined || movers.size === 1) return;
       killed++;
       movers.delete(mover);
       mover
@@ -183,7 +184,10 @@ it('a broker that is stopped leaves what is due next to the others, which do not
 
 it('one that another process delays comes to movers that know of nothing', async ({ own }) => {
   const server = await own.server();
-  const [service, sender] = [own.broker(server.url), own.broker(server.url)];
+  // By itself it would look so late that a busy machine cannot be taken for it.
+  const timings = { ...TIMINGS, delayedLook: 120_000, delayedPoll: 120_000 };
+  const options = { [timingsOption]: timings } as BrokerOptions;
+  const [service, sender] = [own.broker(server.url, options), own.broker(server.url)];
   const late: number[] = [];
   service.subscriber({ list: 'x' }, (due: number) => void late.push(Date.now() - due));
   await service.start();
@@ -200,7 +204,7 @@ it('one that another process delays comes to movers that know of nothing', async
   process.stderr.write(`delayed: median ${at(0.5)} ms late, 99 % ${at(0.99)} ms\n`);
   // Clocks are read in whole milliseconds.
   expect(sorted[0]).toBeGreaterThanOrEqual(-2);
-  expect(at(0.99)).toBeLessThan(isLong ? 100 : 4_000); // they would look by themselves after 5 s
+  expect(at(0.99)).toBeLessThan(isLong ? 100 : 15_000);
 });
 
 it('what somebody else wrote among the delayed messages stops none of them', async ({ own }) => {

@@ -41,8 +41,8 @@ it.each([
     for (const body of [1, 2]) await others.publish(body, { ...to, expires: 60_000 });
     if (place === 'stream by hand') {
       await using taken = await service.subscribe({ stream: name, group: 'g' });
-      for (let n = 0; n < 2; n++) got.push((await taken.next({ timeout: 5_000 }))?.body);
-    } else got.push((await others.publish(3, { ...to, rpc: true, timeout: 5_000 })) ?? 'answered');
+      for (let n = 0; n < 2; n++) got.push((await taken.next({ timeout: 20_000 }))?.body);
+    } else got.push((await others.publish(3, { ...to, rpc: true, timeout: 20_000 })) ?? 'answered');
     const all = place === 'stream by hand' ? [1, 2] : [1, 2, 3, 'answered'];
     await eventually(() => expect(got.flat()).toEqual(all));
     expect(service.stats.expiredRequests).toBe(0);
