@@ -58,7 +58,7 @@ onBothBackends('an app', (bench) => {
     const app = createApp(service);
     for (let round = 0; round < 3; round++) {
       await app.start();
-      const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+      const call = { channel: name(), rpc: true, timeout: 20_000 } as const;
       expect(await client.publish(round, call)).toBe(round + 1);
       if (round === 1) void app.stop();
       else await app.stop();
@@ -85,7 +85,7 @@ onBothBackends('an app', (bench) => {
     await pause(100);
     released.resolve();
     await stopping;
-    expect((await taken.next({ timeout: 5_000 }))?.body).toBe('through');
+    expect((await taken.next({ timeout: 20_000 }))?.body).toBe('through');
   });
 });
 

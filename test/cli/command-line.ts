@@ -94,7 +94,8 @@ export class CommandLine {
         const found = `${said.stdout}${said.stderr}`.split(text).length - 1;
         if (found < times)
           throw new Error(`'${text}' ${found} times in:\n${said.stdout}${said.stderr}`);
-      });
+        // A busy machine starts processes slowly.
+      }, 40_000);
     };
     return { process: child, ended, said, hears };
   }

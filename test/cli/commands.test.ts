@@ -171,7 +171,7 @@ describe('redstart publish', () => {
     const flags = ['--list', '--key', 'ada', '--id', 'order-7'];
     expect((await cli.run(['publish', name, '1', ...flags])).stdout).toBe('"order-7"\n');
     expect((await cli.run(['publish', name, '1', ...flags])).stdout).toBe('"order-7"\n');
-    expect(await taken.next({ timeout: 5_000 })).toMatchObject({
+    expect(await taken.next({ timeout: 20_000 })).toMatchObject({
       key: 'ada',
       messageId: 'order-7',
     });
@@ -186,9 +186,9 @@ describe('redstart publish', () => {
     const service = newBroker(redisUrl());
     await using taken = await service.subscribe({ list: name });
     await cli.run(['publish', name, '-', '--list'], { input: ' {"from":\n"stdin"} ' });
-    expect((await taken.next({ timeout: 5_000 }))?.body).toEqual({ from: 'stdin' });
+    expect((await taken.next({ timeout: 20_000 }))?.body).toEqual({ from: 'stdin' });
     await cli.run(['publish', '--list', '--', name, '-5']);
-    expect((await taken.next({ timeout: 5_000 }))?.body).toBe(-5);
+    expect((await taken.next({ timeout: 20_000 }))?.body).toBe(-5);
   });
 
   it('ends with 4 where Redis refuses or is not there', async () => {
@@ -402,7 +402,7 @@ describe.each(['stream', 'list'] as const)('redstart dlq on a %s', (kind) => {
     const again = newBroker(redisUrl());
     await using taken = await again.subscribe({ list: from });
     const bodies = [];
-    for (let i = 0; i < 3; i++) bodies.push((await taken.next({ timeout: 5_000 }))?.body);
+    for (let i = 0; i < 3; i++) bodies.push((await taken.next({ timeout: 20_000 }))?.body);
     expect(bodies).toEqual([2, 1, 3]);
   });
 

@@ -61,7 +61,7 @@ it('serves one page of all workers: counters added up, numbers of the server onc
   const client = newBroker(redisUrl(), { prefix: app.prefix });
   const pids = new Set<number>();
   for (let i = 0; i < 3; i++) {
-    const { answers } = await client.gather(null, { channel: 'who', timeout: 1_000 });
+    const { answers } = await client.gather(null, { channel: 'who', timeout: 30_000 });
     for (const { body } of answers) pids.add(body as number);
   }
   for (let i = 0; i < 5; i++) await client.publish(i, { list: 'work' });

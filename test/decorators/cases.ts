@@ -14,7 +14,7 @@ const publishAnywhere = publisher as unknown as (address: string) => AnyDecorato
 export const newMemoryBroker = (): RedisBroker => newBroker(`memory://${unique()}`);
 
 export const ask = (broker: RedisBroker, channel: string, body: unknown = 1): Promise<unknown> =>
-  broker.publish(body, { channel, rpc: true, timeout: 5_000 });
+  broker.publish(body, { channel, rpc: true, timeout: 20_000 });
 
 export function decoratorCases(dialect: 'legacy' | 'standard'): void {
   describe(`decorators, ${dialect} dialect`, () => {
@@ -122,7 +122,7 @@ export function decoratorCases(dialect: 'legacy' | 'standard'): void {
       const broker = newMemoryBroker();
       broker.register(new Both());
       await broker.start();
-      const call = { rpc: true, timeout: 5_000 } as const;
+      const call = { rpc: true, timeout: 20_000 } as const;
       expect(await broker.publish(1, { channel: 'first', ...call })).toEqual(['channel']);
       expect(await broker.publish(1, { list: 'second', ...call })).toEqual(['list']);
       expect(await broker.publish(1, { stream: 'third', ...call })).toEqual(['stream']);

@@ -41,7 +41,8 @@ describe('a server that cannot be used', () => {
     expect(error.message).toContain(`127.0.0.1:${port}`);
     expect(error.message).toContain('ECONNREFUSED');
     expect(error.message).not.toContain('s3cret');
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // Soon is as opposed to never; a busy machine adds seconds.
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 
   it.each([
@@ -60,10 +61,13 @@ describe('a server that cannot be used', () => {
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void server.close());
     const { port } = server.address() as AddressInfo;
-    const service = newBroker({ host: '127.0.0.1', port, connectTimeout: 800 });
-    const error = await thrownBy(() => service.start());
-    expect(error).toMatchObject({ code: 'CONNECTION', address: `127.0.0.1:${port}` });
-    expect(error.message).toContain(words);
+    // Again where a busy machine did not read the words in this time.
+    await eventually(async () => {
+      const service = newBroker({ host: '127.0.0.1', port, connectTimeout: 800 });
+      const error = await thrownBy(() => service.start());
+      expect(error).toMatchObject({ code: 'CONNECTION', address: `127.0.0.1:${port}` });
+      expect(error.message).toContain(words);
+    });
   });
 
   it.each([
@@ -93,7 +97,8 @@ describe('a server that cannot be used', () => {
       expect(error.message).toMatch(/WRONGPASS|NOAUTH/);
       // The cause, too, which loggers show with all its properties.
       expect(inspect(error, { depth: 9 })).not.toContain('s3cret');
-      expect(performance.now() - began).toBeLessThan(5_000);
+      // As opposed to never; a busy machine adds seconds.
+      expect(performance.now() - began).toBeLessThan(15_000);
     }
   });
 });
@@ -109,7 +114,7 @@ it.each([
     const service = newBroker(server.url);
     service.subscriber({ list: 'x' }, (body) => body);
     await service.start();
-    expect(await service.publish(1, { list: 'x', rpc: true, timeout: 5_000 })).toBe(1);
+    expect(await service.publish(1, { list: 'x', rpc: true, timeout: 20_000 })).toBe(1);
     const logs: LogLine[] = [];
     await eventually(() => {
       logs.push(...takeLogs());

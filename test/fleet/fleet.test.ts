@@ -6,6 +6,9 @@ import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
 import { rawClient, redisUrl, unique } from '../support/redis.ts';
 
+/** It is over when all have answered. Those of a busy machine may need longer than the second of the default. */
+const PATIENT = { timeout: 20_000 };
+
 /** Brokers with one prefix, of which each stands for a process. */
 function fleetOn(bench: Bench) {
   const prefix = `${bench.name('fleet')}:`;
@@ -96,7 +99,7 @@ onBothBackends('broker.fleet', (bench) => {
     expect(paused).toEqual({ processes: 2, subscribers: 2, problems: [] });
     expect(await statesOf(own)).toEqual(['paused', 'paused', 'running', 'running']);
     await own.publish(1, { list: 'jobs' });
-    const [, one] = await own.fleet.status();
+    const [, one] = await own.fleet.status(PATIENT);
     const resumed = await own.fleet.resume({ list: 'jobs', process: one?.id ?? '' });
     expect(resumed).toEqual({ processes: 1, subscribers: 1, problems: [] });
     await eventually(() => expect(seen).toEqual([1]));
@@ -169,7 +172,7 @@ onBothBackends('broker.fleet', (bench) => {
     const stranger = here.broker({ format: bare });
     for (const text of hostile)
       await stranger.publish(text, { channel: `${prefix}redstart:control` });
-    expect(await own.fleet.status()).toHaveLength(2);
+    expect(await own.fleet.status(PATIENT)).toHaveLength(2);
     const lines: string[] = [];
     await eventually(() => {
       lines.push(...takeLogs().map(({ message }) => message));
@@ -233,6 +236,6 @@ const bare: MessageFormat = {
 };
 
 async function statesOf(broker: ReturnType<typeof newBroker>): Promise<string[]> {
-  const all = await broker.fleet.status();
+  const all = await broker.fleet.status(PATIENT);
   return all.flatMap(({ subscribers }) => subscribers.map(({ state }) => state)).toSorted();
 }

@@ -38,7 +38,7 @@ it('has the same names, labels, buckets and numbers as the page of FastStream', 
   }
   for (const body of ['ok', 'bad', 'nack', 'reject'])
     await service.publish(body, { stream: 'shipments' });
-  await service.request('ok', { channel: 'prices', timeout: 5_000 });
+  await service.request('ok', { channel: 'prices', timeout: 20_000 });
   await eventually(async () => {
     const families = parse(await page());
     const processed = samplesOf(families, 'faststream_received_processed_messages_total');

@@ -21,7 +21,7 @@ onBothBackends('an observer', (bench) => {
     service.subscriber(name(), (body) => body);
     await service.start();
     const ask = (body: number): Promise<unknown> =>
-      service.publish(body, { channel: name(), rpc: true, timeout: 5_000 });
+      service.publish(body, { channel: name(), rpc: true, timeout: 20_000 });
     await ask(1);
     isOn = true;
     await ask(2);
@@ -42,7 +42,7 @@ onBothBackends('an observer', (bench) => {
     const service = broker({ observers: [observer] });
     service.subscriber(name(), (body) => body);
     await service.start();
-    expect(await service.publish(1, { channel: name(), rpc: true, timeout: 5_000 })).toBe(1);
+    expect(await service.publish(1, { channel: name(), rpc: true, timeout: 20_000 })).toBe(1);
     expect(handled).toBe(1);
   });
 
@@ -64,7 +64,7 @@ onBothBackends('an observer', (bench) => {
       yield await Promise.resolve(1);
     });
     await service.start();
-    const call = { channel: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name(), rpc: true, timeout: 20_000 } as const;
     await Promise.all([service.publish(1, call), service.publish(2, call)]);
     const publisher = service.publisher({ list: name('l') });
     await Promise.all([publisher.publish(1), publisher.publish(2)]);

@@ -101,7 +101,7 @@ describe('without an SDK', () => {
       return body;
     });
     await service.start();
-    expect(await service.publish(1, { channel: 'c', rpc: true, timeout: 5_000 })).toBe(1);
+    expect(await service.publish(1, { channel: 'c', rpc: true, timeout: 20_000 })).toBe(1);
     expect(Object.keys(headers)).not.toContain('traceparent');
     expect(exporter.getFinishedSpans()).toEqual([]);
   });
@@ -150,7 +150,7 @@ describe('with an SDK', () => {
 
       const tracer = trace.getTracer('gateway');
       await tracer.startActiveSpan('POST /orders', async (request) => {
-        const call = { list: orders, rpc: true, timeout: 5_000 } as const;
+        const call = { list: orders, rpc: true, timeout: 20_000 } as const;
         expect(await gateway.publish('A-1', call)).toBe('accepted');
         request.end();
       });
@@ -545,7 +545,7 @@ describe('with an SDK', () => {
       return body;
     });
     await service.start();
-    const call = { channel: 'c', rpc: true, timeout: 5_000 } as const;
+    const call = { channel: 'c', rpc: true, timeout: 20_000 } as const;
     for (const body of [1, 2, 3]) expect(await service.publish(body, call)).toBe(body);
     await expect(service.publish('bad', call)).rejects.toMatchObject({ code: 'NO' });
     expect(lines.length).toBeGreaterThan(0);

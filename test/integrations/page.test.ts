@@ -39,7 +39,7 @@ async function fullPage(url: string): Promise<string> {
     fail,
   );
   await service.start();
-  await service.publish(1, { channel: 'prices', rpc: true, timeout: 5_000 });
+  await service.publish(1, { channel: 'prices', rpc: true, timeout: 20_000 });
   await service.publish(1, { channel: 'nobody', rpc: true }).catch(() => undefined);
   await service.publish(1, { channel: 'logs.error' });
   await service.publish(1, { list: 'orders' });

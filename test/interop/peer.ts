@@ -209,7 +209,7 @@ export class Caller {
 
   /** `await broker.request(...)`; rejects with `PythonError`. */
   async request(message: unknown, to: CallArguments): Promise<Answer> {
-    return (await this.#do('request', { timeout: 10, ...to, message })) as Answer;
+    return (await this.#do('request', { timeout: 30, ...to, message })) as Answer;
   }
 
   /** `await broker.publish(...)`. */

@@ -50,7 +50,7 @@ onBothBackends('headers of a message', (bench) => {
     service.subscriber(channel, (_body, ctx) => ctx.message.headers['long']?.length);
     await service.start();
     const headers = { long: 'x'.repeat(TOO_LONG - 1) };
-    const length = await service.publish('', { channel, headers, rpc: true, timeout: 5_000 });
+    const length = await service.publish('', { channel, headers, rpc: true, timeout: 20_000 });
     expect(length).toBe(TOO_LONG - 1);
   });
 

@@ -38,7 +38,7 @@ onBothBackends('middleware around handlers', (bench) => {
     outer.include(inner);
     service.include(outer);
     await service.start();
-    expect(await service.publish(1, { list, rpc: true, timeout: 5_000 })).toBe('done');
+    expect(await service.publish(1, { list, rpc: true, timeout: 20_000 })).toBe('done');
     const layers = ['broker 1', 'broker 2', 'broker 3', 'outer', 'inner', 'own 1', 'own 2'];
     expect(trace).toEqual([
       ...layers.map((layer) => `> ${layer}`),
@@ -143,7 +143,7 @@ onBothBackends('middleware around handlers', (bench) => {
     service.subscriber({ ...places[1], batch: true }, handler);
     await service.start();
     for (const place of places) {
-      const call = service.publish(1, { ...place, rpc: true, timeout: 5_000 });
+      const call = service.publish(1, { ...place, rpc: true, timeout: 20_000 });
       await expect(call).rejects.toThrow('middleware called next() twice for one message');
       expect(steps.splice(0)).toEqual(['begun', 'ended']);
     }
@@ -164,7 +164,7 @@ onBothBackends('middleware around handlers', (bench) => {
       return 'from the handler';
     });
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish('cached', call)).toBe('from the cache');
     expect(runs).toBe(0);
     expect(await service.publish('new', call)).toBe('from the handler');
@@ -191,7 +191,7 @@ onBothBackends('middleware around handlers', (bench) => {
       throw failure;
     });
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('made good');
     expect(seen).toEqual([failure]);
     expect(seen[0]).toBe(failure);
@@ -216,7 +216,7 @@ onBothBackends('middleware around handlers', (bench) => {
         return 'fine';
       });
       await service.start();
-      const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+      const call = { list: name(), rpc: true, timeout: 20_000 } as const;
       await expect(service.publish('bad', call)).rejects.toMatchObject({
         remoteName: 'TypeError',
         message: 'middleware broke',
@@ -241,7 +241,7 @@ onBothBackends('middleware around handlers', (bench) => {
     });
     service.subscriber({ list: name() }, (_, ctx) => ctx.state['count']);
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe(1);
     expect(await service.publish(1, call)).toBe(1);
   });
@@ -267,7 +267,7 @@ describe('middleware that throws on an entry of a group', () => {
     broker.subscriber({ stream, group: 'g' }, (_, ctx) => ctx.ack());
     await broker.start();
     await broker.publish('bad', { stream });
-    await broker.publish('good', { stream, rpc: true, timeout: 5_000 });
+    await broker.publish('good', { stream, rpc: true, timeout: 20_000 });
     await eventually(async () => {
       expect(((await client.xpending(stream, 'g')) as [number])[0]).toBe(left);
     });

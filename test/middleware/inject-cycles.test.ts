@@ -80,7 +80,7 @@ onBothBackends('dependencies that need each other', (bench) => {
     service.subscriber({ list: name('inside') }, (_body, ctx) => ctx.resolve(make().one));
     await service.start();
     for (const list of [name(), name('inside')]) {
-      const call = service.publish(1, { list, rpc: true, timeout: 5_000 });
+      const call = service.publish(1, { list, rpc: true, timeout: 20_000 });
       await expect(call).rejects.toMatchObject({ remoteCode: 'SETUP', message: /needs itself/ });
     }
     takeLogs();
@@ -106,7 +106,7 @@ onBothBackends('dependencies that need each other', (bench) => {
       (state as { seen?: boolean }).seen,
     ]);
     await service.start();
-    const answer = await service.publish('x', { list: name(), rpc: true, timeout: 5_000 });
+    const answer = await service.publish('x', { list: name(), rpc: true, timeout: 20_000 });
     expect(answer).toEqual([[3, 2, 1], true]);
   });
 });

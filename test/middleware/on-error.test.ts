@@ -24,7 +24,7 @@ class NotFound extends Problem {
 }
 class NotFoundYet extends NotFound {}
 
-const call = { rpc: true, timeout: 5_000 } as const;
+const call = { rpc: true, timeout: 20_000 } as const;
 
 onBothBackends('onError', (bench) => {
   it('what it returns becomes the answer, whole Responses too', async () => {
@@ -42,7 +42,7 @@ onBothBackends('onError', (bench) => {
     });
     await service.start();
     for (const list of [name(), name('later')]) {
-      const answer = await service.request('A-1', { list, timeout: 5_000 });
+      const answer = await service.request('A-1', { list, timeout: 20_000 });
       expect(answer.body).toEqual({ missing: 'A-1', at: { list } });
       expect(answer.headers['status']).toBe('404');
     }
@@ -130,7 +130,7 @@ onBothBackends('onError', (bench) => {
     const headers = { 'content-type': 'application/json' };
     for (const list of [name('one'), name('all')]) {
       expect(await service.publish({ n: 'x' }, { list, ...call })).toEqual([['n']]);
-      const answer = await service.request(Buffer.from('{'), { list, headers, timeout: 5_000 });
+      const answer = await service.request(Buffer.from('{'), { list, headers, timeout: 20_000 });
       expect(answer.body).toContain('undecodable');
     }
     expect(await service.publish(1, { list: name('filtered'), ...call })).toBe('nobody');

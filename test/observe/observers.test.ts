@@ -81,7 +81,7 @@ onBothBackends('an observer', (bench) => {
     const service = broker({ observers: [observer], prefix: name() });
     service.register(new Orders());
     await service.start();
-    const call = { list: 'orders', rpc: true, timeout: 5_000 } as const;
+    const call = { list: 'orders', rpc: true, timeout: 20_000 } as const;
     expect(await service.publish('A-1', call)).toEqual({ sku: 'A-1' });
     await eventually(() => expect(of('settled')).toHaveLength(1));
 
@@ -286,7 +286,7 @@ onBothBackends('an observer', (bench) => {
     await service.publish(1, { list: name(), headers: { 'x-mine': 'user' } });
     await service.publishBatch([1], { list: name() });
     await service.pipeline().publish(1, { list: name() }).send();
-    const reply = await service.request(1, { list: name(), timeout: 5_000 });
+    const reply = await service.request(1, { list: name(), timeout: 20_000 });
     expect(seen).toEqual([
       ['publish', 'user'],
       ['publish', 'observer'],
@@ -314,7 +314,7 @@ onBothBackends('an observer', (bench) => {
       return storage.getStore();
     });
     await service.start();
-    expect(await service.publish('a', { list: name(), rpc: true, timeout: 5_000 })).toBe(
+    expect(await service.publish('a', { list: name(), rpc: true, timeout: 20_000 })).toBe(
       'handling a',
     );
     expect(inside).toEqual(['request: nothing', 'publish: handling a', 'reply: handling a']);
@@ -359,7 +359,7 @@ onBothBackends('an observer', (bench) => {
     });
     await service.start();
     for (let i = 1; i <= 5; i++)
-      expect(await service.publish(i, { list: name(), rpc: true, timeout: 5_000 })).toBe(i);
+      expect(await service.publish(i, { list: name(), rpc: true, timeout: 20_000 })).toBe(i);
     expect(runs).toBe(5);
     const logs = takeLogs();
     expect(logs.every(({ message }) => message.includes("an observer's"))).toBe(true);
@@ -375,7 +375,7 @@ onBothBackends('an observer', (bench) => {
     service.subscriber({ list: name() }, (body) => body);
     await service.start();
     const ask = (body: number) =>
-      service.publish(body, { list: name(), rpc: true, timeout: 5_000 });
+      service.publish(body, { list: name(), rpc: true, timeout: 20_000 });
     await ask(1);
     const remove = service.observe(observer);
     await ask(2);

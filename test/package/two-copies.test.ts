@@ -10,7 +10,7 @@ const other = await import('redstart');
 
 const { RedisBroker, RedisRouter, RedstartError, RemoteError, Response, RedisResponse, RpcError } =
   own;
-const call = { rpc: true, timeout: 5_000 } as const;
+const call = { rpc: true, timeout: 20_000 } as const;
 const memory = (): own.RedisBroker => newBroker(`memory://${unique()}`);
 
 it('the other copy is another one', () => {
@@ -27,7 +27,7 @@ it('a Response of another copy of redstart is an answer with headers, in every s
   broker.subscriber({ list: 'batch', batch: true }, (bodies) => bodies.map(answers));
   await broker.start();
   for (const to of [{ channel: 'c' }, { list: 'l' }, { stream: 's' }, { list: 'batch' }]) {
-    const address = { ...to, timeout: 5_000 } as { list: string; timeout: number };
+    const address = { ...to, timeout: 20_000 } as { list: string; timeout: number };
     const answer = await broker.request(1, address);
     expect(answer.body).toEqual({ ok: 1 });
     expect(answer.headers['x-region']).toBe('eu');
@@ -46,7 +46,7 @@ it('a RedisResponse of another copy caps the stream that it is sent to', async (
   for (let i = 0; i < 5; i++) await broker.publish(i, { list: 'l', replyTo: { stream: 'out' } });
   await broker.publish('all are answered', { list: 'l', ...call });
   const consumer = await broker.subscribe({ stream: 'out', lastId: '0' });
-  expect((await consumer.next({ timeout: 5_000 }))?.body).toBe('x');
+  expect((await consumer.next({ timeout: 20_000 }))?.body).toBe('x');
   expect(await consumer.next({ timeout: 20 })).toBeNull();
 });
 
@@ -84,7 +84,7 @@ it('a router of another copy is included', async () => {
   expect(router).toBeInstanceOf(RedisRouter);
   broker.include(router);
   await broker.start();
-  expect(await publisher.request('x', { timeout: 5_000 })).toMatchObject({ body: 'x' });
+  expect(await publisher.request('x', { timeout: 20_000 })).toMatchObject({ body: 'x' });
   expect(await broker.publish('x', { list: 'shop:orders', ...call })).toBe('x');
 });
 

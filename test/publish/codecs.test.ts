@@ -38,7 +38,7 @@ onBothBackends('a codec of the user’s', (bench) => {
       return { n: body.n + 1 };
     });
     await service.start();
-    const answer = await service.request({ n: 1 }, { list: name(), timeout: 5_000 });
+    const answer = await service.request({ n: 1 }, { list: name(), timeout: 20_000 });
     expect(answer.body).toEqual({ n: 2 });
     expect(answer.contentType).toBe('application/x-A');
     expect(raws).toEqual(['A{"n":1}']);
@@ -69,7 +69,7 @@ onBothBackends('a codec of the user’s', (bench) => {
     expect((await loud.request('hello')).body).toBe('hello');
     const failure = { code: 'BAD', message: 'very', data: { n: 1 } };
     await expect(loud.request('bad')).rejects.toMatchObject(failure);
-    const plain = service.request(Buffer.from('A"bad"'), { list: name(), timeout: 5_000 });
+    const plain = service.request(Buffer.from('A"bad"'), { list: name(), timeout: 20_000 });
     await expect(plain).rejects.toMatchObject(failure);
   });
 
@@ -78,7 +78,7 @@ onBothBackends('a codec of the user’s', (bench) => {
     const service = broker({ codec: marked('A') });
     await using consumer = await service.subscribe({ list: name() });
     await service.publish({ n: 1 }, { list: name() });
-    expect((await consumer.next({ timeout: 5_000 }))?.body).toEqual({ n: 1 });
+    expect((await consumer.next({ timeout: 20_000 }))?.body).toEqual({ n: 1 });
   });
 });
 
@@ -92,7 +92,7 @@ onBothBackends('a format of the user’s', (bench) => {
       message.raw[0],
     ]);
     await service.start();
-    const options = { channel: name(), headers: { tenant: 'acme' }, timeout: 5_000 };
+    const options = { channel: name(), headers: { tenant: 'acme' }, timeout: 20_000 };
     expect((await service.request('x', options)).body).toEqual(['x', 'acme', 0x21]);
   });
 

@@ -133,7 +133,7 @@ async function count(service: RedisBroker, stream: string): Promise<number> {
   await service.publish('end', { stream });
   await using reader = await service.subscribe({ stream, lastId: '0' });
   for (let n = 0; ; n++) {
-    const next = await reader.next({ timeout: 5_000 });
+    const next = await reader.next({ timeout: 20_000 });
     if (next === null) throw new Error('the last entry did not come');
     if (next.body === 'end') return n;
   }
@@ -274,7 +274,7 @@ onBothBackends('@publisher', (bench) => {
     service.register(new Relay());
     const heard = listen(service, 'list', name('out'));
     await service.start();
-    expect(await service.publish(4, { channel: name('in'), rpc: true, timeout: 5_000 })).toBe(8);
+    expect(await service.publish(4, { channel: name('in'), rpc: true, timeout: 20_000 })).toBe(8);
     await eventually(() => expect(bodies(heard)).toEqual([8]));
   });
 });
@@ -304,7 +304,7 @@ onBothBackends('a publisher object', (bench: () => Bench) => {
     const heard = listen(service, 'list', name('out'));
     await service.start();
     const ask = service.publisher(name('in'), { replyTo: { list: name('out') } });
-    expect((await ask.request('called', { timeout: 5_000 })).body).toBe('called');
+    expect((await ask.request('called', { timeout: 20_000 })).body).toBe('called');
     expect(await ask.publish('sent')).toBe(1);
     await eventually(() => expect(bodies(heard)).toEqual(['sent']));
   });

@@ -204,7 +204,7 @@ onBothBackends('await using a subscriber', (bench) => {
       await using used = service.subscriber(name('a'), () => 'here');
       one = used;
       await used.started();
-      expect(await service.publish(1, { channel: name('a'), rpc: true, timeout: 5_000 })).toBe(
+      expect(await service.publish(1, { channel: name('a'), rpc: true, timeout: 20_000 })).toBe(
         'here',
       );
     }

@@ -69,7 +69,7 @@ const VALUES: [what: string, sent: unknown, arrives: unknown, type: string | und
 onBothBackends('a value', (bench) => {
   it.each(VALUES)('that is %s arrives and comes back', async (_, sent, arrives, type) => {
     const { service, channel, seen } = await echo(bench());
-    const answer = await service.request(sent, { channel, timeout: 5_000 });
+    const answer = await service.request(sent, { channel, timeout: 20_000 });
     expect(seen).toEqual([{ body: arrives, contentType: type }]);
     expect(answer.body).toEqual(arrives);
     // A date comes as text, so text is what the handler answers with.
@@ -81,7 +81,7 @@ onBothBackends('a value', (bench) => {
     const service = broker();
     service.subscriber({ list: name() }, (body) => body);
     await service.start();
-    const call = { list: name(), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name(), rpc: true, timeout: 20_000 } as const;
     expect(await service.publish('a\ud800b', call)).toBe('a\ufffdb');
     // JSON writes it as an escape, which is read back.
     expect(await service.publish(['a\ud800b'], call)).toEqual(['a\ud800b']);
@@ -117,7 +117,7 @@ onBothBackends('headers', (bench) => {
       on: true,
       off: false,
     };
-    const got = await service.publish(1, { channel: name(), headers, rpc: true, timeout: 5_000 });
+    const got = await service.publish(1, { channel: name(), headers, rpc: true, timeout: 20_000 });
     expect(got).toMatchObject({
       plain: 'a',
       empty: '',
@@ -135,7 +135,7 @@ onBothBackends('headers', (bench) => {
     service.subscriber(name(), (_, ctx) => ctx.message.headers['x-long']);
     await service.start();
     const headers = { 'x-long': 'é'.repeat(32_767) };
-    const call = { channel: name(), headers, rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name(), headers, rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe(headers['x-long']);
   });
 
@@ -149,7 +149,7 @@ onBothBackends('headers', (bench) => {
     ]);
     await service.start();
     const headers = { constructor: 'a', ['__proto__']: 'b' } as unknown as Record<string, string>;
-    const call = { channel: name(), headers, rpc: true, timeout: 5_000 } as const;
+    const call = { channel: name(), headers, rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toEqual(['a', 'b', null]);
   });
 
@@ -158,7 +158,7 @@ onBothBackends('headers', (bench) => {
     const answer = await service.request(1, {
       channel,
       headers: { 'x-mine': 'a' },
-      timeout: 5_000,
+      timeout: 20_000,
     });
     expect(answer.headers['x-mine']).toBeUndefined();
   });
@@ -173,7 +173,7 @@ onBothBackends('a correlation id', (bench) => {
     const answer = await service.request(1, {
       channel: name(),
       correlationId: 'order-1 ü',
-      timeout: 5_000,
+      timeout: 20_000,
     });
     expect(answer.body).toBe('order-1 ü');
     expect(answer.correlationId).toBe('order-1 ü');
@@ -188,7 +188,7 @@ onBothBackends('a correlation id', (bench) => {
     await service.start();
     const answers: Message[] = [];
     for (let n = 0; n < 3; n++) {
-      answers.push(await service.request(n, { channel: name(), timeout: 5_000 }));
+      answers.push(await service.request(n, { channel: name(), timeout: 20_000 }));
     }
     expect(new Set(ids).size).toBe(3);
     expect(ids.every((id) => id.length >= 8)).toBe(true);
@@ -205,7 +205,7 @@ onBothBackends('a correlation id', (bench) => {
       });
     }
     service.subscriber(name('first'), async (_, ctx) => {
-      await ctx.publish(1, { channel: name('second'), rpc: true, timeout: 5_000 });
+      await ctx.publish(1, { channel: name('second'), rpc: true, timeout: 20_000 });
       await ctx.publish(1, { channel: name('other'), correlationId: 'own', rpc: true });
       await ctx.publish(1, { channel: name('third'), rpc: true });
     });
@@ -214,7 +214,7 @@ onBothBackends('a correlation id', (bench) => {
       channel: name('first'),
       correlationId: 'kept',
       rpc: true,
-      timeout: 5_000,
+      timeout: 20_000,
     } as const;
     await service.publish(1, to);
     expect(seen).toEqual({ second: 'kept', other: 'own', third: 'kept' });

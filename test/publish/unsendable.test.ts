@@ -81,7 +81,7 @@ onBothBackends('a value that JSON cannot carry', (bench) => {
           sender.publish(body, { list: name('l') }),
           sender.publish(body, name('c')),
           sender.publish(body, { stream: name('s') }),
-          sender.publish(body, { list: name('l'), rpc: true, timeout: 5_000 }),
+          sender.publish(body, { list: name('l'), rpc: true, timeout: 20_000 }),
           sender.publishBatch([1, body], { list: name('l') }),
         ];
         for (const result of await Promise.allSettled(refused)) {
@@ -102,7 +102,7 @@ onBothBackends('a value that JSON cannot carry', (bench) => {
     service.subscriber({ list: name('response') }, async () => new Answer(new Map()));
     await service.start();
     for (const list of ['plain', 'batch', 'response'].map(name)) {
-      const call = service.publish(1, { list, rpc: true, timeout: 5_000 });
+      const call = service.publish(1, { list, rpc: true, timeout: 20_000 });
       await expect(call).rejects.toMatchObject({ code: 'ENCODE' });
     }
     expect(takeLogs().length).toBeGreaterThanOrEqual(3);
@@ -113,7 +113,7 @@ onBothBackends('a value that JSON cannot carry', (bench) => {
     const service = broker();
     service.subscriber({ list: name() }, (body) => body);
     await service.start();
-    expect(await service.publish(value, { list: name(), rpc: true, timeout: 5_000 })).toEqual(
+    expect(await service.publish(value, { list: name(), rpc: true, timeout: 20_000 })).toEqual(
       arrives,
     );
   });
@@ -134,7 +134,7 @@ onBothBackends('headers and ids that are no text', (bench) => {
     );
     service.subscriber({ list: name() }, () => new RedisResponse('x', { headers }));
     await service.start();
-    const call = service.publish(1, { list: name(), rpc: true, timeout: 5_000 });
+    const call = service.publish(1, { list: name(), rpc: true, timeout: 20_000 });
     await expect(call).rejects.toMatchObject({ code: 'ENCODE', message: /Object\.fromEntries/ });
     takeLogs();
   });
@@ -161,7 +161,7 @@ onBothBackends('headers and ids that are no text', (bench) => {
     const to = { list: name('in'), correlationId: id };
     await expect(service.publish('hello', to)).rejects.toThrow(/'correlationId' must be a string/);
     await service.publish('hello', { list: name('in') });
-    const answer = await service.request('call', { list: name('in'), timeout: 5_000 });
+    const answer = await service.request('call', { list: name('in'), timeout: 20_000 });
     expect(seen[0]).toEqual(['hello', '42', 'text/plain']);
     expect(answer.body).toBe('x');
     expect(answer.headers).toMatchObject({
@@ -209,7 +209,7 @@ describe('a codec of the user', () => {
         const sent = broker({ codec }).publish(1, { list: name('other') });
         await expect(sent).rejects.toThrow(EncodeError);
         await expect(broker({ codec }).publish(1, { list: name('other') })).rejects.toThrow(says);
-        const call = caller.publish(1, { list: name(), rpc: true, timeout: 5_000 });
+        const call = caller.publish(1, { list: name(), rpc: true, timeout: 20_000 });
         await expect(call).rejects.toMatchObject({ code: 'ENCODE' });
         takeLogs();
       },

@@ -18,7 +18,7 @@ onBothBackends('include with options', (bench) => {
     const out = router.publisher({ list: 'out' });
     service.include(router, { prefix: 'v1.', middlewares: [middleware('between')] });
     await service.start();
-    const call = { list: 'v1.r.in', rpc: true, timeout: 5_000 } as const;
+    const call = { list: 'v1.r.in', rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, call)).toBe('found');
     expect(seen).toEqual(['between', 'router']);
     expect(await out.publish(1)).toBe(1);

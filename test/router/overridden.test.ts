@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { newBroker } from '../support/broker.ts';
 import { unique } from '../support/redis.ts';
 
-const call = { rpc: true, timeout: 5_000 } as const;
+const call = { rpc: true, timeout: 20_000 } as const;
 const descriptorOf = (type: { prototype: object }): TypedPropertyDescriptor<() => string> =>
   Object.getOwnPropertyDescriptor(type.prototype, 'm') as TypedPropertyDescriptor<() => string>;
 

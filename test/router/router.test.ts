@@ -24,7 +24,7 @@ onBothBackends('a router', (bench) => {
       service.include(router);
       await service.start();
       const at = { [kind]: name('r.in') } as { list: string };
-      expect(await service.publish(1, { ...at, rpc: true, timeout: 5_000 })).toBe('here');
+      expect(await service.publish(1, { ...at, rpc: true, timeout: 20_000 })).toBe('here');
     },
   );
 
@@ -38,7 +38,7 @@ onBothBackends('a router', (bench) => {
     service.include(outer);
     await service.start();
     const client = broker();
-    const call = { list: name('b.outer.inner.in'), rpc: true, timeout: 5_000 } as const;
+    const call = { list: name('b.outer.inner.in'), rpc: true, timeout: 20_000 } as const;
     expect(await client.publish(1, call)).toBe('found');
     // The broker's own prefix is put before what it publishes.
     expect(await service.publish(1, { ...call, list: 'outer.inner.in' })).toBe('found');
@@ -51,7 +51,7 @@ onBothBackends('a router', (bench) => {
     router.subscriber('{level}', (_, ctx) => ctx.path);
     service.include(router);
     await service.start();
-    const call = { rpc: true, timeout: 5_000 } as const;
+    const call = { rpc: true, timeout: 20_000 } as const;
     const answer = await service.publish(1, { channel: name('a*b.error'), ...call });
     expect(answer).toEqual({ level: 'error' });
     // A star in a prefix is a star, and no glob.
@@ -68,7 +68,7 @@ onBothBackends('a router', (bench) => {
     service.include(router);
     await service.start();
     expect(await service.publish(1, name())).toBe(1);
-    await service.publish('end', { channel: name(), rpc: true, timeout: 5_000 });
+    await service.publish('end', { channel: name(), rpc: true, timeout: 20_000 });
     expect(seen).toEqual([1, 'end']);
   });
 
@@ -80,7 +80,7 @@ onBothBackends('a router', (bench) => {
     one.include(router);
     two.include(router);
     await Promise.all([one.start(), two.start()]);
-    const call = { list: 'in', rpc: true, timeout: 5_000 } as const;
+    const call = { list: 'in', rpc: true, timeout: 20_000 } as const;
     expect(await one.publish(1, call)).toBe('one');
     expect(await two.publish(1, call)).toBe('two');
   });
@@ -102,7 +102,7 @@ onBothBackends('a router', (bench) => {
       router.subscriber({ list: 'function' }, () => 'function');
       if (when === 'after') service.include(router);
       await service.start();
-      const call = { rpc: true, timeout: 5_000 } as const;
+      const call = { rpc: true, timeout: 20_000 } as const;
       expect(await service.publish(1, { list: name('class'), ...call })).toBe('class');
       expect(await service.publish(1, { list: name('function'), ...call })).toBe('function');
     },
@@ -118,7 +118,7 @@ onBothBackends('a router', (bench) => {
     outer.include(inner);
     inner.subscriber({ list: 'in' }, () => 'inner');
     service.include(outer);
-    const call = { rpc: true, timeout: 5_000 } as const;
+    const call = { rpc: true, timeout: 20_000 } as const;
     expect(await service.publish(1, { list: name('o.in'), ...call })).toBe('outer');
     expect(await service.publish(1, { list: name('o.i.in'), ...call })).toBe('inner');
     inner.subscriber({ list: 'late' }, () => 'late');
@@ -211,7 +211,7 @@ async function pendingAfterFailure(
   include(broker, router);
   await broker.start();
   await broker.publish('bad', { stream });
-  await broker.publish('end', { stream, rpc: true, timeout: 5_000 });
+  await broker.publish('end', { stream, rpc: true, timeout: 20_000 });
   await broker.stop();
   takeLogs();
   return ((await client.xpending(stream, 'g')) as [number])[0];

@@ -22,9 +22,9 @@ it('standard decorators, a Response and an RpcError of another copy of redstart 
   const broker = newBroker(`memory://${unique()}`);
   broker.register(new Service());
   await broker.start();
-  const answer = await broker.request(1, { list: 'a', timeout: 5_000 });
+  const answer = await broker.request(1, { list: 'a', timeout: 20_000 });
   expect([answer.body, answer.headers['h']]).toEqual(['x', '1']);
-  expect(await broker.publish(1, { list: 'b', rpc: true, timeout: 5_000 })).toBe('caught');
+  expect(await broker.publish(1, { list: 'b', rpc: true, timeout: 20_000 })).toBe('caught');
 });
 
 it('a method under the standard decorator of a broker that a subclass decorates anew is the subclass’s', async () => {
@@ -43,5 +43,5 @@ it('a method under the standard decorator of a broker that a subclass decorates 
   }
   broker.register(new B());
   await broker.start();
-  expect(await broker.publish(1, { list: 'y', rpc: true, timeout: 5_000 })).toBe('B');
+  expect(await broker.publish(1, { list: 'y', rpc: true, timeout: 20_000 })).toBe('B');
 });

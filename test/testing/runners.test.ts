@@ -33,11 +33,11 @@ test('a call', async () => {
 const folder = workFolder();
 afterAll(folder.remove);
 
-it('redstart/testing works under node:test', async () => {
+it('redstart/testing works under node:test', { timeout: 150_000 }, async () => {
   writeFileSync(`${folder.path}/prices.test.ts`, PROGRAM);
   await compile({ 'prices.test': `${folder.path}/prices.test.ts` }, folder.path, 'legacy');
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const options = { encoding: 'utf8', env, timeout: 20_000 } as const;
+  const options = { encoding: 'utf8', env, timeout: 120_000 } as const;
   const file = `${folder.path}/prices.test.mjs`;
   const { status, stdout } = spawnSync(process.execPath, ['--test', file], options);
   expect({ status, stdout }).toMatchObject({
