@@ -75,10 +75,10 @@ const common = {
   globalSetup: 'test/support/global-setup.ts',
   setupFiles: 'test/support/setup.ts',
   // Generous: they end a test that hangs, also on a machine that is busy with something else.
-  testTimeout: 60_000,
-  hookTimeout: 120_000,
+  testTimeout: 120_000,
+  hookTimeout: 240_000,
   // Of `expect.poll`, as long as `eventually` waits.
-  expect: { poll: { timeout: 20_000 } },
+  expect: { poll: { timeout: 40_000 } },
   // Concurrent tests are those that wait.
   maxConcurrency: 20,
 };

@@ -85,7 +85,7 @@ it('writes a service, named as its folder', async () => {
   expect(readFileSync(join(service, 'README.md'), 'utf8')).toMatch(/^# hello-service\n/);
 });
 
-it('the tests of it pass, and all of it compiles', { timeout: 60_000 }, () => {
+it('the tests of it pass, and all of it compiles', { timeout: 240_000 }, () => {
   installed();
   expect(tool('vitest/vitest.mjs', 'run')).toMatch(/Tests {2}2 passed/);
   expect(tool('typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.test.json')).toBe('');

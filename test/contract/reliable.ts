@@ -263,7 +263,7 @@ export function reliableContract(bench: () => Bench): void {
 
   it(
     'what a source held that is gone without a word comes to another, in order and before the rest',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const { name: newName, connect, openOn } = bench();
       const name = newName();

@@ -201,7 +201,7 @@ export function returningContract(bench: () => Bench): void {
         expect(held.map((delivery) => delivery.count)).toEqual([count, count]);
         await victim.close(); // without a word
       }
-    }, 60_000);
+    }, 180_000);
 
     it('what dead consumers had fetched and not begun counts as delivered once at most', async () => {
       const { name: newName, connect, openOn } = bench();
@@ -218,7 +218,7 @@ export function returningContract(bench: () => Bench): void {
         await victim.close(); // without a word
       }
       expect([[1, 2, 2], Array(3).fill(undefined)]).toContainEqual(counts);
-    }, 60_000);
+    }, 180_000);
   });
 
   it('parked entries belong to a consumer that nobody claims from and nobody removes', async () => {

@@ -242,7 +242,7 @@ describe('pause and resume', () => {
 
 // In CI, the command's test says the same.
 describe.runIf(isLong)('while Redis is away', () => {
-  it('says so, and goes on when it is there', { timeout: 60_000 }, async () => {
+  it('says so, and goes on when it is there', { timeout: 180_000 }, async () => {
     const server = await ownServer();
     const proxy = await FaultProxy.to(server.port);
     const { broker } = fleet(proxy.url);

@@ -72,7 +72,7 @@ export function start(
   const child = spawn(process.execPath, [program], {
     env: { ...process.env, REDIS_URL: url },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 60_000,
+    timeout: 110_000,
     killSignal: 'SIGKILL',
   });
   let stdout = '';

@@ -55,7 +55,7 @@ const TRACE = [
 ];
 
 /** The machine may be busy: a tour takes 2 s of its own. */
-const timeout = 60_000;
+const timeout = 180_000;
 
 const folder = workFolder();
 afterAll(folder.remove);

@@ -51,7 +51,7 @@ async function setUp(own: Own) {
 
 it.concurrent(
   'ids hold over a fail-over to a replica that has everything',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async ({ own }) => {
     const { master, handled, serve, caughtUp, failOver, entries } = await setUp(own);
     const first = await serve(master);
@@ -77,7 +77,7 @@ it.concurrent(
 
 it.concurrent(
   'a fail-over to a replica that lags loses a message and its mark together: what is sent again is there once',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async ({ own }) => {
     const { master, handled, serve, caughtUp, cutOff, failOver, entries } = await setUp(own);
     const sender = own.broker(master, { logger: false });

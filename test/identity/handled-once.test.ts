@@ -87,7 +87,7 @@ onBothBackends('once', (bench) => {
 
   it.each(PLACES)(
     'a duplicate of one that runs waits at %s, and spends no delivery',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async (place) => {
       const here = bench();
       const { broker } = here;
@@ -175,7 +175,7 @@ onBothBackends('once', (bench) => {
 
   it(
     'the rest of a batch is handled, and of two with one id one',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const { broker, name } = bench();
       const service = broker();

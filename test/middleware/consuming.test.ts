@@ -116,7 +116,7 @@ onBothBackends('middleware around handlers', (bench) => {
       () => new Response('whole', { headers: { x: 'y' } }),
     );
     await service.start();
-    const timeout = 5_000;
+    const timeout = 20_000;
     expect((await service.request(1, { list: name('plain'), timeout })).body).toBe('plain!');
     const whole = await service.request(1, { list: name('whole'), timeout });
     expect(whole.body).toBe('whole!');

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { monitor } from '../support/monitor.ts';
-import { ownServer, rawClient, redisUrl, unique } from '../support/redis.ts';
+import { ownServer, rawClient, unique } from '../support/redis.ts';
 
 onBothBackends('a pipeline', (bench) => {
   it.each([false, true])(
@@ -176,11 +176,13 @@ it('a transaction that Redis discards says so for every message', async () => {
 
 it('a transaction of a pipeline is one MULTI, with no other command between', async () => {
   const list = unique();
+  // Of its own: what other tests send could come between.
+  const { url } = await ownServer();
   const commands: string[] = [];
   await monitor((args) => {
     commands.push(`${args[0]?.toUpperCase()} ${args[1] ?? ''}`);
-  });
-  const broker = newBroker(redisUrl());
+  }, url);
+  const broker = newBroker(url);
   await broker.connect();
   const others = Array.from({ length: 20 }, (_, i) => broker.publish(i, { list: `${list}:other` }));
   const pipeline = broker.pipeline({ transaction: true });

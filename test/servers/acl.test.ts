@@ -26,7 +26,7 @@ beforeEach(async () => {
 describe('a user with the documented rights', () => {
   it(
     'can do everything, and none of the rights is there for nothing',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       await admin.call('ACL', 'SETUSER', 'shop', ...rules);
       await admin.call('CONFIG', 'RESETSTAT');

@@ -225,7 +225,7 @@ describe('on three masters', () => {
 
   it(
     'the slot of an inbox moves to another master during calls: each is answered, and over the shard again',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const { prefix, places, call } = await pair();
       await call(places.stream, 0);

@@ -52,7 +52,7 @@ async function surviver(name: string, victim: number): Promise<string> {
 
 it.skipIf(!isLong)(
   'a replica takes over while its master lives: every call is answered, and over the shard again',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     const name = unique();
     const rpc = { inboxPrefix: `{${name}}:inbox:`, timeout: 30_000 };

@@ -235,7 +235,7 @@ describe('on a cluster', () => {
 
   it(
     'reliable lists on every node hand over what is sent, and what a dead consumer held',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const service = broker();
       const publisher = broker();

@@ -19,7 +19,7 @@ it('the example in the standard dialect runs where the test compiler lowers its 
 
 it(
   'the compiler accepts it without experimentalDecorators, and refuses a parameter that does not fit',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   () => {
     mkdirSync(`${root}build`, { recursive: true });
     const folder = mkdtempSync(`${root}build/standard-`);

@@ -2,7 +2,7 @@
  * Calls `check` every 5 ms until it neither throws nor returns false. After `within` milliseconds, fails with its last error:
  * by default so late that a machine that is busy with something else makes no test fail.
  */
-export async function eventually<T>(check: () => T | Promise<T>, within = 20_000): Promise<T> {
+export async function eventually<T>(check: () => T | Promise<T>, within = 40_000): Promise<T> {
   const deadline = performance.now() + within;
   for (;;) {
     try {

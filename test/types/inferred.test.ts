@@ -52,16 +52,16 @@ it.each([
   ['standard', false],
 ] as const)(
   'the compiler refuses what cannot work (%s decorators)',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   (_, legacy) => {
     expect(complaints('refused.ts', legacy)).toEqual([]);
   },
 );
 
-it('results and bodies are inferred from destinations and schemas', { timeout: 60_000 }, () => {
+it('results and bodies are inferred from destinations and schemas', { timeout: 240_000 }, () => {
   expect(complaints('inferred.ts', true)).toEqual([]);
 });
 
-it('an option without a check does not compile', { timeout: 60_000 }, () => {
+it('an option without a check does not compile', { timeout: 240_000 }, () => {
   expect(complaints('tables.ts', true)).toEqual([]);
 });
