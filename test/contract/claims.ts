@@ -46,7 +46,7 @@ export function claimsContract(bench: () => Bench): void {
     const sender = await connect();
     await sender.sendBatch(to(name), frames('slow'));
     // So long that a process which the system holds up for a moment renews in time.
-    const minIdle = 3_000;
+    const minIdle = 2_000;
     const busy = await open(reader(name, 'busy', minIdle));
     const [slow] = (await take(busy, 1)) as [Delivery];
     const idle = await open(reader(name, 'idle', minIdle));

@@ -1,5 +1,6 @@
 import type { BrokerOptions, Health, RedisBroker } from 'redstart';
 import { expect, it, vi } from 'vitest';
+import { pause } from '../../src/internal/deferred.ts';
 import { newBroker, onBothBackends } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { takeLogs } from '../support/logs.ts';
@@ -234,6 +235,22 @@ it('is yellow while the server is away, red after ten seconds, and answers at on
   await eventually(async () => expect((await broker.health()).status).toBe('green'));
   await broker.stop();
   takeLogs();
+});
+
+it('does not take an answer that took long for a clock that is wrong', async () => {
+  const client = rawClient();
+  const time = client.time.bind(client);
+  client.time = async () => {
+    const answer = await time();
+    await pause(2_200); // so long that the server's clock may be off by a second
+    return answer;
+  };
+  const broker = newBroker(client);
+  await broker.start();
+  // Again where a busy machine needs more than the three seconds of a look.
+  await eventually(async () =>
+    expect(await broker.health()).toMatchObject({ status: 'green', problems: [] }),
+  );
 });
 
 it('takes three seconds at most while the server is silent, and never rejects', async () => {

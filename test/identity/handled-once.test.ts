@@ -243,15 +243,13 @@ it('a process that is gone leaves its messages to others when its lease is over'
   // This one lives, and has its lease renewed for longer than it is.
   await again(service, 2, { list }, 'a');
   const mark = `redstart:once:{${list}}::a`;
-  let left = await client.pttl(mark);
-  for (let renewals = 0; renewals < 3;) {
-    await eventually(async () => {
-      const now = await client.pttl(mark);
-      if (now > left) renewals++;
-      left = now;
-      return renewals > 0;
-    });
-  }
+  let [left, renewals] = [await client.pttl(mark), 0];
+  await eventually(async () => {
+    const now = await client.pttl(mark);
+    if (now > left) renewals++;
+    left = now;
+    return renewals === 3;
+  });
   expect(await client.get(mark)).not.toBe('');
   expect(seen).toEqual([1]);
   end?.();
