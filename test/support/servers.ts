@@ -282,7 +282,8 @@ async function spawnSentinel(
     `bind ${HOST}`,
     `dir ${folder}`,
     `sentinel monitor ${name} ${HOST} ${master} 1`,
-    `sentinel down-after-milliseconds ${name} 2000`, // a busy machine may stop the master for a while,
+    // A busy machine may stop the master for a while.
+    `sentinel down-after-milliseconds ${name} 2000`,
     `sentinel failover-timeout ${name} 5000`,
   ];
   writeFileSync(join(folder, 'sentinel.conf'), `${lines.join('\n')}\n`);
