@@ -58,6 +58,15 @@ export function clearTimer(timer: NodeJS.Timeout | undefined): void {
   if (timer !== undefined) waiting?.delete(timer);
 }
 
+/**
+ * Runs `task` once what has arrived on sockets is read. After a long tick of the process its timers run before that, so
+ * what waits for an answer would take its own delay for that of the other side. At once while a test moves the clock.
+ */
+export function afterReading(task: () => void): void {
+  if (waiting === undefined) setImmediate(task);
+  else task();
+}
+
 let testers = 0;
 
 /**

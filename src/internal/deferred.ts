@@ -1,4 +1,4 @@
-import { clearTimer, setTimer } from './clock.ts';
+import { afterReading, clearTimer, setTimer } from './clock.ts';
 import { offAbort, onAbort } from './signals.ts';
 
 /** A promise, and the functions that settle it. */
@@ -38,11 +38,27 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
  */
 export function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimer(() => resolve(false), ms);
+    const timer = setTimer(() => afterReading(() => resolve(false)), ms);
     const done = (): void => {
       clearTimer(timer);
       resolve(true);
     };
     promise.then(done, done);
   });
+}
+
+/** In so many steps {@link settledWhileAwake} waits. */
+const STEPS = 10;
+
+/**
+ * The same for what needs several answers in turn: time in which this process was busy, and read none of them, does not
+ * count. Resolves with the milliseconds that were waited, or with undefined when `ms` are over.
+ */
+export async function settledWhileAwake(
+  promise: Promise<unknown>,
+  ms: number,
+): Promise<number | undefined> {
+  for (let step = 0; step < STEPS; step++)
+    if (await settledWithin(promise, ms / STEPS)) return (step * ms) / STEPS;
+  return undefined;
 }

@@ -16,12 +16,16 @@ describe('deadlines', () => {
 
   beforeEach(() => {
     vi.useFakeTimers();
+    // Sockets are read at once.
+    vi.spyOn(globalThis, 'setImmediate').mockImplementation(((read: () => void) =>
+      read()) as never);
     expired = [];
     deadlines = new Deadlines((late) => expired.push(late.name));
   });
 
   afterEach(() => {
     deadlines.clear();
+    vi.restoreAllMocks();
     vi.useRealTimers();
   });
 

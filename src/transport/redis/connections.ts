@@ -1,7 +1,8 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { BrokerClosedError, ConnectionError, messageOf } from '../../errors.ts';
 import { backoff } from '../../internal/backoff.ts';
-import { deferred, pause, settledWithin } from '../../internal/deferred.ts';
+import { monotonicTime } from '../../internal/clock.ts';
+import { deferred, pause, settledWhileAwake, settledWithin } from '../../internal/deferred.ts';
 import { ClusterNodes, createCluster, slotOf, type ClusterConnection } from './cluster.ts';
 import type { Timings } from '../timings.ts';
 import { batchWrites } from './write-batching.ts';
@@ -225,7 +226,7 @@ export class Connections {
     });
     const connecting = client.status === 'wait' ? client.connect() : becomesReady(client);
     connecting.catch((error: unknown) => (failure = error));
-    const settled = await settledWithin(connecting, this.connectTimeout);
+    const settled = await this.#settles(client, connecting);
     if (settled && (client.status as string) === 'ready' && !this.isRefused(client)) return;
     // A client of the caller's goes on trying: that is the caller's decision.
     if (isOurs) client.disconnect();
@@ -240,6 +241,16 @@ export class Connections {
     const reason = isOtherDatabase ? `database ${client.options.db} is refused: ${why}` : why;
     const message = `cannot connect to Redis at ${this.address}: ${reason}`;
     throw new ConnectionError(this.address, message, { cause });
+  }
+
+  /** Whether an attempt to connect ends in time. Where this process was busy meanwhile, ioredis may have given up too soon: once more. */
+  async #settles(client: Redis, connecting: Promise<unknown>): Promise<boolean> {
+    const began = monotonicTime();
+    const waited = await settledWhileAwake(connecting, this.connectTimeout);
+    if (waited === undefined) return false;
+    const isBusy = monotonicTime() - began - waited > this.connectTimeout / 2;
+    if (!isBusy || client.status === 'ready' || client.status === 'end') return true;
+    return (await settledWhileAwake(becomesReady(client), this.connectTimeout)) !== undefined;
   }
 
   #refuseUseless({ status }: Redis): void {
