@@ -156,7 +156,7 @@ describe.each(PLACES)('%s', (kind, command, read) => {
     const consume = async ({ source }: Opened, round: number): Promise<void> => {
       while (killed <= round) {
         const some = await source.read(1).catch(() => []);
-        await Promise.all(some.map((one) => source.ack(one)));
+        for (const one of some) await source.ack(one);
         if (some.length === 0) await pause(20);
       }
     };
