@@ -2,7 +2,7 @@ import type { Message } from '../api/message.ts';
 import { RedstartError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { isObject, milliseconds, wrong } from '../internal/checks.ts';
-import { clearTimer, setTimer } from '../internal/clock.ts';
+import { clearTimer, setDeadline } from '../internal/clock.ts';
 import { pause } from '../internal/deferred.ts';
 import type { Target } from '../transport/address.ts';
 import { refusalOf } from '../transport/refusal.ts';
@@ -73,7 +73,7 @@ export class Consumer<Body = unknown> implements AsyncIterable<ConsumedMessage<B
     return new Promise<ConsumedMessage | null>((resolve, reject) => {
       const waiter: Waiter = { resolve, reject, timer: undefined };
       this.#waiters.add(waiter);
-      if (timeout !== undefined) waiter.timer = setTimer(() => this.#end(waiter, null), timeout);
+      if (timeout !== undefined) waiter.timer = setDeadline(() => this.#end(waiter, null), timeout);
       this.#reading ??= this.#read();
     }) as Promise<ConsumedMessage<Body> | null>;
   }

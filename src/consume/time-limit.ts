@@ -1,5 +1,5 @@
 import { HandlerTimeoutError } from '../errors.ts';
-import { clearTimer, setTimer } from '../internal/clock.ts';
+import { clearTimer, setDeadline } from '../internal/clock.ts';
 import { iteratorOf } from '../internal/promises.ts';
 import type { HandlerContext } from './context.ts';
 import { failed, type Outcome } from './outcome.ts';
@@ -64,9 +64,9 @@ function within<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const error = new HandlerTimeoutError(timeout);
-    let timer = setTimer(() => {
+    let timer = setDeadline(() => {
       context.abort(error);
-      timer = setTimer(() => {
+      timer = setDeadline(() => {
         onLate?.();
         reject(error);
       }, grace);

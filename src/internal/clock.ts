@@ -53,18 +53,29 @@ function setLong(task: () => void, delay: number): NodeJS.Timeout {
   return timer;
 }
 
-export function clearTimer(timer: NodeJS.Timeout | undefined): void {
-  clearTimeout(timer);
-  if (timer !== undefined) waiting?.delete(timer);
-}
+/** Deadlines that are over, and end their wait as soon as sockets are read. */
+const late = new Set<NodeJS.Timeout>();
 
 /**
- * Runs `task` once what has arrived on sockets is read. After a long tick of the process its timers run before that, so
- * what waits for an answer would take its own delay for that of the other side. At once while a test moves the clock.
+ * Like {@link setTimer}, for the end of a wait for an answer: `task` runs once what has arrived on sockets is read. After a long tick
+ * of the process its timers run before that, and its own delay would be taken for that of the other side.
  */
-export function afterReading(task: () => void): void {
-  if (waiting === undefined) setImmediate(task);
-  else task();
+export function setDeadline(task: () => void, delay: number): NodeJS.Timeout {
+  const timer = setTimer(() => {
+    if (waiting !== undefined) return task(); // a test moves the clock
+    late.add(timer);
+    setImmediate(() => {
+      if (late.delete(timer)) task();
+    });
+  }, delay);
+  return timer;
+}
+
+export function clearTimer(timer: NodeJS.Timeout | undefined): void {
+  clearTimeout(timer);
+  if (timer === undefined) return;
+  waiting?.delete(timer);
+  if (late.size > 0) late.delete(timer);
 }
 
 let testers = 0;

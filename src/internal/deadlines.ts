@@ -1,4 +1,4 @@
-import { afterReading, clearTimer, monotonicTime, setTimer } from './clock.ts';
+import { clearTimer, monotonicTime, setDeadline } from './clock.ts';
 
 /** How many durations may have a timer without items, kept for the next item. */
 const MAX_IDLE = 32;
@@ -75,25 +75,15 @@ export class Deadlines<T extends Expiring> {
         item.queue = item.previous = item.next = undefined;
         item = next;
       }
-      queue.first = queue.last = undefined;
     }
     this.#queues.clear();
   }
 
   #arm(queue: Queue, delay: number): void {
-    const timer = setTimer(
-      () => {
-        if (queue.timer === timer) queue.timer = undefined;
-        // An answer that has arrived meanwhile is not too late.
-        afterReading(() => this.#tick(queue));
-      },
-      Math.max(1, Math.ceil(delay)),
-    );
-    queue.timer = timer;
+    queue.timer = setDeadline(() => this.#tick(queue), Math.max(1, Math.ceil(delay)));
   }
 
   #tick(queue: Queue): void {
-    clearTimer(queue.timer);
     queue.timer = undefined;
     const now = monotonicTime();
     while (queue.first !== undefined && queue.first.expiresAt <= now) {

@@ -1,4 +1,4 @@
-import { afterReading, clearTimer, setTimer } from './clock.ts';
+import { clearTimer, setDeadline, setTimer } from './clock.ts';
 import { offAbort, onAbort } from './signals.ts';
 
 /** A promise, and the functions that settle it. */
@@ -38,7 +38,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
  */
 export function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimer(() => afterReading(() => resolve(false)), ms);
+    const timer = setDeadline(() => resolve(false), ms);
     const done = (): void => {
       clearTimer(timer);
       resolve(true);

@@ -1,5 +1,5 @@
 import type { PublishCommand } from '../api/middleware.ts';
-import { clearTimer, setTimer } from '../internal/clock.ts';
+import { clearTimer, setDeadline } from '../internal/clock.ts';
 import { offAbort, onAbort } from '../internal/signals.ts';
 import { SendError } from '../errors.ts';
 import type { Session } from '../rpc/session.ts';
@@ -92,7 +92,7 @@ class Patience {
         end();
         reject(this.#expired(timeout as number));
       };
-      const timer = timeout === null ? undefined : setTimer(expired, timeout);
+      const timer = timeout === null ? undefined : setDeadline(expired, timeout);
       if (signal !== undefined) onAbort(signal, aborted);
       try {
         work().then(resolve, reject).finally(end);

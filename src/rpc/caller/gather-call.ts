@@ -1,5 +1,5 @@
 import { BrokerClosedError } from '../../errors.ts';
-import { clearTimer, setTimer } from '../../internal/clock.ts';
+import { clearTimer, setDeadline } from '../../internal/clock.ts';
 import { offAbort, onAbort } from '../../internal/signals.ts';
 import { deferred } from '../../internal/deferred.ts';
 import { FROM_KEY, NAME_KEY, type ReceivedMessage } from '../../message/message.ts';
@@ -43,7 +43,7 @@ export class GatherCall implements WaitingCall {
     this.command = command;
     this.#host = host;
     const { timeout, signal } = command;
-    if (timeout !== null) this.#timer = setTimer(() => this.#finish(), timeout);
+    if (timeout !== null) this.#timer = setDeadline(() => this.#finish(), timeout);
     if (signal !== undefined) onAbort(signal, this.#onAbort);
   }
 

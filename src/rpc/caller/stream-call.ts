@@ -1,4 +1,4 @@
-import { clearTimer, setTimer } from '../../internal/clock.ts';
+import { clearTimer, setDeadline } from '../../internal/clock.ts';
 import { deferred, type Deferred } from '../../internal/deferred.ts';
 import { offAbort, onAbort } from '../../internal/signals.ts';
 import { BrokerClosedError, RpcTimeoutError, StreamBrokenError } from '../../errors.ts';
@@ -184,7 +184,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     if (signal?.aborted === true) return this.#stop(signal.reason);
     if (signal !== undefined) onAbort(signal, this.#onAbort);
     if (timeout !== null)
-      this.#overall = setTimer(() => this.#stop(this.#timeout(timeout)), timeout);
+      this.#overall = setDeadline(() => this.#stop(this.#timeout(timeout)), timeout);
     this.#host.send(this).catch((error: unknown) => this.#stop(error));
   }
 
@@ -193,7 +193,7 @@ export class StreamCall implements AsyncIterableIterator<unknown, undefined>, Wa
     this.#arriving = deferred();
     const { itemTimeout } = this.command;
     if (itemTimeout !== null)
-      this.#itemTimer = setTimer(() => this.#stop(this.#timeout(itemTimeout)), itemTimeout);
+      this.#itemTimer = setDeadline(() => this.#stop(this.#timeout(itemTimeout)), itemTimeout);
     return this.#arriving.promise;
   }
 
