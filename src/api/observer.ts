@@ -127,7 +127,7 @@ export interface SendEvent {
   readonly correlationId: string;
   /** The headers of the user's. */
   readonly headers: HeadersInput | undefined;
-  /** Adds headers to the message. The user's own headers win. */
+  /** Adds headers to the message. The user's own win. Throws, and adds none, where the message could not be sent with them or is changed by them. */
   addHeaders(headers: Headers): void;
 }
 
@@ -252,9 +252,10 @@ export class Observers {
   /** Adds an observer. The result removes it. Its methods are looked for now. */
   add(observer: Observer): () => void {
     this.#set([...this.#observers, observer]);
+    let isThere = true;
     return () => {
-      const at = this.#observers.lastIndexOf(observer);
-      if (at >= 0) this.#set(this.#observers.toSpliced(at, 1));
+      if (isThere) this.#set(this.#observers.toSpliced(this.#observers.lastIndexOf(observer), 1));
+      isThere = false;
     };
   }
 
@@ -328,9 +329,9 @@ export class Observers {
     let thrown: unknown;
     const once = (): T => {
       if (state === 'waiting') {
+        state = 'returned'; // now: an observer may call it again from inside, by another method
         try {
           value = next();
-          state = 'returned';
         } catch (error) {
           thrown = error;
           state = 'threw';

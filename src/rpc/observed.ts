@@ -1,7 +1,16 @@
 import type { PublishCommand } from '../api/middleware.ts';
 import type { Observers, SendEvent } from '../api/observer.ts';
 import { monotonicTime } from '../internal/clock.ts';
-import type { Headers } from '../message/headers.ts';
+import { EncodeError } from '../errors.ts';
+import { pair } from '../message/envelope.ts';
+import {
+  checkHeaders,
+  CONTENT_TYPE,
+  CORRELATION_ID,
+  headerText,
+  MESSAGE_ID,
+  type Headers,
+} from '../message/headers.ts';
 import type { CallEnd } from './caller/call.ts';
 
 /** Sends one message or answer while somebody observes: observers may add headers, and see how it ended. */
@@ -85,9 +94,22 @@ function eventOf(command: PublishCommand): SendEvent {
     correlationId: command.correlationId,
     headers: command.headers,
     addHeaders: (headers: Headers) => {
+      expectHarmless(headers);
       command.headers = { ...headers, ...command.headers };
     },
   };
+}
+
+/** The headers that say how the message is read and what it belongs to. Others of redstart's are never taken from anybody. */
+const OWN: ReadonlySet<string> = new Set([CORRELATION_ID, CONTENT_TYPE, MESSAGE_ID]);
+
+/** Throws to the observer whose headers would make the message fail, or another one. Here, because the sender has no part in it. */
+function expectHarmless(headers: Headers): void {
+  checkHeaders(headers);
+  for (const [name, value] of Object.entries(headers)) {
+    if (OWN.has(name)) throw new EncodeError(`an observer cannot set the header '${name}'`);
+    pair(name, headerText(name, value));
+  }
 }
 
 /** Undefined where nobody wants to know how the message or call ends. */

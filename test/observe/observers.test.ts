@@ -386,6 +386,82 @@ onBothBackends('an observer', (bench) => {
     expect(of('called')).toMatchObject([{ body: 2 }]);
   });
 
+  it('that calls next again from inside runs nothing twice', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    let runs = 0;
+    service.subscriber({ list: name() }, (body) => {
+      runs++;
+      return body;
+    });
+    await service.start();
+    let handleNext: (() => unknown) | undefined;
+    let sendNext: (() => unknown) | undefined;
+    let sent = 0;
+    service.observe({
+      handle: (_, next) => {
+        handleNext = next;
+        return next();
+      },
+      // While `next` runs the handler, which is not asynchronous.
+      handled: () => void handleNext?.(),
+      send: (_, next) => {
+        sendNext = next;
+        sent++;
+        return next();
+      },
+      published: () => void sendNext?.(),
+    });
+    expect(await service.publish('a', { list: name(), rpc: true, timeout: 5_000 })).toBe('a');
+    await eventually(() => expect(sent).toBe(2));
+    expect(runs).toBe(1);
+  });
+
+  it('that was added twice is removed once by each of its functions', async () => {
+    const { broker, name } = bench();
+    const { observer, of } = recorder();
+    const service = broker();
+    const [first, second] = [service.observe(observer), service.observe(observer)];
+    first();
+    first();
+    await service.publish(1, { list: name() });
+    expect(of('published')).toHaveLength(1);
+    second();
+    await service.publish(2, { list: name() });
+    expect(of('published')).toHaveLength(1);
+  });
+
+  it('cannot spoil a message by the headers that it adds', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    service.subscriber({ list: name() }, (body) => body);
+    await service.start();
+    const wrong = [
+      { 'x-a': null },
+      { 'x-a': 'a'.repeat(70_000) },
+      { ['a'.repeat(70_000)]: 'x-a' },
+      null,
+      new Map(),
+      { correlation_id: 'other' },
+      { 'content-type': 'application/octet-stream' },
+      { message_id: 'other' },
+    ] as unknown as Record<string, string>[];
+    for (const headers of wrong) {
+      const remove = service.observe({
+        send: ({ addHeaders }, next) => {
+          addHeaders(headers);
+          return next();
+        },
+      });
+      const options = { list: name(), correlationId: 'mine', timeout: 5_000 };
+      const reply = await service.request({ a: 1 }, options);
+      expect([reply.body, reply.correlationId]).toEqual([{ a: 1 }, 'mine']);
+      await service.publish('sent', { list: name('other') });
+      remove();
+      expect(takeLogs()).toMatchObject([{ message: expect.stringContaining("'send' failed") }]);
+    }
+  });
+
   it('knows the handler of each message where filters choose, and the whole batch', async () => {
     const { broker, name } = bench();
     const { observer, of } = recorder();
