@@ -9,7 +9,9 @@ import {
   type Excluded,
   type HandlingOptions,
   type IsAcknowledged,
+  type KindOf,
   type ListAddress,
+  type MeantAddress,
   type PlainListAddress,
   type PlainStreamAddress,
   type StreamAddress,
@@ -23,42 +25,42 @@ import { schema as expectSchema } from './from-type.ts';
  * them too, and its own win. A stream's `maxlen` is for both sides: publishing caps the stream by it
  * (`XADD … MAXLEN ~`), and a group trims by it.
  */
-export type ContractAddress = string | ContractPlace<string, string, string, boolean>;
+export type ContractAddress =
+  | string
+  | ((
+      | ChannelAddress
+      | PlainListAddress
+      | (ListAddress & { reliable: true })
+      | Capped<PlainStreamAddress>
+      | (StreamAddress & { group: string })
+    ) &
+      HandlingOptions &
+      NoneOfOneSide);
 
-type ContractPlace<
-  Channel extends string,
-  List extends string,
-  Stream extends string,
-  B extends boolean,
-> = (
-  | (ChannelAddress & { channel: Channel })
-  | ((PlainListAddress<B> | (ListAddress<B> & { reliable: true })) & { list: List })
-  | ((Capped<PlainStreamAddress<B>> | (StreamAddress<B> & { group: string })) & { stream: Stream })
-) &
-  HandlingOptions & {
-    timeout?: Mistake<"'timeout' is not an option of a contract: each side has its own">;
-    pause?: Mistake<"'pause' is not an option of a contract: each side has its own">;
-  };
+/** What each side has its own of. */
+interface NoneOfOneSide {
+  timeout?: Mistake<"'timeout' is not an option of a contract: each side has its own">;
+  pause?: Mistake<"'pause' is not an option of a contract: each side has its own">;
+}
 
-/** The address of a contract, to infer its kind by. `A` is what was given: a string, or a place. */
-type ContractAddressFor<
-  A,
-  Channel extends string,
-  List extends string,
-  Stream extends string,
-  B extends boolean,
-> = A extends string ? A : ContractPlace<Channel, List, Stream, B> & Excluded<A>;
+/**
+ * The address of a contract. `A` is what was given, a string or a place: by it the compiler compares with the kind
+ * of address that was meant, and its error is about that one.
+ */
+type ContractAddressFor<A, B extends boolean> = A extends string
+  ? A
+  : A extends object
+    ? MeantPlace<A, B> & HandlingOptions & NoneOfOneSide & Excluded<A>
+    : ContractAddress;
+
+/** A stream without a group may have a `maxlen`. */
+type MeantPlace<A, B extends boolean> =
+  MeantAddress<A, B> extends PlainStreamAddress<B>
+    ? Capped<PlainStreamAddress<B>>
+    : MeantAddress<A, B>;
 
 /** A contract's `maxlen` needs no group: publishing caps the stream by it. */
 type Capped<Address> = Omit<Address, 'maxlen'> & { maxlen?: number };
-
-type KindOf<A, Channel, List> = A extends string
-  ? 'channel'
-  : [Channel] extends [never]
-    ? [List] extends [never]
-      ? 'stream'
-      : 'list'
-    : 'channel';
 
 /** The declared errors of a call: by code, the schema of the error's data. */
 export type ErrorSchemas = Readonly<Record<string, Schema>>;
@@ -181,20 +183,17 @@ export function rpc<
   Reply extends Schema,
   Errors extends ErrorSchemas = NoErrors,
   Many extends boolean = false,
-  Channel extends string = never,
-  List extends string = never,
-  Stream extends string = never,
   B extends boolean = false,
   const A = unknown,
 >(
-  address: ContractAddressFor<A, Channel, List, Stream, B>,
+  address: ContractAddressFor<A, B>,
   definition: RpcDefinition<Request, Reply, Errors, Many>,
-): RpcContract<Request, Reply, Errors, Many, KindOf<A, Channel, List>, B, IsAcknowledged<A>> {
+): RpcContract<Request, Reply, Errors, Many, KindOf<A>, B, IsAcknowledged<A>> {
   const where = 'rpc()';
   expectDefinition(definition, '{ request, reply }', where);
   const { request, reply, errors = {} as Errors, many = false as Many, key } = definition;
   if (!isObject(errors)) throw wrong(where, 'errors', 'an object of schemas', errors);
-  const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
+  const place = placeIn(address, where) as Place<KindOf<A>, B>;
   expectSchema(request, 'request', where);
   expectSchema(reply, 'reply', where);
   for (const [code, schema] of Object.entries(errors))
@@ -216,18 +215,15 @@ export function rpc<
 /** Describes a message without an answer once, for both sides to import. Throws `SetupError` for an invalid address or schema. */
 export function event<
   S extends Schema,
-  Channel extends string = never,
-  List extends string = never,
-  Stream extends string = never,
   B extends boolean = false,
   const A = unknown,
 >(
-  address: ContractAddressFor<A, Channel, List, Stream, B>,
+  address: ContractAddressFor<A, B>,
   definition: EventDefinition<S>,
-): EventContract<S, KindOf<A, Channel, List>, B, IsAcknowledged<A>> {
+): EventContract<S, KindOf<A>, B, IsAcknowledged<A>> {
   const where = 'event()';
   expectDefinition(definition, '{ schema }', where);
-  const place = placeIn(address, where) as Place<KindOf<A, Channel, List>, B>;
+  const place = placeIn(address, where) as Place<KindOf<A>, B>;
   expectSchema(definition.schema, 'schema', where);
   expectFunction(definition.key, where);
   return {

@@ -30,20 +30,21 @@ type Fits<M extends AnyMethod, H extends AnyMethod> = M extends H
 
 /** A method decorator, legacy and standard. The compiler checks the method's types against the schemas. */
 export interface HandlerDecorator<H extends AnyMethod> {
+  // The reason stands first, or the compiler cuts it off behind a long type of a method.
   // The older dialect first and last: some compilers explain the first that does not fit, some the last.
   <M extends AnyMethod>(
     prototype: object,
     key: string | symbol,
-    descriptor: TypedPropertyDescriptor<M> & Fits<M, H>,
+    descriptor: Fits<M, H> & TypedPropertyDescriptor<M>,
   ): void;
   <This, M extends AnyMethod>(
-    method: M & Fits<M, H>,
+    method: Fits<M, H> & M,
     context: ClassMethodDecoratorContext<This, M>,
   ): void;
   <M extends AnyMethod>(
     prototype: object,
     key: string | symbol,
-    descriptor: TypedPropertyDescriptor<M> & Fits<M, H>,
+    descriptor: Fits<M, H> & TypedPropertyDescriptor<M>,
   ): void;
 }
 

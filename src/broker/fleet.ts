@@ -4,6 +4,7 @@ import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { SetupError, messageOf } from '../errors.ts';
 import { backoff } from '../internal/backoff.ts';
 import { checkKeys, got, isObject, milliseconds, text } from '../internal/checks.ts';
+import { monotonicTime } from '../internal/clock.ts';
 import { deferred, pause, settledWithin } from '../internal/deferred.ts';
 import { randomId } from '../internal/ids.ts';
 import { Sparing } from '../internal/sparing.ts';
@@ -298,7 +299,7 @@ export class Fleet {
 
   /** The state of this process; questions that come at once get the same. */
   #state(): Promise<FleetProcess> {
-    const now = performance.now();
+    const now = monotonicTime();
     if (this.#told === undefined || now - this.#told.at > KEPT)
       this.#told = { at: now, state: this.#look() };
     return this.#told.state;
