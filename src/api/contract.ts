@@ -213,11 +213,7 @@ export function rpc<
 }
 
 /** Describes a message without an answer once, for both sides to import. Throws `SetupError` for an invalid address or schema. */
-export function event<
-  S extends Schema,
-  B extends boolean = false,
-  const A = unknown,
->(
+export function event<S extends Schema, B extends boolean = false, const A = unknown>(
   address: ContractAddressFor<A, B>,
   definition: EventDefinition<S>,
 ): EventContract<S, KindOf<A>, B, IsAcknowledged<A>> {
