@@ -272,12 +272,16 @@ const APART: ReadonlySet<string> = new Set<keyof Plan>([
 ] as const);
 
 /** The option behind a part of a plan, where it has another name. */
-const OPTION_OF: Readonly<Record<string, string>> = { fetch: 'maxRecords' };
+const OPTION_OF: Readonly<Record<string, string>> = {
+  fetch: 'maxRecords',
+  minIdle: 'claim.minIdle',
+};
 
 /** Filtered handlers of one address share one reader, so what concerns the reader must agree. */
 function merge(first: Plan, second: Plan): Plan {
+  // First the options that were given for the source: much in a plan follows from them.
   const differing =
-    differenceOf(first, second, APART) ?? differenceOf(first.source, second.source, new Set());
+    differenceOf(first.source, second.source, new Set()) ?? differenceOf(first, second, APART);
   if (differing !== undefined) throw disagreement(first, second, OPTION_OF[differing] ?? differing);
   const members = [...first.members, ...second.members];
   return {

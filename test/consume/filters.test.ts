@@ -1,4 +1,4 @@
-import { RedisRouter, subscriber } from 'redstart';
+import { RedisRouter, subscriber, type SubscriberAddress } from 'redstart';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { newBroker, onBothBackends } from '../support/broker.ts';
@@ -135,6 +135,24 @@ onBothBackends('a filter', (bench) => {
     expect(await service.publish('good', call)).toBe('fine');
     expect(takeLogs()).toMatchObject([{ error: { message: 'filter broke' } }]);
   });
+
+  it('that throws for a while is asked again, as the message is retried like that of a handler', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    let asked = 0;
+    const handled: unknown[] = [];
+    const filter = (): boolean => {
+      if (++asked < 3) throw new Error('the database is away');
+      return true;
+    };
+    const address = { stream: name(), group: 'g', retry: { backoff: 1 }, filter };
+    service.subscriber(address, (_, ctx) => void handled.push(ctx.message.deliveryCount));
+    await service.start();
+    await service.publish(1, { stream: name() });
+    await eventually(() => expect(handled).toEqual([3]));
+    const retried = { message: expect.stringMatching(/delivery . of 10/) as unknown };
+    expect(takeLogs()).toMatchObject([retried, retried]);
+  });
 });
 
 const mark = (value: unknown): Uint8Array => Buffer.from(String(value));
@@ -152,6 +170,7 @@ onBothBackends('handlers that share an address by filters', (bench) => {
     ['codec', { codec }],
     ['format', { format }],
     ['maxRecords', { maxRecords: 5 }],
+    ['reliable', { reliable: true }],
     ['noReply', { noReply: true }],
     ['errorPolicy', { errorPolicy: 'hide' }],
   ] as const)('must agree on %s', async (option, other) => {
@@ -159,6 +178,20 @@ onBothBackends('handlers that share an address by filters', (bench) => {
     const service = broker();
     service.subscriber({ list: name(), filter: isJson }, () => 1);
     service.subscriber({ list: name(), ...other }, () => 2);
+    await expect(service.start()).rejects.toThrow(`must have the same '${option}'`);
+  });
+
+  it.each([
+    ['noAck', { noAck: true }],
+    ['maxlen', { maxlen: 5 }],
+    ['claim.minIdle', { claim: { minIdle: 5_000 } }],
+    ['ackPolicy', { ackPolicy: 'ack-first' }],
+  ] as const)('of a group must agree on %s', async (option, other) => {
+    const { broker, name } = bench();
+    const service = broker();
+    const address = { stream: name(), group: 'g' };
+    service.subscriber({ ...address, filter: isJson }, () => 1);
+    service.subscriber({ ...address, ...other } as SubscriberAddress, () => 2);
     await expect(service.start()).rejects.toThrow(`must have the same '${option}'`);
   });
 

@@ -43,6 +43,28 @@ onBothBackends('inject', (bench) => {
     expect(answer).toEqual(['A', 'T', 'user of T']);
   });
 
+  it('waits for what is no Promise but has then, as the queries of database libraries', async () => {
+    const { broker, name } = bench();
+    let runs = 0;
+    // Lazy: it runs once it is waited for.
+    const query = (rows: unknown): PromiseLike<unknown> => ({
+      // oxlint-disable-next-line unicorn/no-thenable -- Prisma and Knex do
+      then: (resolve, reject) => {
+        runs++;
+        return Promise.resolve(rows).then(resolve, reject);
+      },
+    });
+    const found = (): PromiseLike<unknown> => query('row');
+    const service = broker();
+    service.subscriber(
+      { list: name(), filter: () => query(true) as Promise<boolean>, inject: { found } },
+      (_, ctx) => query([ctx.state.found, typeof ctx.state.found]),
+    );
+    await service.start();
+    expect(await service.publish(1, { list: name(), ...call })).toEqual(['row', 'string']);
+    expect(runs).toBe(3);
+  });
+
   it('makes each once for a message, whoever asks for it', async () => {
     const { broker, name } = bench();
     let made = 0;
