@@ -300,7 +300,7 @@ export class Retry extends RedstartError {
 
   constructor(options: { after?: number; reason?: string; cause?: unknown } = {}) {
     const { after, reason = 'the handler asks for the message again', cause } = options ?? {};
-    if (after !== undefined && !(typeof after === 'number' && after >= 0 && after < Infinity)) {
+    if (after !== undefined && !(typeof after === 'number' && after >= 0 && after < 2 ** 53)) {
       throw new SetupError(`Retry: 'after' must be milliseconds, 0 or more, got ${String(after)}`);
     }
     super('RETRY', reason, { cause });

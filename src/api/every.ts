@@ -64,7 +64,7 @@ const WHERE = 'every';
 
 /** Checks the arguments of `every`. Throws `SetupError`; the expression is checked by whoever reads it. */
 export function checkEvery(when: unknown, options: unknown): Target {
-  if (typeof when !== 'string' && !(typeof when === 'number' && when >= 1 && when < Infinity)) {
+  if (typeof when !== 'string' && !(typeof when === 'number' && when >= 1 && when < 2 ** 53)) {
     throw new SetupError(
       `${WHERE}: expected milliseconds, 1 or more, or a cron expression, got ${got(when, 'number')}`,
     );

@@ -5,18 +5,39 @@ import type { Publishing } from '../api/publishing.ts';
 import type { MessageState } from '../api/state.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { CancelledError, SetupError } from '../errors.ts';
-import { checkKeys, got, isObject } from '../internal/checks.ts';
+import {
+  checkOptions,
+  count,
+  func,
+  functions,
+  got,
+  isObject,
+  nonEmptyText,
+  wrong,
+  type Check,
+  type Checks,
+} from '../internal/checks.ts';
 import { randomId } from '../internal/ids.ts';
 import { silentLogger, type Logger } from '../internal/logger.ts';
-import { KEY, MESSAGE_ID, type HeadersInput } from '../message/headers.ts';
+import {
+  CONTENT_TYPE,
+  CORRELATION_ID,
+  expectedHeaders,
+  headerText,
+  isPlainHeaders,
+  KEY,
+  MESSAGE_ID,
+  REPLY_TO,
+  type HeadersInput,
+} from '../message/headers.ts';
 import type { MessageSource } from '../message/message.ts';
 import { isContract } from '../api/contract.ts';
-import { targetOf } from '../transport/address.ts';
+import { describe, targetOf } from '../transport/address.ts';
 
 export interface TestContextOptions {
-  /** Headers of the message. Default: none but the correlation id. */
+  /** Headers of the message, `correlation_id`, `content-type` and `reply_to` included. Default: none but the correlation id. */
   headers?: HeadersInput;
-  /** The correlation id of the message. Default: a new id. */
+  /** The correlation id of the message. Default: that in `headers`, or a new id. */
   correlationId?: string;
   /** The parameters of the template of the channel. Default: none. */
   path?: Readonly<Record<string, string>>;
@@ -30,7 +51,7 @@ export interface TestContextOptions {
   logger?: Logger;
   /**
    * Makes the answers of calls that the handler makes; `to` is what the call was sent to. Default: every answer is
-   * `undefined`.
+   * `undefined`, and `requestMany` gives no items.
    */
   answer?: (body: unknown, to: unknown) => unknown;
 }
@@ -54,19 +75,34 @@ export interface TestContext<Body> extends MessageContext<Body> {
   abort(reason?: Error): void;
 }
 
-const OPTIONS = [
-  ...['headers', 'correlationId', 'path', 'state', 'source', 'deliveryCount', 'logger', 'answer'],
-];
+const object: Check = (value, key, where) => {
+  if (!isObject(value)) throw wrong(where, key, 'an object', value);
+};
+
+const headers: Check = (value, key, where) => {
+  if (!isPlainHeaders(value)) throw wrong(where, key, expectedHeaders(value), value);
+};
+
+const OPTIONS = {
+  headers,
+  correlationId: nonEmptyText,
+  path: object,
+  state: object,
+  source: object,
+  deliveryCount: count,
+  logger: functions(['debug', 'info', 'warn', 'error']),
+  answer: func,
+} satisfies Checks<TestContextOptions>;
 
 /**
  * A context for a unit test of one handler, without a broker:
  * `new Orders().place(order, testContext(order, { headers: { tenant: 'a' } }))`. What the handler
- * sends is recorded in `sent`. Throws `SetupError` for an unknown option.
+ * sends is recorded in `sent`. Throws `SetupError` for an unknown option, or one of another type.
  */
 export function testContext<Body>(body: Body, options: TestContextOptions = {}): TestContext<Body> {
   if (!isObject(options))
     throw new SetupError(`testContext: options must be an object, got ${got(options)}`);
-  checkKeys(options, OPTIONS, 'testContext', 'testContext');
+  checkOptions(options, OPTIONS, 'testContext', 'testContext');
   const { path = {}, logger = silentLogger, answer } = options;
   const message = messageOf(body, options);
   const controller = new AbortController();
@@ -86,7 +122,7 @@ export function testContext<Body>(body: Body, options: TestContextOptions = {}):
     path,
     signal: controller.signal,
     logger,
-    subscriber: SUBSCRIBER,
+    subscriber: subscriberOf(message.source),
     broker,
     state: { ...options.state } as MessageState,
     publish: broker.publish,
@@ -117,22 +153,27 @@ export function testContext<Body>(body: Body, options: TestContextOptions = {}):
   return context;
 }
 
-const SUBSCRIBER: SubscriberInfo = {
-  title: 'test',
-  description: undefined,
-  address: "channel 'test'",
-  kind: 'channel',
-  name: 'test',
-  group: undefined,
-  batch: false,
-  class: undefined,
-  method: undefined,
-};
+/** As if the handler were registered for the message's own source. */
+function subscriberOf(source: MessageSource): SubscriberInfo {
+  const target = targetOf(source, 'testContext');
+  return {
+    title: 'test',
+    description: undefined,
+    address: describe(target),
+    kind: target.kind,
+    name: target.name,
+    group: undefined,
+    batch: false,
+    class: undefined,
+    method: undefined,
+  };
+}
 
 function messageOf<Body>(body: Body, options: TestContextOptions): Message<Body> {
-  const { correlationId = randomId(22), source = { channel: 'test' }, deliveryCount = 1 } = options;
+  const { source = { channel: 'test' }, deliveryCount = 1 } = options;
   const given = Object.entries(options.headers ?? {});
-  const headers = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+  const headers = Object.fromEntries(given.map(([name, value]) => [name, headerText(name, value)]));
+  const correlationId = options.correlationId ?? headers[CORRELATION_ID] ?? randomId(22);
   const id = 'stream' in source ? '1-0' : undefined;
   return {
     body,
@@ -141,11 +182,11 @@ function messageOf<Body>(body: Body, options: TestContextOptions): Message<Body>
     id,
     messageId: headers[MESSAGE_ID] ?? id ?? randomId(22),
     deliveryCount,
-    headers: { ...headers, correlation_id: correlationId },
+    headers: { ...headers, [CORRELATION_ID]: correlationId },
     correlationId,
-    contentType: undefined,
+    contentType: headers[CONTENT_TYPE],
     key: headers[KEY],
-    replyTo: undefined,
+    replyTo: headers[REPLY_TO],
   };
 }
 
@@ -172,7 +213,7 @@ function recording(sent: SentMessage[], answer: TestContextOptions['answer']): R
       record(body, to, isCall(to), options) as never,
     request: (body: unknown, to: unknown, options?: object) => whole(body, to, options) as never,
     requestMany: async function* requestMany(body: unknown, to: unknown, options?: object) {
-      yield* (await record(body, to, true, options)) as Iterable<unknown>;
+      yield* ((await record(body, to, true, options)) ?? []) as Iterable<unknown>;
     } as never,
     gather: async (body: unknown, to: unknown, options?: object) => {
       const answers = [await whole(body, to, options)];

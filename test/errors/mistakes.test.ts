@@ -3,6 +3,7 @@ import {
   RedisBroker,
   RedisRouter,
   RedstartError,
+  Retry,
   SetupError,
   event,
   fromType,
@@ -594,6 +595,12 @@ it('null waits for ever, where that is offered', async () => {
   expect(() => brokerWith({ rpc: { timeout: null } })).not.toThrow();
   expect(() => brokerWith({ gracefulTimeout: null })).toThrow(/'gracefulTimeout'.*got null/);
   expect(() => brokerWith({ rpc: { timeout: Infinity } })).toThrow(/null waits for ever.*Infinity/);
+});
+
+it.each([-1, NaN, Infinity, 2 ** 53, '5', null])('no milliseconds: %s', async (after) => {
+  expect(() => new Retry({ after: after as number })).toThrow(/milliseconds, 0 or more, got/);
+  const options = { id: 'wrong', list: 'a', body: 1 };
+  await expect(async () => broker.every(after as number, options)).rejects.toThrow(SetupError);
 });
 
 it.each(['debug', 'info', 'warn', 'error'])('a logger without %s is refused by name', (missing) => {

@@ -11,6 +11,8 @@ import { testBroker } from 'redstart/testing';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { deferred } from '../../src/internal/deferred.ts';
+import { eventually } from '../support/eventually.ts';
+import { hanging } from '../support/hanging.ts';
 import { takeLogs, testLogger } from '../support/logs.ts';
 import { redisUrl, unique } from '../support/redis.ts';
 
@@ -287,6 +289,21 @@ describe('virtual time', () => {
     await test.idle();
     expect(seen[0]).toBe('first');
     expect(seen).toHaveLength(2);
+  });
+
+  it('is the time of the health, too: a handler that hangs is stuck', async () => {
+    const broker = newBroker();
+    const { handler, end } = hanging();
+    broker.subscriber({ list: 'hangs', maxRecords: 1 }, handler);
+    await using test = await testBroker(broker);
+    const state = async (): Promise<unknown> =>
+      (await broker.health()).subscribers.find(({ address }) => address.includes('hangs'));
+    await broker.publish('hangs', { list: 'hangs' });
+    await eventually(async () => expect(await state()).toMatchObject({ running: 1 }));
+    await broker.publish('waits', { list: 'hangs' });
+    await test.advance(61_000);
+    expect(await state()).toMatchObject({ state: 'stuck' });
+    end();
   });
 
   it('is the real time again afterwards', async () => {

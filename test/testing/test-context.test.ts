@@ -63,3 +63,39 @@ it('refuses an option that it does not have', () => {
   expect(() => testContext(1, { header: {} } as never)).toThrow(SetupError);
   expect(() => testContext(1, { header: {} } as never)).toThrow("did you mean 'headers'?");
 });
+
+it.each([
+  ['headers', new Map()],
+  ['headers', 7],
+  ['correlationId', 5],
+  ['path', 'a'],
+  ['state', 5],
+  ['source', 'prices'],
+  ['deliveryCount', '2'],
+  ['logger', {}],
+  ['answer', 1_999],
+])('refuses a value of another type: %s', (option, value) => {
+  const make = (): unknown => testContext(1, { [option]: value } as never);
+  expect(make).toThrow(SetupError);
+  expect(make).toThrow(`testContext: '${option}' must`);
+});
+
+it('has what its headers and its source say', () => {
+  const headers = { correlation_id: 'c', 'content-type': 'text/plain', reply_to: 'inbox', key: 1 };
+  const { message, subscriber } = testContext('A-1', { headers, source: { stream: 'orders' } });
+  expect(message).toMatchObject({
+    correlationId: 'c',
+    contentType: 'text/plain',
+    replyTo: 'inbox',
+    headers: { ...headers, key: '1' },
+  });
+  expect(subscriber).toMatchObject({ kind: 'stream', name: 'orders', address: "stream 'orders'" });
+  expect(testContext(1, { headers, correlationId: 'own' }).message.correlationId).toBe('own');
+});
+
+it('answers a call of many with no items where it has no answer', async () => {
+  const lines = rpc('lines', { request: z.string(), reply: z.string(), many: true });
+  const ctx = testContext('A-1');
+  for await (const line of ctx.requestMany('all', lines)) expect(line).toBe('not there');
+  expect(ctx.sent).toEqual([{ body: 'all', to: lines }]);
+});
