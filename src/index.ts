@@ -27,6 +27,7 @@ export type { ConsumedMessage, Consumer } from './consume/consumer.ts';
 
 // Application
 export { createApp, type App, type AppOptions, type RunOptions } from './broker/app.ts';
+export type { Hook } from './broker/steps.ts';
 
 // Decorators
 export { publisher, subscriber, type HandlerDecorator } from './api/decorators.ts';
@@ -52,7 +53,7 @@ export type {
 } from './api/contract.ts';
 
 // What a handler receives and answers
-export type { MessageContext } from './api/context.ts';
+export type { MessageContext, NackOptions } from './api/context.ts';
 export type { Message } from './api/message.ts';
 export type { MessageSource } from './message/message.ts';
 export { RedisResponse, Response } from './message/response.ts';
@@ -66,8 +67,9 @@ export type { InjectedState, Injections } from './api/inject.ts';
 // As a whole, or the interface could not be added to by `declare module 'redstart'`.
 export * from './api/state.ts';
 export type { PublishCommand, PublishMiddleware } from './api/middleware.ts';
-export type { Target as MessageTarget } from './transport/address.ts';
+export type { Kind, Target as MessageTarget } from './transport/address.ts';
 export type { ReplyAddress } from './message/encoder.ts';
+export type { Extras as MessageExtras } from './message/extras.ts';
 
 // Observers
 export type {
@@ -106,7 +108,7 @@ export type {
   SubscriberOptions,
 } from './api/options.ts';
 export type { AckPolicy } from './api/ack-policy.ts';
-export type { ErrorPolicy } from './api/addresses.ts';
+export type { ErrorPolicy, Replies } from './api/addresses.ts';
 export type { DeadLetter } from './consume/dead-letter-format.ts';
 export type { DeadLetterBox, DeadLetterChoice, DeadLetterPage } from './consume/dead-letter-box.ts';
 export type {

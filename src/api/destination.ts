@@ -59,6 +59,16 @@ export type OneDestination<T> =
       }
     : unknown;
 
+/** Whether `T` is the type {@link Destination} itself, as that of a variable is. */
+export type IsDestination<T> = [T, Destination] extends [Destination, T]
+  ? unknown extends T
+    ? false
+    : true
+  : false;
+
+/** {@link Destination} where `T` is just that; else `Other`. */
+export type Held<T, Other> = true extends IsDestination<T> ? Destination : Other;
+
 /** The destination that the object `T` means, so that the compiler's error is about that one. */
 export type MeantDestination<T> =
   true extends IsUnion<Named<T>>

@@ -12,6 +12,7 @@ import type {
   EventContract,
   RpcContract,
 } from './contract.ts';
+import type { Destination, IsDestination } from './destination.ts';
 import type { InjectedState, Injections } from './inject.ts';
 import type { OptionsBeside } from './options-beside.ts';
 import type {
@@ -98,7 +99,7 @@ export type HandlerFor<
 ) => NoInfer<ResultOf<R, B, Many>>;
 
 /**
- * What `subscriber` takes as its address. `A` is what was given: by it the compiler compares with the
+ * What `subscriber` takes as its address: also a `Destination` in a variable. `A` is what was given: by it the compiler compares with the
  * kind of address that was meant, and its error is about that one.
  */
 export type AddressFor<
@@ -114,27 +115,32 @@ export type AddressFor<
       | SubscriberAddress<S, R, B, I>
       | RpcContract<S, R, ErrorSchemas, Many, K, B>
       | EventContract<S, K, B>
-  : A extends string
-    ? A
-    : A extends RpcContract
-      ? RpcContract<S, R, ErrorSchemas, Many, K, B>
-      : A extends EventContract
-        ? EventContract<S, K, B>
-        : A extends object
-          ? MeantAddress<A, B> & SubscriberOptions<S, R, I> & Excluded<A>
-          : SubscriberAddress<S, R, B, I>;
+  : true extends IsDestination<A>
+    ? Destination
+    : A extends string
+      ? A
+      : A extends RpcContract
+        ? RpcContract<S, R, ErrorSchemas, Many, K, B>
+        : A extends EventContract
+          ? EventContract<S, K, B>
+          : A extends object
+            ? MeantAddress<A, B> & SubscriberOptions<S, R, I> & Excluded<A>
+            : SubscriberAddress<S, R, B, I>;
 
 /** What `subscribe` takes as its address. */
-export type ConsumerAddressFor<A, S extends Schema> = A extends string
-  ? A
-  : A extends Contract
-    ? RpcContract<S> | EventContract<S>
-    : A extends object
-      ? MeantAddress<A, false> &
-          Pick<SubscriberOptions<S>, 'schema' | 'title' | 'codec' | 'format'> &
-          NoHandlerOptions &
-          Excluded<A>
-      : ConsumerAddress<S>;
+export type ConsumerAddressFor<A, S extends Schema> =
+  true extends IsDestination<A>
+    ? Destination
+    : A extends string
+      ? A
+      : A extends Contract
+        ? RpcContract<S> | EventContract<S>
+        : A extends object
+          ? MeantAddress<A, false> &
+              Pick<SubscriberOptions<S>, 'schema' | 'title' | 'codec' | 'format'> &
+              NoHandlerOptions &
+              Excluded<A>
+          : ConsumerAddress<S>;
 
 /** What `subscriber` takes beside the address: what the address takes, too, but for its place. */
 export type OptionsFor<

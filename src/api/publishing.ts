@@ -3,7 +3,7 @@ import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
 import type { CallIdOptions, IdOfEach, IdOptions, NoChannelId, NoManyId } from './identity.ts';
-import type { Destination, MeantDestination, ReplyDestination } from './destination.ts';
+import type { Destination, Held, MeantDestination, ReplyDestination } from './destination.ts';
 import type { NoLimits, SendLimits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { NeverLater, TimeOptions } from './time.ts';
@@ -183,13 +183,16 @@ export type RequestManyTo<To> = To extends RpcContract
     : MeantDestination<To> & RequestManyOptions;
 
 /** What `gather` takes. */
-export type GatherTo<To> = To extends RpcContract
-  ? To extends { readonly kind: 'channel' }
-    ? OnceAnswered<To>
-    : Mistake<'gather() asks all subscribers of a channel, and the contract is on a list or a stream'>
-  : To extends EventContract
-    ? Mistake<'an event() is not answered: use publish()'>
-    : GatherOptions;
+export type GatherTo<To> = Held<
+  To,
+  To extends RpcContract
+    ? To extends { readonly kind: 'channel' }
+      ? OnceAnswered<To>
+      : Mistake<'gather() asks all subscribers of a channel, and the contract is on a list or a stream'>
+    : To extends EventContract
+      ? Mistake<'an event() is not answered: use publish()'>
+      : GatherOptions
+>;
 
 /** What a pipeline's `publish` takes. */
 export type PipelineTo<To> = Together<To, PipelinedOptions>;

@@ -97,6 +97,9 @@ export const app = redstart.createApp(broker);
 export const failing = redstart.onError(redstart.RpcError, (error, ctx) => [error, ctx]);
 export const context = testing.testContext('body');
 export const tested = testing.testBroker(broker);
+export const nack = (ctx: redstart.MessageContext) => ctx.nack;
+export const hooks = (options: redstart.AppOptions) => ({ ...options });
+export const command = (given: redstart.PublishCommand) => ({ ...given });
 export const { createApp, defaultCodec, binaryFormat, fromType, Response, RedisResponse } = redstart;
 `;
 

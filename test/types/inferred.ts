@@ -124,6 +124,14 @@ export async function contracts(): Promise<void> {
   await broker.publishBatch([1], somewhere);
   broker.pipeline().publish(1, somewhere).publish(order, placed, { correlationId: 'a' });
   expectTypeOf(await broker.publisher(somewhere).publish(1)).toEqualTypeOf<number | string>();
+  broker.requestMany(1, somewhere);
+  await broker.gather(1, somewhere);
+  await broker.subscribe(somewhere);
+  await broker.cancel(somewhere, 'handle');
+  broker.subscriber(somewhere, (body: string, ctx) => {
+    expectTypeOf(ctx.message.correlationId).toEqualTypeOf<string>();
+    return body;
+  });
 }
 
 export function contractHandlers(): void {
