@@ -304,6 +304,7 @@ export type Excluded<A> = (A extends { readonly batch: true }
         ackPolicy?:
           | Exclude<AckPolicy, Retrying>
           | Mistake<"'retry: false' contradicts the ackPolicy 'nack-on-error'">;
+        pause?: Mistake<"'pause' cannot be combined with 'retry: false', which never delivers again">;
       }
     : unknown) &
   (A extends { readonly pause: object }

@@ -1,6 +1,6 @@
 /** Reads addresses and options as users give them. Mistakes and contradictions are found here, before anything runs. */
 import { SetupError } from '../errors.ts';
-import { checkOptions, got, isObject, type Keys } from '../internal/checks.ts';
+import { checkOptions, got, isObject, type Given, type Keys } from '../internal/checks.ts';
 import { validator, type Schema, type Validate } from '../message/schema.ts';
 import { templateParts } from '../transport/template.ts';
 import { describe, targetOf, type Kind, type Target } from '../transport/address.ts';
@@ -161,6 +161,14 @@ function together(address: unknown, more: unknown, where: string): Record<string
   }
   if (more !== undefined && !isObject(more)) {
     throw new SetupError(`${where}: options must be an object, got ${got(more)}`);
+  }
+  const place = ['channel', 'list', 'stream'].find(
+    (key) => (more as Given | undefined)?.[key] !== undefined,
+  );
+  if (place !== undefined) {
+    throw new SetupError(
+      `${where}: '${place}' is an address, and one was given before the options`,
+    );
   }
   return { ...(typeof address === 'string' ? { channel: address } : address), ...more };
 }

@@ -2,6 +2,7 @@ import type { HeadersInput } from '../message/headers.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
+import type { Contradicted } from './contradictions.ts';
 import type { CallIdOptions, IdOfEach, IdOptions, NoChannelId, NoManyId } from './identity.ts';
 import type { Destination, Held, MeantDestination, ReplyDestination } from './destination.ts';
 import type { NoLimits, SendLimits } from './limits.ts';
@@ -147,10 +148,11 @@ type MeantOptions<To> = Remembered<
   To extends { readonly rpc: true } ? RpcOptions : PublishOptions
 >;
 
-/** The options without those that a channel cannot have. */
-type Remembered<To, Options> = To extends { readonly channel: unknown }
-  ? Omit<Options, 'id' | 'idWindow'> & NoChannelId
-  : Options;
+/** The options without those that a channel cannot have, or that contradict others. */
+type Remembered<To, Options> = Contradicted<To> &
+  (To extends { readonly channel: unknown }
+    ? Omit<Options, 'id' | 'idWindow'> & NoChannelId
+    : Options);
 
 /** What `publish` takes. */
 export type PublishTo<To> = To extends string

@@ -603,6 +603,14 @@ it.each([-1, NaN, Infinity, 2 ** 53, '5', null])('no milliseconds: %s', async (a
   await expect(async () => broker.every(after as number, options)).rejects.toThrow(SetupError);
 });
 
+it('an address among the options beside an address', () => {
+  const twice = { list: 'b' } as never;
+  expect(() => broker.subscriber({ list: 'a' }, twice, handler)).toThrow(
+    "'list' is an address, and one was given before the options",
+  );
+  expect(() => broker.publisher('a', twice)).toThrow(SetupError);
+});
+
 it.each(['debug', 'info', 'warn', 'error'])('a logger without %s is refused by name', (missing) => {
   const levels = { debug: handler, info: handler, warn: handler, error: handler };
   const build = (): unknown => brokerWith({ logger: { ...levels, [missing]: undefined } });

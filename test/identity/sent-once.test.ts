@@ -237,7 +237,11 @@ describe('wrong uses of an id are refused', () => {
       () => broker.publish(1, { stream, id: 'a', headers: { message_id: 'b' } }),
       /one or the other/,
     ],
-    ['a window without an id', () => broker.publish(1, { stream, idWindow: 5 }), /needs 'id'/],
+    [
+      'a window without an id',
+      () => broker.publish(1, { stream, idWindow: 5 } as never),
+      /needs 'id'/,
+    ],
     ['a window of nothing', () => broker.publish(1, { stream, id: 'a', idWindow: 0 }), /1 or more/],
     [
       'a window of a call',

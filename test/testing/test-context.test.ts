@@ -75,7 +75,7 @@ it.each([
   ['logger', {}],
   ['answer', 1_999],
 ])('refuses a value of another type: %s', (option, value) => {
-  const make = (): unknown => testContext(1, { [option]: value } as never);
+  const make = (): unknown => testContext(1, { [option]: value });
   expect(make).toThrow(SetupError);
   expect(make).toThrow(`testContext: '${option}' must`);
 });

@@ -247,6 +247,8 @@ export function pairs(): void {
   broker.subscriber({ list: 'a', reliable: true, pause }, { ackPolicy: 'manual' }, handle);
   // @ts-expect-error: nor with 'reject-on-error'
   broker.subscriber({ stream: 'a', group: 'g', pause, ackPolicy: 'reject-on-error' }, handle);
+  // @ts-expect-error: nor without retries
+  broker.subscriber({ list: 'a', reliable: true, pause, retry: false }, handle);
   // @ts-expect-error: without a group nothing is acknowledged
   broker.subscriber({ stream: 'a', pause }, handle);
   // @ts-expect-error: nor in a channel
@@ -455,6 +457,16 @@ export async function refusedTimes(): Promise<void> {
     await broker.publish('a', { list: 'a', expires: 5 }),
     await broker.publishBatch(['a'], { list: 'a', at: 5 }),
   ];
+  // @ts-expect-error: one time
+  await broker.publish('a', { list: 'a', delay: 5, at: 5 });
+  // @ts-expect-error: one time, of a batch too
+  await broker.publishBatch(['a'], { list: 'a', delay: 5, at: new Date() });
+  // @ts-expect-error: and of a pipeline
+  broker.pipeline().publish('a', { channel: 'a', delay: 5, at: 5 });
+  // @ts-expect-error: there is no id to be remembered
+  await broker.publish('a', { list: 'a', idWindow: 5 });
+  // @ts-expect-error: nor are there ids of a batch
+  await broker.publishBatch(['a'], { stream: 'a', idWindow: 5 });
   // @ts-expect-error: a handle is a text
   await broker.cancel({ list: 'a' }, 5);
   void [length, id, all, right];
