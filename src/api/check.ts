@@ -67,7 +67,13 @@ export function subscriberSpec(
     const isTrimmed =
       ((more as { group?: unknown } | undefined)?.group ?? place['group']) !== undefined;
     const all = { ...place, ...(isTrimmed ? { maxlen } : {}), schema, reply };
-    return { ...subscriberSpec(all, more, where, typed), contract: address };
+    const spec = subscriberSpec(all, more, where, typed);
+    if (address.many && spec.options['batch'] === true) {
+      throw new SetupError(
+        `${where}: a contract with 'many' answers each message with a stream, which a 'batch' handler cannot: leave one of them out`,
+      );
+    }
+    return { ...spec, contract: address };
   }
   const given = together(address, more, where);
   const { kind, name } = targetOf(given, where);
@@ -170,7 +176,10 @@ function together(address: unknown, more: unknown, where: string): Record<string
       `${where}: '${place}' is an address, and one was given before the options`,
     );
   }
-  return { ...(typeof address === 'string' ? { channel: address } : address), ...more };
+  // What is undefined is not given: it leaves the other's value as it is.
+  const own = Object.entries(more ?? {}).filter(([, value]) => value !== undefined);
+  const all = typeof address === 'string' ? { channel: address } : { ...address };
+  return Object.assign(all, Object.fromEntries(own));
 }
 
 function destinationFrom({ kind, name, sharded, maxlen }: Target): Destination {

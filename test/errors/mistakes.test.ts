@@ -8,6 +8,7 @@ import {
   event,
   fromType,
   onError,
+  rpc,
   subscriber,
   type BrokerOptions,
 } from 'redstart';
@@ -601,6 +602,21 @@ it.each([-1, NaN, Infinity, 2 ** 53, '5', null])('no milliseconds: %s', async (a
   expect(() => new Retry({ after: after as number })).toThrow(/milliseconds, 0 or more, got/);
   const options = { id: 'wrong', list: 'a', body: 1 };
   await expect(async () => broker.every(after as number, options)).rejects.toThrow(SetupError);
+});
+
+it('a batch of a contract that is answered with a stream', () => {
+  const schemas = { request: z.string(), reply: z.string(), many: true } as const;
+  const [own, given] = [rpc({ list: 'a', batch: true }, schemas), rpc({ list: 'a' }, schemas)];
+  const handle = handler as never;
+  expect(() => broker.subscriber(own, handle)).toThrow("'many' answers each message");
+  expect(() => broker.subscriber(given, { batch: true }, handle)).toThrow(SetupError);
+});
+
+it('an option that is undefined is not given: that of the contract stays', () => {
+  const own = new RedisBroker('memory://mistakes', { logger: false });
+  const contract = event({ list: 'a', reliable: true, concurrency: 5 }, { schema: z.string() });
+  own.subscriber(contract, { concurrency: undefined, reliable: undefined }, () => {});
+  expect(own.describe().subscribers).toMatchObject([{ concurrency: 5, reliable: true }]);
 });
 
 it('an address among the options beside an address', () => {
