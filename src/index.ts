@@ -130,17 +130,16 @@ export type { TimeOptions } from './api/time.ts';
 export type {
   CallOptions,
   ContractCallOptions,
-  ContractClient,
   EventOptions,
   GatherResult,
   GatherOptions,
   MessageOptions,
   Publishing,
   RpcOptions,
-  Sending,
   PublishOptions,
   RequestManyOptions,
 } from './api/publishing.ts';
+export type { ContractClient, Sending } from './api/sending.ts';
 export type { SendLimits } from './api/limits.ts';
 export type { ClusterConnection } from './transport/redis/cluster.ts';
 export type { RedisClient, RedisConnection } from './transport/redis/connections.ts';

@@ -107,8 +107,9 @@ export function publisherSpec(address: unknown, more: unknown, where: string): P
   if (isContract(address)) {
     refuseSet(more, ['channel', 'list', 'stream', 'sharded', 'maxlen', 'schema'], where);
     const { schema } = address;
+    const { pattern } = address.address as { pattern?: boolean };
     return {
-      ...publisherSpec({ ...destinationOf(address), schema }, more, where),
+      ...publisherSpec({ ...destinationOf(address), schema, pattern }, more, where),
       contract: address,
     };
   }

@@ -1,6 +1,7 @@
 import type { Logger } from '../internal/logger.ts';
 import type { Message } from './message.ts';
-import type { Publishing, Sending } from './publishing.ts';
+import type { Publishing } from './publishing.ts';
+import type { Sending } from './sending.ts';
 import type { MessageState } from './state.ts';
 import type { SubscriberInfo } from './subscriber-info.ts';
 

@@ -2,6 +2,7 @@ import { RpcError, SetupError } from '../errors.ts';
 import { checkOptions, func, got, isObject, wrong } from '../internal/checks.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import { validator, type InputOf, type OutputOf, type Schema } from '../message/schema.ts';
+import { templateParts } from '../transport/template.ts';
 import { describe, targetOf, type Kind } from '../transport/address.ts';
 import {
   CONTRACTS,
@@ -85,6 +86,8 @@ interface AnyContract<K extends Kind, B extends boolean, Acknowledged extends bo
   /** The address with its options. */
   readonly address: Readonly<Record<string, unknown>>;
   readonly kind: K;
+  /** Of a channel with parameters: literal parts and names of parameters in turn. @internal */
+  readonly template?: readonly string[] | undefined;
   /** Whether the handler gets arrays. */
   readonly batch: B;
   readonly schema: Schema;
@@ -304,7 +307,7 @@ export function destinationOf({ kind, address }: Contract): Destination {
 /** Where a contract is, and what is known of it without its schemas. */
 type Place<K extends Kind, B extends boolean> = Pick<
   AnyContract<K, B, boolean>,
-  'address' | 'kind' | 'batch'
+  'address' | 'kind' | 'template' | 'batch'
 >;
 
 function placeIn(given: unknown, where: string): Place<Kind, boolean> {
@@ -314,7 +317,7 @@ function placeIn(given: unknown, where: string): Place<Kind, boolean> {
       `${where}: expected a channel's name or { channel }, { list } or { stream }, got ${got(given)}`,
     );
   }
-  const { kind } = targetOf(address, where);
+  const { kind, name, sharded } = targetOf(address, where);
   const options = address as Readonly<Record<string, unknown>>;
   const own = ['timeout', 'pause'].find((key) => options[key] !== undefined);
   if (own !== undefined) {
@@ -323,5 +326,8 @@ function placeIn(given: unknown, where: string): Place<Kind, boolean> {
     );
   }
   checkOptions(options, CONTRACTS[kind], where, `a ${kind} contract`);
-  return { address: options, kind, batch: options['batch'] === true };
+  const isLiteral = kind !== 'channel' || sharded === true || options['pattern'] !== undefined;
+  const parts = isLiteral ? [] : templateParts(name, where);
+  const template = parts.length > 1 ? parts : undefined;
+  return { address: options, kind, template, batch: options['batch'] === true };
 }

@@ -80,3 +80,9 @@ export type MeantDestination<T> =
         : T extends { readonly channel: unknown }
           ? ChannelDestination
           : Destination;
+
+/** The option of a message by a contract whose channel has parameters. */
+export interface WithPath {
+  /** The values of the parameters of the channel: `{ level: 'info' }` for `logs.{level}`. Each is a text without a dot. Default: none. */
+  path?: Readonly<Record<string, string>>;
+}

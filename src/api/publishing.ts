@@ -4,7 +4,13 @@ import type { Mistake } from '../internal/mistake.ts';
 import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
 import type { Contradicted } from './contradictions.ts';
 import type { CallIdOptions, IdOfEach, IdOptions, NoChannelId, NoManyId } from './identity.ts';
-import type { Destination, Held, MeantDestination, ReplyDestination } from './destination.ts';
+import type {
+  Destination,
+  Held,
+  MeantDestination,
+  ReplyDestination,
+  WithPath,
+} from './destination.ts';
 import type { NoLimits, SendLimits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { NeverLater, TimeOptions } from './time.ts';
@@ -256,8 +262,9 @@ export type OptionsBeside<To, Call = ContractCallOptions, Event = EventOptions> 
       ? [options?: OfContract<To, Event>]
       : [];
 
-type OfContract<To, Options> = To extends { readonly kind: 'channel' }
-  ? Omit<Options, 'id' | 'idWindow'> & NoChannelId
+/** Options beside the contract `To`. */
+export type OfContract<To, Options> = To extends { readonly kind: 'channel' }
+  ? Omit<Options, 'id' | 'idWindow'> & NoChannelId & WithPath
   : Options;
 
 /**
@@ -365,35 +372,4 @@ export interface Publishing {
     to: BatchTo<To>,
     ...options: OptionsBeside<To, never, BatchedEventOptions<BodyFor<To>, Id, When>>
   ): Promise<BatchResult<To, Id | When>>;
-}
-
-/** One function for each contract, typed by it. */
-export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {
-  readonly [Name in keyof Contracts]: Contracts[Name] extends RpcContract
-    ? Contracts[Name] extends { readonly many: true }
-      ? (
-          body: BodyFor<Contracts[Name]>,
-          options?: Omit<RequestManyOptions, 'reply'>,
-        ) => AsyncIterableIterator<OutputOf<Contracts[Name]['reply']>, undefined>
-      : (
-          body: BodyFor<Contracts[Name]>,
-          options?: ContractCallOptions,
-        ) => Promise<OutputOf<Contracts[Name]['reply']>>
-    : Contracts[Name] extends EventContract
-      ? <Id extends string = never, When extends number | Date = never>(
-          body: BodyFor<Contracts[Name]>,
-          options?: EventOptions<Id, When>,
-        ) => Promise<Sent<Contracts[Name], Id | When>>
-      : never;
-};
-
-/** What a handler's context sends with: `ctx.publish` and its kin. */
-export interface Sending extends Pick<
-  Publishing,
-  'publish' | 'request' | 'requestMany' | 'gather'
-> {
-  /** One typed function for each contract. */
-  readonly clientFor: <Contracts extends Readonly<Record<string, Contract>>>(
-    contracts: Contracts,
-  ) => ContractClient<Contracts>;
 }

@@ -8,7 +8,7 @@ import type { ErrorClass } from '../api/error-handlers.ts';
 import type { Middleware } from '../api/middleware.ts';
 import type { BrokerOptions } from '../api/options.ts';
 import { Observers, type Observer } from '../api/observer.ts';
-import type { ContractClient } from '../api/publishing.ts';
+import type { ContractClient } from '../api/sending.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import type { Consumer } from '../consume/consumer.ts';
 import { DeadLetterBox } from '../consume/dead-letter-box.ts';

@@ -5,7 +5,8 @@ import type {
   NackOptions,
   NoInjections,
 } from '../api/context.ts';
-import type { Publishing, Sending } from '../api/publishing.ts';
+import type { Publishing } from '../api/publishing.ts';
+import type { Sending } from '../api/sending.ts';
 import type { MessageState } from '../api/state.ts';
 import type { SubscriberInfo } from '../api/subscriber-info.ts';
 import { CancelledError } from '../errors.ts';

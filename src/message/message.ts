@@ -134,6 +134,19 @@ export class ReceivedMessage<Body = unknown> {
     return KEYS.flat().find(({ name, max }) => (headers[name]?.length ?? 0) > max)?.name;
   }
 
+  /** What `JSON.stringify`, `console.log` and loggers show: all but the bytes. */
+  toJSON(): object {
+    const { body, source, id, messageId, correlationId, deliveryCount } = this;
+    const { key: belongsTo, contentType, replyTo, headers } = this;
+    const ids = { source, id, messageId, correlationId, deliveryCount };
+    return { ...ids, key: belongsTo, contentType, replyTo, headers, body };
+  }
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    return this.toJSON();
+  }
+
   /** The body as `codec` decodes it. Throws what the codec throws. @internal */
   decode(codec: Codec): unknown {
     return decodeBody(codec, this.frame.bytes, this.frame.body, this.contentType);

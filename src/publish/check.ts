@@ -10,7 +10,7 @@ import type {
 } from '../api/publishing.ts';
 import { NEVER_LATER, TIME } from '../api/time.ts';
 import { SetupError } from '../errors.ts';
-import { unixTime } from '../internal/clock.ts';
+import { monotonicTime, unixTime } from '../internal/clock.ts';
 import {
   checkKeys,
   checkedByReader,
@@ -176,6 +176,11 @@ export function forbidCall(options: AnyOptions, where: string): void {
 export function timeLeft(timeout: number | null, deadline: number | undefined): number | null {
   if (deadline === undefined) return timeout;
   return Math.max(0, Math.min(timeout ?? Infinity, deadline - unixTime()));
+}
+
+/** When the caller of the message that is being handled leaves, in monotonic milliseconds. */
+export function endsBy(deadline: number | undefined): number | undefined {
+  return deadline === undefined ? undefined : monotonicTime() + deadline - unixTime();
 }
 
 /** Throws {@link SetupError} for options that a call does not have. */

@@ -6,11 +6,13 @@ import {
   placeOf,
   type Contract,
 } from '../api/contract.ts';
-import type { ContractClient, GatherResult, Publishing } from '../api/publishing.ts';
+import type { GatherResult, Publishing } from '../api/publishing.ts';
+import type { ContractClient } from '../api/sending.ts';
 import { SetupError } from '../errors.ts';
 import { got, isObject } from '../internal/checks.ts';
 import { validator } from '../message/schema.ts';
 import { keyBeside } from './keys.ts';
+import { filled } from './template.ts';
 
 /** The method that the user called: the first word of each `SetupError`. */
 export type Verb = 'publish' | 'request' | 'requestMany' | 'gather' | 'publishBatch' | 'pipeline';
@@ -62,10 +64,11 @@ export function optionsOf(to: unknown, verb: Verb, more: object | undefined): un
       `${verb}: '${taken}' is set by the contract of ${placeOf(to)}: leave it out`,
     );
   }
-  const destination = { ...destinationOf(to), ...keyBeside(to, more, verb) };
+  const { path, ...beside } = (more ?? {}) as { path?: Readonly<Record<string, unknown>> };
+  const destination = { ...placeFor(to, path, verb), ...keyBeside(to, more, verb) };
   if (!isRpc(to)) {
     if (verb !== 'request' && verb !== 'requestMany' && verb !== 'gather')
-      return { ...destination, ...more };
+      return { ...destination, ...beside };
     throw new SetupError(
       `${verb}: the contract of ${placeOf(to)} is an event(), which is not answered: use publish()`,
     );
@@ -78,8 +81,24 @@ export function optionsOf(to: unknown, verb: Verb, more: object | undefined): un
   }
   const { reply } = to;
   return verb === 'request' || verb === 'requestMany' || verb === 'gather'
-    ? { ...destination, reply, ...more }
-    : { ...destination, rpc: true, reply, ...more };
+    ? { ...destination, reply, ...beside }
+    : { ...destination, rpc: true, reply, ...beside };
+}
+
+/** The destination of a contract. The parameters of a channel are those in `path`; a pattern names no channel. */
+function placeFor(
+  to: Contract,
+  path: Readonly<Record<string, unknown>> | undefined,
+  verb: Verb,
+): object {
+  const { template, address } = to;
+  const place = destinationOf(to);
+  if (address['pattern'] === true)
+    throw new SetupError(
+      `${verb}: the contract of ${placeOf(to)} is a pattern, which only subscribers have: send to { channel: 'name' }`,
+    );
+  if (template === undefined && path === undefined) return place;
+  return { ...place, channel: filled(template, path, placeOf(to), verb) };
 }
 
 /** Checks a body against its contract. It is sent as it is: the handler's schema makes its own output of it. Rejects with `InvalidMessageError`. */

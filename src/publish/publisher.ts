@@ -10,6 +10,7 @@ import type {
   ContractCallOptions,
   GatherResult,
   MessageOptions,
+  OfContract,
   PublishOptions,
   PublishResult,
 } from '../api/publishing.ts';
@@ -80,7 +81,7 @@ export class Publisher<S extends Schema, To> {
   async publish<Id extends string = never, When extends number | Date = never>(
     body: InputOf<S>,
     options: To extends RpcContract
-      ? ContractCallOptions
+      ? OfContract<To, ContractCallOptions>
       : WithPath<
           To,
           Omit<PublishOptions, keyof TimeOptions> & IdOptions<Id> & TimeOptions<When>
@@ -95,7 +96,9 @@ export class Publisher<S extends Schema, To> {
   /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
   async request<T = unknown>(
     body: InputOf<S>,
-    options: To extends RpcContract ? ContractCallOptions : WithPath<To, CallOptions> = {} as never,
+    options: To extends RpcContract
+      ? OfContract<To, ContractCallOptions>
+      : WithPath<To, CallOptions> = {} as never,
   ): Promise<Message<AnswerOf<To, T>>> {
     const { contract } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
@@ -160,8 +163,9 @@ export class Publisher<S extends Schema, To> {
     await this.#check(body);
     const { contract } = this.spec;
     const key = contract && keyIn(keyBeside(contract, options, 'publish').key, body, 0, 'publish');
+    const { path: _, ...all } = this.#withDefaults(options);
     return this.#sender.publish(body, {
-      ...this.#withDefaults(options),
+      ...all,
       ...(key !== undefined && { key }),
       ...this.#destination(options),
     });
@@ -203,7 +207,7 @@ export class Publisher<S extends Schema, To> {
     if (template === undefined && path === undefined) return destination;
     return {
       ...destination,
-      channel: filled(template, path, describe(targetOf(destination, 'publisher'))),
+      channel: filled(template, path, describe(targetOf(destination, 'publisher')), 'publisher'),
     };
   }
 
@@ -211,14 +215,18 @@ export class Publisher<S extends Schema, To> {
     await this.spec.validate?.(body);
   }
 
-  #withDefaults<O extends SentOptions>(options: O): Omit<O, 'path'> & { replyTo?: unknown } {
+  /** Beside a contract, `path` is an option of the message. */
+  #withDefaults<O extends SentOptions>(
+    options: O,
+  ): Omit<O, 'path'> & { replyTo?: unknown; path?: SentOptions['path'] } {
     const { headers, replyTo } = this.spec.options;
     const merged = { ...headers, ...options.headers };
-    const { path: _, ...rest } = options;
+    const { path, ...rest } = options;
     return {
       replyTo,
       ...rest,
       headers: Object.keys(merged).length > 0 ? merged : undefined,
+      ...(path !== undefined && this.spec.contract !== undefined && { path }),
     };
   }
 }

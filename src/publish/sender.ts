@@ -1,6 +1,7 @@
 import { declaredError, isContract, type Contract } from '../api/contract.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type { GatherResult, Publishing, Sending } from '../api/publishing.ts';
+import type { GatherResult, Publishing } from '../api/publishing.ts';
+import type { Sending } from '../api/sending.ts';
 import { SetupError } from '../errors.ts';
 import { uniqueId } from '../internal/ids.ts';
 import type { Outgoing } from '../message/encoder.ts';
@@ -18,6 +19,7 @@ import {
   STREAM_CHECKS,
   checkCall,
   checked,
+  endsBy,
   forbidCall,
   isCall,
   timeLeft,
@@ -331,6 +333,7 @@ export class Sender implements Publishing {
         options.timeout === undefined ? this.#options.timeout : options.timeout,
         parent?.deadline,
       ),
+      endsBy: endsBy(parent?.deadline),
       signal: options.signal,
       validate: options.reply === undefined ? undefined : validator(options.reply, 'the answer'),
       encoder: this.#options.encoder,

@@ -452,3 +452,66 @@ export function refusedByTheCompiler(): void {
   // @ts-expect-error -- its data is { left: number }
   placeOrder.error('OUT_OF_STOCK', { right: 1 });
 }
+
+onBothBackends('a contract whose channel has parameters', (bench) => {
+  it('is sent with the values in path, by every method, and never to the channel with braces', async () => {
+    const { broker, name: makeName } = bench();
+    const name = makeName();
+    const Level = z.string();
+    const log = event(`${name}.log.{level}`, { schema: Level });
+    const ask = rpc(`${name}.ask.{topic}`, { request: Level, reply: Level });
+    const tail = rpc(`${name}.tail.{topic}`, { request: Level, reply: Level, many: true });
+    const service = broker();
+    const logged: string[] = [];
+    service.subscriber(log, (text, { path }) => void logged.push(`${path['level']} ${text}`));
+    service.subscriber(ask, (text, { path }) => `${path['topic']} ${text}`);
+    service.subscriber(tail, async function* answer(text, { path }) {
+      yield `${path['topic']} ${text}`;
+    });
+    await service.start();
+    const caller = broker();
+    const [path, topic] = [{ level: 'info' }, { topic: 'news' }];
+    expect(await caller.publish('a', log, { path })).toBe(1);
+    expect(await caller.publishBatch(['b', 'c'], log, { path })).toEqual([1, 1]);
+    expect(await caller.publish('d', ask, { path: topic })).toBe('news d');
+    expect((await caller.request('e', ask, { path: topic })).body).toBe('news e');
+    const { answers } = await caller.gather('f', ask, { path: topic });
+    expect(answers.map(({ body }) => body)).toEqual(['news f']);
+    expect(await collect(caller.requestMany('g', tail, { path: topic }))).toEqual(['news g']);
+    const client = caller.clientFor({ log, ask, tail });
+    expect(await client.log('h', { path })).toBe(1);
+    expect(await client.ask('i', { path: topic })).toBe('news i');
+    expect(await collect(client.tail('j', { path: topic }))).toEqual(['news j']);
+    expect(await caller.pipeline().publish('k', log, { path }).send()).toEqual([1]);
+    expect(await caller.publisher(log).publish('l', { path })).toBe(1);
+    const asking = caller.publisher(ask);
+    expect(await asking.publish('m', { path: topic })).toBe('news m');
+    expect((await asking.request('n', { path: topic })).body).toBe('news n');
+    await eventually(() =>
+      expect(logged.toSorted()).toEqual(['a', 'b', 'c', 'h', 'k', 'l'].map((one) => `info ${one}`)),
+    );
+  });
+
+  it('is refused without them, with others, and with a dot; so is a pattern', async () => {
+    const { broker, name: makeName } = bench();
+    const name = makeName();
+    const log = event(`${name}.{level}`, { schema: z.string() });
+    const plain = event(name, { schema: z.string() });
+    const all = event({ channel: `${name}.*`, pattern: true }, { schema: z.string() });
+    const literal = event({ channel: `${name}.{x}`, pattern: false }, { schema: z.string() });
+    const caller = broker();
+    const refusal = (contract: typeof log, path?: object): Promise<unknown> =>
+      caller.publish('x', contract, { path } as object).then(
+        () => 'sent',
+        (error: Error) => error.message,
+      );
+    const needs = `publish: channel '${name}.{level}' is a template and needs path: { level: 'text' }, without a dot, got`;
+    expect(await refusal(log)).toMatch(`${needs} undefined;`);
+    expect(await refusal(log, { level: 'a.b' })).toMatch(`${needs} the string 'a.b'`);
+    expect(await refusal(log, { level: 'a', shop: 'b' })).toMatch('has no parameter {shop}');
+    expect(await refusal(plain, { level: 'a' })).toMatch('has no parameter {level}');
+    expect(await refusal(all)).toMatch('is a pattern, which only subscribers have');
+    expect(await refusal(literal)).toBe('sent');
+    expect(await caller.publisher(literal).publish('x')).toBe(0);
+  });
+});

@@ -1,6 +1,7 @@
 import { RpcTimeoutError } from 'redstart';
 import { expect, it } from 'vitest';
 import { onBothBackends } from '../support/broker.ts';
+import { collect } from '../support/collect.ts';
 import { eventually } from '../support/eventually.ts';
 import { hanging } from '../support/hanging.ts';
 
@@ -50,6 +51,46 @@ onBothBackends('a deadline', (bench) => {
       return aborted !== undefined;
     });
     expect(aborted).toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('that a call inherits is never later than that of the message, however long its middleware takes', async () => {
+    const { broker, name } = bench();
+    const [outer, inner, many] = [name('outer'), name('inner'), name('many')];
+    const service = broker();
+    const seen: number[] = [];
+    const see = (headers: Readonly<Record<string, string>>): void =>
+      void seen.push(Number(headers['redstart-deadline']));
+    service.subscriber(inner, (_body, { message }) => see(message.headers));
+    service.subscriber(many, async function* items(_body, { message }) {
+      see(message.headers);
+      yield 1;
+    });
+    await service.start();
+    const slow = broker({
+      middlewares: [
+        {
+          publish: async (command, next) => {
+            if (command.type === 'request') await new Promise((resolve) => setTimeout(resolve, 60));
+            return next();
+          },
+        },
+      ],
+    });
+    let end = NaN;
+    slow.subscriber(outer, async (_body, ctx) => {
+      end = Number(ctx.message.headers['redstart-deadline']);
+      await ctx.publish(1, { channel: inner, rpc: true });
+      await ctx.request(1, { channel: inner, timeout: 90_000 });
+      await ctx.gather(1, { channel: inner });
+      await collect(ctx.requestMany(1, { channel: many }));
+    });
+    await slow.start();
+    await service.publish(1, { channel: outer, rpc: true, timeout: 60_000 });
+    expect(seen).toHaveLength(4);
+    for (const deadline of seen) {
+      expect(deadline).toBeLessThanOrEqual(end);
+      expect(deadline).toBeGreaterThan(end - 30_000);
+    }
   });
 
   it.each(['ctx.publish', 'broker.publish', 'broker.publish after an await'])(

@@ -1,4 +1,5 @@
 import { BrokerClosedError, rpc, type Logger, type MessageContext } from 'redstart';
+import { inspect } from 'node:util';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { onBothBackends } from '../support/broker.ts';
@@ -37,6 +38,31 @@ onBothBackends("a handler's context", (bench) => {
     });
     expect(Buffer.isBuffer(seen?.raw)).toBe(true);
     expect(seen?.raw.includes('{"a":1}')).toBe(true);
+  });
+
+  it('has a message that JSON.stringify and console.log show as its fields, without the bytes', async () => {
+    const { broker, name } = bench();
+    const service = broker();
+    let seen: MessageContext['message'] | undefined;
+    service.subscriber({ list: name() }, (_, ctx) => void (seen = ctx.message));
+    await service.start();
+    const to = { list: name(), correlationId: 'c-1', key: 'k', headers: { region: 'eu' } };
+    await service.publish({ a: 1 }, to);
+    await eventually(() => expect(seen).toBeDefined());
+    expect(JSON.parse(JSON.stringify(seen))).toEqual({
+      body: { a: 1 },
+      source: { list: name() },
+      messageId: seen?.messageId,
+      correlationId: 'c-1',
+      deliveryCount: 1,
+      key: 'k',
+      contentType: 'application/json',
+      headers: { ...seen?.headers },
+    });
+    const shown = inspect(seen);
+    expect(shown).toContain("correlationId: 'c-1'");
+    expect(shown).toContain("region: 'eu'");
+    expect(shown).not.toContain('Buffer');
   });
 
   it('has an empty path where the address is no template', async () => {

@@ -9,6 +9,8 @@ export interface CallCommand extends PublishCommand {
   readonly call: string;
   /** Milliseconds; `null` waits for ever. */
   readonly timeout: number | null;
+  /** When the caller of the message that is being handled leaves, in monotonic milliseconds: the call is not handled later. */
+  readonly endsBy?: number | undefined;
   /** When it aborts, the call rejects with its reason and the handler's signal aborts too. */
   readonly signal: AbortSignal | undefined;
   /** Checks the answer's body. */

@@ -157,8 +157,10 @@ export class Calls implements CallOwner {
     const { command } = call;
     extra[CALL] = command.call;
     if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
-    if (command.timeout !== null)
-      extra[DEADLINE] = String(this.#transport.timed.clock.in(call.expiresAt - monotonicTime()));
+    if (command.timeout !== null) {
+      const end = Math.min(call.expiresAt, command.endsBy ?? Infinity);
+      extra[DEADLINE] = String(this.#transport.timed.clock.in(end - monotonicTime()));
+    }
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 

@@ -1,3 +1,4 @@
+import { monotonicTime } from '../../internal/clock.ts';
 import { NoRespondersError, SendError } from '../../errors.ts';
 import { CALL, DEADLINE, GATHER, WINDOW, WINDOW_BYTES } from '../../message/headers.ts';
 import { binaryFormat } from '../../message/format.ts';
@@ -59,13 +60,15 @@ export class MultiCalls {
     const refusal = this.#table.refusal();
     if (refusal !== undefined) throw refusal;
     const { command } = call;
-    const { to, timeout } = command;
+    const { to, timeout, endsBy = Infinity } = command;
+    const end = Math.min(monotonicTime() + (timeout ?? Infinity), endsBy);
     this.#table.add(call);
     if (command.encoder.format !== binaryFormat) this.#inbox.learn(command.encoder.format);
     if (this.#table.isNamed(command)) this.#table.name(call);
     await this.#inbox.ready();
     extra[CALL] = command.call;
-    if (timeout !== null) extra[DEADLINE] = String(this.#transport.timed.clock.in(timeout));
+    if (timeout !== null)
+      extra[DEADLINE] = String(this.#transport.timed.clock.in(end - monotonicTime()));
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
       throw new SendError(describe(to), error);
