@@ -63,9 +63,13 @@ export async function spawnRedis(binary, args = []) {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${binary} ended with ${code}:\n${log}`)));
   });
+  // Whoever forgets to stop it, or fails before, leaves no server behind.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
   const stop = () =>
     new Promise((resolve) => {
       const done = () => {
+        process.off('exit', kill);
         rmSync(folder, { recursive: true, force: true });
         resolve();
       };

@@ -19,12 +19,15 @@ let older: SpawnedRedis;
 beforeAll(async () => {
   [cluster, older] = await Promise.all([startCluster(), startOlder()]);
 }, 240_000);
-afterAll(() => cluster?.stop());
+let stopOlder: (() => void | Promise<void>) | undefined;
+afterAll(() => Promise.all([cluster?.stop(), stopOlder?.()]));
 
 async function startOlder(): Promise<SpawnedRedis> {
   const less = ['SPUBLISH', 'SSUBSCRIBE'].flatMap((name) => ['--rename-command', name, '']);
   const bus = ['--cluster-port', String(await freePort()), '--cluster-announce-ip', '127.0.0.1'];
-  const server = await ownServer(['--cluster-enabled', 'yes', ...bus, ...less], afterAll);
+  const args = ['--cluster-enabled', 'yes', ...bus, ...less];
+  // Vitest takes no `afterAll` from within `beforeAll`.
+  const server = await ownServer(args, (stop) => void (stopOlder = stop));
   const client = new Redis(server.url);
   await client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
   await eventually(async () => (await client.cluster('INFO')).includes('state:ok'));
