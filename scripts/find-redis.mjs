@@ -44,6 +44,12 @@ export async function freePort() {
   }
 }
 
+/** Servers that were not stopped yet. Whoever forgets one, or fails before, leaves none behind. */
+const running = new Set();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Starts a server on a free port; resolves when it accepts connections, after 20 to 60 ms. */
 export async function spawnRedis(binary, args = []) {
   const port = await freePort();
@@ -63,13 +69,11 @@ export async function spawnRedis(binary, args = []) {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${binary} ended with ${code}:\n${log}`)));
   });
-  // Whoever forgets to stop it, or fails before, leaves no server behind.
-  const kill = () => child.kill('SIGKILL');
-  process.once('exit', kill);
+  running.add(child);
   const stop = () =>
     new Promise((resolve) => {
       const done = () => {
-        process.off('exit', kill);
+        running.delete(child);
         rmSync(folder, { recursive: true, force: true });
         resolve();
       };
