@@ -11,13 +11,13 @@ const SECTIONS = [
   {
     title: 'Broker',
     text: '`new RedisBroker(connection, options)`. It also takes every option of the next section.',
-    types: ['BrokerOptions'],
+    types: ['OwnBrokerOptions'],
     nested: { rpc: 'RpcDefaults', answers: 'AnswersOptions' },
   },
   {
     title: 'Brokers and routers',
     text: 'These are for all subscribers under the broker or the router (`new RedisRouter(options)`). The value of a subscriber wins, then that of the nearest router. They also take the options of [failed messages](#failed-messages).',
-    types: ['RouterOptions'],
+    types: ['SharedOptions'],
   },
   {
     title: 'Every subscriber',
@@ -164,12 +164,12 @@ const SECTIONS = [
   {
     title: 'Fastify',
     text: 'The plugin of `redstart/fastify` also takes every option of a broker.',
-    types: ['RedstartPluginOptions'],
+    types: ['PluginOptions'],
   },
   {
     title: 'NestJS',
     text: '`RedstartModule.forRoot(options)` of `redstart/nestjs` also takes every option of a broker. `forRootAsync` takes `imports`, `inject` and `useFactory`.',
-    types: ['RedstartBrokerOptions', 'ModuleOptions'],
+    types: ['ModuleBrokerOptions', 'ModuleOptions'],
   },
   {
     title: 'RedstartHealthIndicator',
@@ -209,6 +209,7 @@ const PARAMETERS = {
   ...{ S: 'Schema', R: 'Schema', Request: 'Schema', Reply: 'Schema', Errors: 'ErrorSchemas' },
   ...{ B: 'boolean', Many: 'boolean', I: 'Injections', Id: 'string' },
   ...{ When: 'number | Date', 'When extends Date ? never : When': 'number' },
+  ...{ "[Id] extends [never] ? Mistake<\"'idWindow' needs 'id'\"> : number": 'number' },
 };
 
 /** The type as the page shows it; undefined for a member that is no option here. */

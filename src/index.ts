@@ -2,12 +2,15 @@
 export { RedisBroker } from './broker/broker.ts';
 export { RedisRouter } from './broker/router.ts';
 export type { SeekTarget, StreamGroup, StreamGroups } from './broker/stream-groups.ts';
+export type { Router } from './broker/router.ts';
+export type { SendingBroker } from './broker/sending-broker.ts';
 export type { Subscriber } from './broker/subscriber.ts';
 export type { BrokerStats, Health, SubscriberHealth } from './broker/health.ts';
 export type {
   Fleet,
   FleetChoice,
   FleetOptions,
+  FleetPlace,
   FleetProcess,
   FleetResult,
   FleetSubscriber,
@@ -15,6 +18,8 @@ export type {
 export type { FailureCount } from './broker/failure-watch.ts';
 export type { SubscriberInfo } from './api/subscriber-info.ts';
 export type {
+  DescribedPlace,
+  DescribedSchemas,
   Description,
   LiveSchemas,
   PublisherDescription,
@@ -37,17 +42,19 @@ export { handlersOf, type DecoratedMethod } from './api/handlers-of.ts';
 
 // Messages that are sent later, or again and again
 export type { DelayedBox, DelayedMessage, DelayedPage } from './publish/delayed-box.ts';
-export type { EveryOptions, Repeated } from './api/every.ts';
+export type { EveryOptions, EveryOptionsFor, Repeated, Series } from './api/every.ts';
 
 // Contracts
 export { event, rpc } from './api/contract.ts';
 export type {
+  AnyContract,
   Contract,
   ContractAddress,
   ErrorSchemas,
   EventContract,
   EventDefinition,
   KeyOfEach,
+  PlaceOf,
   RpcContract,
   RpcDefinition,
 } from './api/contract.ts';
@@ -99,16 +106,38 @@ export type {
   ChannelSubscription,
   ConsumerAddress,
   Filter,
+  HandlerOptions,
   ListSubscription,
+  NoHandlerOptions,
+  OwnBrokerOptions,
   PublisherOptions,
   RpcDefaults,
   RouterOptions,
+  SharedOptions,
   StreamSubscription,
   SubscriberAddress,
   SubscriberOptions,
 } from './api/options.ts';
 export type { AckPolicy } from './api/ack-policy.ts';
-export type { ErrorPolicy, Replies } from './api/addresses.ts';
+export type {
+  AnyListAddress,
+  AnyStreamAddress,
+  BatchOptions,
+  ChannelAddress,
+  ChannelOptions,
+  ErrorPolicy,
+  GroupOptions,
+  HandlingOptions,
+  KindOf,
+  ListAddress,
+  ListOptions,
+  PlainListAddress,
+  PlainStreamAddress,
+  Replies,
+  StreamAddress,
+  StreamOptions,
+} from './api/addresses.ts';
+export type { FailureOptions } from './api/pairs.ts';
 export type { DeadLetter } from './consume/dead-letter-format.ts';
 export type { DeadLetterBox, DeadLetterChoice, DeadLetterPage } from './consume/dead-letter-box.ts';
 export type {
@@ -126,21 +155,25 @@ export type {
   ReplyDestination,
   StreamDestination,
 } from './api/destination.ts';
-export type { TimeOptions } from './api/time.ts';
+export type { KeyedOptions, MessageOptions } from './api/message-options.ts';
+export type { NeverLater, OneTime, TimeOptions } from './api/time.ts';
 export type {
   CallOptions,
   ContractCallOptions,
-  EventOptions,
   GatherResult,
   GatherOptions,
-  MessageOptions,
   Publishing,
   RpcOptions,
   PublishOptions,
   RequestManyOptions,
 } from './api/publishing.ts';
 export type { ContractClient, Sending } from './api/sending.ts';
-export type { SendLimits } from './api/limits.ts';
+export type {
+  BatchedEventOptions,
+  EventOptions,
+  PipelinedEventOptions,
+} from './api/event-options.ts';
+export type { NoLimits, SendLimits } from './api/limits.ts';
 export type { ClusterConnection } from './transport/redis/cluster.ts';
 export type { RedisClient, RedisConnection } from './transport/redis/connections.ts';
 export type { Logger } from './internal/logger.ts';
@@ -151,6 +184,7 @@ export type { NoErrors } from './api/contract.ts';
 export type { PublishedFunction } from './api/decorators.ts';
 export type {
   AddressFor,
+  AnyPublisher,
   AnySchema,
   BodyOf,
   ConsumerAddressFor,
@@ -162,16 +196,13 @@ export type {
 } from './api/handlers.ts';
 export type {
   AnswerOf,
-  BatchedEventOptions,
   BatchedOptions,
   BatchResult,
   BatchTo,
-  KeyedOptions,
   BodyFor,
   DestinationFor,
   GatherTo,
   OptionsBeside,
-  PipelinedEventOptions,
   PipelinedOptions,
   PipelineTo,
   PublishResult,
@@ -182,8 +213,11 @@ export type {
 } from './api/publishing.ts';
 export type {
   GatherBody,
+  PublisherBatchOptions,
   PublisherGatherOptions,
+  PublisherPublishOptions,
   PublisherRequestManyOptions,
+  PublisherRequestOptions,
   RequestManyBody,
 } from './api/publisher-calls.ts';
 export type {
@@ -197,7 +231,7 @@ export type {
   NoOnceOptions,
   OnceOptions,
 } from './api/identity.ts';
-export type { Answering, AnswerOptions, AnswerTo } from './api/answering.ts';
+export type { Answering, AnswerOptions, AnswerTo, AskedPlace } from './api/answering.ts';
 export type { Mistake } from './internal/mistake.ts';
 export type { InputOf, OutputOf } from './message/schema.ts';
 
@@ -207,7 +241,7 @@ export { binaryFormat, type MessageFormat } from './message/format.ts';
 export type { Headers, HeadersInput } from './message/headers.ts';
 export type { Schema } from './message/schema.ts';
 
-export type { RateOptions } from './api/rate.ts';
+export type { RateOptions, RatedOptions } from './api/rate.ts';
 
 // Errors
 export {

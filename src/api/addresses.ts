@@ -204,7 +204,7 @@ export interface ChannelAddress
   stream?: never;
 }
 
-interface AnyListAddress<B extends boolean>
+export interface AnyListAddress<B extends boolean>
   extends BatchOptions<B>, RatedOptions, NoChannelOptions, NoStreamOptions {
   /** The name of a list. Items are taken from the left and published with RPUSH, so the list is a queue. */
   list: string;
@@ -221,7 +221,7 @@ export interface PlainListAddress<B extends boolean = boolean>
   reliable?: false;
 }
 
-interface AnyStreamAddress<B extends boolean>
+export interface AnyStreamAddress<B extends boolean>
   extends StreamOptions, BatchOptions<B>, NoChannelOptions, NoListOptions {
   /** The name of a stream. */
   stream: string;
@@ -278,58 +278,6 @@ type IsGiven<A, Name extends string, Off> = Name extends keyof A
     ? false
     : true
   : false;
-
-type Retrying = 'nack-on-error';
-
-/** What the options in `A` exclude. */
-export type Excluded<A> = (A extends { readonly batch: true }
-  ? {
-      filter?: Mistake<"'filter' chooses for one message and cannot be combined with 'batch'">;
-      ordered?:
-        | false
-        | Mistake<"'ordered' hands over one message of a key at a time and cannot be combined with 'batch'">;
-    }
-  : A extends { readonly maxWait: number }
-    ? { maxWait?: Mistake<"'maxWait' needs 'batch: true'"> }
-    : unknown) &
-  (A extends { readonly retry: object }
-    ? {
-        ackPolicy?:
-          | Retrying
-          | Mistake<"'retry' needs the ackPolicy 'nack-on-error', which delivers again">;
-      }
-    : unknown) &
-  (A extends { readonly retry: false }
-    ? {
-        ackPolicy?:
-          | Exclude<AckPolicy, Retrying>
-          | Mistake<"'retry: false' contradicts the ackPolicy 'nack-on-error'">;
-        pause?: Mistake<"'pause' cannot be combined with 'retry: false', which never delivers again">;
-      }
-    : unknown) &
-  (A extends { readonly pause: object }
-    ? {
-        ackPolicy?:
-          | Retrying
-          | Mistake<"'pause' needs the ackPolicy 'nack-on-error', which delivers again">;
-      }
-    : unknown) &
-  (A extends { readonly once: number }
-    ? {
-        ackPolicy?:
-          | Exclude<AckPolicy, 'ack-first'>
-          | Mistake<"'once' remembers what was handled, and 'ack-first' acknowledges before">;
-      }
-    : unknown) &
-  (A extends { readonly noAck: true }
-    ? {
-        retry?: Mistake<"'retry' cannot be combined with 'noAck'">;
-        deadLetter?: Mistake<"'deadLetter' cannot be combined with 'noAck'">;
-        pause?: Mistake<"'pause' cannot be combined with 'noAck'">;
-        claim?: Mistake<"'claim' cannot be combined with 'noAck'">;
-        once?: Mistake<"'once' cannot be combined with 'noAck'">;
-      }
-    : unknown);
 
 const lastId: Check = (value, key, where) => {
   nonEmptyText(value, key, where);

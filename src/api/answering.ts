@@ -8,7 +8,7 @@ import type { AnswerOf, CallOptions } from './publishing.ts';
 export type AnswerOptions = Pick<CallOptions, 'timeout' | 'signal'>;
 
 /** The place that a call was sent to, and the schema of its answer. */
-interface AskedPlace {
+export interface AskedPlace {
   /** Validates the answer. If it does not fit, `answer` rejects with `InvalidMessageError`. Default: no validation. */
   reply?: Schema;
 }

@@ -7,9 +7,7 @@ import { describe, targetOf, type Kind } from '../transport/address.ts';
 import {
   CONTRACTS,
   type ChannelAddress,
-  type Excluded,
   type HandlingOptions,
-  type IsAcknowledged,
   type KindOf,
   type ListAddress,
   type MeantAddress,
@@ -18,6 +16,7 @@ import {
   type StreamAddress,
 } from './addresses.ts';
 import type { Destination } from './destination.ts';
+import type { ExcludedIn } from './pairs.ts';
 import { schema as expectSchema } from './from-type.ts';
 
 /**
@@ -48,10 +47,10 @@ interface NoneOfOneSide {
  * The address of a contract. `A` is what was given, a string or a place: by it the compiler compares with the kind
  * of address that was meant, and its error is about that one.
  */
-type ContractAddressFor<A, B extends boolean> = A extends string
+type ContractAddressFor<A, B extends boolean, Many extends boolean = false> = A extends string
   ? A
   : A extends object
-    ? MeantPlace<A, B> & HandlingOptions & NoneOfOneSide & Excluded<A>
+    ? MeantPlace<A, B> & HandlingOptions & NoneOfOneSide & ExcludedIn<A, Many>
     : ContractAddress;
 
 /** A stream without a group may have a `maxlen`. */
@@ -77,12 +76,12 @@ const CONTRACT = Symbol.for('redstart:contract');
 export type KeyOfEach = (body: any, index: number) => string;
 
 /** The key of what only the compiler knows of a contract. */
-declare const acknowledged: unique symbol;
+declare const place: unique symbol;
 
-interface AnyContract<K extends Kind, B extends boolean, Acknowledged extends boolean> {
+export interface AnyContract<K extends Kind, B extends boolean, A> {
   readonly [CONTRACT]: 'rpc' | 'event';
-  /** Whether the address has a group, or is a reliable list. */
-  readonly [acknowledged]?: Acknowledged;
+  /** The address as it was given: its type has the options and the name. */
+  readonly [place]?: A;
   /** The address with its options. */
   readonly address: Readonly<Record<string, unknown>>;
   readonly kind: K;
@@ -107,8 +106,8 @@ export interface RpcContract<
   Many extends boolean = boolean,
   K extends Kind = Kind,
   B extends boolean = boolean,
-  Acknowledged extends boolean = boolean,
-> extends AnyContract<K, B, Acknowledged> {
+  A = unknown,
+> extends AnyContract<K, B, A> {
   readonly [CONTRACT]: 'rpc';
   readonly schema: Request;
   readonly reply: Reply;
@@ -132,18 +131,20 @@ export interface EventContract<
   S extends Schema = Schema,
   K extends Kind = Kind,
   B extends boolean = boolean,
-  Acknowledged extends boolean = boolean,
-> extends AnyContract<K, B, Acknowledged> {
+  A = unknown,
+> extends AnyContract<K, B, A> {
   readonly [CONTRACT]: 'event';
   readonly schema: S;
 }
 
 export type Contract = RpcContract | EventContract;
 
-/** Whether the address of a contract has a group, or is a reliable list. */
-export type AcknowledgedBy<C> = C extends { readonly [acknowledged]?: infer Acknowledged }
-  ? Extract<Acknowledged, boolean>
-  : boolean;
+/** The type of a contract's address; any other address is its own. */
+export type PlaceOf<C> = C extends { readonly [place]?: infer A }
+  ? C extends Contract
+    ? A
+    : C
+  : C;
 
 export interface RpcDefinition<
   Request extends Schema,
@@ -189,9 +190,9 @@ export function rpc<
   B extends boolean = false,
   const A = unknown,
 >(
-  address: ContractAddressFor<A, B>,
+  address: ContractAddressFor<A, B, Many>,
   definition: RpcDefinition<Request, Reply, Errors, Many>,
-): RpcContract<Request, Reply, Errors, Many, KindOf<A>, B, IsAcknowledged<A>> {
+): RpcContract<Request, Reply, Errors, Many, KindOf<A>, B, A> {
   const where = 'rpc()';
   expectDefinition(definition, '{ request, reply }', where);
   const { request, reply, errors = {} as Errors, many = false as Many, key } = definition;
@@ -219,7 +220,7 @@ export function rpc<
 export function event<S extends Schema, B extends boolean = false, const A = unknown>(
   address: ContractAddressFor<A, B>,
   definition: EventDefinition<S>,
-): EventContract<S, KindOf<A>, B, IsAcknowledged<A>> {
+): EventContract<S, KindOf<A>, B, A> {
   const where = 'event()';
   expectDefinition(definition, '{ schema }', where);
   const place = placeIn(address, where) as Place<KindOf<A>, B>;
@@ -306,7 +307,7 @@ export function destinationOf({ kind, address }: Contract): Destination {
 
 /** Where a contract is, and what is known of it without its schemas. */
 type Place<K extends Kind, B extends boolean> = Pick<
-  AnyContract<K, B, boolean>,
+  AnyContract<K, B, unknown>,
   'address' | 'kind' | 'template' | 'batch'
 >;
 

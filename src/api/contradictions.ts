@@ -12,4 +12,13 @@ export type Contradicted<Given> = (Given extends {
     ? [Extract<keyof Given, 'id' | 'channel'>] extends [never]
       ? { idWindow?: Mistake<"'idWindow' needs 'id'"> }
       : unknown
+    : unknown) &
+  (Given extends { readonly headers: { readonly message_id: unknown } }
+    ? Given extends { readonly id: unknown } | { readonly rpc: true }
+      ? {
+          headers?: {
+            message_id?: Mistake<"'id' is sent as the header 'message_id': give one or the other">;
+          };
+        }
+      : unknown
     : unknown);

@@ -3,6 +3,7 @@ import type { Response } from '../message/response.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import type { Kind } from '../transport/address.ts';
 import type { NoInjections } from './context.ts';
+import type { PlaceOf } from './contract.ts';
 import type { DestinationFor } from './publishing.ts';
 import type {
   AddressFor,
@@ -25,7 +26,9 @@ type Fits<M extends AnyMethod, H extends AnyMethod> = M extends H
   : [Parameters<H>[0]] extends [Parameters<M>[0]]
     ? [Awaited<ReturnType<M>>] extends [Awaited<ReturnType<H>>]
       ? Mistake<'the method does not fit: its second parameter is a MessageContext of other types'>
-      : Mistake<"the method's result does not fit its reply schema">
+      : unknown extends Parameters<H>[1]
+        ? Mistake<"the method's result does not fit the publisher's schema">
+        : Mistake<"the method's result does not fit its reply schema">
     : Mistake<"the method's first parameter does not take what the schema gives">;
 
 /** A method decorator, legacy and standard. The compiler checks the method's types against the schemas. */
@@ -37,9 +40,10 @@ export interface HandlerDecorator<H extends AnyMethod> {
     key: string | symbol,
     descriptor: Fits<M, H> & TypedPropertyDescriptor<M>,
   ): void;
-  <This, M extends AnyMethod>(
-    method: Fits<M, H> & M,
-    context: ClassMethodDecoratorContext<This, M>,
+  // For fields, the compilers of both dialects explain this one: it takes anything, and says what it is for.
+  <This, M>(
+    method: M extends AnyMethod ? Fits<M, H> & M : Mistake<'this decorator is for methods'>,
+    context: ClassMethodDecoratorContext<This, Extract<M, AnyMethod>>,
   ): void;
   <M extends AnyMethod>(
     prototype: object,
@@ -62,10 +66,11 @@ export function subscriber<
   Many extends boolean = false,
   K extends Kind = never,
   O extends boolean = B,
+  const P = unknown,
 >(
   address: AddressFor<A, S, R, B, I, Many, K>,
-  options?: OptionsFor<A, S, R, I, K, O>,
-): HandlerDecorator<Handler<S, R, O, I, Many, PathOf<A>>> {
+  options?: OptionsFor<A, S, R, I, K, O, P>,
+): HandlerDecorator<Handler<S, R, O, I, Many, PathOf<PlaceOf<A>>>> {
   return (...args: unknown[]): void => {
     const intent = { type: 'subscriber', address, options, owner: undefined } as const;
     record(intent, 'subscriber', args as DecoratorArguments);

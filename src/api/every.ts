@@ -13,10 +13,11 @@ import {
 import type { HeadersInput } from '../message/headers.ts';
 import { MAX_NAME } from '../message/message.ts';
 import { targetOf, type Target } from '../transport/address.ts';
-import type { Destination } from './destination.ts';
+import type { Mistake } from '../internal/mistake.ts';
+import type { Destination, MeantDestination } from './destination.ts';
 import { headers } from './option-checks.ts';
 
-interface Series {
+export interface Series {
   /** The name of the series at its destination. All processes that use the same one together send one message each period. */
   id: string;
   /**
@@ -32,6 +33,20 @@ interface Series {
 
 /** What is sent again and again, and where to. */
 export type EveryOptions = Destination & Series;
+
+/** What `every` takes: `When` is its first argument, `Given` the options. */
+export type EveryOptionsFor<When, Given> = (unknown extends Given
+  ? EveryOptions
+  : [Given] extends [EveryOptions]
+    ? EveryOptions
+    : Given extends string
+      ? Given
+      : MeantDestination<Given> & Series) &
+  (When extends number
+    ? {
+        timezone?: Mistake<"'timezone' is for cron expressions: periods of milliseconds begin in 1970, UTC">;
+      }
+    : unknown);
 
 /** A message that is sent again and again. */
 export interface Repeated {

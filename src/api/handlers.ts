@@ -3,18 +3,12 @@ import type { Mistake } from '../internal/mistake.ts';
 import type { Response } from '../message/response.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Kind } from '../transport/address.ts';
-import type { BatchOptions, Excluded, IsAcknowledged, KindOf, MeantAddress } from './addresses.ts';
+import type { BatchOptions, IsAcknowledged, KindOf, MeantAddress } from './addresses.ts';
 import type { MessageContext, NoInjections, PathParameters } from './context.ts';
-import type {
-  AcknowledgedBy,
-  Contract,
-  ErrorSchemas,
-  EventContract,
-  RpcContract,
-} from './contract.ts';
+import type { Contract, ErrorSchemas, EventContract, PlaceOf, RpcContract } from './contract.ts';
 import type { Destination, IsDestination } from './destination.ts';
 import type { InjectedState, Injections } from './inject.ts';
-import type { OptionsBeside } from './options-beside.ts';
+import type { AddressOptionsBeside } from './options-beside.ts';
 import type {
   ConsumerAddress,
   HandlerOptions,
@@ -23,6 +17,7 @@ import type {
   SubscriberAddress,
   SubscriberOptions,
 } from './options.ts';
+import type { Excluded, ExcludedBeside } from './pairs.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- without a schema the method's own types apply
 export type AnySchema = Schema<any, any>;
@@ -62,10 +57,10 @@ export type Handler<
 
 /** The handler of a contract: `ContractHandler<typeof placeOrder>`. */
 export type ContractHandler<C extends Contract> =
-  C extends RpcContract<infer Q, infer A, infer _E, infer Many, infer _K, infer B>
-    ? Handler<Q, A, B, NoInjections, Many>
-    : C extends EventContract<infer S, infer _K, infer B>
-      ? Handler<S, AnySchema, B>
+  C extends RpcContract<infer Q, infer A, infer _E, infer Many, infer _K, infer B, infer Place>
+    ? Handler<Q, A, B, NoInjections, Many, PathOf<Place>>
+    : C extends EventContract<infer S, infer _K, infer B, infer Place>
+      ? Handler<S, AnySchema, B, NoInjections, false, PathOf<Place>>
       : never;
 
 /** The parameters of a channel's template: `logs.{level}` has `level`. */
@@ -95,7 +90,7 @@ export type HandlerFor<
   Many extends boolean,
 > = (
   body: BodyOf<S, B>,
-  ctx: MessageContext<OutputOf<S>, InjectedState<I>, PathOf<A>>,
+  ctx: MessageContext<OutputOf<S>, InjectedState<I>, PathOf<PlaceOf<A>>>,
 ) => NoInfer<ResultOf<R, B, Many>>;
 
 /**
@@ -142,8 +137,25 @@ export type ConsumerAddressFor<A, S extends Schema> =
               Excluded<A>
           : ConsumerAddress<S>;
 
-/** What `subscriber` takes beside the address: what the address takes, too, but for its place. */
+/**
+ * What `subscriber` takes beside the address: what the address takes, too, but for its place. `P` is what was
+ * given: by it the compiler finds what contradicts the address.
+ */
 export type OptionsFor<
+  A,
+  S extends Schema,
+  R extends Schema,
+  I extends Injections,
+  K extends Kind,
+  B extends boolean,
+  P,
+> = unknown extends P
+  ? AnyOptionsFor<A, S, R, I, K, B>
+  : P extends string
+    ? P
+    : AnyOptionsFor<A, S, R, I, K, B> & ExcludedBeside<PlaceOf<A> & Many<A>, P>;
+
+type AnyOptionsFor<
   A,
   S extends Schema,
   R extends Schema,
@@ -152,10 +164,16 @@ export type OptionsFor<
   B extends boolean,
 > = [K] extends [never]
   ? SubscriberOptions<S, R, I> &
+      NoPlace<'is an address, and one was given before the options'> &
       Pick<BatchOptions<B>, 'batch'> &
-      OptionsBeside<KindOf<A>, IsAcknowledged<A>, B> &
-      Excluded<A>
-  : ContractSubscriberOptions<K, B, I, AcknowledgedBy<A>>;
+      AddressOptionsBeside<KindOf<A>, IsAcknowledged<A>, B>
+  : ContractSubscriberOptions<K, B, I, IsAcknowledged<PlaceOf<A>>>;
+
+/** Beside an address there is no second one. */
+type NoPlace<Text extends string> = { [K in Kind]?: Mistake<`'${K}' ${Text}`> };
+
+/** That the contract `C` is answered with a stream. */
+type Many<C> = C extends { readonly many: true } ? { readonly many: true } : unknown;
 
 /**
  * Options of a contract's subscriber: all that concerns the subscribing side. They win over the contract's own.
@@ -172,12 +190,19 @@ export type ContractSubscriberOptions<
     reply?: Mistake<"'reply' is set by the contract">;
     noReply?: Mistake<"'noReply' is set by the contract">;
     sharded?: Mistake<"'sharded' is set by the contract">;
-  } & OptionsBeside<K, Acknowledged, B>;
+  } & NoPlace<'is set by the contract'> &
+  AddressOptionsBeside<K, Acknowledged, B>;
 
 /** What `publisher` takes beside the destination. */
-export type PublisherOptionsFor<To, S extends Schema> = To extends Contract
+export type PublisherOptionsFor<To, S extends Schema> = (To extends Contract
   ? PublisherOptions<S> & { schema?: Mistake<"'schema' is set by the contract"> }
-  : PublisherOptions<S>;
+  : PublisherOptions<S>) &
+  (To extends
+    | { readonly list: unknown }
+    | { readonly stream: unknown }
+    | { readonly kind: 'list' | 'stream' }
+    ? { pattern?: Mistake<"'pattern' is an option of channels"> }
+    : unknown);
 
 /** A publisher of any broker, by its schema: what `broker.publisher` returns. */
 export interface AnyPublisher<S extends Schema> {

@@ -16,7 +16,7 @@ export interface IdOptions<Id extends string = string> {
    */
   id?: Id;
   /** Milliseconds for which the id is remembered, from the first publish on. Default: `idWindow` of the broker, 600 000. */
-  idWindow?: number;
+  idWindow?: [Id] extends [never] ? Mistake<"'idWindow' needs 'id'"> : number;
 }
 
 /** Option of a call to a list or a stream. */

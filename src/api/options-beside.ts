@@ -17,7 +17,11 @@ import type { OnceOptions } from './identity.ts';
 import type { NoRatedOptions, RatedOptions } from './rate.ts';
 
 /** `Acknowledged` says whether the address itself has a group, or is a reliable list. */
-export type OptionsBeside<K extends Kind, Acknowledged extends boolean, B extends boolean> = {
+export type AddressOptionsBeside<
+  K extends Kind,
+  Acknowledged extends boolean,
+  B extends boolean,
+> = {
   channel: ChannelOptions &
     NoListOptions &
     NoStreamOptions &

@@ -1,4 +1,3 @@
-import type { HeadersInput } from '../message/headers.ts';
 import type { InputOf, OutputOf, Schema } from '../message/schema.ts';
 import type { Mistake } from '../internal/mistake.ts';
 import type { Contract, EventContract, KeyOfEach, RpcContract } from './contract.ts';
@@ -11,25 +10,11 @@ import type {
   ReplyDestination,
   WithPath,
 } from './destination.ts';
+import type { BatchedEventOptions, EventOptions } from './event-options.ts';
 import type { NoLimits, SendLimits } from './limits.ts';
+import type { KeyedOptions, MessageOptions } from './message-options.ts';
 import type { Message } from './message.ts';
 import type { NeverLater, TimeOptions } from './time.ts';
-
-export interface MessageOptions {
-  /** Headers: strings, numbers and booleans. Each is sent as text of at most 65 535 bytes. Default: none. */
-  headers?: HeadersInput;
-  /** The id that connects all messages of one operation. Default: a new id; inside a handler, that of the handled message. */
-  correlationId?: string;
-}
-
-/** Options of messages that subscribers may have to handle in order. */
-export interface KeyedOptions extends MessageOptions {
-  /**
-   * What the message is about, for example `customer-7`. Subscribers with `ordered` handle the messages of one key
-   * in order. 1 to 1 024 bytes, sent as the header `redstart-key`. Default: none.
-   */
-  key?: string;
-}
 
 /** Options of a publish that waits for no answer. */
 export interface PublishOptions extends KeyedOptions, IdOptions, TimeOptions, SendLimits {
@@ -67,13 +52,6 @@ export interface RpcOptions<R extends Schema = Schema> extends CallOptions<R> {
 
 /** The options of a call that its contract does not set. */
 export type ContractCallOptions = Omit<CallOptions, 'reply' | 'replyTo'>;
-
-/** Options of an event that its contract does not set. */
-export interface EventOptions<
-  Id extends string = string,
-  When extends number | Date = number | Date,
->
-  extends KeyedOptions, IdOptions<Id>, TimeOptions<When>, SendLimits {}
 
 /** Options of a call that is answered with a stream. */
 export interface RequestManyOptions<R extends Schema = Schema>
@@ -119,29 +97,6 @@ export interface GatherResult<T = unknown> {
   readonly expected: number;
   /** The responders that did not answer in time, by host and process id; `unknown` for one that did not send its name. */
   readonly missing: readonly string[];
-}
-
-type KeyedEventOptions = Omit<KeyedOptions & IdOptions, 'id' | 'key'>;
-
-/** Options of the messages of a batch that their contract does not set. */
-export interface BatchedEventOptions<
-  Body = unknown,
-  Id extends string = string,
-  When extends number | Date = number | Date,
->
-  extends KeyedEventOptions, TimeOptions<When> {
-  /** Makes the id of each message, as `id` of `publish`. Default: none. */
-  id?: (body: Body, index: number) => Id;
-  /** One key for all messages, or a function that makes the key of each. Default: none. */
-  key?: string | ((body: Body, index: number) => string);
-}
-
-/** Options of a message of a pipeline that its contract does not set. */
-export interface PipelinedEventOptions<Body = unknown> extends Omit<
-  BatchedEventOptions<Body>,
-  'id'
-> {
-  id?: string | ((body: Body, index: number) => string);
 }
 
 // What was given, `To`, chooses what the compiler compares it with: the destination that was meant, with
@@ -262,9 +217,11 @@ export type OptionsBeside<To, Call = ContractCallOptions, Event = EventOptions> 
       ? [options?: OfContract<To, Event>]
       : [];
 
-/** Options beside the contract `To`. */
+/** `Options` without those that the place of a contract cannot have. */
 export type OfContract<To, Options> = To extends { readonly kind: 'channel' }
-  ? Omit<Options, 'id' | 'idWindow'> & NoChannelId & WithPath
+  ? Options extends unknown
+    ? Omit<Options, 'id' | 'idWindow'> & NoChannelId & WithPath
+    : never
   : Options;
 
 /**

@@ -3,12 +3,12 @@ import type { Contract, EventContract, RpcContract } from './contract.ts';
 import type {
   BodyFor,
   ContractCallOptions,
-  EventOptions,
   OfContract,
   Publishing,
   RequestManyOptions,
   Sent,
 } from './publishing.ts';
+import type { EventOptions } from './event-options.ts';
 
 /** One function for each contract, typed by it. */
 export type ContractClient<Contracts extends Readonly<Record<string, unknown>>> = {

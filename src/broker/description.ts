@@ -8,8 +8,8 @@ import type { PublisherSpec } from '../api/check.ts';
 import { targetOf, type Kind } from '../transport/address.ts';
 import type { Member, Plan } from './plan.ts';
 
-/** Schemas as JSON Schema (draft-07), null where there is none. The schemas themselves are in `live`, which JSON leaves out. */
-interface Schemas {
+/** DescribedSchemas as JSON Schema (draft-07), null where there is none. The schemas themselves are in `live`, which JSON leaves out. */
+export interface DescribedSchemas {
   /** Of the body. */
   readonly schema: JsonSchema | null;
   /** Of the answer; of a streamed answer, each item. */
@@ -27,7 +27,7 @@ export interface LiveSchemas {
 }
 
 /** One place that messages go to. */
-interface Place {
+export interface DescribedPlace {
   readonly kind: Kind;
   /** The full name, prefix included; a template stays as it was written. */
   readonly name: string;
@@ -42,7 +42,7 @@ interface Place {
 }
 
 /** What one subscriber is, as plain data. */
-export interface SubscriberDescription extends Place, Schemas {
+export interface SubscriberDescription extends DescribedPlace, DescribedSchemas {
   readonly title: string;
   /** The name is a glob (`pattern: true`). */
   readonly pattern: boolean;
@@ -78,7 +78,7 @@ export interface SubscriberDescription extends Place, Schemas {
 }
 
 /** What one publisher is, as plain data. */
-export interface PublisherDescription extends Place, Schemas {
+export interface PublisherDescription extends DescribedPlace, DescribedSchemas {
   /** The full name of the place that answers are to go to. */
   readonly replyTo: { readonly kind: Kind; readonly name: string } | null;
 }
@@ -207,7 +207,7 @@ function describeContract(contract: Contract, prefix: string): PublisherDescript
   );
 }
 
-function withSchemas<P extends object>(place: P, live: LiveSchemas): P & Schemas {
+function withSchemas<P extends object>(place: P, live: LiveSchemas): P & DescribedSchemas {
   const described = {
     ...place,
     schema: jsonSchemaOf(live.schema),
@@ -217,7 +217,7 @@ function withSchemas<P extends object>(place: P, live: LiveSchemas): P & Schemas
     ),
   };
   return Object.defineProperty(described, 'live', { value: live, enumerable: false }) as P &
-    Schemas;
+    DescribedSchemas;
 }
 
 /** `logs.{level}` → level */

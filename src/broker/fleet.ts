@@ -24,7 +24,7 @@ export type FleetChoice = FleetPlace & {
   by?: string;
 };
 
-type FleetPlace =
+export type FleetPlace =
   | { channel: string; list?: never; stream?: never; group?: never }
   | { list: string; channel?: never; stream?: never; group?: never }
   | {

@@ -11,6 +11,7 @@ import type {
 } from '../api/handlers.ts';
 import { SetupError, brand, brandOf, isInstance } from '../errors.ts';
 import type { MessageContext, NoInjections } from '../api/context.ts';
+import type { PlaceOf } from '../api/contract.ts';
 import type { Injections } from '../api/inject.ts';
 import {
   checkErrorHandlers,
@@ -110,9 +111,10 @@ export abstract class Router {
     Many extends boolean = false,
     K extends Kind = never,
     O extends boolean = B,
+    const P = unknown,
   >(
     address: AddressFor<A, S, R, B, I, Many, K>,
-    options: OptionsFor<A, S, R, I, K, O> | undefined,
+    options: OptionsFor<A, S, R, I, K, O, P> | undefined,
     handler: HandlerFor<A, S, R, O, I, Many>,
   ): Subscriber;
   /** A method decorator like `@subscriber`, for this broker or router only. */
@@ -125,10 +127,11 @@ export abstract class Router {
     Many extends boolean = false,
     K extends Kind = never,
     O extends boolean = B,
+    const P = unknown,
   >(
     address: AddressFor<A, S, R, B, I, Many, K>,
-    options?: OptionsFor<A, S, R, I, K, O>,
-  ): HandlerDecorator<Handler<S, R, O, I, Many, PathOf<A>>>;
+    options?: OptionsFor<A, S, R, I, K, O, P>,
+  ): HandlerDecorator<Handler<S, R, O, I, Many, PathOf<PlaceOf<A>>>>;
   // The first again: of several, the compiler explains the last.
   subscriber<
     const A,

@@ -1,7 +1,7 @@
 import type { Answering } from '../api/answering.ts';
 import type { Contract } from '../api/contract.ts';
 import type { Destination } from '../api/destination.ts';
-import type { EveryOptions, Repeated } from '../api/every.ts';
+import type { EveryOptions, EveryOptionsFor, Repeated } from '../api/every.ts';
 import type { Publishing } from '../api/publishing.ts';
 import type { DelayedBox } from '../publish/delayed-box.ts';
 import type { PublishPipeline, PublishPipelineOptions } from '../publish/pipeline.ts';
@@ -61,7 +61,10 @@ export abstract class SendingBroker extends Router implements Publishing, Answer
    * together, by the server's clock. Periods in which none was up are made up by one message. Throws
    * `SetupError` for a mistake, and for an `id` that this broker repeats there already.
    */
-  every(when: number | string, options: EveryOptions): Repeated {
-    return this.repeats.add(when, options);
+  every<const When extends number | string, const Given = unknown>(
+    when: When,
+    options: EveryOptionsFor<When, Given>,
+  ): Repeated {
+    return this.repeats.add(when, options as EveryOptions);
   }
 }

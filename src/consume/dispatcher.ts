@@ -2,7 +2,7 @@ import type { MessageContext } from '../api/context.ts';
 import type { FindErrorHandler } from '../api/error-handlers.ts';
 import type { Invoke } from '../api/middleware.ts';
 import type { Filter } from '../api/options.ts';
-import type { MessageOptions } from '../api/publishing.ts';
+import type { MessageOptions } from '../api/message-options.ts';
 import { DecodeError, NoMatchingHandlerError, messageOf } from '../errors.ts';
 import { unixTime } from '../internal/clock.ts';
 import { isAsyncIterable, promiseIn } from '../internal/promises.ts';

@@ -1,11 +1,7 @@
 import type { AnyPublisher } from '../api/handlers.ts';
 import { composePublish, type PublishCommand, type PublishMiddleware } from '../api/middleware.ts';
-import type {
-  BodyFor,
-  OptionsBeside,
-  PipelineTo,
-  PipelinedEventOptions,
-} from '../api/publishing.ts';
+import type { BodyFor, OptionsBeside, PipelineTo } from '../api/publishing.ts';
+import type { PipelinedEventOptions } from '../api/event-options.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import type { CollectedByPublisher, CollectedMessage } from './collected.ts';
 import { PipelineError, RedstartError, SendError, SetupError } from '../errors.ts';

@@ -1,31 +1,21 @@
 import type { PublisherSpec } from '../api/check.ts';
-import { isRpc, type RpcContract } from '../api/contract.ts';
+import { isRpc } from '../api/contract.ts';
+import type { MessageOptions } from '../api/message-options.ts';
 import type { Message } from '../api/message.ts';
-import type { IdOptions } from '../api/identity.ts';
-import type {
-  AnswerOf,
-  BatchedEventOptions,
-  BatchResult,
-  CallOptions,
-  ContractCallOptions,
-  GatherResult,
-  MessageOptions,
-  OfContract,
-  PublishOptions,
-  PublishResult,
-} from '../api/publishing.ts';
-import type { TimeOptions } from '../api/time.ts';
+import type { AnswerOf, BatchResult, GatherResult, PublishResult } from '../api/publishing.ts';
 import type {
   GatherBody,
+  PublisherBatchOptions,
   PublisherGatherOptions,
+  PublisherPublishOptions,
   PublisherRequestManyOptions,
+  PublisherRequestOptions,
   RequestManyBody,
 } from '../api/publisher-calls.ts';
 import { SetupError, brand } from '../errors.ts';
 import { got } from '../internal/checks.ts';
 import type { InputOf, Schema } from '../message/schema.ts';
 import { describe, targetOf } from '../transport/address.ts';
-import type { PathOf } from '../api/handlers.ts';
 import { filled } from './template.ts';
 import type { CollectedByPublisher } from './collected.ts';
 import { keyBeside, keyIn } from './keys.ts';
@@ -36,11 +26,6 @@ import type { Sender } from './sender.ts';
 interface SentOptions extends MessageOptions {
   path?: Readonly<Record<string, string>> | undefined;
 }
-
-type BatchedPublishOptions = Omit<PublishOptions, 'id' | 'timeout' | 'signal' | keyof TimeOptions>;
-
-/** Options of one message of a publisher: with `path`, the parameters of its template. */
-type WithPath<To, Options> = Options & { path?: PathOf<To> };
 
 /** Sends to one address with its own default options: `broker.publisher(address, options)`. */
 export class Publisher<S extends Schema, To> {
@@ -80,12 +65,7 @@ export class Publisher<S extends Schema, To> {
    */
   async publish<Id extends string = never, When extends number | Date = never>(
     body: InputOf<S>,
-    options: To extends RpcContract
-      ? OfContract<To, ContractCallOptions>
-      : WithPath<
-          To,
-          Omit<PublishOptions, keyof TimeOptions> & IdOptions<Id> & TimeOptions<When>
-        > = {} as never,
+    options: PublisherPublishOptions<To, Id, When> = {} as never,
   ): Promise<PublishResult<To, unknown, Id | When>> {
     const { contract } = this.spec;
     const call = contract !== undefined && isRpc(contract) ? contract : undefined;
@@ -96,9 +76,7 @@ export class Publisher<S extends Schema, To> {
   /** Calls the handler at the address and resolves with the whole answering message. Rejects as `broker.request` does. */
   async request<T = unknown>(
     body: InputOf<S>,
-    options: To extends RpcContract
-      ? OfContract<To, ContractCallOptions>
-      : WithPath<To, CallOptions> = {} as never,
+    options: PublisherRequestOptions<To> = {} as never,
   ): Promise<Message<AnswerOf<To, T>>> {
     const { contract } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
@@ -113,7 +91,7 @@ export class Publisher<S extends Schema, To> {
    */
   requestMany<T = unknown>(
     body: RequestManyBody<To, S>,
-    options: WithPath<To, PublisherRequestManyOptions<To>> = {},
+    options: PublisherRequestManyOptions<To> = {},
   ): AsyncIterableIterator<AnswerOf<To, T>, undefined> {
     const { contract, validate } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
@@ -137,7 +115,7 @@ export class Publisher<S extends Schema, To> {
    */
   async gather<T = unknown>(
     body: GatherBody<To, S>,
-    options: WithPath<To, PublisherGatherOptions<To>> = {} as PublisherGatherOptions<To>,
+    options: PublisherGatherOptions<To> = {} as PublisherGatherOptions<To>,
   ): Promise<GatherResult<AnswerOf<To, T>>> {
     const { contract } = this.spec;
     const { replyTo: _, ...call } = this.#withDefaults(options);
@@ -149,7 +127,7 @@ export class Publisher<S extends Schema, To> {
   /** Sends many messages in one round trip. Resolves as `broker.publishBatch` does. */
   async publishBatch<Id extends string = never, When extends number | Date = never>(
     bodies: readonly InputOf<S>[],
-    options: WithPath<To, BatchedPublishOptions & BatchedEventOptions<InputOf<S>, Id, When>> = {},
+    options: PublisherBatchOptions<To, InputOf<S>, Id, When> = {},
   ): Promise<BatchResult<To, Id | When>> {
     const { contract } = this.spec;
     const all = this.#withDefaults(options);

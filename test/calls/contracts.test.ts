@@ -8,6 +8,7 @@ import {
   publisher,
   rpc,
   subscriber,
+  type EventContract,
   type MessageContext,
 } from 'redstart';
 import { expect, expectTypeOf, it } from 'vitest';
@@ -500,7 +501,7 @@ onBothBackends('a contract whose channel has parameters', (bench) => {
     const all = event({ channel: `${name}.*`, pattern: true }, { schema: z.string() });
     const literal = event({ channel: `${name}.{x}`, pattern: false }, { schema: z.string() });
     const caller = broker();
-    const refusal = (contract: typeof log, path?: object): Promise<unknown> =>
+    const refusal = (contract: EventContract<z.ZodString>, path?: object): Promise<unknown> =>
       caller.publish('x', contract, { path } as object).then(
         () => 'sent',
         (error: Error) => error.message,

@@ -113,12 +113,30 @@ describe('docs/guide/options.md', () => {
   });
 });
 
-/** Types that are made of those on the page. */
+/** Types that are made of those on the page, or that say which of them fit together. */
 const COMPOSED: readonly string[] = [
-  ...['AnswerOptions', 'BatchedEventOptions', 'ContractCallOptions', 'ContractSubscriberOptions'],
-  ...['EventOptions', 'EveryOptions', 'NoIdOptions', 'NoOnceOptions', 'PipelinedEventOptions'],
-  ...['PublisherGatherOptions', 'PublisherRequestManyOptions'],
-  ...['RedstartAsyncOptions', 'RedstartModuleOptions'],
+  'AnswerOptions',
+  'BatchedEventOptions',
+  'BrokerOptions',
+  'ContractCallOptions',
+  'ContractSubscriberOptions',
+  'EventOptions',
+  'EveryOptions',
+  'FailureOptions',
+  'NoHandlerOptions',
+  'NoIdOptions',
+  'NoOnceOptions',
+  'PipelinedEventOptions',
+  'PublisherBatchOptions',
+  'PublisherGatherOptions',
+  'PublisherPublishOptions',
+  'PublisherRequestManyOptions',
+  'PublisherRequestOptions',
+  'RedstartAsyncOptions',
+  'RedstartBrokerOptions',
+  'RedstartModuleOptions',
+  'RedstartPluginOptions',
+  'RouterOptions',
 ];
 
 function integrations(): string[] {

@@ -606,10 +606,11 @@ it.each([-1, NaN, Infinity, 2 ** 53, '5', null])('no milliseconds: %s', async (a
 
 it('a batch of a contract that is answered with a stream', () => {
   const schemas = { request: z.string(), reply: z.string(), many: true } as const;
-  const [own, given] = [rpc({ list: 'a', batch: true }, schemas), rpc({ list: 'a' }, schemas)];
+  const batch = true as never;
+  const [own, given] = [rpc({ list: 'a', batch }, schemas), rpc({ list: 'a' }, schemas)];
   const handle = handler as never;
   expect(() => broker.subscriber(own, handle)).toThrow("'many' answers each message");
-  expect(() => broker.subscriber(given, { batch: true }, handle)).toThrow(SetupError);
+  expect(() => broker.subscriber(given, { batch }, handle)).toThrow(SetupError);
 });
 
 it('an option that is undefined is not given: that of the contract stays', () => {

@@ -346,7 +346,8 @@ describe('wrong questions for answers are refused', () => {
 
   it('a header in place of the id of a call', async () => {
     const broker = newBroker('memory://answers');
-    const sent = broker.publish(1, { list, rpc: true, headers: { message_id: 'a' } });
+    const headers: Record<string, string> = { message_id: 'a' };
+    const sent = broker.publish(1, { list, rpc: true, headers });
     await expect(sent).rejects.toThrow(/'id'/);
   });
 });

@@ -234,7 +234,7 @@ describe('wrong uses of an id are refused', () => {
     ],
     [
       'a header beside it',
-      () => broker.publish(1, { stream, id: 'a', headers: { message_id: 'b' } }),
+      () => broker.publish(1, { stream, id: 'a', headers: { message_id: 'b' as never } }),
       /one or the other/,
     ],
     [

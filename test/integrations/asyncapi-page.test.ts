@@ -16,7 +16,7 @@ function service(): RedisBroker {
   const broker = new RedisBroker('redis://nowhere.invalid:1', { prefix: 'p:', logger: false });
   broker.subscriber(price, { title: '<Price>' }, ({ sku }, ctx) => {
     if (sku === 'none') throw price.error('NONE', { sku });
-    return { cents: 1999, in: String(ctx.path.currency) };
+    return { cents: 1999, in: ctx.path.currency };
   });
   broker.subscriber(rows, { title: 'Rows' }, async function* (count) {
     for (let i = 0; i < count; i++) yield i;

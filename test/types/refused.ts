@@ -8,6 +8,7 @@ import {
   publisher,
   rpc,
   subscriber,
+  type AckPolicy,
   type MessageContext,
 } from 'redstart';
 import type { TestBroker } from 'redstart/testing';
@@ -25,6 +26,9 @@ const pause = { after: 5 };
 const handle = (): number => 1;
 const place = rpc({ list: 'a' }, { request: Order, reply: z.number() });
 const lines = rpc('a', { request: z.string(), reply: z.string(), many: true });
+const streamed = { request: Order, reply: Order, many: true } as const;
+const acknowledging = event({ list: 'a', reliable: true, ackPolicy: 'ack' }, { schema: Order });
+declare const policy: AckPolicy;
 const placed = event({ stream: 'a', group: 'g' }, { schema: Order });
 
 export class Handlers {
@@ -185,6 +189,41 @@ export async function calls(): Promise<void> {
 
   // @ts-expect-error: a handler is a function
   broker.subscriber('a', {}, 'handler');
+}
+
+/** Pairs of which one is in the address and one beside it, both beside it, or in a router's options. */
+export function split(): void {
+  // @ts-expect-error: 'ack' never delivers again
+  createApp(new RedisBroker('memory://types', { ackPolicy: 'ack', retry }));
+  // @ts-expect-error: nor does a router's
+  broker.include(new RedisRouter({ pause, ackPolicy: 'manual' }));
+  // @ts-expect-error: 'nack-on-error' delivers again
+  broker.include(new RedisRouter({ retry: false, ackPolicy: 'nack-on-error' }));
+  // @ts-expect-error: a pause is for what is delivered again
+  broker.include(new RedisRouter(), { retry: false, pause });
+  // @ts-expect-error: a batch is no message of a key at a time
+  broker.subscriber({ list: 'a', ordered: true }, { batch: true }, handle);
+  // @ts-expect-error: both beside the address
+  broker.subscriber({ list: 'a' }, { ordered: true, batch: true }, handle);
+  // @ts-expect-error: 'ack-first' acknowledges before anything was handled
+  broker.subscriber({ list: 'a', reliable: true, ackPolicy: 'ack-first' }, { once: 5 }, handle);
+  // @ts-expect-error: 'ack' never delivers again, by a contract
+  broker.subscriber(acknowledging, { retry }, handle);
+  // @ts-expect-error: a plain list delivers nothing again
+  broker.subscriber({ list: 'a' }, { reliable: false, retry }, handle);
+  // @ts-expect-error: a sharded channel has one name
+  broker.subscriber('logs.{level}', { sharded: true }, handle);
+  // @ts-expect-error: a stream of answers to each of a batch
+  broker.subscriber(rpc({ list: 'a', batch: true }, streamed), handle);
+  // @ts-expect-error: the contract's template has no such parameter
+  broker.subscriber(event('logs.{level}', { schema: Order }), (_order, { path }) => path.levl);
+
+  broker.subscriber(acknowledging, { retry, ackPolicy: 'nack-on-error' }, handle);
+  broker.subscriber({ list: 'a', ordered: true }, { batch: true, ordered: false }, handle);
+  broker.subscriber({ list: 'a', reliable: true, retry }, { ackPolicy: undefined }, handle);
+  createApp(new RedisBroker('memory://types', { ackPolicy: policy }));
+  createApp(new RedisBroker('memory://types', { ackPolicy: 'ack', retry: false, pause: false }));
+  broker.subscriber(event('logs.{level}', { schema: Order }), (_order, { path }) => path.level);
 }
 
 /** Every pair of options that the subscriber's checks refuse. */

@@ -9,12 +9,12 @@ import { ERROR, Headers, errorWith } from './shapes.ts';
 import { Schemas } from './schemas.ts';
 
 /** `{ $ref: '#/…' }` */
-interface Reference {
+export interface Reference {
   readonly $ref: string;
 }
 
 /** What the document says of redstart alone, under `x-redstart`. */
-type Extension = Readonly<Record<string, unknown>>;
+export type Extension = Readonly<Record<string, unknown>>;
 
 export interface AsyncApiInfo {
   readonly title: string;

@@ -8,4 +8,6 @@ export type {
   AsyncApiMessage,
   AsyncApiOperation,
   AsyncApiVersion,
+  Extension as AsyncApiExtension,
+  Reference as AsyncApiReference,
 } from './document.ts';

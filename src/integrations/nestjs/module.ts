@@ -18,21 +18,23 @@ import { nestLogger } from './logger.ts';
 import { DEFAULT, getBrokerToken } from './tokens.ts';
 
 /** A broker's options, as `forRootAsync` gets them from its factory. */
-export interface RedstartBrokerOptions extends BrokerOptions {
+export type RedstartBrokerOptions = BrokerOptions & ModuleBrokerOptions;
+
+export interface ModuleBrokerOptions {
   /** Where Redis is, as for `new RedisBroker(connection)`. Default `redis://localhost:6379`. */
   connection?: RedisConnection;
   /** Whether the broker starts when the app is up. With `false` you call `broker.start()`. Default `true`. */
   autoStart?: boolean;
 }
 
-interface ModuleOptions {
+export interface ModuleOptions {
   /** The name of a second broker, for `@InjectBroker(name)` and `@UseBroker(name)`. Default: none. */
   name?: string;
   /** Whether all modules can inject the broker without importing this module. Default `true`. */
   global?: boolean;
 }
 
-export interface RedstartModuleOptions extends RedstartBrokerOptions, ModuleOptions {}
+export type RedstartModuleOptions = RedstartBrokerOptions & ModuleOptions;
 
 export interface RedstartAsyncOptions extends ModuleOptions, Pick<ModuleMetadata, 'imports'> {
   /** What the factory is given. */

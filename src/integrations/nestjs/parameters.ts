@@ -18,7 +18,7 @@ const CONTEXT = 6;
 /** Where the parameters of a handler are that redstart gives Nest. */
 export const PARAMETERS_KEY = 'redstart:parameters';
 
-type Pipe = PipeTransform | Type<PipeTransform>;
+export type Pipe = PipeTransform | Type<PipeTransform>;
 
 /**
  * `@subscriber` for a method whose parameters have decorators: the compiler does not compare them with the
