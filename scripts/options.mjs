@@ -11,13 +11,13 @@ const SECTIONS = [
   {
     title: 'Broker',
     text: '`new RedisBroker(connection, options)`. It also takes every option of the next section.',
-    types: ['OwnBrokerOptions'],
+    types: ['BrokerOptions'],
     nested: { rpc: 'RpcDefaults', answers: 'AnswersOptions' },
   },
   {
     title: 'Brokers and routers',
     text: 'These are for all subscribers under the broker or the router (`new RedisRouter(options)`). The value of a subscriber wins, then that of the nearest router. They also take the options of [failed messages](#failed-messages).',
-    types: ['SharedOptions'],
+    types: ['RouterOptions'],
   },
   {
     title: 'Every subscriber',
@@ -164,12 +164,12 @@ const SECTIONS = [
   {
     title: 'Fastify',
     text: 'The plugin of `redstart/fastify` also takes every option of a broker.',
-    types: ['PluginOptions'],
+    types: ['RedstartPluginOptions'],
   },
   {
     title: 'NestJS',
     text: '`RedstartModule.forRoot(options)` of `redstart/nestjs` also takes every option of a broker. `forRootAsync` takes `imports`, `inject` and `useFactory`.',
-    types: ['ModuleBrokerOptions', 'ModuleOptions'],
+    types: ['RedstartBrokerOptions', 'ModuleOptions'],
   },
   {
     title: 'RedstartHealthIndicator',

@@ -109,11 +109,9 @@ export type {
   HandlerOptions,
   ListSubscription,
   NoHandlerOptions,
-  OwnBrokerOptions,
   PublisherOptions,
   RpcDefaults,
   RouterOptions,
-  SharedOptions,
   StreamSubscription,
   SubscriberAddress,
   SubscriberOptions,
@@ -137,7 +135,6 @@ export type {
   StreamAddress,
   StreamOptions,
 } from './api/addresses.ts';
-export type { FailureOptions } from './api/pairs.ts';
 export type { DeadLetter } from './consume/dead-letter-format.ts';
 export type { DeadLetterBox, DeadLetterChoice, DeadLetterPage } from './consume/dead-letter-box.ts';
 export type {
@@ -156,7 +153,7 @@ export type {
   StreamDestination,
 } from './api/destination.ts';
 export type { KeyedOptions, MessageOptions } from './api/message-options.ts';
-export type { NeverLater, OneTime, TimeOptions } from './api/time.ts';
+export type { NeverLater, TimeOptions } from './api/time.ts';
 export type {
   CallOptions,
   ContractCallOptions,

@@ -4,7 +4,7 @@ import { checkOptions, got, isObject, type Given, type Keys } from '../internal/
 import { validator, type Schema, type Validate } from '../message/schema.ts';
 import { templateParts } from '../transport/template.ts';
 import { describe, targetOf, type Kind, type Target } from '../transport/address.ts';
-import { destinationOf, isContract, type Contract } from './contract.ts';
+import { destinationOf, isContract, refusePattern, type Contract } from './contract.ts';
 import { isFromType } from './from-type.ts';
 import {
   BROKER,
@@ -105,7 +105,8 @@ export function consumerSpec(address: unknown): SubscriberSpec {
 /** Reads a publisher's address and options. Throws {@link SetupError} for every mistake that can be seen now. */
 export function publisherSpec(address: unknown, more: unknown, where: string): PublisherSpec {
   if (isContract(address)) {
-    refuseSet(more, ['channel', 'list', 'stream', 'sharded', 'maxlen', 'schema'], where);
+    refuseSet(more, ['channel', 'list', 'stream', 'sharded', 'maxlen', 'schema', 'pattern'], where);
+    refusePattern(address, where);
     const { schema } = address;
     const { pattern } = address.address as { pattern?: boolean };
     return {

@@ -85,8 +85,6 @@ export interface AnyContract<K extends Kind, B extends boolean, A> {
   /** The address with its options. */
   readonly address: Readonly<Record<string, unknown>>;
   readonly kind: K;
-  /** Of a channel with parameters: literal parts and names of parameters in turn. @internal */
-  readonly template?: readonly string[] | undefined;
   /** Whether the handler gets arrays. */
   readonly batch: B;
   readonly schema: Schema;
@@ -305,10 +303,36 @@ export function destinationOf({ kind, address }: Contract): Destination {
   return maxlen === undefined ? { stream } : { stream, maxlen };
 }
 
+/** Throws for a contract that is a pattern: it names no channel that could be sent to. */
+export function refusePattern(contract: Contract, where: string): void {
+  if (contract.address['pattern'] !== true) return;
+  throw new SetupError(
+    `${where}: the contract of ${placeOf(contract)} is a pattern, which only subscribers have: send to { channel: 'name' }`,
+  );
+}
+
+/** Literal parts and names of parameters in turn of a contract's channel; undefined where it has no parameters. */
+export function templateOf(
+  { kind, address }: Pick<Contract, 'kind' | 'address'>,
+  where: string,
+): readonly string[] | undefined {
+  const { channel, sharded, pattern } = address;
+  if (kind !== 'channel' || sharded === true || pattern !== undefined) return undefined;
+  let parts = templates.get(address);
+  if (parts === undefined) {
+    parts = templateParts(channel as string, where);
+    templates.set(address, parts);
+  }
+  return parts.length > 1 ? parts : undefined;
+}
+
+/** By the address, which is that of one contract, made by this copy of the package or by another. */
+const templates = new WeakMap<object, readonly string[]>();
+
 /** Where a contract is, and what is known of it without its schemas. */
 type Place<K extends Kind, B extends boolean> = Pick<
   AnyContract<K, B, unknown>,
-  'address' | 'kind' | 'template' | 'batch'
+  'address' | 'kind' | 'batch'
 >;
 
 function placeIn(given: unknown, where: string): Place<Kind, boolean> {
@@ -318,7 +342,7 @@ function placeIn(given: unknown, where: string): Place<Kind, boolean> {
       `${where}: expected a channel's name or { channel }, { list } or { stream }, got ${got(given)}`,
     );
   }
-  const { kind, name, sharded } = targetOf(address, where);
+  const { kind } = targetOf(address, where);
   const options = address as Readonly<Record<string, unknown>>;
   const own = ['timeout', 'pause'].find((key) => options[key] !== undefined);
   if (own !== undefined) {
@@ -327,8 +351,6 @@ function placeIn(given: unknown, where: string): Place<Kind, boolean> {
     );
   }
   checkOptions(options, CONTRACTS[kind], where, `a ${kind} contract`);
-  const isLiteral = kind !== 'channel' || sharded === true || options['pattern'] !== undefined;
-  const parts = isLiteral ? [] : templateParts(name, where);
-  const template = parts.length > 1 ? parts : undefined;
-  return { address: options, kind, template, batch: options['batch'] === true };
+  templateOf({ kind, address: options }, where);
+  return { address: options, kind, batch: options['batch'] === true };
 }

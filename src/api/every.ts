@@ -42,7 +42,7 @@ export type EveryOptionsFor<When, Given> = (unknown extends Given
     : Given extends string
       ? Given
       : MeantDestination<Given> & Series) &
-  (When extends number
+  ([When, Given] extends [number, { readonly timezone: string }]
     ? {
         timezone?: Mistake<"'timezone' is for cron expressions: periods of milliseconds begin in 1970, UTC">;
       }

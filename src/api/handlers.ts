@@ -201,7 +201,7 @@ export type PublisherOptionsFor<To, S extends Schema> = (To extends Contract
     | { readonly list: unknown }
     | { readonly stream: unknown }
     | { readonly kind: 'list' | 'stream' }
-    ? { pattern?: Mistake<"'pattern' is an option of channels"> }
+    ? { pattern?: false | Mistake<"'pattern' is an option of channels"> }
     : unknown);
 
 /** A publisher of any broker, by its schema: what `broker.publisher` returns. */

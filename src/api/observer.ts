@@ -127,7 +127,7 @@ export interface SendEvent {
   readonly correlationId: string;
   /** The headers of the user's. */
   readonly headers: HeadersInput | undefined;
-  /** Adds headers to the message. The user's own win. Throws, and adds none, where the message could not be sent with them or is changed by them. */
+  /** Adds headers to the message. The user's own win. Throws, and adds none, for one that cannot be sent or that changes the message. They count for `maxBytes`. */
   addHeaders(headers: Headers): void;
 }
 

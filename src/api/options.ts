@@ -43,7 +43,6 @@ import {
   destination,
 } from './option-checks.ts';
 import type { Destination, ReplyDestination } from './destination.ts';
-import type { FailureOptions } from './pairs.ts';
 import {
   checkedByReader,
   count,
@@ -64,9 +63,7 @@ import {
 export type Filter = (message: Message) => boolean | Promise<boolean>;
 
 /** Options that a broker or a router sets for all subscribers under it. A subscriber's own value wins, then that of the nearest router. */
-export type RouterOptions = SharedOptions & FailureOptions;
-
-export interface SharedOptions extends DeliveryOptions {
+export interface RouterOptions extends DeliveryOptions {
   /**
    * How many messages one subscriber handles at the same time. With 1, messages are handled in order, except those
    * that are retried. Default 1.
@@ -135,10 +132,7 @@ const RPC = {
   inboxPrefix: text,
 } satisfies Checks<RpcDefaults>;
 
-/** Options of a broker. */
-export type BrokerOptions = OwnBrokerOptions & FailureOptions;
-
-export interface OwnBrokerOptions extends SharedOptions {
+export interface BrokerOptions extends RouterOptions {
   /** Converts values to bodies and back. Default: text, JSON and bytes, as FastStream does. */
   codec?: Codec;
   /** Puts headers and body into one frame. Default: the binary format of FastStream. */

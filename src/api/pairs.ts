@@ -4,7 +4,6 @@
  */
 import type { Mistake } from '../internal/mistake.ts';
 import type { AckPolicy } from './ack-policy.ts';
-import type { PauseOptions, RetryOptions } from './delivery.ts';
 
 type Retrying = 'nack-on-error';
 
@@ -155,28 +154,24 @@ export type ExcludedBeside<A, P> = Errors<
   P
 >;
 
-/** An option that is undefined is not given. */
-type Given<P> = { [K in keyof P as P[K] extends undefined ? never : K]: P[K] };
+/** The options that pairs are about. Others are not looked at: the type of a schema may not be known yet. */
+type Paired =
+  | 'filter'
+  | 'batch'
+  | 'ordered'
+  | 'many'
+  | 'maxWait'
+  | 'retry'
+  | 'ackPolicy'
+  | 'pause'
+  | 'once'
+  | 'noAck'
+  | 'deadLetter'
+  | 'claim'
+  | 'reliable'
+  | 'sharded'
+  | 'pattern'
+  | 'channel';
 
-/**
- * How the options of brokers and routers fit together: a constructor has no type parameter of what was given, so
- * this lists what fits. The first is for an `ackPolicy` that is known at run time only.
- */
-export type FailureOptions =
-  | { ackPolicy?: AckPolicy; retry?: undefined; pause?: false }
-  | {
-      ackPolicy?:
-        | Retrying
-        | Mistake<"'retry' and 'pause' need the ackPolicy 'nack-on-error', which delivers again">;
-      retry?:
-        | (RetryOptions & object)
-        | Mistake<"'retry: false' contradicts the ackPolicy 'nack-on-error'">;
-      pause?: PauseOptions | false;
-    }
-  | {
-      ackPolicy?: NotRetrying | Mistake<"'retry: false' contradicts the ackPolicy 'nack-on-error'">;
-      retry?: false | Mistake<"'retry' needs the ackPolicy 'nack-on-error', which delivers again">;
-      pause?:
-        | false
-        | Mistake<"'pause' needs the ackPolicy 'nack-on-error', which delivers again, and no 'retry: false'">;
-    };
+/** An option that is undefined is not given. */
+type Given<P> = { [K in Extract<keyof P, Paired> as P[K] extends undefined ? never : K]: P[K] };

@@ -13,7 +13,7 @@ import type {
   PublishOptions,
   RequestManyOptions,
 } from './publishing.ts';
-import type { OneTime, TimeOptions } from './time.ts';
+import type { TimeOptions } from './time.ts';
 
 /** Options of one message of a publisher: with `path`, the parameters of its template. */
 type WithPath<To, Options> = Options & { path?: PathOf<To> };
@@ -40,8 +40,7 @@ export type PublisherPublishOptions<
       To,
       Omit<PublishOptions, keyof TimeOptions | keyof IdOptions> &
         Identified<To, IdOptions<Id>> &
-        TimeOptions<When> &
-        OneTime
+        TimeOptions<When>
     >;
 
 /** The options of `publisher.request`. */

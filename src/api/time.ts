@@ -23,11 +23,6 @@ export interface TimeOptions<When extends number | Date = number | Date> {
   expires?: number;
 }
 
-/** Of two that both say when, one is given. */
-export type OneTime =
-  | { delay?: number; at?: Mistake<"'delay' and 'at' both say when: give one of them"> }
-  | { delay?: Mistake<"'delay' and 'at' both say when: give one of them"> };
-
 /** For calls. */
 export interface NeverLater {
   delay?: Mistake<"'delay' is not an option of a call, which waits for its answer">;

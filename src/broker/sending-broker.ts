@@ -46,8 +46,10 @@ export abstract class SendingBroker extends Router implements Publishing, Answer
    * sent to, `handle` what `publish` resolved with. Resolves with false where it has been sent already,
    * or is not known. Rejects with `SetupError` for what is no address and no handle.
    */
-  readonly cancel = (address: string | Destination | Contract, handle: string): Promise<boolean> =>
-    this.sender.delayed(address, 'cancel').cancel(handle);
+  readonly cancel = async (
+    address: string | Destination | Contract,
+    handle: string,
+  ): Promise<boolean> => this.sender.delayed(address, 'cancel').cancel(handle);
 
   /** The messages to a channel, list or stream that are not sent yet: to list and to cancel. */
   delayed(address: string | Destination | Contract): DelayedBox {

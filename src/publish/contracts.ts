@@ -4,6 +4,8 @@ import {
   isContract,
   isRpc,
   placeOf,
+  refusePattern,
+  templateOf,
   type Contract,
 } from '../api/contract.ts';
 import type { GatherResult, Publishing } from '../api/publishing.ts';
@@ -91,14 +93,13 @@ function placeFor(
   path: Readonly<Record<string, unknown>> | undefined,
   verb: Verb,
 ): object {
-  const { template, address } = to;
   const place = destinationOf(to);
-  if (address['pattern'] === true)
-    throw new SetupError(
-      `${verb}: the contract of ${placeOf(to)} is a pattern, which only subscribers have: send to { channel: 'name' }`,
-    );
+  if (to.kind !== 'channel' && path === undefined) return place;
+  refusePattern(to, verb);
+  const template = templateOf(to, verb);
   if (template === undefined && path === undefined) return place;
-  return { ...place, channel: filled(template, path, placeOf(to), verb) };
+  const channel = filled(template, path, placeOf(to), verb);
+  return template === undefined ? place : { ...place, channel };
 }
 
 /** Checks a body against its contract. It is sent as it is: the handler's schema makes its own output of it. Rejects with `InvalidMessageError`. */

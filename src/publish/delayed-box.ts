@@ -1,4 +1,4 @@
-import { destinationOf, isContract } from '../api/contract.ts';
+import { destinationOf, isContract, placeOf, templateOf } from '../api/contract.ts';
 import { address } from '../api/option-checks.ts';
 import { SetupError } from '../errors.ts';
 import { checkOptions, count, got, isObject, nonEmptyText, wrong } from '../internal/checks.ts';
@@ -45,6 +45,10 @@ export class DelayedBox {
 
   /** @internal */
   constructor({ to, where, prefix, encoder, session }: DelayedBoxOptions) {
+    if (isContract(to) && templateOf(to, where) !== undefined)
+      throw new SetupError(
+        `${where}: ${placeOf(to)} is a template, and does not say which channel is meant: give its full name`,
+      );
     const given: unknown = isContract(to) ? destinationOf(to) : to;
     address(given, 'the address', where, {});
     const at = typeof given === 'string' ? { channel: given } : (given as object);

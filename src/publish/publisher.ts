@@ -183,10 +183,13 @@ export class Publisher<S extends Schema, To> {
   #destination({ path }: SentOptions): object {
     const { template, destination } = this.spec;
     if (template === undefined && path === undefined) return destination;
-    return {
-      ...destination,
-      channel: filled(template, path, describe(targetOf(destination, 'publisher')), 'publisher'),
-    };
+    const channel = filled(
+      template,
+      path,
+      describe(targetOf(destination, 'publisher')),
+      'publisher',
+    );
+    return template === undefined ? destination : { ...destination, channel };
   }
 
   async #check(body: unknown): Promise<void> {

@@ -95,6 +95,7 @@ function eventOf(command: PublishCommand): SendEvent {
     headers: command.headers,
     addHeaders: (headers: Headers) => {
       expectHarmless(headers);
+      if (command.headers !== undefined) checkHeaders(command.headers);
       command.headers = { ...headers, ...command.headers };
     },
   };

@@ -133,9 +133,9 @@ export class Records {
     return this.#handled.filter(({ subscriber }) => matches(subscriber)).map(({ call }) => call);
   }
 
-  sentTo(kind: string, names: readonly string[]): PublishedMessage[] {
+  sentTo(kind: string, fits: (name: string) => boolean): PublishedMessage[] {
     return this.#sent
-      .filter(({ to }) => to.kind === kind && names.includes(to.name))
+      .filter(({ to }) => to.kind === kind && fits(to.name))
       .map(({ message }) => message);
   }
 }

@@ -1,4 +1,4 @@
-import { destinationOf, isContract, type Contract } from '../api/contract.ts';
+import { destinationOf, isContract, templateOf, type Contract } from '../api/contract.ts';
 import type { Destination } from '../api/destination.ts';
 import type { RedisBroker } from '../broker/broker.ts';
 import type { Subscriber } from '../broker/subscriber.ts';
@@ -7,6 +7,7 @@ import { milliseconds } from '../internal/checks.ts';
 import { passTime, watchTime } from '../internal/clock.ts';
 import { randomId } from '../internal/ids.ts';
 import { targetOf } from '../transport/address.ts';
+import { templateMatcher } from '../transport/template.ts';
 import { MemoryTransport } from '../transport/memory/memory-transport.ts';
 import { Link } from './link.ts';
 import { Records, type HandledCall, type PublishedMessage } from './records.ts';
@@ -160,7 +161,8 @@ export class TestBroker {
   /**
    * The messages sent to a channel, list or stream or by a contract, answers included, in order; not those that
    * were not sent because one with their `id` was. Delayed ones are there at once, with their `delay` or `at`. The
-   * name is without the broker's prefix, as in `publish`.
+   * name is without the broker's prefix, as in `publish`. By a contract whose channel has parameters: those with any
+   * values of them.
    */
   published(to: string | Destination | Contract): readonly PublishedMessage[] {
     const destination = isContract(to) ? destinationOf(to) : to;
@@ -168,8 +170,13 @@ export class TestBroker {
       typeof destination === 'string' ? { channel: destination } : destination,
       'published',
     );
-    const names = this.#brokers.map((broker) => (broker.shared.prefix ?? '') + name);
-    return this.#records.sentTo(kind, names);
+    const template = isContract(to) ? templateOf(to, 'published') : undefined;
+    const fits = this.#brokers.map(({ shared: { prefix = '' } }) => {
+      if (template === undefined) return (sent: string): boolean => sent === prefix + name;
+      const match = templateMatcher(prefix, template, false);
+      return (sent: string): boolean => match(sent) !== undefined;
+    });
+    return this.#records.sentTo(kind, (sent) => fits.some((fit) => fit(sent)));
   }
 
   /**

@@ -514,5 +514,21 @@ onBothBackends('a contract whose channel has parameters', (bench) => {
     expect(await refusal(all)).toMatch('is a pattern, which only subscribers have');
     expect(await refusal(literal)).toBe('sent');
     expect(await caller.publisher(literal).publish('x')).toBe(0);
+    // As a handler without parameters has it in `ctx.path`.
+    expect(await refusal(plain, {})).toBe('sent');
+    expect(await caller.publisher(plain).publish('x', { path: {} })).toBe(0);
+    const queue = event({ list: `${name}:list` }, { schema: z.string() });
+    expect(await caller.publish('x', queue, { path: {} } as object)).toBe(1);
+    expect(() => caller.publisher(all)).toThrow('is a pattern, which only subscribers have');
+    expect(() => caller.publisher(log, { pattern: false } as object)).toThrow(
+      "'pattern' is set by the contract",
+    );
+    expect(() => caller.delayed(log)).toThrow('is a template, and does not say which channel');
+    await expect(caller.cancel(log, 'handle')).rejects.toThrow('is a template');
+    // Made by an earlier copy of the package, which knew nothing of it.
+    const { [Symbol.for('redstart:contract') as never]: brand, ...older } = log;
+    const earlier = { ...older, [Symbol.for('redstart:contract')]: brand } as typeof log;
+    expect(await refusal(earlier, { level: 'a' })).toBe('sent');
+    expect(await refusal(earlier)).toMatch(needs);
   });
 });

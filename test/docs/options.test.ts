@@ -117,12 +117,10 @@ describe('docs/guide/options.md', () => {
 const COMPOSED: readonly string[] = [
   'AnswerOptions',
   'BatchedEventOptions',
-  'BrokerOptions',
   'ContractCallOptions',
   'ContractSubscriberOptions',
   'EventOptions',
   'EveryOptions',
-  'FailureOptions',
   'NoHandlerOptions',
   'NoIdOptions',
   'NoOnceOptions',
@@ -133,10 +131,7 @@ const COMPOSED: readonly string[] = [
   'PublisherRequestManyOptions',
   'PublisherRequestOptions',
   'RedstartAsyncOptions',
-  'RedstartBrokerOptions',
   'RedstartModuleOptions',
-  'RedstartPluginOptions',
-  'RouterOptions',
 ];
 
 function integrations(): string[] {

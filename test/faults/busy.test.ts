@@ -1,5 +1,6 @@
 // A process that computes for seconds reads nothing meanwhile. It does not take its own delay for that of Redis.
 import { spawnSync } from 'node:child_process';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { binaryFormat, RedisBroker, type BrokerOptions } from 'redstart';
 import { expect, it, onTestFinished } from 'vitest';
 import { timingsOption, type Timings } from '../../src/transport/timings.ts';
@@ -43,6 +44,33 @@ it('a process that computes for longer than its connection may take starts all t
   compute(1_000);
   await started;
   expect(await broker.publish(1, { channel: 'c', rpc: true, timeout: 20_000 })).toBe(1);
+});
+
+it('a process that computes again and again hears in time that a silent server does not answer, and why', async () => {
+  const sockets: Socket[] = [];
+  const mute = createServer((socket) => void sockets.push(socket));
+  await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    mute.close();
+  });
+  const { port } = mute.address() as AddressInfo;
+  const broker = new RedisBroker(
+    { host: '127.0.0.1', port, connectTimeout: 500 },
+    { logger: false },
+  );
+  onTestFinished(() => broker.stop());
+  let steps = 0;
+  const busy = setInterval(() => {
+    steps++;
+    compute(150);
+  }, 160);
+  onTestFinished(() => clearInterval(busy));
+  await expect(broker.connect()).rejects.toThrow(
+    new RegExp(`127.0.0.1:${port}: (no answer within 500 ms|connect ETIMEDOUT)`),
+  );
+  // Each of ten steps is as long as one computation, at most, and then it asks why.
+  expect(steps).toBeLessThan(40);
 });
 
 it('an item of a plain list that arrived while the process computed is not lost with the connection that it came on', async () => {

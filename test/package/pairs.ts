@@ -7,6 +7,8 @@ export interface Refused {
   readonly text: string;
   /** Only the compiler refuses it here: at run time it is refused when the handler is started, or registered. */
   readonly isLater?: boolean;
+  /** Only at run time: options of a wider type, in a variable, must fit here, and the compiler does not see which were written. */
+  readonly isUntyped?: boolean;
 }
 
 /** What the statements use. */
@@ -84,6 +86,8 @@ const CHANNEL = "'id' needs a list or a stream";
 const sent = `event({ list: 'a' }, { schema })`;
 const later = (text: string, ...codes: readonly string[]): Refused[] =>
   codes.map((code) => ({ code, text, isLater: true }));
+const untyped = (...codes: readonly string[]): Refused[] =>
+  codes.map((code) => ({ code, text: '', isUntyped: true }));
 const now = (text: string, ...codes: readonly string[]): Refused[] =>
   codes.map((code) => ({ code, text }));
 
@@ -91,8 +95,7 @@ const now = (text: string, ...codes: readonly string[]): Refused[] =>
 const DEFAULTS = [
   ...NOT_AGAIN.flatMap((policy) => [RETRY, PAUSE].map((one) => [one, policy])),
 ].flatMap(([one = '', policy = '']) =>
-  now(
-    "the ackPolicy 'nack-on-error', which delivers again",
+  untyped(
     `new RedisBroker('memory://', { ${one}, ${policy} });`,
     `new RedisRouter({ ${policy}, ${one} });`,
     `broker.include(new RedisRouter(), { ${one}, ${policy} });`,
@@ -102,12 +105,11 @@ const DEFAULTS = [
 export const REFUSED: readonly Refused[] = [
   ...PAIRS.flatMap(everywhere),
   ...DEFAULTS,
-  ...now(
-    "'retry: false' contradicts the ackPolicy 'nack-on-error'",
+  ...untyped(
     "new RedisBroker('memory://', { retry: false, ackPolicy: 'nack-on-error' });",
     "new RedisRouter({ ackPolicy: 'nack-on-error', retry: false });",
   ),
-  ...now(`'pause' ${AGAIN}, and no 'retry: false'`, `new RedisRouter({ retry: false, ${PAUSE} });`),
+  ...untyped(`new RedisRouter({ retry: false, ${PAUSE} });`),
   ...now(
     FILTER,
     "broker.subscriber({ list: 'a', batch: true, filter: () => true }, handle);",
@@ -155,29 +157,25 @@ export const REFUSED: readonly Refused[] = [
     TIMES,
     "broker.publish(1, { list: 'a', delay: 5, at: 5 });",
     "broker.publishBatch([1], { list: 'a', delay: 5, at: 5 });",
+  ),
+  ...untyped(
     `broker.publish(1, ${sent}, { delay: 5, at: 5 });`,
     `broker.publishBatch([1], ${sent}, { delay: 5, at: 5 });`,
     `broker.clientFor({ sent: ${sent} }).sent(1, { delay: 5, at: 5 });`,
     "broker.publisher({ list: 'a' }).publish(1, { delay: 5, at: 5 });",
     "broker.publisher({ list: 'a' }).publishBatch([1], { delay: 5, at: 5 });",
     `broker.publisher(${sent}).publish(1, { delay: 5, at: 5 });`,
+    `broker.publishBatch([1], ${sent}, { idWindow: 5 });`,
+    "broker.publisher({ list: 'a' }).publishBatch([1], { idWindow: 5 });",
   ),
-  ...later(
-    TIMES,
-    "broker.pipeline().publish(1, { list: 'a', delay: 5, at: 5 });",
-    `broker.pipeline().publish(1, ${sent}, { delay: 5, at: 5 });`,
-    "broker.pipeline().publishBy(broker.publisher({ list: 'a' }), 1, { delay: 5, at: 5 });",
-  ),
+  ...later(TIMES, "broker.pipeline().publish(1, { list: 'a', delay: 5, at: 5 });"),
   ...now(
     NO_ID,
     "broker.publish(1, { list: 'a', idWindow: 5 });",
     `broker.publish(1, ${sent}, { idWindow: 5 });`,
-    `broker.publishBatch([1], ${sent}, { idWindow: 5 });`,
     `broker.clientFor({ sent: ${sent} }).sent(1, { idWindow: 5 });`,
     "broker.publisher({ list: 'a' }).publish(1, { idWindow: 5 });",
-    "broker.publisher({ list: 'a' }).publishBatch([1], { idWindow: 5 });",
   ),
-  ...later(NO_ID, `broker.pipeline().publish(1, ${sent}, { idWindow: 5 });`),
   ...now(
     CHANNEL,
     "broker.publish(1, { channel: 'a', id: 'b' });",
@@ -207,4 +205,6 @@ export const REFUSED: readonly Refused[] = [
 ];
 
 /** The program that no compiler accepts: each statement under the text. */
-export const PROGRAM = `${PREAMBLE}${REFUSED.map(({ code, text }) => `  // ${text}\n  ${code}\n`).join('')}`;
+export const PROGRAM = `${PREAMBLE}${REFUSED.filter(({ isUntyped }) => isUntyped !== true)
+  .map(({ code, text }) => `  // ${text}\n  ${code}\n`)
+  .join('')}`;

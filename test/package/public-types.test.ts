@@ -26,9 +26,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
   'what the given options exclude': [
     'Excluded',
     'ExcludedBeside',
-    'NotRetrying',
     'OnceAnswered',
-    'Retrying',
   ],
   'the options that fit what was given, chosen by a conditional type with a name': [
     'AddressOptionsBeside',
@@ -59,7 +57,6 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'short names for a function, or for what may be a promise': [
     'AnyMethod',
-    'EachId',
     'EachKeyed',
     'Handler',
     'MaybePromise',

@@ -69,6 +69,17 @@ describe('testBroker', () => {
     ]);
   });
 
+  it('shows what was sent by a contract whose channel has parameters, with any values of them', async () => {
+    const log = event('logs.{level}', { schema: z.string() });
+    const broker = newBroker({ prefix: 'a:' });
+    await using test = await testBroker(broker);
+    await broker.publish('x', log, { path: { level: 'info' } });
+    await broker.publish('y', log, { path: { level: 'warn' } });
+    await broker.publish('z', 'logs.too.long');
+    expect(test.published(log).map(({ body }) => body)).toEqual(['x', 'y']);
+    expect(test.published('logs.info').map(({ body }) => body)).toEqual(['x']);
+  });
+
   it('shows what a handler threw, and not what never reached it', async () => {
     const broker = newBroker();
     await using test = await testBroker(broker);

@@ -16,9 +16,7 @@ declare module 'fastify' {
 }
 
 /** Options of the plugin: those of a broker and the following, or a broker that was made elsewhere. */
-export type RedstartPluginOptions = BrokerOptions & PluginOptions;
-
-export interface PluginOptions {
+export interface RedstartPluginOptions extends BrokerOptions {
   /** Where Redis is, as for `new RedisBroker(connection)`. Default `redis://localhost:6379`. */
   connection?: RedisConnection;
   /**

@@ -1,7 +1,6 @@
 // The entry `redstart/nestjs`. @nestjs/common and @nestjs/core are optional peers.
 export { RedstartModule } from './module.ts';
 export type {
-  ModuleBrokerOptions,
   ModuleOptions,
   RedstartAsyncOptions,
   RedstartBrokerOptions,

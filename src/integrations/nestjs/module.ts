@@ -18,9 +18,7 @@ import { nestLogger } from './logger.ts';
 import { DEFAULT, getBrokerToken } from './tokens.ts';
 
 /** A broker's options, as `forRootAsync` gets them from its factory. */
-export type RedstartBrokerOptions = BrokerOptions & ModuleBrokerOptions;
-
-export interface ModuleBrokerOptions {
+export interface RedstartBrokerOptions extends BrokerOptions {
   /** Where Redis is, as for `new RedisBroker(connection)`. Default `redis://localhost:6379`. */
   connection?: RedisConnection;
   /** Whether the broker starts when the app is up. With `false` you call `broker.start()`. Default `true`. */
@@ -34,7 +32,7 @@ export interface ModuleOptions {
   global?: boolean;
 }
 
-export type RedstartModuleOptions = RedstartBrokerOptions & ModuleOptions;
+export interface RedstartModuleOptions extends RedstartBrokerOptions, ModuleOptions {}
 
 export interface RedstartAsyncOptions extends ModuleOptions, Pick<ModuleMetadata, 'imports'> {
   /** What the factory is given. */

@@ -250,7 +250,8 @@ export class Connections {
     if (waited === undefined) return false;
     const isBusy = monotonicTime() - began - waited > this.connectTimeout / 2;
     if (!isBusy || client.status === 'ready' || client.status === 'end') return true;
-    return (await settledWhileAwake(becomesReady(client), this.connectTimeout)) !== undefined;
+    await settledWhileAwake(becomesReady(client), this.connectTimeout - waited);
+    return (client.status as string) === 'ready';
   }
 
   #refuseUseless({ status }: Redis): void {
