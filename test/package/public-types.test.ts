@@ -23,11 +23,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     'NoneOfOneSide',
     'OneDestination',
   ],
-  'what the given options exclude': [
-    'Excluded',
-    'ExcludedBeside',
-    'OnceAnswered',
-  ],
+  'what the given options exclude': ['Excluded', 'ExcludedBeside', 'OnceAnswered'],
   'the options that fit what was given, chosen by a conditional type with a name': [
     'AddressOptionsBeside',
     'AnyOptionsFor',

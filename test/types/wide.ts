@@ -74,9 +74,10 @@ export function handlers<Sc extends Schema>(
   schema: Sc,
   own: PublisherOptions,
   options: SubscriberOptions,
-): void {
+): Sc {
   broker.publisher({ list: 'a' }, own);
   broker.subscriber({ list: 'a' }, options, () => undefined);
   subscriber('a', { schema });
   subscriber({ list: 'a' }, { schema, title: 'a' });
+  return schema;
 }
