@@ -23,7 +23,13 @@ function compute(ms: number): void {
 }
 
 /** Another process sends a command, and ends `ms` milliseconds after the answer. Until then this one reads nothing. */
-function sendAndCompute(port: number, command: readonly (string | Buffer)[], ms: number): void {
+async function sendAndCompute(
+  port: number,
+  command: readonly (string | Buffer)[],
+  ms: number,
+): Promise<void> {
+  // Behind this, Node runs timers before it reads sockets.
+  await new Promise((resolve) => setImmediate(resolve));
   const parts = command.map((part) => Buffer.from(part as string));
   const bytes = Buffer.concat([
     Buffer.from(`*${parts.length}\r\n`),
@@ -81,7 +87,7 @@ it('an item of a plain list that arrived while the process computed is not lost 
   await broker.start();
   for (const item of [1, 2]) {
     // The read seems to be overdue afterwards.
-    sendAndCompute(port, ['RPUSH', 'work', String(item)], 1_000);
+    await sendAndCompute(port, ['RPUSH', 'work', String(item)], 1_000);
     await eventually(() => expect(items).toHaveLength(item));
   }
   expect(items).toEqual([1, 2]);
@@ -100,7 +106,7 @@ it('a call whose answer arrived while its caller computed beyond the timeout has
   const { headers } = binaryFormat.decode(requests[0] as Buffer);
   const { correlation_id = '', reply_to = '', 'redstart-call': id = '' } = headers;
   const answer = rawFrame({ correlation_id, 'redstart-call': id }, '"the answer"');
-  sendAndCompute(port, ['PUBLISH', reply_to, answer], 3_000);
+  await sendAndCompute(port, ['PUBLISH', reply_to, answer], 3_000);
   expect(await call).toBe('the answer');
 });
 
@@ -109,8 +115,11 @@ it('a process that computed while it was asked for its health is healthy', async
   const broker = brokerAt(url);
   broker.subscriber('c', () => undefined);
   await broker.start();
+  // Behind this, Node runs timers before it reads sockets.
+  await new Promise((resolve) => setImmediate(resolve));
   const asked = [broker.health(), broker.ping()] as const;
-  await new Promise((resolve) => setImmediate(resolve)); // the questions are sent now
+  for (let n = 0; n < 50; n++) await Promise.resolve(); // the questions are made
+  await new Promise<void>((resolve) => process.nextTick(resolve)); // … and written
   compute(4_000);
   const [health, isThere] = await Promise.all(asked);
   expect(health).toMatchObject({ status: 'green', problems: [] });
