@@ -8,7 +8,7 @@ import type { PublisherSpec } from '../api/check.ts';
 import { targetOf, type Kind } from '../transport/address.ts';
 import type { Member, Plan } from './plan.ts';
 
-/** DescribedSchemas as JSON Schema (draft-07), null where there is none. The schemas themselves are in `live`, which JSON leaves out. */
+/** Schemas as JSON Schema (draft-07), null where there is none. The schemas themselves are in `live`, which JSON leaves out. */
 export interface DescribedSchemas {
   /** Of the body. */
   readonly schema: JsonSchema | null;

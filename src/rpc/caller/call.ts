@@ -1,3 +1,5 @@
+import { monotonicTime } from '../../internal/clock.ts';
+import type { ServerClock } from '../../transport/server-clock.ts';
 import type { ReceivedMessage } from '../../message/message.ts';
 import type { PublishCommand } from '../../api/middleware.ts';
 import type { Encoder } from '../../message/encoder.ts';
@@ -22,6 +24,15 @@ export interface CallCommand extends PublishCommand {
   readonly dedicated: boolean;
   /** Sends no request: asks for the answer of a call with the same id, which runs or has ended. */
   readonly asks?: boolean;
+}
+
+/** The deadline of a call as its header: when it ends, in monotonic milliseconds, or sooner, when the caller of the handled message leaves. */
+export function deadlineOf(
+  { endsBy = Infinity }: CallCommand,
+  end: number,
+  clock: ServerClock,
+): string {
+  return String(clock.in(Math.min(end, endsBy) - monotonicTime()));
 }
 
 /** Is told once how a call has ended, before its caller is: observers see it then. */

@@ -21,7 +21,7 @@ import { Readership } from './readership.ts';
 import type { Inbox } from '../inbox.ts';
 import { errorIn } from '../remote-error.ts';
 import { askFor, notKnown, openAnswer } from './asked.ts';
-import type { CallCommand, CallEnd, WaitingCall } from './call.ts';
+import { deadlineOf, type CallCommand, type CallEnd, type WaitingCall } from './call.ts';
 import { PendingCall, type CallOwner, type CallTable, type OwnReply } from './call-table.ts';
 
 /**
@@ -157,10 +157,8 @@ export class Calls implements CallOwner {
     const { command } = call;
     extra[CALL] = command.call;
     if (command.extras !== undefined) Object.assign(extra, extraHeaders(command.extras));
-    if (command.timeout !== null) {
-      const end = Math.min(call.expiresAt, command.endsBy ?? Infinity);
-      extra[DEADLINE] = String(this.#transport.timed.clock.in(end - monotonicTime()));
-    }
+    if (command.timeout !== null)
+      extra[DEADLINE] = deadlineOf(command, call.expiresAt, this.#transport.timed.clock);
     return command.encoder.encode(command, call.ownReply?.address ?? this.#inbox.address, extra);
   }
 

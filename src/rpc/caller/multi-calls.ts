@@ -5,7 +5,7 @@ import { binaryFormat } from '../../message/format.ts';
 import type { GatherResult } from '../../api/publishing.ts';
 import { describe } from '../../transport/address.ts';
 import { counts, type Transport } from '../../transport/transport.ts';
-import type { WaitingCall } from './call.ts';
+import { deadlineOf, type WaitingCall } from './call.ts';
 import type { CallTable } from './call-table.ts';
 import { GatherCall, type GatherCommand } from './gather-call.ts';
 import type { Inbox } from '../inbox.ts';
@@ -60,15 +60,14 @@ export class MultiCalls {
     const refusal = this.#table.refusal();
     if (refusal !== undefined) throw refusal;
     const { command } = call;
-    const { to, timeout, endsBy = Infinity } = command;
-    const end = Math.min(monotonicTime() + (timeout ?? Infinity), endsBy);
+    const { to, timeout } = command;
+    const end = monotonicTime() + (timeout ?? Infinity);
     this.#table.add(call);
     if (command.encoder.format !== binaryFormat) this.#inbox.learn(command.encoder.format);
     if (this.#table.isNamed(command)) this.#table.name(call);
     await this.#inbox.ready();
     extra[CALL] = command.call;
-    if (timeout !== null)
-      extra[DEADLINE] = String(this.#transport.timed.clock.in(end - monotonicTime()));
+    if (timeout !== null) extra[DEADLINE] = deadlineOf(command, end, this.#transport.timed.clock);
     const frame = command.encoder.encode(command, this.#inbox.address, extra);
     const receivers = await this.#transport.send(to, frame).catch((error: unknown) => {
       throw new SendError(describe(to), error);
