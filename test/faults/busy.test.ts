@@ -1,12 +1,12 @@
 // A process that computes for seconds reads nothing meanwhile. It does not take its own delay for that of Redis.
 import { spawnSync } from 'node:child_process';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { binaryFormat, RedisBroker, type BrokerOptions } from 'redstart';
 import { expect, it, onTestFinished } from 'vitest';
 import { timingsOption, type Timings } from '../../src/transport/timings.ts';
 import { eventually } from '../support/eventually.ts';
 import { rawFrame } from '../support/frames.ts';
 import { ownServer, rawClient } from '../support/redis.ts';
+import { silentServer } from '../support/silent-server.ts';
 import { PATIENT } from '../support/timings.ts';
 
 function brokerAt(url: string, times: Partial<Timings> = {}): RedisBroker {
@@ -53,14 +53,7 @@ it('a process that computes for longer than its connection may take starts all t
 });
 
 it('a process that computes again and again hears in time that a silent server does not answer, and why', async () => {
-  const sockets: Socket[] = [];
-  const mute = createServer((socket) => void sockets.push(socket));
-  await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    mute.close();
-  });
-  const { port } = mute.address() as AddressInfo;
+  const port = await silentServer();
   const broker = new RedisBroker(
     { host: '127.0.0.1', port, connectTimeout: 500 },
     { logger: false },

@@ -1,13 +1,12 @@
 import { Redis } from 'ioredis';
 import { ConnectionError, RedisBroker } from 'redstart';
-import { createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../scripts/find-redis.mjs';
 import { newBroker } from '../support/broker.ts';
 import { eventually } from '../support/eventually.ts';
 import { heldUp } from '../support/held-up.ts';
 import { ownServer, redisUrl, unique } from '../support/redis.ts';
+import { silentServer } from '../support/silent-server.ts';
 
 /** What `promise` rejects with, and how long that took, but for the time in which this process was held up. */
 async function failure(promise: Promise<unknown>): Promise<{ error: Error; took: number }> {
@@ -41,14 +40,7 @@ describe('a server that is not there', () => {
   });
 
   it('that accepts and never answers fails the start within the connectTimeout given', async () => {
-    const sockets: Socket[] = [];
-    const mute = createServer((socket) => void sockets.push(socket));
-    await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => {
-      for (const socket of sockets) socket.destroy();
-      mute.close();
-    });
-    const { port } = mute.address() as AddressInfo;
+    const port = await silentServer();
     const broker = new RedisBroker(
       { host: '127.0.0.1', port, connectTimeout: 300 },
       { logger: false },
